@@ -1,0 +1,350 @@
+//! Raw views of the caller's buffers. An output may be uninitialised and may be the very memory of an input,
+//! so no reference to a buffer's floats is ever made: values are copied in, and copied out. Everything unsafe
+//! about that is here; kernels see tiles of [`GROUP`] floats and cannot leave them.
+
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+
+use crate::error::Error;
+
+/// The unit of all elementwise work, in floats. A multiple of every register width, and of torch's 16.
+pub(crate) const GROUP: usize = 64;
+
+/// An input: `len` readable floats.
+#[derive(Clone, Copy, Debug)]
+pub struct In<'a> {
+    ptr: *const f32,
+    len: usize,
+    lives: PhantomData<&'a [f32]>,
+}
+
+/// An output: `len` writable floats, which may be uninitialised.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Out<'a> {
+    ptr: *mut f32,
+    len: usize,
+    lives: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: an `In` is a shared borrow of floats and an `Out` an exclusive one; both may move between threads
+// as the slices they stand for may.
+unsafe impl Send for In<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for In<'_> {}
+// SAFETY: as above.
+unsafe impl Send for Out<'_> {}
+
+impl<'a> From<&'a [f32]> for In<'a> {
+    fn from(slice: &'a [f32]) -> Self {
+        Self { ptr: slice.as_ptr(), len: slice.len(), lives: PhantomData }
+    }
+}
+
+impl<'a> From<&'a mut [f32]> for In<'a> {
+    fn from(slice: &'a mut [f32]) -> Self {
+        Self::from(&*slice)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [f32; N]> for In<'a> {
+    fn from(array: &'a [f32; N]) -> Self {
+        Self::from(array.as_slice())
+    }
+}
+
+#[cfg(test)]
+impl<'a> From<&'a Vec<f32>> for In<'a> {
+    fn from(vec: &'a Vec<f32>) -> Self {
+        Self::from(vec.as_slice())
+    }
+}
+
+impl<'a> From<&'a mut [f32]> for Out<'a> {
+    fn from(slice: &'a mut [f32]) -> Self {
+        Self { ptr: slice.as_mut_ptr(), len: slice.len(), lives: PhantomData }
+    }
+}
+
+impl<'a> In<'a> {
+    /// A view of raw memory.
+    ///
+    /// # Safety
+    /// For all of `'a`, `ptr` must be aligned and readable for `len` floats, all initialised, and nothing but
+    /// outputs of the same call may write there.
+    #[cfg(feature = "capi")]
+    pub(crate) unsafe fn from_raw(ptr: *const f32, len: usize) -> Self {
+        Self { ptr, len, lives: PhantomData }
+    }
+
+    /// Number of floats.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// The part that begins at `start` and has `len` floats, or as many as there are.
+    #[must_use]
+    pub(crate) fn part(self, start: usize, len: usize) -> Self {
+        let start = start.min(self.len);
+        // SAFETY: start ≤ self.len, so the pointer stays within the view or at its end.
+        Self { ptr: unsafe { self.ptr.add(start) }, len: len.min(self.len - start), lives: PhantomData }
+    }
+
+    /// The floats, one by one.
+    pub(crate) fn iter(self) -> impl Iterator<Item = f32> {
+        // SAFETY: i < self.len, and a view's floats are readable and initialised.
+        (0..self.len).map(move |i| unsafe { self.ptr.add(i).read() })
+    }
+
+    /// Copies the floats from `start` on into `to`, as many as there are.
+    pub(crate) fn read(self, start: usize, to: &mut [f32]) {
+        let rest = self.part(start, to.len());
+        for (i, to) in to.iter_mut().enumerate().take(rest.len) {
+            // SAFETY: i < rest.len, and a view's floats are readable and initialised.
+            *to = unsafe { rest.ptr.add(i).read() };
+        }
+    }
+
+    /// The tile at `start`. Its floats may lie behind the view's end: `for_each_tile` then moves it to a pad.
+    #[inline(always)]
+    fn tile<'t>(self, start: usize) -> Tile<'t>
+    where
+        'a: 't,
+    {
+        Tile { ptr: self.ptr.wrapping_add(start), lives: PhantomData }
+    }
+
+    /// The address range, as numbers.
+    fn span(self) -> (usize, usize) {
+        (self.ptr.addr(), self.ptr.addr().saturating_add(self.len.saturating_mul(size_of::<f32>())))
+    }
+}
+
+impl<'a> Out<'a> {
+    /// A view of raw memory.
+    ///
+    /// # Safety
+    /// For all of `'a`, `ptr` must be aligned and writable for `len` floats, which nothing else accesses but
+    /// inputs of the same call.
+    #[cfg(feature = "capi")]
+    pub(crate) unsafe fn from_raw(ptr: *mut f32, len: usize) -> Self {
+        Self { ptr, len, lives: PhantomData }
+    }
+
+    /// Number of floats.
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// The part that begins at `start` and has `len` floats, or as many as there are.
+    pub(crate) fn part(self, start: usize, len: usize) -> Self {
+        let start = start.min(self.len);
+        // SAFETY: start ≤ self.len, so the pointer stays within the view or at its end.
+        Self { ptr: unsafe { self.ptr.add(start) }, len: len.min(self.len - start), lives: PhantomData }
+    }
+
+    /// Writes `values` from `start` on, as many as there is room for.
+    pub(crate) fn write(self, start: usize, values: &[f32]) {
+        let room = self.part(start, values.len());
+        for (i, &value) in values.iter().enumerate().take(room.len) {
+            // SAFETY: i < room.len, and a view's floats are writable.
+            unsafe { room.ptr.add(i).write(value) }
+        }
+    }
+
+    /// The tile at `start`. Its floats may lie behind the view's end: `for_each_tile` then moves it to a pad.
+    #[inline(always)]
+    fn tile<'t>(self, start: usize) -> TileMut<'t>
+    where
+        'a: 't,
+    {
+        TileMut { ptr: self.ptr.wrapping_add(start), lives: PhantomData }
+    }
+
+    /// Whether any float of it is one of `other`'s.
+    pub(crate) fn overlaps(self, other: In<'_>) -> bool {
+        let (a, b) = (self.as_in().span(), other.span());
+        a.0 < b.1 && b.0 < a.1
+    }
+
+    /// The same memory as an input, for a step in place.
+    pub(crate) fn as_in(self) -> In<'a> {
+        In { ptr: self.ptr, len: self.len, lives: PhantomData }
+    }
+}
+
+/// The buffers of a step: the sample it reads, the `prev_sample` it writes and, if asked for, the
+/// `prev_sample_mean`. All have the same length; `prev_sample` may be the sample itself.
+#[derive(Debug)]
+pub struct Update<'a> {
+    pub(crate) sample: In<'a>,
+    pub(crate) prev_sample: Out<'a>,
+    pub(crate) prev_sample_mean: Option<Out<'a>>,
+}
+
+impl<'a> Update<'a> {
+    /// Reads `sample` and writes `prev_sample`.
+    #[must_use]
+    pub fn new(sample: &'a [f32], prev_sample: &'a mut [f32]) -> Self {
+        Self { sample: sample.into(), prev_sample: prev_sample.into(), prev_sample_mean: None }
+    }
+
+    /// Reads `sample` and overwrites it with `prev_sample`.
+    #[must_use]
+    pub fn in_place(sample: &'a mut [f32]) -> Self {
+        Self::over(Out::from(sample))
+    }
+
+    /// Reads and overwrites `sample`.
+    pub(crate) fn over(sample: Out<'a>) -> Self {
+        Self { sample: sample.as_in(), prev_sample: sample, prev_sample_mean: None }
+    }
+
+    /// Writes the `prev_sample_mean` as well: the update before the noise is added.
+    #[must_use]
+    pub fn with_mean(self, prev_sample_mean: &'a mut [f32]) -> Self {
+        Self { prev_sample_mean: Some(prev_sample_mean.into()), ..self }
+    }
+
+    /// The part of all its buffers that begins at `start` and has `len` floats.
+    pub(crate) fn part(&self, start: usize, len: usize) -> Self {
+        Self {
+            sample: self.sample.part(start, len),
+            prev_sample: self.prev_sample.part(start, len),
+            prev_sample_mean: self.prev_sample_mean.map(|mean| mean.part(start, len)),
+        }
+    }
+
+    /// Checks these buffers together with the further inputs of a step.
+    pub(crate) fn check(&self, model_output: In<'_>, noise: Option<In<'_>>) -> Result<(), Error> {
+        let ins = [self.sample, model_output, noise.unwrap_or(model_output)];
+        match self.prev_sample_mean {
+            Some(mean) => check(&ins, &[self.prev_sample, mean]),
+            None => check(&ins, &[self.prev_sample]),
+        }
+    }
+}
+
+/// An array of as many floats as a register holds.
+///
+/// # Safety
+/// `Self` must be `[f32; LEN]` itself: a type of that size and alignment for which any bits are valid.
+pub(crate) unsafe trait Floats: Copy {
+    /// Its length.
+    const LEN: usize;
+    /// All zeros.
+    const ZERO: Self;
+}
+
+// SAFETY: the type is [f32; N].
+unsafe impl<const N: usize> Floats for [f32; N] {
+    const LEN: usize = N;
+    const ZERO: Self = [0.0; N];
+}
+
+/// [`GROUP`] readable floats.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<'t> {
+    ptr: *const f32,
+    lives: PhantomData<&'t [f32]>,
+}
+
+impl Tile<'_> {
+    /// The floats from `at` on; zeros where that would leave the tile.
+    #[inline(always)]
+    pub(crate) fn get<A: Floats>(self, at: usize) -> A {
+        if at > GROUP || A::LEN > GROUP - at {
+            return A::ZERO;
+        }
+        // SAFETY: `for_each_tile` hands out tiles of GROUP initialised floats only, and at + LEN ≤ GROUP.
+        unsafe { self.ptr.add(at).cast::<A>().read_unaligned() }
+    }
+}
+
+/// [`GROUP`] writable floats.
+pub(crate) struct TileMut<'t> {
+    ptr: *mut f32,
+    lives: PhantomData<&'t mut [f32]>,
+}
+
+impl TileMut<'_> {
+    /// Stores floats from `at` on; nothing where that would leave the tile.
+    #[inline(always)]
+    pub(crate) fn put<A: Floats>(&mut self, at: usize, values: A) {
+        if at <= GROUP && A::LEN <= GROUP - at {
+            // SAFETY: `for_each_tile` hands out tiles of GROUP writable floats only, and at + LEN ≤ GROUP.
+            unsafe { self.ptr.add(at).cast::<A>().write_unaligned(values) }
+        }
+    }
+}
+
+/// Calls `f` with the tiles of `ins` and `outs`, in order. All views must have the same length, or nothing is
+/// done; where it is no multiple of [`GROUP`] the last tile is a copy on the stack, padded with zeros.
+#[inline(always)]
+pub(crate) fn for_each_tile<const I: usize, const O: usize>(
+    ins: [In<'_>; I],
+    outs: [Out<'_>; O],
+    mut f: impl FnMut([Tile<'_>; I], [TileMut<'_>; O]),
+) {
+    let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
+    let len = lens.next().unwrap_or(0);
+    if lens.any(|other| other != len) {
+        return;
+    }
+    let mut in_pads = [const { MaybeUninit::<[f32; GROUP]>::uninit() }; I];
+    let mut out_pads = [const { MaybeUninit::<[f32; GROUP]>::uninit() }; O];
+    let mut start = 0;
+    while start < len {
+        let rest = len - start;
+        let mut tiles = ins.map(|x| x.tile(start));
+        let mut tiles_mut = outs.map(|x| x.tile(start));
+        if rest < GROUP {
+            for ((tile, pad), x) in tiles.iter_mut().zip(&mut in_pads).zip(ins) {
+                let pad = pad.write([0.0; GROUP]);
+                x.read(start, pad);
+                tile.ptr = pad.as_ptr();
+            }
+            for (tile, pad) in tiles_mut.iter_mut().zip(&mut out_pads) {
+                tile.ptr = pad.write([0.0; GROUP]).as_mut_ptr();
+            }
+        }
+        f(tiles, tiles_mut);
+        if rest < GROUP {
+            for (pad, x) in out_pads.iter().zip(outs) {
+                // SAFETY: written above, under the same condition.
+                x.write(start, unsafe { pad.assume_init_ref() });
+            }
+            return;
+        }
+        start += GROUP;
+    }
+}
+
+/// Checks what every operation asks of its buffers: inputs and outputs of the same length, at least one float,
+/// and outputs that are disjoint from each other and equal to or disjoint from each input.
+pub(crate) fn check(ins: &[In<'_>], outs: &[Out<'_>]) -> Result<(), Error> {
+    let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
+    let len = lens.next().unwrap_or(0);
+    if len == 0 {
+        return Err(Error::Empty);
+    }
+    if lens.any(|other| other != len) {
+        return Err(Error::LengthMismatch);
+    }
+    if len > isize::MAX as usize / size_of::<f32>() {
+        return Err(Error::TooLarge);
+    }
+    for (i, out) in outs.iter().enumerate() {
+        let clash = |&other: &In<'_>| !core::ptr::eq(other.ptr, out.ptr) && out.overlaps(other);
+        if ins.iter().any(clash) || outs.iter().skip(i + 1).any(|x| out.overlaps(x.as_in())) {
+            return Err(Error::Overlap);
+        }
+    }
+    Ok(())
+}

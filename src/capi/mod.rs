@@ -1,0 +1,185 @@
+//! The C ABI: `extern "C"` functions and `repr(C)` structs over the Rust ones. Pointers are checked here and turned into
+//! views; no arithmetic lives here. The header is generated from these files.
+
+#![allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
+
+mod config;
+mod noise;
+mod sampler;
+mod schedule;
+mod steps;
+
+use core::ffi::{CStr, c_char};
+
+use crate::buf::{In, Out, Update};
+use crate::error::Error;
+use crate::scheduler::{Averaging, Norm};
+
+pub use config::*;
+pub use noise::*;
+pub use sampler::*;
+pub use schedule::*;
+pub use steps::*;
+
+/// What a function returns: `VESDE_OK`, or one of `enum vesde_error`, in which case nothing has been written.
+#[allow(non_camel_case_types)]
+pub type vesde_status = i32;
+
+/// Success.
+pub const VESDE_OK: vesde_status = 0;
+
+/// Major version of this header.
+pub const VESDE_VERSION_MAJOR: u32 = 0;
+/// Minor version of this header.
+pub const VESDE_VERSION_MINOR: u32 = 1;
+/// Patch version of this header.
+pub const VESDE_VERSION_PATCH: u32 = 0;
+
+const _: () = {
+    let version = concat!(env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
+    let [major, minor] = [VESDE_VERSION_MAJOR, VESDE_VERSION_MINOR];
+    let bytes = version.as_bytes();
+    assert!(bytes.len() == 2 && bytes[0] as u32 == 48 + major && bytes[1] as u32 == 48 + minor);
+    let patch = env!("CARGO_PKG_VERSION_PATCH").as_bytes();
+    assert!(patch.len() == 1 && patch[0] as u32 == 48 + VESDE_VERSION_PATCH);
+};
+
+/// The library's version, as major·2¹⁶ + minor·2⁸ + patch: to be compared with the header's macros.
+#[unsafe(no_mangle)]
+pub extern "C" fn vesde_version() -> u32 {
+    VESDE_VERSION_MAJOR << 16 | VESDE_VERSION_MINOR << 8 | VESDE_VERSION_PATCH
+}
+
+/// A sentence about a status, never NULL: static text in English, without a full stop.
+#[unsafe(no_mangle)]
+pub extern "C" fn vesde_status_message(status: vesde_status) -> *const c_char {
+    let message: &'static CStr = match status {
+        VESDE_OK => c"success",
+        status => Error::ALL
+            .iter()
+            .find(|&&error| error as i32 == status)
+            .map_or(c"unknown status", |error| error.c_message()),
+    };
+    message.as_ptr()
+}
+
+/// The status of a result.
+fn status(result: impl FnOnce() -> Result<(), Error>) -> vesde_status {
+    match result() {
+        Ok(()) => VESDE_OK,
+        Err(error) => error as i32,
+    }
+}
+
+/// Checks a pointer to `len` objects that must exist.
+fn check<T>(ptr: *const T, len: usize) -> Result<(), Error> {
+    if ptr.is_null() {
+        Err(Error::NullPointer)
+    } else if !ptr.is_aligned() {
+        Err(Error::Misaligned)
+    } else if len == 0 {
+        Err(Error::Empty)
+    } else if len > isize::MAX as usize / size_of::<T>()
+        || ptr.addr().checked_add(len * size_of::<T>()).is_none()
+    {
+        Err(Error::TooLarge)
+    } else {
+        Ok(())
+    }
+}
+
+/// An input of `len` floats.
+///
+/// # Safety
+/// If `ptr` is not NULL it is readable for `len` floats as long as `'a`.
+unsafe fn input<'a>(ptr: *const f32, len: usize) -> Result<In<'a>, Error> {
+    check(ptr, len)?;
+    // SAFETY: checked not to be NULL, misaligned or too long; the rest is this function's own condition.
+    Ok(unsafe { In::from_raw(ptr, len) })
+}
+
+/// An output of `len` floats.
+///
+/// # Safety
+/// If `ptr` is not NULL it is writable for `len` floats as long as `'a`.
+unsafe fn output<'a>(ptr: *mut f32, len: usize) -> Result<Out<'a>, Error> {
+    check(ptr, len)?;
+    // SAFETY: checked not to be NULL, misaligned or too long; the rest is this function's own condition.
+    Ok(unsafe { Out::from_raw(ptr, len) })
+}
+
+/// The buffers of a step.
+///
+/// # Safety
+/// As [`input`] and [`output`], for each pointer.
+unsafe fn step_buffers<'a>(
+    sample: *const f32,
+    len: usize,
+    prev_sample: *mut f32,
+    prev_sample_mean: *mut f32,
+) -> Result<Update<'a>, Error> {
+    // SAFETY: this function's own condition.
+    let (sample, prev_sample) = unsafe { (input(sample, len)?, output(prev_sample, len)?) };
+    let prev_sample_mean = if prev_sample_mean.is_null() {
+        None
+    } else {
+        // SAFETY: this function's own condition.
+        Some(unsafe { output(prev_sample_mean, len)? })
+    };
+    Ok(Update { sample, prev_sample, prev_sample_mean })
+}
+
+/// A table that is only read: shared by reference, so no output may overlap it.
+///
+/// # Safety
+/// If `ptr` is not NULL it is readable for `len` objects as long as `'a`, and nothing writes there.
+unsafe fn table<'a, T>(ptr: *const T, len: usize) -> Result<&'a [T], Error> {
+    check(ptr, len)?;
+    // SAFETY: checked not to be NULL, misaligned or too long; the rest is this function's own condition.
+    Ok(unsafe { core::slice::from_raw_parts(ptr, len) })
+}
+
+/// An object that is only read.
+///
+/// # Safety
+/// As [`table`], for one object.
+unsafe fn object<'a, T>(ptr: *const T) -> Result<&'a T, Error> {
+    check(ptr, 1)?;
+    // SAFETY: checked not to be NULL or misaligned; the rest is this function's own condition.
+    Ok(unsafe { &*ptr })
+}
+
+/// An object that is changed.
+///
+/// # Safety
+/// If `ptr` is not NULL it is initialised, and nothing else accesses it as long as `'a`.
+unsafe fn object_mut<'a, T>(ptr: *mut T) -> Result<&'a mut T, Error> {
+    check(ptr, 1)?;
+    // SAFETY: checked not to be NULL or misaligned; the rest is this function's own condition.
+    Ok(unsafe { &mut *ptr })
+}
+
+/// Runs `make` and stores what it returns, on success only.
+///
+/// # Safety
+/// If `out` is not NULL it is writable for one object.
+unsafe fn produce<T>(out: *mut T, make: impl FnOnce() -> Result<T, Error>) -> vesde_status {
+    status(|| {
+        check(out, 1)?;
+        let value = make()?;
+        // SAFETY: checked not to be NULL or misaligned; the rest is this function's own condition.
+        unsafe { out.write(value) };
+        Ok(())
+    })
+}
+
+fn averaging(value: i32) -> Result<Averaging, Error> {
+    [Averaging::Batch, Averaging::PerSample]
+        .into_iter()
+        .find(|&x| x as i32 == value)
+        .ok_or(Error::UnknownEnum)
+}
+
+fn norm(value: i32) -> Result<Norm, Error> {
+    [Norm::Exact, Norm::Torch].into_iter().find(|&x| x as i32 == value).ok_or(Error::UnknownEnum)
+}

@@ -1,0 +1,159 @@
+//! The sampler in C.
+
+use super::{CScheduler, averaging, input, norm, object, object_mut, output, produce, status, vesde_status};
+use crate::config::Config;
+use crate::error::Error;
+use crate::sampler::{Request, Sampler, SamplerNoise, SamplerOptions};
+
+/// What a sampler needs to know besides the configuration: vesde_sampler_options_default sets diffusers' behaviour, on counter noise.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct CSamplerOptions {
+    /// Seed of the counter noise.
+    pub seed: u64,
+    /// Stream of the first draw of counter noise; each further draw takes the next.
+    pub stream: u64,
+    /// Who makes the noise: one of enum vesde_sampler_noise.
+    pub noise: i32,
+    /// Over what the corrector averages: one of enum vesde_averaging.
+    pub averaging: i32,
+    /// How the corrector computes its norms: one of enum vesde_norm.
+    pub norm: i32,
+    /// 1 to clamp the result to 0..=1, as diffusers' pipeline does; 0 not to.
+    pub clamp: i32,
+}
+
+/// What the caller is to do before the next vesde_sampler_next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum RequestKind {
+    /// Nothing: the sample is the result.
+    Done = 0,
+    /// Evaluate the score of `sample` at `sigma`, into `model_output`.
+    Score = 1,
+    /// Fill `noise` with as many standard normal numbers as the sample has elements.
+    Noise = 2,
+}
+
+/// A sampler's request. All but `kind` is set for VESDE_REQUEST_SCORE only, and zero otherwise.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct CRequest {
+    /// What to do: one of enum vesde_request_kind.
+    pub kind: i32,
+    /// The corrector step within the step; equal to correct_steps for the predictor step.
+    pub correction: u32,
+    /// The step, from 0 to `steps` − 1: progress.
+    pub step: usize,
+    /// The number of steps.
+    pub steps: usize,
+    /// The noise scale: what the network is given.
+    pub sigma: f32,
+    /// The continuous timestep.
+    pub timestep: f32,
+}
+
+/// Sets `options` to counter noise of seed 0, the batch's averaging, exact norms, and a clamped result.
+///
+/// # Safety
+/// `options` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_sampler_options_default(options: *mut CSamplerOptions) -> vesde_status {
+    let SamplerOptions { seed, stream, noise, averaging, norm, clamp } = SamplerOptions::default();
+    let make = || {
+        Ok(CSamplerOptions {
+            seed,
+            stream,
+            noise: noise as i32,
+            averaging: averaging as i32,
+            norm: norm as i32,
+            clamp: i32::from(clamp),
+        })
+    };
+    // SAFETY: the caller's promise.
+    unsafe { produce(options, make) }
+}
+
+/// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples.
+///
+/// # Safety
+/// `config` and `options` are NULL or readable; `sampler` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_sampler_init(
+    config: *const Config,
+    batch: usize,
+    options: *const CSamplerOptions,
+    sampler: *mut Sampler,
+) -> vesde_status {
+    let make = || {
+        // SAFETY: the caller's promise.
+        let (config, options) = unsafe { (object(config)?, object(options)?) };
+        let options = SamplerOptions {
+            seed: options.seed,
+            stream: options.stream,
+            noise: [SamplerNoise::Counter, SamplerNoise::Given]
+                .into_iter()
+                .find(|&x| x as i32 == options.noise)
+                .ok_or(Error::UnknownEnum)?,
+            averaging: averaging(options.averaging)?,
+            norm: norm(options.norm)?,
+            clamp: match options.clamp {
+                0 => false,
+                1 => true,
+                _ => return Err(Error::UnknownEnum),
+            },
+        };
+        Sampler::new(config, batch, options)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { produce(sampler, make) }
+}
+
+/// Takes what the last request asked for, advances `sample` in place, and says what is needed next. The loop of a program is:
+///
+///     while ((status = vesde_sampler_next(&sampler, &scheduler, score, NULL, len, sample, &request)) == VESDE_OK
+///            && request.kind == VESDE_REQUEST_SCORE)
+///         network(sample, request.sigma, score);
+///
+/// The first call makes the initial sample, whatever the buffers hold. After VESDE_REQUEST_DONE `sample` holds the result: the
+/// last predictor step's prev_sample_mean, clamped if the options say so. `noise` may be NULL unless VESDE_REQUEST_NOISE has asked
+/// for it. After an error everything is as before, so that the call can be repeated.
+///
+/// # Safety
+/// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so
+/// are its tables; every buffer is NULL or valid for `len` floats, initialised but for the first call's; `request` is NULL or
+/// writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_sampler_next(
+    sampler: *mut Sampler,
+    scheduler: *const CScheduler,
+    model_output: *const f32,
+    noise: *const f32,
+    len: usize,
+    sample: *mut f32,
+    request: *mut CRequest,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    status(|| unsafe {
+        super::check(request, 1)?;
+        let sampler = object_mut(sampler)?;
+        let schedule = CScheduler::view(scheduler)?.schedule;
+        let (model_output, sample) = (input(model_output, len)?, output(sample, len)?);
+        let noise = if noise.is_null() { None } else { Some(input(noise, len)?) };
+        let nothing = CRequest { kind: 0, correction: 0, step: 0, steps: 0, sigma: 0.0, timestep: 0.0 };
+        let next = match sampler.next_raw(&schedule, sample, model_output, noise)? {
+            Request::Score { sigma, timestep, step, correction } => CRequest {
+                kind: RequestKind::Score as i32,
+                correction,
+                step,
+                steps: schedule.timesteps.len(),
+                sigma,
+                timestep,
+            },
+            Request::Noise => CRequest { kind: RequestKind::Noise as i32, ..nothing },
+            Request::Done => CRequest { kind: RequestKind::Done as i32, ..nothing },
+        };
+        request.write(next);
+        Ok(())
+    })
+}

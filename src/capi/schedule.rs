@@ -1,0 +1,146 @@
+//! The schedule in C, and the object that the steps take.
+
+use super::{input, object, output, produce, status, table, vesde_status};
+use crate::config::Config;
+use crate::error::Error;
+use crate::schedule::{self, PredictorStep, Schedule};
+use crate::scheduler::Scheduler;
+
+/// A configuration and its tables, all of them the caller's. No function's output may overlap a table or this struct. A
+/// function that needs no table accepts one that is NULL with length 0.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct CScheduler {
+    /// The configuration.
+    pub config: Config,
+    /// Continuous timesteps from 1 down to sampling_eps: vesde_set_timesteps.
+    pub timesteps: *const f32,
+    /// Their number.
+    pub timesteps_len: usize,
+    /// The noise scale at each timestep, which the network is given: vesde_set_sigmas. Only the sampler needs it.
+    pub sigmas: *const f32,
+    /// Their number.
+    pub sigmas_len: usize,
+    /// The ascending noise scales that a step looks up: vesde_set_sigmas.
+    pub discrete_sigmas: *const f32,
+    /// Their number.
+    pub discrete_sigmas_len: usize,
+}
+
+impl CScheduler {
+    /// The Rust object.
+    ///
+    /// # Safety
+    /// Each table is readable for its length as long as `'a`, or NULL.
+    pub(super) unsafe fn view<'a>(this: *const Self) -> Result<Scheduler<'a>, Error> {
+        /// # Safety
+        /// As [`CScheduler::view`].
+        unsafe fn optional<'a>(ptr: *const f32, len: usize) -> Result<&'a [f32], Error> {
+            if ptr.is_null() && len == 0 {
+                return Ok(&[]);
+            }
+            // SAFETY: this function's own condition.
+            unsafe { table(ptr, len) }
+        }
+        // SAFETY: this function's own condition, here and below.
+        let this = unsafe { object(this)? };
+        Ok(Scheduler {
+            config: this.config,
+            schedule: Schedule {
+                // SAFETY: as above.
+                timesteps: unsafe { optional(this.timesteps, this.timesteps_len)? },
+                // SAFETY: as above.
+                sigmas: unsafe { optional(this.sigmas, this.sigmas_len)? },
+                // SAFETY: as above.
+                discrete_sigmas: unsafe { optional(this.discrete_sigmas, this.discrete_sigmas_len)? },
+            },
+        })
+    }
+}
+
+/// Writes `timesteps_len` continuous timesteps, from 1 down to sampling_eps: diffusers' set_timesteps, bit for bit. What diffusers
+/// takes as keyword overrides is here a changed copy of the configuration.
+///
+/// # Safety
+/// `config` is NULL or readable; `timesteps` is NULL or writable for `timesteps_len` floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_set_timesteps(
+    config: *const Config,
+    timesteps_len: usize,
+    timesteps: *mut f32,
+) -> vesde_status {
+    status(|| {
+        // SAFETY: the caller's promise.
+        let (config, out) = unsafe { (object(config)?, output(timesteps, timesteps_len)?) };
+        schedule::set_timesteps_out(config, out)
+    })
+}
+
+/// Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and `discrete_sigmas_len` discrete sigmas, from
+/// sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are correctly
+/// rounded to float; torch's own are not always, and differ by up to 2 and 1 units in the last place.
+///
+/// # Safety
+/// `config` is NULL or readable; `timesteps` is NULL or readable, and `sigmas` NULL or writable, for `timesteps_len` floats;
+/// `discrete_sigmas` is NULL or writable for `discrete_sigmas_len` floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_set_sigmas(
+    config: *const Config,
+    timesteps: *const f32,
+    timesteps_len: usize,
+    discrete_sigmas_len: usize,
+    sigmas: *mut f32,
+    discrete_sigmas: *mut f32,
+) -> vesde_status {
+    status(|| {
+        // SAFETY: the caller's promise, for each pointer.
+        let (config, timesteps) = unsafe { (object(config)?, input(timesteps, timesteps_len)?) };
+        // SAFETY: as above.
+        let sigmas = unsafe { output(sigmas, timesteps_len)? };
+        // SAFETY: as above.
+        let discrete_sigmas = unsafe { output(discrete_sigmas, discrete_sigmas_len)? };
+        schedule::set_sigmas_out(config, timesteps, sigmas, discrete_sigmas)
+    })
+}
+
+/// The index into discrete_sigmas at a continuous timestep: trunc(timestep·(timesteps_len − 1)), in float.
+///
+/// # Safety
+/// `scheduler` is NULL or readable, and so are its tables; `index` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_get_timestep_index(
+    scheduler: *const CScheduler,
+    timestep: f32,
+    index: *mut usize,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    unsafe { produce(index, || CScheduler::view(scheduler)?.schedule.index(timestep)) }
+}
+
+/// The discrete sigma one index below, or 0 at index 0: diffusers' get_adjacent_sigma.
+///
+/// # Safety
+/// `scheduler` is NULL or readable, and so are its tables; `adjacent_sigma` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_get_adjacent_sigma(
+    scheduler: *const CScheduler,
+    index: usize,
+    adjacent_sigma: *mut f32,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    unsafe { produce(adjacent_sigma, || CScheduler::view(scheduler)?.schedule.adjacent_sigma(index)) }
+}
+
+/// The factors of a predictor step at a timestep, for vesde_update.
+///
+/// # Safety
+/// `scheduler` is NULL or readable, and so are its tables; `step` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_get_predictor_step(
+    scheduler: *const CScheduler,
+    timestep: f32,
+    step: *mut PredictorStep,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    unsafe { produce(step, || CScheduler::view(scheduler)?.schedule.predictor_step(timestep)) }
+}

@@ -1,0 +1,377 @@
+//! Standard normal numbers from random words, in registers: the transform that turns four words into four
+//! normals with one logarithm, and counter noise, which feeds it.
+//!
+//! # The transform
+//! Box and Muller's radius is √(−2 ln u) for a uniform u. The sum of two such −2 ln u is −2 ln(u₁u₂), one logarithm,
+//! and a uniform v splits it into two that are again independent and exponential: v and 1−v times the sum. Each
+//! half goes with an angle of its own. Of the words a, b, c, d:
+//! - u₁ and u₂ are the low 31 bits of a and b, made odd, over 2³¹; the top bits of a and b are the signs of the
+//!   two cosines, so that angles need to cover a half circle only;
+//! - c and d, as signed fractions s of a half circle, are the angles πs/2;
+//! - v is 23 bits that rounding drops elsewhere: low bits of d, then of c, then of a.
+//!
+//! The largest magnitude is √(−2 ln 2⁻⁶²) ≈ 9.27. Every operation is one IEEE 754 operation in `f32`.
+//!
+//! # Counter noise
+//! The stream is cut into blocks of [`BLOCK`] elements. Each block runs eight xoroshiro128+ generators (Blackman and
+//! Vigna) side by side, for 64 steps, from 8 × 128 bits of state that Philox4x32-10 makes of (seed, stream, block).
+//! Four steps make a group of 64 elements: step k of lane l gives words 2l (its low half) and 2l+1 (its high half)
+//! of a, b, c, d for k = 0, 1, 2, 3, and the results of word i are elements i, 16+i, 32+i and 48+i.
+
+use super::philox;
+use crate::buf::{GROUP, Out, for_each_tile};
+use crate::simd::{Group, Kernel, LANES, Lanes, MAX_PARTS, ROWS, offset};
+
+/// Elements of counter noise that come from one seeding.
+pub(crate) const BLOCK: u64 = 1024;
+
+/// Groups in a block.
+const GROUPS: u64 = BLOCK / GROUP as u64;
+
+/// −2 ln(1+x)/x on [−0.25, 0.5), lowest power first: minimax in relative error (1.9e-7), rounded to `f32`
+/// coefficients by sollya's fpminimax.
+const LOG: [f32; 8] = [
+    -2.00000024,
+    1.00000441,
+    -0.666599214,
+    0.499533266,
+    -0.402084291,
+    0.347411454,
+    -0.283105493,
+    0.133531928,
+];
+/// √2·sin(πx/4)/x in x², for |x| ≤ 1 (fpminimax, relative error 1.7e-8).
+const SIN: [f32; 4] = [1.11072075, -0.114191465, 0.00352174835, -5.10431673e-5];
+/// √2·cos(πx/4) in x², for |x| ≤ 1 (fpminimax, relative error 3.6e-8).
+const COS: [f32; 4] = [1.41421354, -0.43617779, 0.0224151202, -0.000450902531];
+
+/// 2⁻³¹.
+const TO_UNIT: f32 = 1.0 / (1_u32 << 31) as f32;
+
+/// The bits of 0.75: a float's mantissa, counted from there, lies in [0.75, 1.5).
+const THREE_QUARTERS: u32 = 0x3f40_0000;
+
+/// The exponent of (2³¹)², the largest product of two odd 31-bit integers as rounded.
+const TOP: f32 = 62.0;
+
+/// A polynomial in `x`, lowest power first, by Horner's rule.
+#[inline(always)]
+fn horner<L: Lanes, const N: usize>(l: L, x: L::F, coefficients: &[f32; N]) -> L::F {
+    let mut coefficients = coefficients.iter().rev();
+    let mut y = l.splat(coefficients.next().copied().unwrap_or(0.0));
+    for &c in coefficients {
+        y = y * x + l.splat(c);
+    }
+    y
+}
+
+/// Sine and cosine of π/2 times the `i32` in `word` over 2³¹: an angle of the right half circle.
+#[inline(always)]
+fn half_circle<L: Lanes>(l: L, word: L::U) -> (L::F, L::F) {
+    let x = l.from_i32(word) * l.splat(TO_UNIT);
+    let x2 = x * x;
+    let sin = horner(l, x2, &SIN) * x; // √2·sin and √2·cos of half the angle
+    let cos = horner(l, x2, &COS);
+    (sin * cos, l.splat(1.0) - sin * sin)
+}
+
+/// Four normals a lane from four words a lane.
+#[inline(always)]
+pub(crate) fn normals<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; ROWS] {
+    let top_bit = l.splat_u(1 << 31);
+    let odd31 = |x: L::U| l.from_i32(x & l.splat_u(!0 >> 1) | l.splat_u(1));
+
+    // −2 ln(u₁u₂) = (62 − e)·2 ln 2 − 2 ln m, where the product of the integers is m·2^e.
+    let from = l.splat_u(THREE_QUARTERS);
+    let bits = l.bits(odd31(a) * odd31(b)) - from;
+    let exponent = l.from_i32(l.shr::<23>(bits));
+    let x = l.from_bits((bits & l.splat_u(0x007f_ffff)) + from) - l.splat(1.0);
+    let sum = (l.splat(TOP) - exponent) * l.splat(2.0 * core::f32::consts::LN_2) + horner(l, x, &LOG) * x;
+
+    // v is (2k+1)·2⁻²⁴ for a 23-bit k; it and 1−v are exact.
+    let k = (l.shl::<15>(d) ^ l.shl::<7>(c) ^ a) & l.splat_u(0x007f_ffff);
+    let v = l.from_bits(k | l.splat_u(0x3f80_0000)) - l.splat(1.0 - f32::EPSILON / 2.0);
+    let radius1 = l.sqrt(v * sum);
+    let radius2 = l.sqrt((l.splat(1.0) - v) * sum);
+
+    let (sin1, cos1) = half_circle(l, c);
+    let (sin2, cos2) = half_circle(l, d);
+    let signed = |x: L::F, sign: L::U| l.from_bits(l.bits(x) ^ (sign & top_bit));
+    [radius1 * sin1, radius1 * signed(cos1, a), radius2 * sin2, radius2 * signed(cos2, b)]
+}
+
+/// The states of a block's eight generators: 16 words, two for each.
+#[inline(always)]
+fn seed_block(seed: u64, stream: u64, block: u64) -> [[u64; philox::LANES]; 2] {
+    let first = block.wrapping_mul(philox::LANES as u64);
+    let mut words = [[0; philox::LANES]; 4];
+    for lane in 0..philox::LANES {
+        let counter = first | lane as u64;
+        words[0][lane] = counter as u32;
+        words[1][lane] = (counter >> 32) as u32;
+        words[2][lane] = stream as u32;
+        words[3][lane] = (stream >> 32) as u32;
+    }
+    let words = philox::philox4x32_10(words, seed);
+    let mut states = [[0; philox::LANES]; 2];
+    for lane in 0..philox::LANES {
+        for half in 0..2 {
+            states[half][lane] =
+                u64::from(words[2 * half][lane]) | u64::from(words[2 * half + 1][lane]) << 32;
+        }
+    }
+    states
+}
+
+/// Counter noise group by group, from any index on.
+pub(crate) struct CounterGroups<L: Lanes> {
+    seed: u64,
+    stream: u64,
+    /// The next group, counted from the stream's beginning.
+    next: u64,
+    states: [[L::W; 2]; MAX_PARTS],
+    /// How many elements of a group come before the first one asked for.
+    skew: usize,
+    /// The group of which the last `GROUP − skew` elements come next, if there is a skew.
+    carry: [f32; GROUP],
+}
+
+impl<L: Lanes> CounterGroups<L> {
+    /// Begins at element `index` of the stream.
+    #[inline(always)]
+    pub(crate) fn new(l: L, seed: u64, stream: u64, index: u64) -> Self {
+        let next = index / GROUP as u64;
+        let zero = l.wide(&[0; LANES / 2], 0);
+        let mut groups = Self {
+            seed,
+            stream,
+            next,
+            states: [[zero; 2]; MAX_PARTS],
+            skew: (index % GROUP as u64) as usize,
+            carry: [0.0; GROUP],
+        };
+        groups.reseed(l);
+        for _ in 0..next % GROUPS {
+            for part in 0..L::PARTS {
+                for _ in 0..4 {
+                    groups.step(l, part);
+                }
+            }
+        }
+        if groups.skew != 0 {
+            groups.refill(l);
+        }
+        groups
+    }
+
+    #[inline(always)]
+    fn reseed(&mut self, l: L) {
+        let [s0, s1] = seed_block(self.seed, self.stream, self.next / GROUPS);
+        for part in 0..L::PARTS {
+            self.states[part] = [l.wide(&s0, part), l.wide(&s1, part)];
+        }
+    }
+
+    /// One step of xoroshiro128+ (the 2018 constants 24, 16, 37).
+    #[inline(always)]
+    fn step(&mut self, l: L, part: usize) -> L::U {
+        let [s0, s1] = self.states[part];
+        let x = s1 ^ s0;
+        self.states[part] = [l.wide_rotl::<24>(s0) ^ x ^ l.wide_shl::<16>(x), l.wide_rotl::<37>(x)];
+        l.halves(s0 + s1)
+    }
+
+    /// The next group of the stream, whatever the skew.
+    #[inline(always)]
+    fn aligned(&mut self, l: L) -> Group<L> {
+        let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
+        for part in 0..L::PARTS {
+            let words = [(); 4].map(|()| self.step(l, part));
+            group[part] = normals(l, words);
+        }
+        self.next += 1;
+        if self.next % GROUPS == 0 {
+            self.reseed(l);
+        }
+        group
+    }
+
+    #[inline(never)]
+    fn refill(&mut self, l: L) {
+        let group = self.aligned(l);
+        scatter(l, &group, &mut self.carry);
+    }
+
+    /// The next 64 elements.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, l: L) -> Group<L> {
+        if self.skew == 0 { self.aligned(l) } else { self.skewed(l) }
+    }
+
+    #[inline(never)]
+    fn skewed(&mut self, l: L) -> Group<L> {
+        let mut floats = [0.0; GROUP];
+        let old = self.carry;
+        self.refill(l);
+        let elements = old.iter().chain(&self.carry).skip(self.skew);
+        for (to, &from) in floats.iter_mut().zip(elements) {
+            *to = from;
+        }
+        gather(l, &floats)
+    }
+}
+
+/// Writes a group's elements in order.
+#[inline(always)]
+pub(crate) fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
+    for part in 0..L::PARTS {
+        for row in 0..ROWS {
+            let lanes = l.store(group[part][row]);
+            let room = floats.iter_mut().skip(offset::<L>(part, row));
+            for (to, &from) in room.zip(lanes.as_ref()) {
+                *to = from;
+            }
+        }
+    }
+}
+
+/// The group of elements in order.
+#[inline(always)]
+fn gather<L: Lanes>(l: L, floats: &[f32; GROUP]) -> Group<L> {
+    let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
+    for part in 0..L::PARTS {
+        for row in 0..ROWS {
+            let mut lanes = <L::Floats as crate::buf::Floats>::ZERO;
+            let elements = floats.iter().skip(offset::<L>(part, row));
+            for (to, &from) in lanes.as_mut().iter_mut().zip(elements) {
+                *to = from;
+            }
+            group[part][row] = l.load(lanes);
+        }
+    }
+    group
+}
+
+/// Fills `out` with counter noise.
+pub(crate) struct Fill<'a> {
+    pub seed: u64,
+    pub stream: u64,
+    pub index: u64,
+    pub out: Out<'a>,
+}
+
+impl Kernel for Fill<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let mut noise = CounterGroups::new(l, self.seed, self.stream, self.index);
+        for_each_tile([], [self.out], |[], [mut out]| {
+            let z = noise.next(l);
+            for part in 0..L::PARTS {
+                for row in 0..ROWS {
+                    out.put(offset::<L>(part, row), l.store(z[part][row]));
+                }
+            }
+        });
+    }
+}
+
+/// The normals of one group of 64 random words: word 16k + i is the i-th of a, b, c, d for k = 0, 1, 2, 3.
+pub(crate) struct FromWords<'a> {
+    pub words: &'a [u32; GROUP],
+    pub out: &'a mut [f32; GROUP],
+}
+
+impl Kernel for FromWords<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let words = gather(l, &self.words.map(f32::from_bits));
+        let mut group = words;
+        for part in 0..L::PARTS {
+            group[part] = normals(l, words[part].map(|x| l.bits(x)));
+        }
+        scatter(l, &group, self.out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::dispatch;
+
+    /// The transform as its documentation says it, in `f64` and with the library's functions.
+    fn oracle([a, b, c, d]: [u32; 4]) -> [f64; 4] {
+        let unit = f64::from(1 << 30) * 2.0;
+        let odd31 = |x: u32| f64::from(x & 0x7fff_ffff | 1) / unit;
+        let sum = -2.0 * (odd31(a) * odd31(b)).ln();
+        let v = (f64::from((d << 15 ^ c << 7 ^ a) & 0x7f_ffff) * 2.0 + 1.0) / f64::from(1 << 24);
+        let angle = |x: u32| core::f64::consts::FRAC_PI_2 * f64::from(x as i32) / unit;
+        let sign = |x: u32| if x >> 31 == 1 { -1.0 } else { 1.0 };
+        let (r1, r2) = ((v * sum).sqrt(), ((1.0 - v) * sum).sqrt());
+        [
+            r1 * angle(c).sin(),
+            r1 * angle(c).cos() * sign(a),
+            r2 * angle(d).sin(),
+            r2 * angle(d).cos() * sign(b),
+        ]
+    }
+
+    fn words(mut seed: u64) -> impl Iterator<Item = u32> {
+        core::iter::repeat_with(move || {
+            seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (seed >> 32) as u32
+        })
+    }
+
+    #[test]
+    fn normals_are_those_of_the_formula() {
+        let (mut worst, mut sum_sq, mut count) = (0.0_f64, 0.0, 0.0);
+        let mut source = words(5);
+        for round in 0..20_000 {
+            let mut block = [0; GROUP];
+            block.fill_with(|| source.next().unwrap());
+            if round % 4 == 0 {
+                // Extremes: tiny and huge uniforms, angles at the ends and at zero.
+                for word in &mut block {
+                    let edges = [0, 1, 2, !0, !0 >> 1, 1 << 31, (1 << 31) + 1, !1, 1 << 30];
+                    if *word & 1 == 0 {
+                        *word = edges[(*word >> 8) as usize % edges.len()];
+                    }
+                }
+            }
+            let mut out = [0.0; GROUP];
+            dispatch(FromWords { words: &block, out: &mut out });
+            for i in 0..LANES {
+                let want = oracle([0, 1, 2, 3].map(|k| block[LANES * k + i]));
+                for (k, want) in want.into_iter().enumerate() {
+                    let error = f64::from(out[LANES * k + i]) - want;
+                    assert!(error.abs() < 2e-6, "{error}");
+                    worst = worst.max(error.abs());
+                    sum_sq += error * error;
+                    count += 1.0;
+                }
+            }
+        }
+        let rms = f64::sqrt(sum_sq / count);
+        println!("worst {worst:e} rms {rms:e}");
+        assert!(rms < 1.5e-7, "{rms}");
+    }
+
+    #[test]
+    fn the_largest_magnitude_is_nine_sigma_and_nothing_is_nan() {
+        for (a, b) in [(0, 0), (!0, !0), (0, !0), (1 << 31, 1 << 31)] {
+            for c in [0, 1, !0, 1 << 31, !0 >> 1] {
+                for d in [0, 255, !0, 1 << 31] {
+                    let mut block = [0; GROUP];
+                    for (k, word) in [a, b, c, d].into_iter().enumerate() {
+                        block[LANES * k..][..LANES].fill(word);
+                    }
+                    let mut out = [0.0; GROUP];
+                    dispatch(FromWords { words: &block, out: &mut out });
+                    assert!(out.iter().all(|z| z.abs() <= 9.2711), "{a:x} {b:x} {c:x} {d:x} {out:?}");
+                }
+            }
+        }
+    }
+}

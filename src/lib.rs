@@ -1,0 +1,75 @@
+//! The variance-exploding SDE scheduler of score-based generative models, diffusers' `ScoreSdeVeScheduler` (Song et al.
+//! 2021, "Score-based generative modeling through stochastic differential equations"): schedule, noise and updates on
+//! the caller's `f32` slices, between two calls of the caller's network.
+//!
+//! - No allocation, no global state, no panics: bad input is an [`Error`], and outputs are then untouched.
+//! - The same inputs give the same bits on every machine, for every split of the work.
+//! - With torch's noise ([`TorchCpu`]) it gives the pictures of diffusers from the same seed.
+//!
+//! ```
+//! use vesde::{Config, Counter, Request, Sampler, SamplerOptions, Schedule, set_sigmas, set_timesteps};
+//!
+//! const STEPS: usize = 20;
+//! let config = Config { sigma_max: 10.0, ..Config::default() };
+//! let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; STEPS], [0.0; STEPS], [0.0; STEPS]);
+//! set_timesteps(&config, &mut timesteps)?;
+//! set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
+//! let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+//!
+//! let (mut sample, mut score) = ([0.0; 64], [0.0; 64]);
+//! let options = SamplerOptions { seed: 42, ..SamplerOptions::default() };
+//! let mut sampler = Sampler::new(&config, 1, options)?;
+//! while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut sample, &score, None)? {
+//!     for (s, x) in score.iter_mut().zip(&sample) {
+//!         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network's place: here a Gaussian about 0.5
+//!     }
+//! }
+//! assert!(sample.iter().all(|x| (0.0..=1.0).contains(x)));
+//! # Ok::<(), vesde::Error>(())
+//! ```
+
+#![cfg_attr(not(test), no_std)]
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code)]
+mod buf;
+#[cfg(feature = "capi")]
+#[allow(unsafe_code)]
+pub mod capi;
+mod config;
+mod error;
+mod kernels;
+mod noise;
+mod sampler;
+mod schedule;
+mod scheduler;
+#[allow(unsafe_code)]
+mod simd;
+
+pub use buf::{In, Update};
+pub use config::Config;
+pub use error::Error;
+pub use noise::{Counter, Noise, TorchCpu, fill_from_rng};
+pub use sampler::{Request, Sampler, SamplerNoise, SamplerOptions};
+pub use schedule::{PredictorStep, Schedule, set_sigmas, set_timesteps};
+pub use scheduler::{
+    Averaging, CorrectorStep, NORM_BLOCK, Norm, Scheduler, corrector_step, mean_norm, norm_blocks,
+    sample_norm, scale_model_input, sum_squares, torch_norm, update,
+};
+
+#[cfg(all(vesde_staticlib, not(test)))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(vesde_panic_trap)]
+    {
+        #[allow(unsafe_code)]
+        unsafe extern "C" {
+            safe fn vesde_panic_path_is_reachable() -> !;
+        }
+        vesde_panic_path_is_reachable()
+    }
+    #[cfg(not(vesde_panic_trap))]
+    loop {
+        core::hint::spin_loop();
+    }
+}

@@ -1,0 +1,64 @@
+//! Counter noise: a pure function from (seed, stream, index) to a standard normal number.
+
+use crate::buf::{self, Out};
+use crate::error::Error;
+use crate::kernels::normal::Fill;
+use crate::kernels::update::Source;
+use crate::simd::dispatch;
+
+/// A place in counter noise: element `index` of stream `stream` of seed `seed`.
+///
+/// Element i is the same whoever computes it and however the work is split: two calls for the halves of a
+/// range give the bits of one call for the whole. A call changes nothing; to go on, ask for another stream or a later index.
+///
+/// The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements by Philox4x32-10
+/// (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27 sigma. Ranges that begin at a multiple of
+/// 64 are the fastest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct Counter {
+    /// The seed: which family of streams.
+    pub seed: u64,
+    /// The stream: independent noise for each. The sampler counts its draws here.
+    pub stream: u64,
+    /// The index of the first element.
+    pub index: u64,
+}
+
+impl Counter {
+    /// The beginning of a stream.
+    #[must_use]
+    pub fn new(seed: u64, stream: u64) -> Self {
+        Self { seed, stream, index: 0 }
+    }
+
+    /// The place `offset` elements further, for a range that begins there. Wraps at 2⁶⁴.
+    #[must_use]
+    pub fn at(self, offset: u64) -> Self {
+        Self { index: self.index.wrapping_add(offset), ..self }
+    }
+
+    /// Fills `out` with the elements from `index` on.
+    ///
+    /// # Errors
+    /// `Empty`; `TooLarge` where `index` plus the length exceeds 2⁶⁴ − 1.
+    pub fn fill(self, out: &mut [f32]) -> Result<(), Error> {
+        self.fill_out(out.into())
+    }
+
+    pub(crate) fn fill_out(self, out: Out<'_>) -> Result<(), Error> {
+        buf::check(&[], &[out])?;
+        self.check(out.len())?;
+        dispatch(Fill { seed: self.seed, stream: self.stream, index: self.index, out });
+        Ok(())
+    }
+
+    /// Checks that the stream has `len` elements from here.
+    pub(crate) fn check(self, len: usize) -> Result<(), Error> {
+        self.index.checked_add(len as u64).map(drop).ok_or(Error::TooLarge)
+    }
+
+    pub(crate) fn source<'a>(self) -> Source<'a> {
+        Source::Counter { seed: self.seed, stream: self.stream, index: self.index }
+    }
+}

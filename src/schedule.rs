@@ -1,0 +1,154 @@
+//! Timesteps, sigmas, and the coefficients of a predictor step: scalar arithmetic on the caller's tables.
+
+use crate::buf::{self, In, Out};
+use crate::config::Config;
+use crate::error::Error;
+
+/// The tables that a scheduler works from, all owned by the caller.
+///
+/// `sigmas` runs along the timesteps it was made for, `discrete_sigmas` along the n of `set_sigmas`: as in diffusers,
+/// their lengths may differ from that of `timesteps`.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule<'a> {
+    /// Continuous timesteps, from 1 down to `sampling_eps`: [`set_timesteps`].
+    pub timesteps: &'a [f32],
+    /// The noise scale at each timestep, which the network is given: [`set_sigmas`].
+    pub sigmas: &'a [f32],
+    /// The ascending noise scales that a step looks up: [`set_sigmas`].
+    pub discrete_sigmas: &'a [f32],
+}
+
+/// The factors of a predictor step: `prev_sample_mean = sample + drift·model_output` and
+/// `prev_sample = prev_sample_mean + diffusion·noise`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
+pub struct PredictorStep {
+    /// `diffusion²`, rounded.
+    pub drift: f32,
+    /// √(σ² − σ′²), with σ the sigma at the timestep and σ′ its adjacent one.
+    pub diffusion: f32,
+}
+
+/// torch's `linspace(start, end, n)` in `f32`, element `i`: from the nearer end, fused.
+fn linspace(start: f32, end: f32, n: usize, i: usize) -> f32 {
+    if n < 2 {
+        return start;
+    }
+    let step = (end - start) / (n - 1) as f32;
+    if i < n / 2 { libm::fmaf(step, i as f32, start) } else { libm::fmaf(-step, (n - 1 - i) as f32, end) }
+}
+
+/// Writes the continuous timesteps, from 1 down to `sampling_eps` (diffusers' `set_timesteps`, bit for bit).
+///
+/// # Errors
+/// Those of [`Config::validate`]; `Empty`.
+pub fn set_timesteps(config: &Config, timesteps: &mut [f32]) -> Result<(), Error> {
+    set_timesteps_out(config, timesteps.into())
+}
+
+pub(crate) fn set_timesteps_out(config: &Config, timesteps: Out<'_>) -> Result<(), Error> {
+    config.validate()?;
+    buf::check(&[], &[timesteps])?;
+    let n = timesteps.len();
+    for i in 0..n {
+        timesteps.write(i, &[linspace(1.0, config.sampling_eps as f32, n, i)]);
+    }
+    Ok(())
+}
+
+/// Writes `sigmas`, `sigma_min·(sigma_max/sigma_min)^t` at each of `timesteps`, and `discrete_sigmas`, as many as there is
+/// room for, from `sigma_min` to `sigma_max` in geometric progression (diffusers' `set_sigmas`; Song et al. 2021,
+/// appendix C).
+///
+/// Powers and exponentials are correctly rounded to `f32`; torch's own are not always, and differ by up to 2 and 1 ulp.
+///
+/// # Errors
+/// Those of [`Config::validate`]; `Empty`; `LengthMismatch` where `sigmas` and `timesteps` differ in length;
+/// `TimestepOutOfRange` where a timestep is not in 0..=1.
+pub fn set_sigmas(
+    config: &Config,
+    timesteps: &[f32],
+    sigmas: &mut [f32],
+    discrete_sigmas: &mut [f32],
+) -> Result<(), Error> {
+    set_sigmas_out(config, timesteps.into(), sigmas.into(), discrete_sigmas.into())
+}
+
+pub(crate) fn set_sigmas_out(
+    config: &Config,
+    timesteps: In<'_>,
+    sigmas: Out<'_>,
+    discrete_sigmas: Out<'_>,
+) -> Result<(), Error> {
+    config.validate()?;
+    buf::check(&[timesteps], &[sigmas])?;
+    buf::check(&[], &[discrete_sigmas])?;
+    if discrete_sigmas.overlaps(timesteps) || discrete_sigmas.overlaps(sigmas.as_in()) {
+        return Err(Error::Overlap);
+    }
+    if !timesteps.iter().all(|t| (0.0..=1.0).contains(&t)) {
+        return Err(Error::TimestepOutOfRange);
+    }
+    let sigma_min = config.sigma_min as f32;
+    let ratio = f64::from((config.sigma_max / config.sigma_min) as f32);
+    for (i, t) in timesteps.iter().enumerate() {
+        // A double's power is right to under 1 ulp, so its rounding to f32 is the correct one.
+        sigmas.write(i, &[sigma_min * libm::pow(ratio, f64::from(t)) as f32]);
+    }
+    let (start, end) = (libm::log(config.sigma_min) as f32, libm::log(config.sigma_max) as f32);
+    let n = discrete_sigmas.len();
+    for i in 0..n {
+        discrete_sigmas.write(i, &[libm::exp(f64::from(linspace(start, end, n, i))) as f32]);
+    }
+    Ok(())
+}
+
+impl Schedule<'_> {
+    /// The index into `discrete_sigmas` at a continuous timestep: `trunc(t·(len − 1))` in `f32`, with the length of
+    /// `timesteps`.
+    ///
+    /// # Errors
+    /// `Empty` without timesteps; `TimestepOutOfRange` where `timestep` is not in 0..=1 or the index is not in the
+    /// table.
+    pub fn index(&self, timestep: f32) -> Result<usize, Error> {
+        let last = self.timesteps.len().checked_sub(1).ok_or(Error::Empty)?;
+        if !(0.0..=1.0).contains(&timestep) {
+            return Err(Error::TimestepOutOfRange);
+        }
+        let index = (timestep * last as f32) as usize;
+        if index < self.discrete_sigmas.len() { Ok(index) } else { Err(Error::TimestepOutOfRange) }
+    }
+
+    /// `discrete_sigmas[index]`.
+    ///
+    /// # Errors
+    /// `TimestepOutOfRange` where there is none.
+    pub fn discrete_sigma(&self, index: usize) -> Result<f32, Error> {
+        self.discrete_sigmas.get(index).copied().ok_or(Error::TimestepOutOfRange)
+    }
+
+    /// The sigma one index below: `discrete_sigmas[index − 1]`, or 0 at index 0 (diffusers' `get_adjacent_sigma`).
+    ///
+    /// # Errors
+    /// `TimestepOutOfRange` where `index` is beyond the table.
+    pub fn adjacent_sigma(&self, index: usize) -> Result<f32, Error> {
+        self.discrete_sigma(index)?;
+        index.checked_sub(1).map_or(Ok(0.0), |below| self.discrete_sigma(below))
+    }
+
+    /// The factors of a predictor step at a timestep (Song et al. 2021, equation 47).
+    ///
+    /// # Errors
+    /// `Empty` and `TimestepOutOfRange` as [`index`](Self::index); `InvalidSigma` where σ² − σ′² is negative or not
+    /// finite.
+    pub fn predictor_step(&self, timestep: f32) -> Result<PredictorStep, Error> {
+        let index = self.index(timestep)?;
+        let (sigma, adjacent) = (self.discrete_sigma(index)?, self.adjacent_sigma(index)?);
+        let variance = sigma * sigma - adjacent * adjacent;
+        if !(variance >= 0.0 && variance.is_finite()) {
+            return Err(Error::InvalidSigma);
+        }
+        let diffusion = libm::sqrtf(variance);
+        Ok(PredictorStep { drift: diffusion * diffusion, diffusion })
+    }
+}

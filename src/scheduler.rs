@@ -1,0 +1,420 @@
+//! The steps: each checks its buffers once, computes its coefficients, and calls the kernels. Nothing is written
+//! before everything that can fail has been checked.
+
+use crate::buf::{self, In, Out, Update};
+use crate::config::Config;
+use crate::error::Error;
+use crate::kernels::norm::{SumSquares, TorchNorm, TorchSum};
+use crate::kernels::update::{AddNoise, Scale, Step};
+use crate::noise::Noise;
+use crate::schedule::Schedule;
+use crate::simd::dispatch;
+
+/// Floats whose squares are summed on their own: where a sample may be split for the corrector's norms.
+pub const NORM_BLOCK: usize = crate::kernels::norm::NORM_BLOCK;
+
+/// Over what the corrector averages its norms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Averaging {
+    /// Over the batch: one step size for all samples, as diffusers has it.
+    #[default]
+    Batch = 0,
+    /// Not at all: each sample has its own step size, whatever its neighbours in the batch.
+    PerSample = 1,
+}
+
+/// How the corrector computes norms and step size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Norm {
+    /// In `f64`, rounded to `f32` once at the end: right to 1e-7 at every length, and splittable.
+    #[default]
+    Exact = 0,
+    /// In `f32` in torch's order, bit for bit. Its error grows with the length: 7e-5 at 3 million elements.
+    Torch = 1,
+}
+
+/// The factors of a corrector step: `prev_sample_mean = sample + step_size·model_output` and
+/// `prev_sample = prev_sample_mean + noise_factor·noise`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
+pub struct CorrectorStep {
+    /// ε = 2·(snr·‖noise‖/‖model_output‖)².
+    pub step_size: f32,
+    /// √(2ε).
+    pub noise_factor: f32,
+}
+
+/// Step sizes that are kept between the pass that checks them and the pass that uses them.
+const KEPT_STEPS: usize = 32;
+
+/// A configuration and its tables: diffusers' `ScoreSdeVeScheduler`.
+#[derive(Clone, Copy, Debug)]
+pub struct Scheduler<'a> {
+    /// The configuration.
+    pub config: Config,
+    /// The tables, owned by the caller.
+    pub schedule: Schedule<'a>,
+}
+
+impl Scheduler<'_> {
+    /// One predictor step, the reverse-time SDE from one noise scale to the next below (Song et al. 2021, equation 47;
+    /// diffusers' `step_pred`): `prev_sample_mean = sample + d²·model_output`, `prev_sample = prev_sample_mean + d·noise`
+    /// with d = √(σ² − σ′²).
+    ///
+    /// `model_output` is the score, of the sample's length. `timesteps` holds one continuous timestep for the whole
+    /// batch, or one for each of its samples. With the same noise and tables the results are diffusers' bit for bit
+    /// wherever torch's square root of d² is the correctly rounded one (and but for the sign of a zero: where the sample
+    /// is −0 and the score 0, diffusers keeps −0).
+    ///
+    /// To split the work, pass parts of all buffers, with [`Counter::at`](crate::Counter::at) for the noise.
+    ///
+    /// # Errors
+    /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `TimestepOutOfRange`, `InvalidSigma` from
+    /// the schedule.
+    pub fn step_pred<'b>(
+        &self,
+        model_output: impl Into<In<'b>>,
+        timesteps: &[f32],
+        update: Update<'b>,
+        noise: impl Into<Noise<'b>>,
+    ) -> Result<(), Error> {
+        let (model_output, noise) = (model_output.into(), noise.into());
+        let per_sample = check_batch(&update, model_output, noise, timesteps.len())?;
+        for &t in timesteps {
+            self.schedule.predictor_step(t)?;
+        }
+        for (i, &t) in timesteps.iter().enumerate() {
+            let step = self.schedule.predictor_step(t)?;
+            run(&update, model_output, noise, i * per_sample, per_sample, step.drift, step.diffusion);
+        }
+        Ok(())
+    }
+
+    /// One corrector step of annealed Langevin dynamics (Song et al. 2021, algorithm 4; diffusers' `step_correct`):
+    /// `prev_sample_mean = sample + ε·model_output`, `prev_sample = prev_sample_mean + √(2ε)·noise` with
+    /// ε = 2·(snr·‖noise‖/‖model_output‖)².
+    ///
+    /// The sample is a batch of `batch` samples of equal length, one after the other, and norms are taken over each.
+    ///
+    /// # Errors
+    /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `InvalidSnr`; `ZeroGradientNorm`,
+    /// `NonFiniteGradientNorm` and `NonFiniteNoiseNorm` where there is no step size.
+    pub fn step_correct<'b>(
+        &self,
+        model_output: impl Into<In<'b>>,
+        batch: usize,
+        (averaging, norm): (Averaging, Norm),
+        update: Update<'b>,
+        noise: impl Into<Noise<'b>>,
+    ) -> Result<(), Error> {
+        let (model_output, noise) = (model_output.into(), noise.into());
+        let per_sample = check_batch(&update, model_output, noise, batch)?;
+        let grad = Noise::Given(model_output);
+        let norms = |i: usize| [grad, noise].map(|x| norm_of(x, i * per_sample, per_sample, norm));
+        if averaging == Averaging::Batch {
+            let mut means = [Mean::new(norm, batch), Mean::new(norm, batch)];
+            for i in 0..batch {
+                for (mean, x) in means.iter_mut().zip(norms(i)) {
+                    mean.push(x);
+                }
+            }
+            let [grad_norm, noise_norm] = means.map(Mean::finish);
+            let step = corrector_step(self.config.snr, grad_norm, noise_norm, norm)?;
+            let len = batch * per_sample;
+            run(&update, model_output, noise, 0, len, step.step_size, step.noise_factor);
+            return Ok(());
+        }
+        let step_of = |i: usize| {
+            let [grad_norm, noise_norm] = norms(i);
+            corrector_step(self.config.snr, grad_norm, noise_norm, norm)
+        };
+        let mut kept = [CorrectorStep::default(); KEPT_STEPS];
+        for i in 0..batch {
+            let step = step_of(i)?;
+            if let Some(to) = kept.get_mut(i) {
+                *to = step;
+            }
+        }
+        for i in 0..batch {
+            let step = kept.get(i).map_or_else(|| step_of(i), |&step| Ok(step))?;
+            let start = i * per_sample;
+            run(&update, model_output, noise, start, per_sample, step.step_size, step.noise_factor);
+        }
+        Ok(())
+    }
+
+    /// The forward process at given noise levels (diffusers' `add_noise`): `noisy = σ·noise + original`, with
+    /// σ = `discrete_sigmas[index]`.
+    ///
+    /// `indices` holds one index for the whole batch, or one for each of its samples. Dimensions do not matter:
+    /// a sample is its floats.
+    ///
+    /// # Errors
+    /// `Empty`, `LengthMismatch`, `TooLarge` for the buffers; `TimestepOutOfRange` where an index is not in the
+    /// table.
+    pub fn add_noise<'b>(
+        &self,
+        original_samples: impl Into<In<'b>>,
+        indices: &[i64],
+        noise: impl Into<Noise<'b>>,
+        noisy_samples: &'b mut [f32],
+    ) -> Result<(), Error> {
+        self.add_noise_out(original_samples.into(), indices, noise.into(), noisy_samples.into())
+    }
+
+    pub(crate) fn add_noise_out(
+        &self,
+        x: In<'_>,
+        indices: &[i64],
+        noise: Noise<'_>,
+        out: Out<'_>,
+    ) -> Result<(), Error> {
+        buf::check(&[x, noise.given().unwrap_or(x)], &[out])?;
+        noise.check(x.len())?;
+        let len = per_sample(x.len(), indices.len())?;
+        let sigma = |index: i64| {
+            let index = usize::try_from(index).map_err(|_| Error::TimestepOutOfRange)?;
+            let sigma = self.schedule.discrete_sigma(index)?;
+            if sigma.is_finite() { Ok(sigma) } else { Err(Error::InvalidSigma) }
+        };
+        for &index in indices {
+            sigma(index)?;
+        }
+        for (i, &index) in indices.iter().enumerate() {
+            let start = i * len;
+            let noise = noise.part(start, len);
+            let (x, out) = (x.part(start, len), out.part(start, len));
+            dispatch(AddNoise { x, noise, scale: sigma(index)?, out });
+        }
+        Ok(())
+    }
+}
+
+/// The part of a step that is elementwise: `prev_sample_mean = sample + drift·model_output`,
+/// `prev_sample = prev_sample_mean + diffusion·noise`. With [`corrector_step`]'s factors this is the last phase of a
+/// corrector step that is split over threads; with [`Schedule::predictor_step`]'s a predictor step.
+///
+/// # Errors
+/// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers.
+pub fn update<'b>(
+    model_output: impl Into<In<'b>>,
+    drift: f32,
+    diffusion: f32,
+    update: Update<'b>,
+    noise: impl Into<Noise<'b>>,
+) -> Result<(), Error> {
+    let (model_output, noise) = (model_output.into(), noise.into());
+    let len = check_batch(&update, model_output, noise, 1)?;
+    run(&update, model_output, noise, 0, len, drift, diffusion);
+    Ok(())
+}
+
+/// Scales a network's input as diffusers' `scale_model_input` does for this SDE: not at all. `out` may be the input.
+///
+/// # Errors
+/// `Empty`, `LengthMismatch`.
+pub fn scale_model_input<'b>(sample: impl Into<In<'b>>, out: &'b mut [f32]) -> Result<(), Error> {
+    scale_model_input_out(sample.into(), out.into())
+}
+
+pub(crate) fn scale_model_input_out(x: In<'_>, out: Out<'_>) -> Result<(), Error> {
+    buf::check(&[x], &[out])?;
+    dispatch(Scale { x, scale: 1.0, out });
+    Ok(())
+}
+
+/// How many sums of squares a sample of `len` floats has: one for each [`NORM_BLOCK`] of them.
+#[must_use]
+pub fn norm_blocks(len: usize) -> usize {
+    len.div_ceil(NORM_BLOCK)
+}
+
+/// The sums of squares of each [`NORM_BLOCK`] floats of `x`: the first phase of a corrector step that is split. Parts of
+/// a sample that begin at a multiple of [`NORM_BLOCK`] may be summed anywhere, in any order.
+///
+/// `x` is `len` floats, or counter noise of that length. `blocks` has [`norm_blocks`]`(len)` places.
+///
+/// # Errors
+/// `Empty`, `LengthMismatch`, `TooLarge`.
+pub fn sum_squares<'b>(x: impl Into<Noise<'b>>, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
+    let places = blocks.len();
+    let mut blocks = blocks.iter_mut();
+    sum_squares_to(x.into(), len, places, |sum| {
+        if let Some(to) = blocks.next() {
+            *to = sum;
+        }
+    })
+}
+
+/// [`sum_squares`] with a sink of `places` places.
+pub(crate) fn sum_squares_to(
+    x: Noise<'_>,
+    len: usize,
+    places: usize,
+    sink: impl FnMut(f64),
+) -> Result<(), Error> {
+    if len == 0 {
+        return Err(Error::Empty);
+    }
+    x.check(len)?;
+    if places != norm_blocks(len) {
+        return Err(Error::LengthMismatch);
+    }
+    dispatch(SumSquares { x: x.part(0, len), len, sink });
+    Ok(())
+}
+
+/// The norm of one sample from all its sums of squares, in order.
+#[must_use]
+pub fn sample_norm(blocks: &[f64]) -> f64 {
+    libm::sqrt(blocks.iter().fold(0.0, |total, block| total + block))
+}
+
+/// torch's norm of one sample, bit for bit ([`Norm::Torch`]). It cannot be split. `x` is `len` floats, or counter noise.
+///
+/// # Errors
+/// `Empty`, `LengthMismatch`, `TooLarge`.
+pub fn torch_norm<'b>(x: impl Into<Noise<'b>>, len: usize) -> Result<f32, Error> {
+    let x = x.into();
+    if len == 0 {
+        return Err(Error::Empty);
+    }
+    x.check(len)?;
+    Ok(dispatch(TorchNorm { x: x.part(0, len), len }))
+}
+
+/// The mean of one norm a sample, over the batch. With [`Norm::Torch`] in `f32` and torch's order, bit for bit up to
+/// 255 samples; otherwise in order, in `f64`.
+///
+/// # Errors
+/// `Empty`.
+pub fn mean_norm(norms: &[f64], norm: Norm) -> Result<f64, Error> {
+    if norms.is_empty() {
+        return Err(Error::Empty);
+    }
+    let mut mean = Mean::new(norm, norms.len());
+    for &x in norms {
+        mean.push(x);
+    }
+    Ok(mean.finish())
+}
+
+/// The factors of a corrector step from its two norms: the middle phase of a step that is split.
+///
+/// # Errors
+/// `InvalidSnr`; `ZeroGradientNorm`; `NonFiniteGradientNorm` also where the step size overflows; `NonFiniteNoiseNorm`.
+pub fn corrector_step(snr: f64, grad_norm: f64, noise_norm: f64, norm: Norm) -> Result<CorrectorStep, Error> {
+    if !(snr > 0.0 && snr.is_finite()) {
+        return Err(Error::InvalidSnr);
+    }
+    if grad_norm == 0.0 {
+        return Err(Error::ZeroGradientNorm);
+    }
+    if !(grad_norm > 0.0 && grad_norm.is_finite()) {
+        return Err(Error::NonFiniteGradientNorm);
+    }
+    if !(noise_norm >= 0.0 && noise_norm.is_finite()) {
+        return Err(Error::NonFiniteNoiseNorm);
+    }
+    let step = match norm {
+        Norm::Exact => {
+            let ratio = snr * noise_norm / grad_norm;
+            let step_size = ratio * ratio * 2.0;
+            CorrectorStep { step_size: step_size as f32, noise_factor: libm::sqrt(step_size * 2.0) as f32 }
+        }
+        Norm::Torch => {
+            let ratio = snr as f32 * noise_norm as f32 / grad_norm as f32;
+            let step_size = ratio * ratio * 2.0;
+            CorrectorStep { step_size, noise_factor: libm::sqrtf(step_size * 2.0) }
+        }
+    };
+    if step.step_size.is_finite() && step.noise_factor.is_finite() {
+        Ok(step)
+    } else {
+        Err(Error::NonFiniteGradientNorm)
+    }
+}
+
+/// A mean of norms that come one after the other.
+enum Mean {
+    Exact { sum: f64, count: usize },
+    Torch { sum: TorchSum, count: usize },
+}
+
+impl Mean {
+    fn new(norm: Norm, count: usize) -> Self {
+        match norm {
+            Norm::Exact => Self::Exact { sum: 0.0, count },
+            Norm::Torch => Self::Torch { sum: TorchSum::new(count), count },
+        }
+    }
+
+    fn push(&mut self, x: f64) {
+        match self {
+            Self::Exact { sum, .. } => *sum += x,
+            Self::Torch { sum, .. } => sum.push(x as f32),
+        }
+    }
+
+    fn finish(self) -> f64 {
+        match self {
+            Self::Exact { sum, count } => sum / count as f64,
+            Self::Torch { sum, count } => f64::from(sum.total() / count as f32),
+        }
+    }
+}
+
+/// The norm of `len` elements of `x` from `start` on.
+fn norm_of(x: Noise<'_>, start: usize, len: usize, norm: Norm) -> f64 {
+    let x = x.part(start, len);
+    match norm {
+        Norm::Exact => {
+            let mut total = 0.0;
+            dispatch(SumSquares { x, len, sink: |sum| total += sum });
+            libm::sqrt(total)
+        }
+        Norm::Torch => f64::from(dispatch(TorchNorm { x, len })),
+    }
+}
+
+/// How many floats a sample of the batch has.
+fn per_sample(len: usize, batch: usize) -> Result<usize, Error> {
+    match len.checked_rem(batch) {
+        None => Err(Error::Empty),
+        Some(0) => Ok(len.checked_div(batch).unwrap_or_default()),
+        Some(_) => Err(Error::LengthMismatch),
+    }
+}
+
+/// Checks all that a step asks of its buffers, and returns how many floats a sample of the batch has.
+fn check_batch(
+    update: &Update<'_>,
+    model_output: In<'_>,
+    noise: Noise<'_>,
+    batch: usize,
+) -> Result<usize, Error> {
+    update.check(model_output, noise.given())?;
+    noise.check(model_output.len())?;
+    per_sample(model_output.len(), batch)
+}
+
+/// Updates `len` elements from `start` on.
+fn run(
+    update: &Update<'_>,
+    model_output: In<'_>,
+    noise: Noise<'_>,
+    start: usize,
+    len: usize,
+    drift: f32,
+    diffusion: f32,
+) {
+    dispatch(Step {
+        update: update.part(start, len),
+        model_output: model_output.part(start, len),
+        noise: noise.part(start, len),
+        drift,
+        diffusion,
+    });
+}

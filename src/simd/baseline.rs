@@ -1,0 +1,174 @@
+//! `Lanes` on the target's own baseline through `wide`: SSE2, NEON, simd128 or scalar code, four floats a
+//! register. Only operations of `wide` that round exactly are used; its `mul_add`, `exp`, `ln`, `sin_cos` and
+//! `reduce_add` are not, because their bits depend on the build.
+
+use wide::bytemuck::cast;
+use wide::{f32x4, f64x2, i32x4, u32x4, u64x2};
+
+use super::{LANES, Lanes};
+
+/// The target's baseline: every machine that runs the code has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Baseline;
+
+/// Lanes 0, 1 and lanes 2, 3, in `f64`.
+#[inline(always)]
+fn widen(x: f32x4) -> [f64x2; 2] {
+    let [a, b, c, d] = x.to_array().map(f64::from);
+    [f64x2::new([a, b]), f64x2::new([c, d])]
+}
+
+impl Lanes for Baseline {
+    const N: usize = 4;
+
+    type Floats = [f32; 4];
+    type F = f32x4;
+    type U = u32x4;
+    type W = u64x2;
+    type D = [f64x2; 2];
+
+    #[inline(always)]
+    fn load(self, floats: [f32; 4]) -> f32x4 {
+        f32x4::new(floats)
+    }
+    #[inline(always)]
+    fn store(self, x: f32x4) -> [f32; 4] {
+        x.to_array()
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> f32x4 {
+        f32x4::splat(x)
+    }
+    #[inline(always)]
+    fn splat_u(self, x: u32) -> u32x4 {
+        u32x4::splat(x)
+    }
+    #[inline(always)]
+    fn sqrt(self, x: f32x4) -> f32x4 {
+        x.sqrt()
+    }
+    #[inline(always)]
+    fn fma(self, x: f32x4, y: f32x4, z: f32x4) -> f32x4 {
+        if cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))) {
+            return x.mul_add(y, z); // one instruction there
+        }
+        let (x, y, z) = (widen(x), widen(y), widen(z));
+        let [[a, b], [c, d]] = [0, 1].map(|i| {
+            // The product is exact in f64. Its sum with z is rounded to odd: where the sum is inexact and its
+            // last bit even, the neighbour on the exact sum's side is taken. Then the conversion rounds right.
+            let product = x[i] * y[i];
+            let sum = product + z[i];
+            let z_part = sum - product;
+            let error = (product - (sum - z_part)) + (z[i] - z_part);
+            let (sum, error) = (sum.to_array(), error.to_array());
+            [0, 1].map(|lane| {
+                let bits = sum[lane].to_bits();
+                let inexact = error[lane] != 0.0 && sum[lane].is_finite();
+                let even = bits & 1 == 0;
+                let toward_zero = (error[lane] < 0.0) != (sum[lane] < 0.0);
+                let odd = if toward_zero { bits.wrapping_sub(1) } else { bits | 1 };
+                f64::from_bits(if inexact && even { odd } else { bits }) as f32
+            })
+        });
+        f32x4::new([a, b, c, d])
+    }
+    #[inline(always)]
+    fn bits(self, x: f32x4) -> u32x4 {
+        cast(x)
+    }
+    #[inline(always)]
+    fn from_bits(self, x: u32x4) -> f32x4 {
+        cast(x)
+    }
+    #[inline(always)]
+    fn from_i32(self, x: u32x4) -> f32x4 {
+        f32x4::from_i32x4(cast::<u32x4, i32x4>(x))
+    }
+    #[inline(always)]
+    fn to_i32(self, x: f32x4) -> u32x4 {
+        cast(x.fast_trunc_int())
+    }
+    #[inline(always)]
+    fn shl<const K: u32>(self, x: u32x4) -> u32x4 {
+        x << K
+    }
+    #[inline(always)]
+    fn shr<const K: u32>(self, x: u32x4) -> u32x4 {
+        x >> K
+    }
+    #[inline(always)]
+    fn less(self, x: f32x4, y: f32x4) -> u32x4 {
+        cast(x.simd_lt(y))
+    }
+
+    #[inline(always)]
+    fn wide(self, x: &[u64; LANES / 2], part: usize) -> u64x2 {
+        let (pairs, _) = x.as_chunks::<2>();
+        pairs.get(part).copied().unwrap_or_default().into()
+    }
+    #[inline(always)]
+    fn wide_shl<const K: u32>(self, x: u64x2) -> u64x2 {
+        x << K
+    }
+    #[inline(always)]
+    fn wide_rotl<const K: u32>(self, x: u64x2) -> u64x2 {
+        x << K | x >> (64 - K)
+    }
+    #[inline(always)]
+    fn halves(self, x: u64x2) -> u32x4 {
+        if cfg!(target_endian = "little") {
+            return cast(x);
+        }
+        let [a, b] = x.to_array();
+        u32x4::new([a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32])
+    }
+
+    #[inline(always)]
+    fn zero_d(self) -> [f64x2; 2] {
+        [f64x2::splat(0.0); 2]
+    }
+    #[inline(always)]
+    fn add_square(self, sum: [f64x2; 2], x: f32x4) -> [f64x2; 2] {
+        let x = widen(x);
+        [sum[0] + x[0] * x[0], sum[1] + x[1] * x[1]]
+    }
+    #[inline(always)]
+    fn add_lanes(self, sum: f64, x: [f64x2; 2]) -> f64 {
+        let [a, b] = x.map(f64x2::to_array);
+        sum + a[0] + a[1] + b[0] + b[1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bit patterns of all kinds, from a multiplicative generator.
+    fn floats(seed: u32) -> impl Iterator<Item = f32> {
+        let mut state = seed;
+        core::iter::repeat_with(move || {
+            state = state.wrapping_mul(0x915f_77f5).wrapping_add(0x1234_5677);
+            let bits = state ^ (state >> 15);
+            // Half of them near 1, so that sums cancel and products tie.
+            f32::from_bits(if bits & 64 == 0 { bits } else { 0x3f80_0000 ^ (bits & 0x80ff_f81f) })
+        })
+    }
+
+    #[test]
+    fn fma_rounds_once() {
+        let mut checked = 0;
+        for ((x, y), z) in floats(1).zip(floats(99)).zip(floats(7)).take(2_000_000) {
+            let [got, ..] = Baseline.fma(f32x4::splat(x), f32x4::splat(y), f32x4::splat(z)).to_array();
+            let want = libm::fmaf(x, y, z);
+            assert!(got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan()), "{x:e} {y:e} {z:e}");
+            checked += u32::from(want.is_finite());
+        }
+        assert!(checked > 1_000_000);
+    }
+
+    #[test]
+    fn halves_are_low_then_high_on_every_machine() {
+        let x = u64x2::new([0x1111_1111_2222_2222, 0x3333_3333_4444_4444]);
+        assert_eq!(Baseline.halves(x).to_array(), [0x2222_2222, 0x1111_1111, 0x4444_4444, 0x3333_3333]);
+    }
+}

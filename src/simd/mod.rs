@@ -1,0 +1,117 @@
+//! The machine's vectors. A kernel is written once, generic over [`Lanes`], and [`dispatch`] chooses whose
+//! registers it runs on. Operations here are exactly rounded, so every choice gives the same bits.
+//!
+//! Today there is one choice: the target's baseline, through `wide`. Tiers that are detected at run time
+//! (AVX2, AVX-512) implement `Lanes` in files of their own, and `dispatch` is where they are chosen.
+
+mod baseline;
+
+use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
+
+use crate::buf::{Floats, GROUP};
+
+/// Virtual lanes of `f32`: reductions and the layout of counter noise are defined on sixteen, and the vectors of
+/// every machine divide them.
+pub(crate) const LANES: usize = 16;
+
+/// How many times sixteen lanes make a [`GROUP`].
+pub(crate) const ROWS: usize = GROUP / LANES;
+
+/// The registers that sixteen lanes take at the narrowest.
+pub(crate) const MAX_PARTS: usize = 4;
+
+/// A machine's vector registers. A value of the type is the proof that the machine has them.
+///
+/// Every operation is lane by lane, and rounds as IEEE 754 says, once.
+pub(crate) trait Lanes: Copy {
+    /// Number of `f32` lanes: at least `LANES / MAX_PARTS`, and a divisor of `LANES`.
+    const N: usize;
+    /// `LANES / N`: the registers that make sixteen lanes.
+    const PARTS: usize = LANES / Self::N;
+
+    /// `[f32; N]`.
+    type Floats: Floats + AsRef<[f32]> + AsMut<[f32]>;
+    /// Lanes of `f32`.
+    type F: Copy
+        + Add<Output = Self::F>
+        + Sub<Output = Self::F>
+        + Mul<Output = Self::F>
+        + Div<Output = Self::F>;
+    /// Lanes of `u32`; arithmetic wraps.
+    type U: Copy
+        + Add<Output = Self::U>
+        + Sub<Output = Self::U>
+        + BitAnd<Output = Self::U>
+        + BitOr<Output = Self::U>
+        + BitXor<Output = Self::U>;
+    /// Lanes of `u64`, half as many; arithmetic wraps.
+    type W: Copy + Add<Output = Self::W> + BitXor<Output = Self::W>;
+    /// Lanes of `f64`, as many as `F` has, in two registers.
+    type D: Copy;
+
+    /// The lanes of an array.
+    fn load(self, floats: Self::Floats) -> Self::F;
+    /// The array of the lanes.
+    fn store(self, x: Self::F) -> Self::Floats;
+    /// The same float in every lane.
+    fn splat(self, x: f32) -> Self::F;
+    /// The same integer in every lane.
+    fn splat_u(self, x: u32) -> Self::U;
+    /// The square root.
+    fn sqrt(self, x: Self::F) -> Self::F;
+    /// `x·y + z` with one rounding, emulated where the machine has no such instruction.
+    fn fma(self, x: Self::F, y: Self::F, z: Self::F) -> Self::F;
+    /// The floats' bits.
+    fn bits(self, x: Self::F) -> Self::U;
+    /// The floats that have these bits.
+    fn from_bits(self, x: Self::U) -> Self::F;
+    /// The nearest floats of the lanes as `i32`.
+    fn from_i32(self, x: Self::U) -> Self::F;
+    /// The lanes, at least 0 and less than 2³¹, as `i32`, rounded towards zero.
+    fn to_i32(self, x: Self::F) -> Self::U;
+    /// `x << K`.
+    fn shl<const K: u32>(self, x: Self::U) -> Self::U;
+    /// `x >> K`, zeros shifted in.
+    fn shr<const K: u32>(self, x: Self::U) -> Self::U;
+    /// All ones where the lanes of `x < y`, zeros elsewhere.
+    fn less(self, x: Self::F, y: Self::F) -> Self::U;
+
+    /// The lanes `N/2·part ..` of eight.
+    fn wide(self, x: &[u64; LANES / 2], part: usize) -> Self::W;
+    /// `x << K`.
+    fn wide_shl<const K: u32>(self, x: Self::W) -> Self::W;
+    /// `x` rotated left by `K`.
+    fn wide_rotl<const K: u32>(self, x: Self::W) -> Self::W;
+    /// Each `u64` as two lanes: its low half, then its high half.
+    fn halves(self, x: Self::W) -> Self::U;
+
+    /// Zeros.
+    fn zero_d(self) -> Self::D;
+    /// `sum + x·x` in `f64`; the product is exact there.
+    fn add_square(self, sum: Self::D, x: Self::F) -> Self::D;
+    /// Adds the lanes to `sum`, one after the other in order.
+    fn add_lanes(self, sum: f64, x: Self::D) -> f64;
+}
+
+/// A kernel with its arguments, waiting for registers to run on.
+pub(crate) trait Kernel {
+    /// What it returns.
+    type Output;
+    /// Runs it.
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+}
+
+/// Runs a kernel on the best registers of this machine.
+pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(baseline::Baseline)
+}
+
+/// [`GROUP`] floats in registers: element `16·row + N·part + lane` is lane `lane` of `group[part][row]`, for
+/// `part < PARTS`.
+pub(crate) type Group<L> = [[<L as Lanes>::F; ROWS]; MAX_PARTS];
+
+/// The offset of `group[part][row]` in its tile.
+#[inline(always)]
+pub(crate) fn offset<L: Lanes>(part: usize, row: usize) -> usize {
+    LANES * row + L::N * part
+}
