@@ -12,8 +12,7 @@ const CLASS_NAME: &[u8] = b"ScoreSdeVeScheduler";
 /// The configuration of the scheduler, as diffusers' `ScoreSdeVeScheduler` has it: the same fields,
 /// the same defaults, `f64` as in Python.
 ///
-/// What diffusers passes as keyword overrides to `set_timesteps` and `set_sigmas` is here a changed copy:
-/// `Config { sigma_max: 50.0, ..config }`.
+/// What diffusers takes as keyword overrides of `set_timesteps` and `set_sigmas` is here a changed copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]
 pub struct Config {
@@ -291,6 +290,10 @@ mod tests {
             "0.000001",
             "100000000000000000000000e-20",
             "179769313486231580793728971405301e-30",
+            "1.6280000000000003e-7",
+            "3.3e38",
+            "1.0000000000000002e-20",
+            "123456789012345678e-37",
         ] {
             let json = format!("{{\"snr\":{text}}}");
             let mut object = Object::new(json.as_bytes()).unwrap();

@@ -8,7 +8,7 @@ use core::fmt;
 /// The discriminants are the C ABI's status codes; `VESDE_OK` is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[repr(i32)]
+#[repr(C)]
 pub enum Error {
     /// A pointer that must not be NULL is NULL.
     NullPointer = -1,
@@ -56,7 +56,7 @@ pub enum Error {
     JsonTruncated = -41,
     /// A known key has a value of another type.
     JsonType = -42,
-    /// A number cannot be read exactly: more than 19 powers of ten from 1, or out of its type's range.
+    /// A number cannot be read exactly, having more than 37 decimal places, or is out of its type's range.
     JsonNumber = -43,
     /// `_class_name` names another scheduler.
     JsonClassName = -44,
@@ -74,6 +74,8 @@ pub enum Error {
 
 impl Error {
     /// Every error.
+    ///
+    /// cbindgen:ignore
     pub const ALL: [Self; 27] = [
         Self::NullPointer,
         Self::Misaligned,

@@ -15,7 +15,7 @@ pub const NORM_BLOCK: usize = crate::kernels::norm::NORM_BLOCK;
 
 /// Over what the corrector averages its norms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(i32)]
+#[repr(C)]
 pub enum Averaging {
     /// Over the batch: one step size for all samples, as diffusers has it.
     #[default]
@@ -26,7 +26,7 @@ pub enum Averaging {
 
 /// How the corrector computes norms and step size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(i32)]
+#[repr(C)]
 pub enum Norm {
     /// In `f64`, rounded to `f32` once at the end: right to 1e-7 at every length, and splittable.
     #[default]

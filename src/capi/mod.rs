@@ -3,11 +3,16 @@
 
 #![allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
 
+// In the header's order, which rustfmt keeps between blank lines.
 mod config;
-mod noise;
-mod sampler;
+
 mod schedule;
+
 mod steps;
+
+mod noise;
+
+mod sampler;
 
 use core::ffi::{CStr, c_char};
 
@@ -26,7 +31,7 @@ pub use steps::*;
 pub type vesde_status = i32;
 
 /// Success.
-pub const VESDE_OK: vesde_status = 0;
+pub const VESDE_OK: i32 = 0;
 
 /// Major version of this header.
 pub const VESDE_VERSION_MAJOR: u32 = 0;

@@ -25,7 +25,7 @@ pub struct CSamplerOptions {
 
 /// What the caller is to do before the next vesde_sampler_next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
+#[repr(C)]
 pub enum RequestKind {
     /// Nothing: the sample is the result.
     Done = 0,
@@ -35,7 +35,7 @@ pub enum RequestKind {
     Noise = 2,
 }
 
-/// A sampler's request. All but `kind` is set for VESDE_REQUEST_SCORE only, and zero otherwise.
+/// A sampler's request. All but `kind` is set for VESDE_REQUEST_KIND_SCORE only, and zero otherwise.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CRequest {
@@ -109,15 +109,19 @@ pub unsafe extern "C" fn vesde_sampler_init(
     unsafe { produce(sampler, make) }
 }
 
-/// Takes what the last request asked for, advances `sample` in place, and says what is needed next. The loop of a program is:
+/// Takes what the last request asked for, advances `sample` in place, and says what is needed next. A whole job is:
 ///
-///     while ((status = vesde_sampler_next(&sampler, &scheduler, score, NULL, len, sample, &request)) == VESDE_OK
-///            && request.kind == VESDE_REQUEST_SCORE)
+/// ```c
+/// do {
+///     status = vesde_sampler_next(&sampler, &scheduler, score, NULL, len, sample, &request);
+///     if (status == VESDE_OK && request.kind == VESDE_REQUEST_KIND_SCORE)
 ///         network(sample, request.sigma, score);
+/// } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
+/// ```
 ///
-/// The first call makes the initial sample, whatever the buffers hold. After VESDE_REQUEST_DONE `sample` holds the result: the
-/// last predictor step's prev_sample_mean, clamped if the options say so. `noise` may be NULL unless VESDE_REQUEST_NOISE has asked
-/// for it. After an error everything is as before, so that the call can be repeated.
+/// The first call makes the initial sample, whatever the buffers hold. After VESDE_REQUEST_KIND_DONE `sample` holds
+/// the result: the last predictor step's prev_sample_mean, clamped if the options say so. `noise` may be NULL unless
+/// VESDE_REQUEST_KIND_NOISE has asked for it. After an error everything is as before: the call can be repeated.
 ///
 /// # Safety
 /// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so

@@ -9,8 +9,8 @@ use crate::error::Error;
 /// How deeply values may be nested: one bit of a `u64` a level remembers which bracket is open.
 const MAX_DEPTH: u32 = 64;
 
-/// The powers of ten that a number may be away from its digits, so that `u128` holds it exactly.
-const MAX_POWER: i32 = 19;
+/// The smallest power of ten at a number's last digit: twice its inverse still fits 128 bits.
+const MIN_POWER: i32 = -37;
 
 /// A cursor over the members of a JSON object.
 pub struct Object<'a> {
@@ -303,26 +303,35 @@ impl Decimal {
     }
 }
 
-/// `digits · 10^power` rounded once, or `None` if the power is too large to do so in 128 bits.
+/// `digits · 10^power` rounded once, or `None` if that takes more than 128 bits.
 fn scale(digits: u64, power: i32) -> Option<f64> {
+    let digits = u128::from(digits);
     if digits == 0 {
         return Some(0.0);
     }
-    if !(-MAX_POWER..=MAX_POWER).contains(&power) {
+    if power >= 0 {
+        let ten = 10_u128.checked_pow(power.unsigned_abs())?;
+        return digits.checked_mul(ten).map(|product| product as f64);
+    }
+    if power < MIN_POWER {
         return None;
     }
-    let digits = u128::from(digits);
-    let ten = 10_u128.pow(power.unsigned_abs());
-    if power >= 0 {
-        return Some((digits * ten) as f64);
+    let ten = NonZeroU128::new(10_u128.pow(power.unsigned_abs()))?;
+    let (mut quotient, mut remainder) = (digits / ten, digits % ten);
+    let mut shift = 0;
+    // Long division, bit by bit, to 64 bits and more; then one sticky bit for the rest makes the conversion to
+    // 53 bits the only rounding.
+    while quotient >> 63 == 0 {
+        remainder <<= 1;
+        quotient <<= 1;
+        shift += 1;
+        if remainder >= ten.get() {
+            remainder -= ten.get();
+            quotient |= 1;
+        }
     }
-    // With the digits at the top of 128 bits the quotient has at least 64 of them; one sticky bit for
-    // the remainder makes its conversion to 53 bits the only rounding.
-    let shift = digits.leading_zeros();
-    let top = digits << shift;
-    let ten = NonZeroU128::new(ten)?;
-    let quotient = top / ten | u128::from(top % ten != 0);
-    Some(quotient as f64 * f64::from_bits(u64::from(1023 - shift) << 52))
+    let rounded = (quotient | u128::from(remainder != 0)) as f64;
+    Some(rounded * f64::from_bits((1023 - shift) << 52))
 }
 
 /// Text of at most `N` bytes; what does not fit is dropped, so `N` must be chosen to suffice.

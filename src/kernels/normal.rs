@@ -300,8 +300,9 @@ mod tests {
     use super::*;
     use crate::simd::dispatch;
 
-    /// The transform as its documentation says it, in `f64` and with the library's functions.
-    fn oracle([a, b, c, d]: [u32; 4]) -> [f64; 4] {
+    /// The transform as its documentation says it, in `f64` and with the library's functions; and how far off
+    /// `f32` may be: a relative part, and the rounding of u₁u₂ to 24 bits, which counts where the logarithm is small.
+    fn oracle([a, b, c, d]: [u32; 4]) -> ([f64; 4], f64) {
         let unit = f64::from(1 << 30) * 2.0;
         let odd31 = |x: u32| f64::from(x & 0x7fff_ffff | 1) / unit;
         let sum = -2.0 * (odd31(a) * odd31(b)).ln();
@@ -309,12 +310,13 @@ mod tests {
         let angle = |x: u32| core::f64::consts::FRAC_PI_2 * f64::from(x as i32) / unit;
         let sign = |x: u32| if x >> 31 == 1 { -1.0 } else { 1.0 };
         let (r1, r2) = ((v * sum).sqrt(), ((1.0 - v) * sum).sqrt());
-        [
+        let z = [
             r1 * angle(c).sin(),
             r1 * angle(c).cos() * sign(a),
             r2 * angle(d).sin(),
             r2 * angle(d).cos() * sign(b),
-        ]
+        ];
+        (z, 3e-7 * sum.sqrt() + 2e-7 / sum.sqrt())
     }
 
     fn words(mut seed: u64) -> impl Iterator<Item = u32> {
@@ -343,10 +345,13 @@ mod tests {
             let mut out = [0.0; GROUP];
             dispatch(FromWords { words: &block, out: &mut out });
             for i in 0..LANES {
-                let want = oracle([0, 1, 2, 3].map(|k| block[LANES * k + i]));
+                let (want, tolerance) = oracle([0, 1, 2, 3].map(|k| block[LANES * k + i]));
                 for (k, want) in want.into_iter().enumerate() {
                     let error = f64::from(out[LANES * k + i]) - want;
-                    assert!(error.abs() < 2e-6, "{error}");
+                    assert!(error.abs() < tolerance, "{error} of {want}");
+                    if round % 4 == 0 {
+                        continue;
+                    }
                     worst = worst.max(error.abs());
                     sum_sq += error * error;
                     count += 1.0;
@@ -354,8 +359,7 @@ mod tests {
             }
         }
         let rms = f64::sqrt(sum_sq / count);
-        println!("worst {worst:e} rms {rms:e}");
-        assert!(rms < 1.5e-7, "{rms}");
+        assert!(rms < 1e-7 && worst < 1.5e-6, "rms {rms:e}, worst {worst:e}");
     }
 
     #[test]

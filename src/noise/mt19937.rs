@@ -10,7 +10,8 @@ const M: usize = 397;
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Mt19937 {
-    words: [u32; N],
+    // A literal, which the C header needs: N.
+    words: [u32; 624],
     taken: u32,
 }
 

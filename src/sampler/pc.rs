@@ -12,13 +12,13 @@ use crate::simd::dispatch;
 
 /// Who makes the noise of a whole job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(i32)]
+#[repr(C)]
 pub enum SamplerNoise {
     /// Counter noise, a stream for every draw: the initial sample takes the stream of the options, each later draw the
     /// next one. No noise is ever asked for.
     #[default]
     Counter = 0,
-    /// The caller: [`Request::Noise`] asks for every draw, in diffusers' order. The initial draw and those of the steps
+    /// The caller, who is asked for every draw by a request, in diffusers' order. The initial draw and those of the steps
     /// may come from different generators.
     Given = 1,
 }
@@ -76,10 +76,15 @@ pub enum Request {
 
 /// What the caller was last asked for, as a sampler's `phase`.
 mod phase {
+    /// cbindgen:ignore
     pub const NOTHING: u32 = 0;
+    /// cbindgen:ignore
     pub const INITIAL_NOISE: u32 = 1;
+    /// cbindgen:ignore
     pub const SCORE: u32 = 2;
+    /// cbindgen:ignore
     pub const NOISE: u32 = 3;
+    /// cbindgen:ignore
     pub const DONE: u32 = 4;
 }
 
@@ -166,6 +171,9 @@ impl Sampler {
     ) -> Result<Request, Error> {
         let place = self.place(schedule)?;
         buf::check(&[model_output], &[sample])?;
+        if (sample.len() as u64).checked_rem(self.batch) != Some(0) {
+            return Err(Error::LengthMismatch);
+        }
         match self.phase {
             phase::NOTHING if self.gives_noise()? => {
                 self.phase = phase::INITIAL_NOISE;
@@ -182,7 +190,6 @@ impl Sampler {
                     return Ok(Request::Done);
                 }
             }
-            phase::DONE => return Err(Error::SamplerDone),
             _ => return Err(Error::InvalidSampler),
         }
         self.phase = phase::SCORE;

@@ -1,0 +1,623 @@
+/*
+ * vesde: the variance-exploding SDE scheduler of score-based generative models (Song et al. 2021), as diffusers'
+ * ScoreSdeVeScheduler has it. Generated from src/ by cbindgen; do not edit.
+ *
+ * - Every function that can fail returns a vesde_status: VESDE_OK, or one of enum vesde_error, and then it has written
+ *   nothing. Nothing allocates, keeps global state, unwinds or aborts.
+ * - NULL is VESDE_ERROR_NULL_POINTER wherever the documentation does not allow it; a length of 0 is VESDE_ERROR_EMPTY.
+ * - Structs are plain: allocate them anywhere and copy them with =. Their size does not change within a major version.
+ * - An output buffer may be uninitialised, and may be exactly one of the inputs (in place). An overlap of any other kind
+ *   is VESDE_ERROR_OVERLAP. Buffers need the alignment of float only.
+ * - All functions are reentrant. One state object (vesde_torch_cpu, vesde_sampler) belongs to one thread at a time.
+ * - The same inputs give the same bits on every machine, for every split of the work and every alignment.
+ */
+
+#ifndef VESDE_H
+#define VESDE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Success.
+#define VESDE_OK 0
+
+// Major version of this header.
+#define VESDE_VERSION_MAJOR 0
+
+// Minor version of this header.
+#define VESDE_VERSION_MINOR 1
+
+// Patch version of this header.
+#define VESDE_VERSION_PATCH 0
+
+// Floats whose squares are summed on their own: where a sample may be split for the corrector's norms.
+#define VESDE_NORM_BLOCK 4096
+
+// Why a call was refused. Nothing has been written when a function returns one of these.
+//
+// The discriminants are the C ABI's status codes; `VESDE_OK` is 0.
+typedef enum vesde_error {
+    // A pointer that must not be NULL is NULL.
+    VESDE_ERROR_NULL_POINTER = -1,
+    // A pointer is not aligned to its type.
+    VESDE_ERROR_MISALIGNED = -2,
+    // A length or a batch is zero.
+    VESDE_ERROR_EMPTY = -3,
+    // Lengths that belong together differ, or a batch does not divide its length.
+    VESDE_ERROR_LENGTH_MISMATCH = -4,
+    // A length in bytes, or an index of counter noise, exceeds its type.
+    VESDE_ERROR_TOO_LARGE = -5,
+    // An output partly overlaps an input, or overlaps another output. Equal is allowed for an input.
+    VESDE_ERROR_OVERLAP = -6,
+    // The buffer is too small for what is to be written.
+    VESDE_ERROR_BUFFER_TOO_SMALL = -7,
+    // An enumeration has a value that this version does not know.
+    VESDE_ERROR_UNKNOWN_ENUM = -8,
+    // `num_train_timesteps` must be at least 1.
+    VESDE_ERROR_INVALID_NUM_TRAIN_TIMESTEPS = -20,
+    // `snr` must be finite and greater than 0.
+    VESDE_ERROR_INVALID_SNR = -21,
+    // `sigma_min` must be greater than 0, finite, and not vanish in float.
+    VESDE_ERROR_INVALID_SIGMA_MIN = -22,
+    // `sigma_max` must be greater than `sigma_min`, and finite in float, as must be their ratio.
+    VESDE_ERROR_INVALID_SIGMA_MAX = -23,
+    // `sampling_eps` must lie strictly between 0 and 1.
+    VESDE_ERROR_INVALID_SAMPLING_EPS = -24,
+    // A timestep is not in 0 to 1, or its index lies beyond the schedule's tables.
+    VESDE_ERROR_TIMESTEP_OUT_OF_RANGE = -30,
+    // A table of sigmas holds a value from which no step can be made: the difference of squares of
+    // two neighbours is negative or not finite.
+    VESDE_ERROR_INVALID_SIGMA = -31,
+    // The norm of the model output is zero: the corrector's step size does not exist.
+    VESDE_ERROR_ZERO_GRADIENT_NORM = -32,
+    // The norm of the model output, or the step size from it, is infinite or not a number.
+    VESDE_ERROR_NON_FINITE_GRADIENT_NORM = -33,
+    // The norm of the noise is infinite or not a number.
+    VESDE_ERROR_NON_FINITE_NOISE_NORM = -34,
+    // The text is not well-formed JSON, or not an object.
+    VESDE_ERROR_JSON_SYNTAX = -40,
+    // The text ends before the JSON object does.
+    VESDE_ERROR_JSON_TRUNCATED = -41,
+    // A known key has a value of another type.
+    VESDE_ERROR_JSON_TYPE = -42,
+    // A number cannot be read exactly, having more than 37 decimal places, or is out of its type's range.
+    VESDE_ERROR_JSON_NUMBER = -43,
+    // `_class_name` names another scheduler.
+    VESDE_ERROR_JSON_CLASS_NAME = -44,
+    // Values are nested deeper than 64 levels.
+    VESDE_ERROR_JSON_DEPTH = -45,
+    // The sampler's state is not one that its functions make.
+    VESDE_ERROR_INVALID_SAMPLER = -50,
+    // The sampler is done; there is no next request.
+    VESDE_ERROR_SAMPLER_DONE = -51,
+    // A random state is not one that its seed function makes.
+    VESDE_ERROR_INVALID_RANDOM_STATE = -60,
+} vesde_error;
+
+// Over what the corrector averages its norms.
+typedef enum vesde_averaging {
+    // Over the batch: one step size for all samples, as diffusers has it.
+    VESDE_AVERAGING_BATCH = 0,
+    // Not at all: each sample has its own step size, whatever its neighbours in the batch.
+    VESDE_AVERAGING_PER_SAMPLE = 1,
+} vesde_averaging;
+
+// How the corrector computes norms and step size.
+typedef enum vesde_norm {
+    // In double, rounded to float once at the end: right to 1e-7 at every length, and splittable.
+    VESDE_NORM_EXACT = 0,
+    // In float in torch's order, bit for bit. Its error grows with the length: 7e-5 at 3 million elements.
+    VESDE_NORM_TORCH = 1,
+} vesde_norm;
+
+// Who makes the noise of a whole job.
+typedef enum vesde_sampler_noise {
+    // Counter noise, a stream for every draw: the initial sample takes the stream of the options, each later draw the
+    // next one. No noise is ever asked for.
+    VESDE_SAMPLER_NOISE_COUNTER = 0,
+    // The caller, who is asked for every draw by a request, in diffusers' order. The initial draw and those of the steps
+    // may come from different generators.
+    VESDE_SAMPLER_NOISE_GIVEN = 1,
+} vesde_sampler_noise;
+
+// What the caller is to do before the next vesde_sampler_next.
+typedef enum vesde_request_kind {
+    // Nothing: the sample is the result.
+    VESDE_REQUEST_KIND_DONE = 0,
+    // Evaluate the score of `sample` at `sigma`, into `model_output`.
+    VESDE_REQUEST_KIND_SCORE = 1,
+    // Fill `noise` with as many standard normal numbers as the sample has elements.
+    VESDE_REQUEST_KIND_NOISE = 2,
+} vesde_request_kind;
+
+// What a function returns: `VESDE_OK`, or one of `enum vesde_error`, in which case nothing has been written.
+typedef int32_t vesde_status;
+
+// The configuration of the scheduler, as diffusers' `ScoreSdeVeScheduler` has it: the same fields,
+// the same defaults, double as in Python.
+//
+// What diffusers takes as keyword overrides of `set_timesteps` and `set_sigmas` is here a changed copy.
+typedef struct vesde_config {
+    // Signal-to-noise ratio of the corrector's step size (Song et al. 2021, algorithm 4), default 0.15.
+    double snr;
+    // Smallest noise scale, in units of the sample, default 0.01.
+    double sigma_min;
+    // Largest noise scale, in units of the sample, default 1348.
+    double sigma_max;
+    // The last of the continuous timesteps, which run from 1 down to it, default 1e-5.
+    double sampling_eps;
+    // Number of discretisation steps the network was trained with, default 2000.
+    uint32_t num_train_timesteps;
+    // Number of corrector steps before each predictor step, default 1; 0 means predictor only.
+    uint32_t correct_steps;
+} vesde_config;
+
+// A configuration and its tables, all of them the caller's. No function's output may overlap a table or this struct. A
+// function that needs no table accepts one that is NULL with length 0.
+typedef struct vesde_scheduler {
+    // The configuration.
+    struct vesde_config config;
+    // Continuous timesteps from 1 down to sampling_eps: vesde_set_timesteps.
+    const float *timesteps;
+    // Their number.
+    size_t timesteps_len;
+    // The noise scale at each timestep, which the network is given: vesde_set_sigmas. Only the sampler needs it.
+    const float *sigmas;
+    // Their number.
+    size_t sigmas_len;
+    // The ascending noise scales that a step looks up: vesde_set_sigmas.
+    const float *discrete_sigmas;
+    // Their number.
+    size_t discrete_sigmas_len;
+} vesde_scheduler;
+
+// The factors of a predictor step: `prev_sample_mean = sample + drift·model_output` and
+// `prev_sample = prev_sample_mean + diffusion·noise`.
+typedef struct vesde_predictor_step {
+    // `diffusion²`, rounded.
+    float drift;
+    // √(σ² − σ′²), with σ the sigma at the timestep and σ′ its adjacent one.
+    float diffusion;
+} vesde_predictor_step;
+
+// A place in counter noise: element `index` of stream `stream` of seed `seed`.
+//
+// Element i is the same whoever computes it and however the work is split: two calls for the halves of a
+// range give the bits of one call for the whole. A call changes nothing; to go on, ask for another stream or a later index.
+//
+// The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements by Philox4x32-10
+// (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27 sigma. Ranges that begin at a multiple of
+// 64 are the fastest.
+typedef struct vesde_counter {
+    // The seed: which family of streams.
+    uint64_t seed;
+    // The stream: independent noise for each. The sampler counts its draws here.
+    uint64_t stream;
+    // The index of the first element.
+    uint64_t index;
+} vesde_counter;
+
+// The factors of a corrector step: `prev_sample_mean = sample + step_size·model_output` and
+// `prev_sample = prev_sample_mean + noise_factor·noise`.
+typedef struct vesde_corrector_step {
+    // ε = 2·(snr·‖noise‖/‖model_output‖)².
+    float step_size;
+    // √(2ε).
+    float noise_factor;
+} vesde_corrector_step;
+
+// The twister's state: 624 words, and how many of them have been taken.
+typedef struct vesde_mt19937 {
+    uint32_t words[624];
+    uint32_t taken;
+} vesde_mt19937;
+
+// The state of torch's CPU generator: what `torch.Generator().manual_seed(seed)` makes and `torch.randn` advances.
+//
+// It gives the bits that torch gives on an x86 CPU with AVX2, on every machine. Owned by the caller, fixed in size
+// (2,512 bytes), copyable: a copy continues like the original.
+typedef struct vesde_torch_cpu {
+    struct vesde_mt19937 mt;
+    // Whether `cached` holds the second normal of a pair, drawn by a call for fewer than 16.
+    uint32_t has_cached;
+    double cached;
+} vesde_torch_cpu;
+
+// What a sampler needs to know besides the configuration: vesde_sampler_options_default sets diffusers' behaviour, on counter noise.
+typedef struct vesde_sampler_options {
+    // Seed of the counter noise.
+    uint64_t seed;
+    // Stream of the first draw of counter noise; each further draw takes the next.
+    uint64_t stream;
+    // Who makes the noise: one of enum vesde_sampler_noise.
+    int32_t noise;
+    // Over what the corrector averages: one of enum vesde_averaging.
+    int32_t averaging;
+    // How the corrector computes its norms: one of enum vesde_norm.
+    int32_t norm;
+    // 1 to clamp the result to 0 to 1, as diffusers' pipeline does; 0 not to.
+    int32_t clamp;
+} vesde_sampler_options;
+
+// The state of a predictor–corrector loop. Plain data, owned by the caller: a copy, taken at any time together with a
+// copy of the sample, continues like the original.
+typedef struct vesde_sampler {
+    struct vesde_config config;
+    uint64_t seed;
+    // The stream of the next draw.
+    uint64_t stream;
+    uint64_t batch;
+    // The next update: which timestep, and which of its corrections.
+    uint64_t step;
+    uint32_t correction;
+    uint32_t phase;
+    int32_t noise;
+    int32_t averaging;
+    int32_t norm;
+    int32_t clamp;
+} vesde_sampler;
+
+// A sampler's request. All but `kind` is set for VESDE_REQUEST_KIND_SCORE only, and zero otherwise.
+typedef struct vesde_request {
+    // What to do: one of enum vesde_request_kind.
+    int32_t kind;
+    // The corrector step within the step; equal to correct_steps for the predictor step.
+    uint32_t correction;
+    // The step, from 0 to `steps` − 1: progress.
+    size_t step;
+    // The number of steps.
+    size_t steps;
+    // The noise scale: what the network is given.
+    float sigma;
+    // The continuous timestep.
+    float timestep;
+} vesde_request;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The library's version, as major·2¹⁶ + minor·2⁸ + patch: to be compared with the header's macros.
+uint32_t vesde_version(void);
+
+// A sentence about a status, never NULL: static text in English, without a full stop.
+const char *vesde_status_message(vesde_status status);
+
+// Sets `config` to diffusers' defaults: snr 0.15, sigma_min 0.01, sigma_max 1348, sampling_eps 1e-5, 2000 training
+// timesteps, 1 corrector step.
+//
+// Pointers:
+// `config` is NULL or writable.
+vesde_status vesde_config_default(struct vesde_config *config);
+
+// Checks every field of `config`; the status names the first that is out of its range.
+//
+// Pointers:
+// `config` is NULL or readable.
+vesde_status vesde_config_validate(const struct vesde_config *config);
+
+// Reads a scheduler_config.json of `json_len` bytes (no terminating NUL needed). Missing keys take their defaults, unknown
+// keys are ignored, another `_class_name` is refused, and the result is validated.
+//
+// Pointers:
+// `json` is NULL or readable for `json_len` bytes; `config` is NULL or writable.
+vesde_status vesde_config_from_json(const char *json,
+                                    size_t json_len,
+                                    struct vesde_config *config);
+
+// Writes a scheduler_config.json that diffusers loads, without a terminating NUL, and its length in bytes to `json_len`. 512
+// bytes of capacity always suffice.
+//
+// Pointers:
+// `config` is NULL or readable; `json` is NULL or writable for `capacity` bytes; `json_len` is NULL or writable.
+vesde_status vesde_config_to_json(const struct vesde_config *config,
+                                  char *json,
+                                  size_t capacity,
+                                  size_t *json_len);
+
+// The standard deviation of the initial sample: the configuration's sigma_max. Multiply the initial noise by it.
+//
+// Pointers:
+// `config` is NULL or readable; `init_noise_sigma` is NULL or writable.
+vesde_status vesde_init_noise_sigma(const struct vesde_config *config,
+                                    float *init_noise_sigma);
+
+// Writes `timesteps_len` continuous timesteps, from 1 down to sampling_eps: diffusers' set_timesteps, bit for bit. What diffusers
+// takes as keyword overrides is here a changed copy of the configuration.
+//
+// Pointers:
+// `config` is NULL or readable; `timesteps` is NULL or writable for `timesteps_len` floats.
+vesde_status vesde_set_timesteps(const struct vesde_config *config,
+                                 size_t timesteps_len,
+                                 float *timesteps);
+
+// Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and `discrete_sigmas_len` discrete sigmas, from
+// sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are correctly
+// rounded to float; torch's own are not always, and differ by up to 2 and 1 units in the last place.
+//
+// Pointers:
+// `config` is NULL or readable; `timesteps` is NULL or readable, and `sigmas` NULL or writable, for `timesteps_len` floats;
+// `discrete_sigmas` is NULL or writable for `discrete_sigmas_len` floats.
+vesde_status vesde_set_sigmas(const struct vesde_config *config,
+                              const float *timesteps,
+                              size_t timesteps_len,
+                              size_t discrete_sigmas_len,
+                              float *sigmas,
+                              float *discrete_sigmas);
+
+// The index into discrete_sigmas at a continuous timestep: trunc(timestep·(timesteps_len − 1)), in float.
+//
+// Pointers:
+// `scheduler` is NULL or readable, and so are its tables; `index` is NULL or writable.
+vesde_status vesde_get_timestep_index(const struct vesde_scheduler *scheduler,
+                                      float timestep,
+                                      size_t *index);
+
+// The discrete sigma one index below, or 0 at index 0: diffusers' get_adjacent_sigma.
+//
+// Pointers:
+// `scheduler` is NULL or readable, and so are its tables; `adjacent_sigma` is NULL or writable.
+vesde_status vesde_get_adjacent_sigma(const struct vesde_scheduler *scheduler,
+                                      size_t index,
+                                      float *adjacent_sigma);
+
+// The factors of a predictor step at a timestep, for vesde_update.
+//
+// Pointers:
+// `scheduler` is NULL or readable, and so are its tables; `step` is NULL or writable.
+vesde_status vesde_get_predictor_step(const struct vesde_scheduler *scheduler,
+                                      float timestep,
+                                      struct vesde_predictor_step *step);
+
+// One predictor step: prev_sample_mean = sample + d²·model_output, prev_sample = prev_sample_mean + d·noise, with d = √(σ² − σ′²)
+// from the timestep (Song et al. 2021, equation 47; diffusers' step_pred).
+//
+// All buffers have `len` floats. `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
+// of the batch. `prev_sample_mean` may be NULL.
+//
+// Pointers:
+// `scheduler` is NULL or readable, and so are its tables. Every other pointer is NULL or valid for its length.
+vesde_status vesde_step_pred(const struct vesde_scheduler *scheduler,
+                             const float *model_output,
+                             const float *timesteps,
+                             size_t timesteps_len,
+                             const float *sample,
+                             const float *noise,
+                             size_t len,
+                             float *prev_sample,
+                             float *prev_sample_mean);
+
+// vesde_step_pred with counter noise, made on the way: element i of the sample takes element noise.index + i.
+//
+// Pointers:
+// As vesde_step_pred.
+vesde_status vesde_step_pred_counter(const struct vesde_scheduler *scheduler,
+                                     const float *model_output,
+                                     const float *timesteps,
+                                     size_t timesteps_len,
+                                     const float *sample,
+                                     size_t len,
+                                     struct vesde_counter noise,
+                                     float *prev_sample,
+                                     float *prev_sample_mean);
+
+// One corrector step of annealed Langevin dynamics: prev_sample_mean = sample + ε·model_output, prev_sample = prev_sample_mean +
+// √(2ε)·noise, with ε = 2·(snr·‖noise‖/‖model_output‖)² (Song et al. 2021, algorithm 4; diffusers' step_correct).
+//
+// All buffers have `len` floats: `batch` samples of equal length, one after the other. `averaging` is one of enum
+// vesde_averaging, `norm` one of enum vesde_norm. `prev_sample_mean` may be NULL.
+//
+// Pointers:
+// As vesde_step_pred.
+vesde_status vesde_step_correct(const struct vesde_scheduler *scheduler,
+                                const float *model_output,
+                                const float *sample,
+                                const float *noise,
+                                size_t len,
+                                size_t batch,
+                                int32_t averaging,
+                                int32_t norm,
+                                float *prev_sample,
+                                float *prev_sample_mean);
+
+// vesde_step_correct with counter noise, made on the way: element i of the batch takes element noise.index + i.
+//
+// Pointers:
+// As vesde_step_pred.
+vesde_status vesde_step_correct_counter(const struct vesde_scheduler *scheduler,
+                                        const float *model_output,
+                                        const float *sample,
+                                        size_t len,
+                                        size_t batch,
+                                        int32_t averaging,
+                                        int32_t norm,
+                                        struct vesde_counter noise,
+                                        float *prev_sample,
+                                        float *prev_sample_mean);
+
+// The forward process: noisy_samples = σ·noise + original_samples, σ = discrete_sigmas[index] (diffusers' add_noise).
+//
+// All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample.
+//
+// Pointers:
+// As vesde_step_pred.
+vesde_status vesde_add_noise(const struct vesde_scheduler *scheduler,
+                             const float *original_samples,
+                             const int64_t *indices,
+                             size_t indices_len,
+                             const float *noise,
+                             size_t len,
+                             float *noisy_samples);
+
+// vesde_add_noise with counter noise, made on the way.
+//
+// Pointers:
+// As vesde_step_pred.
+vesde_status vesde_add_noise_counter(const struct vesde_scheduler *scheduler,
+                                     const float *original_samples,
+                                     const int64_t *indices,
+                                     size_t indices_len,
+                                     size_t len,
+                                     struct vesde_counter noise,
+                                     float *noisy_samples);
+
+// Scales a network's input as diffusers' scale_model_input does for this SDE: not at all. `out` may be `sample`.
+//
+// Pointers:
+// Each pointer is NULL or valid for `len` floats.
+vesde_status vesde_scale_model_input(const float *sample,
+                                     size_t len,
+                                     float *out);
+
+// How many sums of squares a sample of `len` floats has: one for each VESDE_NORM_BLOCK of them.
+size_t vesde_norm_blocks(size_t len);
+
+// The sums of squares of each VESDE_NORM_BLOCK floats of `x`: the first phase of a corrector step that is split over threads.
+// Parts of a sample that begin at a multiple of VESDE_NORM_BLOCK may be summed by any thread, in any order.
+//
+// Pointers:
+// `x` is NULL or readable for `len` floats; `blocks` is NULL or writable for `blocks_len` doubles.
+vesde_status vesde_sum_squares(const float *x,
+                               size_t len,
+                               size_t blocks_len,
+                               double *blocks);
+
+// vesde_sum_squares of `len` elements of counter noise.
+//
+// Pointers:
+// `blocks` is NULL or writable for `blocks_len` doubles.
+vesde_status vesde_sum_squares_counter(struct vesde_counter x,
+                                       size_t len,
+                                       size_t blocks_len,
+                                       double *blocks);
+
+// The norm of one sample from all its sums of squares.
+//
+// Pointers:
+// `blocks` is NULL or readable for `blocks_len` doubles; `norm` is NULL or writable.
+vesde_status vesde_sample_norm(const double *blocks, size_t blocks_len, double *norm);
+
+// torch's norm of one sample, bit for bit (VESDE_NORM_TORCH). It cannot be split.
+//
+// Pointers:
+// `x` is NULL or readable for `len` floats; `norm` is NULL or writable.
+vesde_status vesde_torch_norm(const float *x, size_t len, float *norm);
+
+// vesde_torch_norm of `len` elements of counter noise.
+//
+// Pointers:
+// `norm` is NULL or writable.
+vesde_status vesde_torch_norm_counter(struct vesde_counter x, size_t len, float *norm);
+
+// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm.
+//
+// Pointers:
+// `norms` is NULL or readable for `batch` doubles; `mean` is NULL or writable.
+vesde_status vesde_mean_norm(const double *norms,
+                             size_t batch,
+                             int32_t norm,
+                             double *mean);
+
+// The factors of a corrector step from its two norms, for vesde_update: the middle phase of a step that is split.
+//
+// Pointers:
+// `step` is NULL or writable.
+vesde_status vesde_get_corrector_step(double snr,
+                                      double grad_norm,
+                                      double noise_norm,
+                                      int32_t norm,
+                                      struct vesde_corrector_step *step);
+
+// The elementwise part of a step: prev_sample_mean = sample + drift·model_output, prev_sample = prev_sample_mean +
+// diffusion·noise. For the last phase of a corrector step drift is step_size and diffusion is noise_factor.
+//
+// Pointers:
+// As vesde_step_pred.
+vesde_status vesde_update(float drift,
+                          float diffusion,
+                          const float *model_output,
+                          const float *sample,
+                          const float *noise,
+                          size_t len,
+                          float *prev_sample,
+                          float *prev_sample_mean);
+
+// vesde_update with counter noise, made on the way. Split, part k passes noise.index plus the part's offset.
+//
+// Pointers:
+// As vesde_step_pred.
+vesde_status vesde_update_counter(float drift,
+                                  float diffusion,
+                                  const float *model_output,
+                                  const float *sample,
+                                  size_t len,
+                                  struct vesde_counter noise,
+                                  float *prev_sample,
+                                  float *prev_sample_mean);
+
+// Fills `out` with `len` elements of counter noise, from noise.index on.
+//
+// Pointers:
+// `out` is NULL or writable for `len` floats.
+vesde_status vesde_counter_fill(struct vesde_counter noise, size_t len, float *out);
+
+// Seeds `state` as torch's manual_seed does: the lower 32 bits of the seed count.
+//
+// Pointers:
+// `state` is NULL or writable.
+vesde_status vesde_torch_cpu_seed(struct vesde_torch_cpu *state, uint64_t seed);
+
+// torch.randn(len) of torch's CPU generator, bit for bit, advancing `state`. One call for n is not two calls for parts of n,
+// unless the parts are multiples of 16: the calls must be those that torch makes.
+//
+// Pointers:
+// `state` is NULL or was seeded by vesde_torch_cpu_seed, and nothing else uses it now; `out` is NULL or writable for `len`
+// floats and apart from `state`.
+vesde_status vesde_torch_cpu_fill(struct vesde_torch_cpu *state,
+                                  size_t len,
+                                  float *out);
+
+// Sets `options` to counter noise of seed 0, the batch's averaging, exact norms, and a clamped result.
+//
+// Pointers:
+// `options` is NULL or writable.
+vesde_status vesde_sampler_options_default(struct vesde_sampler_options *options);
+
+// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples.
+//
+// Pointers:
+// `config` and `options` are NULL or readable; `sampler` is NULL or writable.
+vesde_status vesde_sampler_init(const struct vesde_config *config,
+                                size_t batch,
+                                const struct vesde_sampler_options *options,
+                                struct vesde_sampler *sampler);
+
+// Takes what the last request asked for, advances `sample` in place, and says what is needed next. A whole job is:
+//
+// do {
+//     status = vesde_sampler_next(&sampler, &scheduler, score, NULL, len, sample, &request);
+//     if (status == VESDE_OK && request.kind == VESDE_REQUEST_KIND_SCORE)
+//         network(sample, request.sigma, score);
+// } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
+//
+// The first call makes the initial sample, whatever the buffers hold. After VESDE_REQUEST_KIND_DONE `sample` holds
+// the result: the last predictor step's prev_sample_mean, clamped if the options say so. `noise` may be NULL unless
+// VESDE_REQUEST_KIND_NOISE has asked for it. After an error everything is as before: the call can be repeated.
+//
+// Pointers:
+// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so
+// are its tables; every buffer is NULL or valid for `len` floats, initialised but for the first call's; `request` is NULL or
+// writable.
+vesde_status vesde_sampler_next(struct vesde_sampler *sampler,
+                                const struct vesde_scheduler *scheduler,
+                                const float *model_output,
+                                const float *noise,
+                                size_t len,
+                                float *sample,
+                                struct vesde_request *request);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* VESDE_H */
