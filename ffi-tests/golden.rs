@@ -1,0 +1,340 @@
+//! Replays what diffusers and torch computed (vectors/golden.txt, made by vectors/make.py) through the Rust API. Floats are
+//! compared bit for bit unless a test says why it cannot be.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use vesde::{
+    Averaging, Config, Error, Norm, Request, Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler,
+    TorchCpu, Update, corrector_step, mean_norm, set_sigmas, set_timesteps, torch_norm, update,
+};
+
+/// The arrays of one case, by name, as bits.
+struct Case(BTreeMap<String, Vec<u64>>);
+
+impl Case {
+    fn bits(&self, name: &str) -> &[u64] {
+        self.0.get(name).unwrap_or_else(|| panic!("no array {name}"))
+    }
+    fn f32s(&self, name: &str) -> Vec<f32> {
+        self.bits(name).iter().map(|&bits| f32::from_bits(bits as u32)).collect()
+    }
+    fn f64s(&self, name: &str) -> Vec<f64> {
+        self.bits(name).iter().map(|&bits| f64::from_bits(bits)).collect()
+    }
+    fn usizes(&self, name: &str) -> Vec<usize> {
+        self.bits(name).iter().map(|&n| n as usize).collect()
+    }
+}
+
+/// The cases of a group, in order; a group that is missing fails.
+fn cases(group: &str) -> impl Iterator<Item = (&'static str, &'static Case)> {
+    static ALL: OnceLock<BTreeMap<String, Case>> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        let text = include_str!("vectors/golden.txt");
+        let mut all = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let mut words = line.split_ascii_whitespace();
+            let [case, name, _type, count] = [(); 4].map(|()| words.next().expect("a header"));
+            let bits: Vec<u64> = words.map(|word| u64::from_str_radix(word, 16).expect("hex")).collect();
+            assert_eq!(bits.len(), count.parse().expect("a count"), "{case} {name}");
+            all.entry(case.to_owned())
+                .or_insert_with(|| Case(BTreeMap::new()))
+                .0
+                .insert(name.to_owned(), bits);
+        }
+        all
+    });
+    let prefix = format!("{group}/");
+    let mut cases = all.iter().filter(move |(name, _)| name.starts_with(&prefix)).peekable();
+    assert!(cases.peek().is_some(), "no case of {group}");
+    cases.map(|(name, case)| (name.as_str(), case))
+}
+
+/// How many units in the last place two positive floats are apart.
+fn ulps(a: f32, b: f32) -> u32 {
+    a.to_bits().abs_diff(b.to_bits())
+}
+
+#[track_caller]
+fn assert_same_bits(got: &[f32], want: &[f32], what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let differ = got.iter().zip(want).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+    assert_eq!(differ, 0, "{what}: {differ} of {} differ", got.len());
+}
+
+fn config_of(case: &Case) -> Config {
+    let [sigma_min, sigma_max, sampling_eps] = case.f64s("config")[..] else { panic!("config") };
+    Config { sigma_min, sigma_max, sampling_eps, ..Config::default() }
+}
+
+/// A scheduler with tables of its own.
+struct Tables {
+    timesteps: Vec<f32>,
+    sigmas: Vec<f32>,
+    discrete_sigmas: Vec<f32>,
+}
+
+impl Tables {
+    fn new(config: &Config, timesteps: usize, discrete_sigmas: usize) -> Result<Self, Error> {
+        let mut tables = Self {
+            timesteps: vec![0.0; timesteps],
+            sigmas: vec![0.0; timesteps],
+            discrete_sigmas: vec![0.0; discrete_sigmas],
+        };
+        set_timesteps(config, &mut tables.timesteps)?;
+        set_sigmas(config, &tables.timesteps, &mut tables.sigmas, &mut tables.discrete_sigmas)?;
+        Ok(tables)
+    }
+    fn schedule(&self) -> Schedule<'_> {
+        Schedule { timesteps: &self.timesteps, sigmas: &self.sigmas, discrete_sigmas: &self.discrete_sigmas }
+    }
+}
+
+#[test]
+fn schedules_are_those_of_diffusers() {
+    for (name, case) in cases("schedule") {
+        let [timesteps, discrete_sigmas] = case.usizes("n")[..] else { panic!("{name}") };
+        let tables = Tables::new(&config_of(case), timesteps, discrete_sigmas).unwrap();
+        assert_same_bits(&tables.timesteps, &case.f32s("timesteps"), name);
+        for (table, name, most) in
+            [(&tables.sigmas, "sigmas", 2), (&tables.discrete_sigmas, "discrete_sigmas", 1)]
+        {
+            let torch = case.f32s(name);
+            assert_eq!(table.len(), torch.len());
+            assert!(table.iter().zip(torch).all(|(&a, b)| ulps(a, b) <= most), "{name}");
+        }
+    }
+}
+
+#[test]
+fn predictor_steps_are_those_of_diffusers() {
+    let (mut rounded, mut not) = (0, 0);
+    for (name, case) in cases("pred") {
+        let discrete_sigmas = case.f32s("discrete_sigmas");
+        let timesteps = vec![0.0; case.usizes("schedule")[0]];
+        let schedule = Schedule { timesteps: &timesteps, sigmas: &[], discrete_sigmas: &discrete_sigmas };
+        let scheduler = Scheduler { config: Config::default(), schedule };
+        let (sample, model_output) = (case.f32s("sample"), case.f32s("model_output"));
+        let (noise, at) = (case.f32s("noise"), case.f32s("timestep"));
+        let (mut prev, mut mean) = (vec![0.0; sample.len()], vec![0.0; sample.len()]);
+        let buffers = Update::new(&sample, &mut prev).with_mean(&mut mean);
+        scheduler.step_pred(&model_output[..], &at, buffers, &noise[..]).unwrap();
+
+        let (want, want_mean) = (case.f32s("prev_sample"), case.f32s("prev_sample_mean"));
+        let torch = case.f32s("diffusion");
+        let len = sample.len() / torch.len();
+        for (i, &torch_d) in torch.iter().enumerate() {
+            let d = schedule.predictor_step(at[i % at.len()]).unwrap().diffusion;
+            let part = i * len..(i + 1) * len;
+            if d.to_bits() == torch_d.to_bits() {
+                rounded += 1;
+            } else {
+                // torch's square root is not the correctly rounded one here. With torch's, the step is torch's.
+                not += 1;
+                assert_eq!(ulps(d, torch_d), 1, "{name}");
+                let buffers = Update::new(&sample[part.clone()], &mut prev[part.clone()])
+                    .with_mean(&mut mean[part.clone()]);
+                update(
+                    &model_output[part.clone()],
+                    torch_d * torch_d,
+                    torch_d,
+                    buffers,
+                    &noise[part.clone()],
+                )
+                .unwrap();
+            }
+            assert_same_bits(&prev[part.clone()], &want[part.clone()], name);
+            assert_same_bits(&mean[part.clone()], &want_mean[part], name);
+        }
+    }
+    assert!(rounded > 40 && not > 0, "{rounded} {not}");
+}
+
+#[test]
+fn corrector_steps_with_the_torch_norm_are_those_of_diffusers() {
+    for (name, case) in cases("correct") {
+        let config = Config { snr: case.f64s("snr")[0], ..Config::default() };
+        let schedule = Schedule { timesteps: &[], sigmas: &[], discrete_sigmas: &[] };
+        let scheduler = Scheduler { config, schedule };
+        let (sample, model_output, noise) =
+            (case.f32s("sample"), case.f32s("model_output"), case.f32s("noise"));
+        let batch = case.usizes("shape")[0];
+        let len = sample.len() / batch;
+
+        let mut means = [0.0; 2];
+        for (mean, (x, norms)) in
+            means.iter_mut().zip([(&model_output, "grad_norms"), (&noise, "noise_norms")])
+        {
+            let got: Vec<f32> = x.chunks(len).map(|x| torch_norm(x, len).unwrap()).collect();
+            assert_same_bits(&got, &case.f32s(norms), name);
+            let got: Vec<f64> = got.into_iter().map(f64::from).collect();
+            *mean = mean_norm(&got, Norm::Torch).unwrap();
+        }
+        let step = corrector_step(config.snr, means[0], means[1], Norm::Torch).unwrap();
+        assert_same_bits(&[step.step_size], &case.f32s("step_size"), name);
+        assert_same_bits(&[step.noise_factor], &case.f32s("noise_factor"), name);
+
+        let (mut prev, mut mean) = (vec![0.0; sample.len()], vec![0.0; sample.len()]);
+        let buffers = Update::new(&sample, &mut prev).with_mean(&mut mean);
+        let modes = (Averaging::Batch, Norm::Torch);
+        scheduler.step_correct(&model_output[..], batch, modes, buffers, &noise[..]).unwrap();
+        assert_same_bits(&prev, &case.f32s("prev_sample"), name);
+        assert_same_bits(&mean, &case.f32s("prev_sample_mean"), name);
+    }
+}
+
+#[test]
+fn corrector_steps_with_the_exact_norm_are_within_1e_7_of_a_float64_evaluation() {
+    for (name, case) in cases("correct") {
+        let snr = case.f64s("snr")[0];
+        let (model_output, noise) = (case.f32s("model_output"), case.f32s("noise"));
+        let batch = case.usizes("shape")[0];
+        let len = noise.len() / batch;
+        let norms = |x: &[f32]| -> Vec<f64> {
+            x.chunks(len)
+                .map(|x| x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt())
+                .collect()
+        };
+        let [grad, z] = [&model_output, &noise].map(|x| norms(x).iter().sum::<f64>() / batch as f64);
+        let want = 2.0 * (snr * z / grad).powi(2);
+
+        // A sample of 0 and a score of 1 shows the step size; a score of 0 with noise of 1 would show the factor.
+        let sums = |x: &[f32]| -> f64 {
+            let norms: Vec<f64> = x
+                .chunks(len)
+                .map(|x| {
+                    let mut blocks = vec![0.0; vesde::norm_blocks(len)];
+                    vesde::sum_squares(x, len, &mut blocks).unwrap();
+                    vesde::sample_norm(&blocks)
+                })
+                .collect();
+            mean_norm(&norms, Norm::Exact).unwrap()
+        };
+        let step = corrector_step(snr, sums(&model_output), sums(&noise), Norm::Exact).unwrap();
+        let off = |got: f32, want: f64| (f64::from(got) / want - 1.0).abs();
+        assert!(off(step.step_size, want) < 1e-7, "{name}");
+        assert!(off(step.noise_factor, (2.0 * want).sqrt()) < 1e-7, "{name}");
+    }
+}
+
+#[test]
+fn added_noise_is_that_of_diffusers() {
+    for (name, case) in cases("add_noise") {
+        let discrete_sigmas = case.f32s("discrete_sigmas");
+        let schedule = Schedule { timesteps: &[], sigmas: &[], discrete_sigmas: &discrete_sigmas };
+        let scheduler = Scheduler { config: Config::default(), schedule };
+        let (original, noise) = (case.f32s("original_samples"), case.f32s("noise"));
+        let indices: Vec<i64> = case.bits("indices").iter().map(|&i| i as i64).collect();
+        let mut noisy = vec![0.0; original.len()];
+        scheduler.add_noise(&original[..], &indices, &noise[..], &mut noisy).unwrap();
+        assert_same_bits(&noisy, &case.f32s("noisy_samples"), name);
+    }
+}
+
+/// Successive calls of one generator, one after the other.
+fn torch_stream(seed: u64, calls: &[usize]) -> Vec<f32> {
+    let mut state = TorchCpu::new(seed);
+    let mut all = Vec::new();
+    for &n in calls {
+        let mut z = vec![0.0; n];
+        state.fill(&mut z).unwrap();
+        all.extend(z);
+    }
+    all
+}
+
+#[test]
+fn torch_randn_is_torchs() {
+    for (name, case) in cases("torch_randn") {
+        let got = torch_stream(case.bits("seed")[0], &case.usizes("calls"));
+        assert_same_bits(&got, &case.f32s("out"), name);
+    }
+}
+
+#[test]
+fn long_streams_of_torch_randn_are_torchs() {
+    let mut total = 0;
+    for (name, case) in cases("torch_randn_hash") {
+        let got = torch_stream(case.bits("seed")[0], &case.usizes("calls"));
+        assert_eq!(got.len() as u64, case.bits("count")[0]);
+        total += got.len();
+        let fnv1a = got.iter().flat_map(|x| x.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        assert_eq!(fnv1a, case.bits("fnv1a")[0], "{name}");
+    }
+    assert!(total >= 1_000_000);
+}
+
+#[test]
+fn the_full_loop_test_of_diffusers_passes() {
+    let (_, case) = cases("full_loop").next().unwrap();
+    let config = Config::default();
+    // diffusers' test calls set_sigmas(3) before set_timesteps(3): its sigmas still run along the constructor's 2000.
+    let old = Tables::new(&config, 2000, 3).unwrap();
+    let new = Tables::new(&config, 3, 3).unwrap();
+    let schedule = Schedule {
+        timesteps: &new.timesteps,
+        sigmas: &old.sigmas[..3],
+        discrete_sigmas: &old.discrete_sigmas,
+    };
+    assert_same_bits(schedule.sigmas, &case.f32s("sigmas"), "sigmas");
+    let scheduler = Scheduler { config, schedule };
+    let mut sample = case.f32s("sample");
+    let mut noise = vec![0.0; sample.len()];
+    let mut generator = TorchCpu::new(0);
+    let model = |sample: &[f32], sigma: f32| -> Vec<f32> {
+        sample.iter().map(|x| x * sigma / (sigma + 1.0)).collect()
+    };
+    for (&t, &sigma) in schedule.timesteps.iter().zip(schedule.sigmas) {
+        for _ in 0..config.correct_steps {
+            let score = model(&sample, sigma);
+            generator.fill(&mut noise).unwrap();
+            let modes = (Averaging::Batch, Norm::Torch);
+            scheduler.step_correct(&score[..], 4, modes, Update::in_place(&mut sample), &noise[..]).unwrap();
+        }
+        let score = model(&sample, sigma);
+        generator.fill(&mut noise).unwrap();
+        scheduler.step_pred(&score[..], &[t], Update::in_place(&mut sample), &noise[..]).unwrap();
+    }
+    let sum: f64 = sample.iter().map(|x| f64::from(x.abs())).sum();
+    let close = |got: f64, want: f64| (got / want - 1.0).abs() < 1e-5; // numpy.isclose, as diffusers' test has it
+    assert!(close(sum, 14372758528.0), "{sum}");
+    assert!(close(sum / sample.len() as f64, 18714530.0));
+    assert_same_bits(&sample, &case.f32s("final"), "final");
+}
+
+#[test]
+fn whole_loops_from_a_torch_seed_are_those_of_diffusers() {
+    for (name, case) in cases("loop") {
+        let steps = case.usizes("steps")[0];
+        let config = Config::default();
+        let tables = Tables::new(&config, steps, steps).unwrap();
+        let (mu, s2) = (case.f32s("mu"), case.f32s("s2")[0]);
+        let mut generator = TorchCpu::new(case.bits("seed")[0]);
+        let (mut sample, mut score, mut noise) =
+            (vec![0.0; mu.len()], vec![0.0; mu.len()], vec![0.0; mu.len()]);
+        let options =
+            SamplerOptions { noise: SamplerNoise::Given, norm: Norm::Torch, ..SamplerOptions::default() };
+        let mut sampler = Sampler::new(&config, case.usizes("shape")[0], options).unwrap();
+        loop {
+            match sampler.next(&tables.schedule(), &mut sample, &score, Some(&noise)).unwrap() {
+                Request::Noise => generator.fill(&mut noise).unwrap(),
+                Request::Score { sigma, .. } => {
+                    let denominator = sigma * sigma + s2;
+                    for ((score, x), mu) in score.iter_mut().zip(&sample).zip(&mu) {
+                        *score = (mu - x) / denominator;
+                    }
+                }
+                Request::Done => break,
+            }
+        }
+        let want = case.f32s("final");
+        let worst = sample.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= 1e-6, "{name}: {worst:e}");
+        let picture: Vec<u64> = sample.iter().map(|x| (x * 255.0).round_ties_even() as u64).collect();
+        assert_eq!(picture, case.bits("picture"), "{name}");
+        println!("{name}: largest difference {worst:e}");
+    }
+}

@@ -1,0 +1,510 @@
+//! What must hold for every length, split, offset and seed: the same bits as a scalar reference, in place or not, in one call or
+//! many, and errors that leave outputs alone.
+
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use rand_xoshiro::{Xoroshiro128Plus, Xoshiro256PlusPlus};
+use vesde::{
+    Averaging, Config, Counter, Error, NORM_BLOCK, Noise, Norm, Request, Sampler, SamplerNoise,
+    SamplerOptions, Schedule, Scheduler, Update, corrector_step, fill_from_rng, mean_norm, norm_blocks,
+    sample_norm, scale_model_input, set_sigmas, set_timesteps, sum_squares, torch_norm, update,
+};
+
+const MODES: [(Averaging, Norm); 4] = [
+    (Averaging::Batch, Norm::Exact),
+    (Averaging::PerSample, Norm::Exact),
+    (Averaging::Batch, Norm::Torch),
+    (Averaging::PerSample, Norm::Torch),
+];
+
+/// The documented definition of counter noise, in scalar code, with rand_xoshiro's generator.
+mod reference {
+    use super::{Rng, SeedableRng, Xoroshiro128Plus};
+
+    fn philox4x32_10(mut x: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+        for _ in 0..10 {
+            let p0 = 0xD251_1F53_u64 * u64::from(x[0]);
+            let p1 = 0xCD9E_8D57_u64 * u64::from(x[2]);
+            x = [(p1 >> 32) as u32 ^ x[1] ^ key[0], p1 as u32, (p0 >> 32) as u32 ^ x[3] ^ key[1], p0 as u32];
+            key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+        }
+        x
+    }
+
+    pub fn normals([a, b, c, d]: [u32; 4]) -> [f32; 4] {
+        let horner = |x: f32, c: &[f32]| c.iter().rev().copied().reduce(|y, c| y * x + c).unwrap();
+        let odd31 = |x: u32| (x & 0x7fff_ffff | 1) as f32;
+        let bits = (odd31(a) * odd31(b)).to_bits() - 0.75_f32.to_bits();
+        let x = f32::from_bits((bits & 0x7f_ffff) + 0.75_f32.to_bits()) - 1.0;
+        let log = [
+            -2.00000024,
+            1.00000441,
+            -0.666599214,
+            0.499533266,
+            -0.402084291,
+            0.347411454,
+            -0.283105493,
+            0.133531928,
+        ];
+        let sum = (62.0 - (bits >> 23) as f32) * (2.0 * std::f32::consts::LN_2) + horner(x, &log) * x;
+        let k = (d << 15 ^ c << 7 ^ a) & 0x7f_ffff;
+        let v = (2 * k + 1) as f32 / (1 << 24) as f32;
+        let turn = |word: u32| {
+            let x = word as i32 as f32 / (1_u32 << 31) as f32;
+            let s = horner(x * x, &[1.11072075, -0.114191465, 0.00352174835, -5.10431673e-5]) * x;
+            let c = horner(x * x, &[1.41421354, -0.43617779, 0.0224151202, -0.000450902531]);
+            (s * c, 1.0 - s * s)
+        };
+        let sign = |x: f32, word: u32| if word >> 31 == 1 { -x } else { x };
+        let (r1, r2) = ((v * sum).sqrt(), ((1.0 - v) * sum).sqrt());
+        let ((s1, c1), (s2, c2)) = (turn(c), turn(d));
+        [r1 * s1, r1 * sign(c1, a), r2 * s2, r2 * sign(c2, b)]
+    }
+
+    /// The 1024 elements of a block.
+    pub fn block(seed: u64, stream: u64, block: u64) -> Vec<f32> {
+        let mut lanes: Vec<Xoroshiro128Plus> = (0..8)
+            .map(|lane| {
+                let counter = block * 8 + lane;
+                let words = philox4x32_10(
+                    [counter as u32, (counter >> 32) as u32, stream as u32, (stream >> 32) as u32],
+                    [seed as u32, (seed >> 32) as u32],
+                );
+                let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+                Xoroshiro128Plus::from_seed(bytes.try_into().unwrap())
+            })
+            .collect();
+        let mut all = vec![0.0; 1024];
+        for group in all.chunks_mut(64) {
+            let words: Vec<[u32; 16]> = (0..4)
+                .map(|_| {
+                    let halves: Vec<u32> = lanes
+                        .iter_mut()
+                        .flat_map(|lane| {
+                            let word = lane.next_u64();
+                            [word as u32, (word >> 32) as u32]
+                        })
+                        .collect();
+                    halves.try_into().unwrap()
+                })
+                .collect();
+            for i in 0..16 {
+                for (k, z) in
+                    normals([words[0][i], words[1][i], words[2][i], words[3][i]]).into_iter().enumerate()
+                {
+                    group[16 * k + i] = z;
+                }
+            }
+        }
+        all
+    }
+}
+
+fn bits(floats: &[f32]) -> Vec<u32> {
+    floats.iter().map(|x| x.to_bits()).collect()
+}
+
+fn counter(noise: Counter, len: usize) -> Vec<f32> {
+    let mut out = vec![f32::NAN; len];
+    noise.fill(&mut out).unwrap();
+    out
+}
+
+/// Some floats of mixed size and sign.
+fn floats(seed: u64, len: usize) -> Vec<f32> {
+    counter(Counter::new(seed, 77), len).iter().enumerate().map(|(i, z)| z * (1 + i % 5) as f32).collect()
+}
+
+struct Tables([Vec<f32>; 3]);
+
+impl Tables {
+    fn new(n: usize) -> Self {
+        let [mut timesteps, mut sigmas, mut discrete_sigmas] = [(); 3].map(|()| vec![0.0; n]);
+        set_timesteps(&Config::default(), &mut timesteps).unwrap();
+        set_sigmas(&Config::default(), &timesteps, &mut sigmas, &mut discrete_sigmas).unwrap();
+        Self([timesteps, sigmas, discrete_sigmas])
+    }
+    fn schedule(&self) -> Schedule<'_> {
+        let [timesteps, sigmas, discrete_sigmas] = &self.0;
+        Schedule { timesteps, sigmas, discrete_sigmas }
+    }
+    fn scheduler(&self) -> Scheduler<'_> {
+        Scheduler { config: Config::default(), schedule: self.schedule() }
+    }
+}
+
+#[test]
+fn counter_noise_is_the_scalar_reference() {
+    for (seed, stream) in [(0, 0), (42, 1), (u64::MAX, u64::MAX), (1 << 63 | 5, 1 << 40)] {
+        for block in [0, 1, 2, 1 << 29, 1 << 40, (1 << 54) - 2] {
+            let got = counter(Counter { seed, stream, index: block * 1024 }, 1024);
+            assert_eq!(bits(&got), bits(&reference::block(seed, stream, block)), "{seed} {stream} {block}");
+        }
+    }
+}
+
+#[test]
+fn counter_noise_has_the_committed_bits() {
+    // Changing these bits is a breaking change: the same seed would give another picture.
+    let fnv1a = counter(Counter::new(42, 7), 100_000)
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    assert_eq!(fnv1a, 0x598e_415a_55e8_2c07, "{fnv1a:#018x}");
+}
+
+#[test]
+fn counter_noise_is_the_same_for_every_split() {
+    let whole = counter(Counter::new(3, 4), 5000);
+    for start in (0..200).chain([1000, 1023, 1024, 1025, 2047, 4000]) {
+        for len in [1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129, 999] {
+            let part = counter(Counter::new(3, 4).at(start as u64), len);
+            assert_eq!(bits(&part), bits(&whole[start..start + len]), "{start} {len}");
+        }
+    }
+}
+
+#[test]
+fn counter_noise_is_normal() {
+    // 4 million draws: moments within five standard errors, and tail counts within five roots of what a normal has.
+    let n = 1 << 22;
+    let z = counter(Counter::new(2026, 0), n);
+    let moment = |k: i32| z.iter().map(|&z| f64::from(z).powi(k)).sum::<f64>() / n as f64;
+    for (k, (want, variance)) in
+        [(0.0, 1.0), (1.0, 2.0), (0.0, 15.0), (3.0, 96.0), (0.0, 945.0), (15.0, 10170.0)]
+            .into_iter()
+            .enumerate()
+    {
+        let got = moment(k as i32 + 1);
+        assert!((got - want).abs() < 5.0 * (variance / n as f64).sqrt(), "moment {} is {got}", k + 1);
+    }
+    for (sigma, tail) in [(1.0, 0.317_310_5), (2.0, 0.045_500_26), (3.0, 2.699_796e-3), (4.0, 6.334_248e-5)] {
+        let want = tail * n as f64;
+        let got = z.iter().filter(|z| z.abs() > sigma).count() as f64;
+        assert!((got - want).abs() < 5.0 * want.sqrt(), "{got} beyond {sigma} sigma, not {want}");
+    }
+    // Neighbours, other streams and other seeds are not correlated.
+    for other in [
+        Counter::new(2026, 0).at(1),
+        Counter::new(2026, 0).at(16),
+        Counter::new(2026, 1),
+        Counter::new(2027, 0),
+    ] {
+        let other = counter(other, n);
+        let sum: f64 = z.iter().zip(other).map(|(&a, b)| f64::from(a) * f64::from(b)).sum();
+        assert!(sum.abs() < 5.0 * (n as f64).sqrt());
+    }
+}
+
+#[test]
+fn every_form_of_a_predictor_step_gives_the_same_bits() {
+    let tables = Tables::new(50);
+    let scheduler = tables.scheduler();
+    for len in (1..200).chain([255, 256, 257, 1023, 1024, 1025, 4097]) {
+        let (sample, score) = (floats(1, len), floats(2, len));
+        let noise = Counter { seed: 9, stream: 1, index: len as u64 };
+        let z = counter(noise, len);
+        let t = [tables.0[0][len % 50]];
+        let step = tables.schedule().predictor_step(t[0]).unwrap();
+        let want_mean: Vec<f32> = sample.iter().zip(&score).map(|(x, m)| x + step.drift * m).collect();
+        let want: Vec<f32> = want_mean.iter().zip(&z).map(|(x, z)| x + step.diffusion * z).collect();
+        for noise in [Noise::from(&z[..]), Noise::from(noise)] {
+            let (mut prev, mut mean) = (vec![f32::NAN; len], vec![f32::NAN; len]);
+            scheduler
+                .step_pred(&score[..], &t, Update::new(&sample, &mut prev).with_mean(&mut mean), noise)
+                .unwrap();
+            assert_eq!((bits(&prev), bits(&mean)), (bits(&want), bits(&want_mean)), "{len}");
+            let mut prev = vec![f32::NAN; len];
+            scheduler.step_pred(&score[..], &t, Update::new(&sample, &mut prev), noise).unwrap();
+            assert_eq!(bits(&prev), bits(&want), "{len}");
+            let (mut prev, mut mean) = (sample.clone(), vec![f32::NAN; len]);
+            scheduler
+                .step_pred(&score[..], &t, Update::in_place(&mut prev).with_mean(&mut mean), noise)
+                .unwrap();
+            assert_eq!((bits(&prev), bits(&mean)), (bits(&want), bits(&want_mean)), "{len}");
+        }
+    }
+}
+
+#[test]
+fn steps_do_not_depend_on_alignment() {
+    let tables = Tables::new(10);
+    let scheduler = tables.scheduler();
+    let len = 150;
+    let (sample, score) = (floats(1, len), floats(2, len));
+    let mut want = sample.clone();
+    scheduler.step_pred(&score[..], &[0.5], Update::in_place(&mut want), Counter::new(1, 1)).unwrap();
+    for offset in 0..20 {
+        let shifted = [&vec![0.0; offset][..], &score].concat();
+        let mut prev = [&vec![0.0; 19 - offset][..], &sample].concat();
+        let update = Update::in_place(&mut prev[19 - offset..]);
+        scheduler.step_pred(&shifted[offset..], &[0.5], update, Counter::new(1, 1)).unwrap();
+        assert_eq!(bits(&prev[19 - offset..]), bits(&want));
+    }
+}
+
+#[test]
+fn a_timestep_for_each_sample_is_each_sample_by_itself() {
+    let tables = Tables::new(30);
+    let scheduler = tables.scheduler();
+    for (batch, len) in [(1, 5), (2, 64), (3, 100), (7, 33)] {
+        let (sample, score) = (floats(1, batch * len), floats(2, batch * len));
+        let t: Vec<f32> = (0..batch).map(|i| tables.0[0][i * 4]).collect();
+        let indices: Vec<i64> = (0..batch as i64).map(|i| 29 - 3 * i).collect();
+        let noise = Counter::new(8, 8);
+        let mut prev = sample.clone();
+        scheduler.step_pred(&score[..], &t, Update::in_place(&mut prev), noise).unwrap();
+        let mut noisy = vec![0.0; batch * len];
+        scheduler.add_noise(&sample[..], &indices, noise, &mut noisy).unwrap();
+        for i in 0..batch {
+            let part = i * len..(i + 1) * len;
+            let noise = noise.at(part.start as u64);
+            let mut one = sample[part.clone()].to_vec();
+            scheduler.step_pred(&score[part.clone()], &t[i..=i], Update::in_place(&mut one), noise).unwrap();
+            assert_eq!(bits(&prev[part.clone()]), bits(&one));
+            let z = counter(noise, len);
+            let sigma = tables.0[2][indices[i] as usize];
+            let want: Vec<f32> = sample[part.clone()].iter().zip(&z).map(|(x, z)| sigma * z + x).collect();
+            assert_eq!(bits(&noisy[part]), bits(&want));
+        }
+    }
+}
+
+#[test]
+fn every_form_of_a_corrector_step_gives_the_same_bits() {
+    let tables = Tables::new(10);
+    let scheduler = tables.scheduler();
+    for (batch, len) in [(1, 1), (1, 64), (2, 147), (3, 4096), (5, 4097), (9, 8200), (70, 12)] {
+        let (sample, score) = (floats(1, batch * len), floats(2, batch * len));
+        let noise = Counter { seed: 9, stream: 1, index: 128 };
+        let z = counter(noise, batch * len);
+        for modes in MODES {
+            let (mut want, mut want_mean) = (vec![0.0; batch * len], vec![0.0; batch * len]);
+            let update = Update::new(&sample, &mut want).with_mean(&mut want_mean);
+            scheduler.step_correct(&score[..], batch, modes, update, &z[..]).unwrap();
+            let (mut prev, mut mean) = (sample.clone(), vec![0.0; batch * len]);
+            let update = Update::in_place(&mut prev).with_mean(&mut mean);
+            scheduler.step_correct(&score[..], batch, modes, update, noise).unwrap();
+            assert_eq!(
+                (bits(&prev), bits(&mean)),
+                (bits(&want), bits(&want_mean)),
+                "{batch} {len} {modes:?}"
+            );
+        }
+        // Each sample by itself is what PerSample says.
+        let mut all = sample.clone();
+        scheduler.step_correct(&score[..], batch, MODES[1], Update::in_place(&mut all), noise).unwrap();
+        for start in (0..batch * len).step_by(len) {
+            let mut one = sample[start..start + len].to_vec();
+            let part = &score[start..start + len];
+            scheduler
+                .step_correct(part, 1, MODES[0], Update::in_place(&mut one), noise.at(start as u64))
+                .unwrap();
+            assert_eq!(bits(&all[start..start + len]), bits(&one));
+        }
+    }
+}
+
+#[test]
+fn a_corrector_step_in_three_phases_has_the_bits_of_one_call() {
+    let tables = Tables::new(10);
+    let scheduler = tables.scheduler();
+    let (batch, len) = (3, 2 * NORM_BLOCK + 100);
+    let (sample, score) = (floats(1, batch * len), floats(2, batch * len));
+    let noise = Counter { seed: 5, stream: 6, index: 7 };
+    let mut want = sample.clone();
+    scheduler.step_correct(&score[..], batch, MODES[0], Update::in_place(&mut want), noise).unwrap();
+
+    let mut norms = [vec![], vec![]];
+    for start in (0..batch * len).step_by(len) {
+        let mut blocks = [vec![0.0; norm_blocks(len)], vec![0.0; norm_blocks(len)]];
+        for k in (0..norm_blocks(len)).rev() {
+            let at = start + k * NORM_BLOCK;
+            let count = NORM_BLOCK.min(start + len - at);
+            sum_squares(&score[at..at + count], count, &mut blocks[0][k..=k]).unwrap();
+            sum_squares(noise.at(at as u64), count, &mut blocks[1][k..=k]).unwrap();
+        }
+        for (norms, blocks) in norms.iter_mut().zip(&blocks) {
+            norms.push(sample_norm(blocks));
+        }
+    }
+    let [grad_norm, noise_norm] = norms.map(|norms| mean_norm(&norms, Norm::Exact).unwrap());
+    let step = corrector_step(Config::default().snr, grad_norm, noise_norm, Norm::Exact).unwrap();
+    let mut prev = sample;
+    for (range, score) in
+        prev.chunks_mut(1234).zip(score.chunks(1234)).enumerate().map(|(i, (x, m))| ((i, x), m))
+    {
+        let (i, x) = range;
+        let noise = noise.at(1234 * i as u64);
+        update(score, step.step_size, step.noise_factor, Update::in_place(x), noise).unwrap();
+    }
+    assert_eq!(bits(&prev), bits(&want));
+}
+
+#[test]
+fn exact_norms_are_right_at_every_length() {
+    for len in (1..300).chain([4095, 4096, 4097, 100_000]) {
+        let x = floats(3, len);
+        let mut blocks = vec![0.0; norm_blocks(len)];
+        sum_squares(&x[..], len, &mut blocks).unwrap();
+        let want = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+        assert!((sample_norm(&blocks) / want - 1.0).abs() < 1e-13);
+        assert!((f64::from(torch_norm(&x[..], len).unwrap()) / want - 1.0).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn any_rand_core_generator_fills_a_buffer() {
+    let mut want = vec![];
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+    for _ in 0..5 {
+        let words: Vec<u32> = (0..64).map(|_| rng.next_u32()).collect();
+        let mut group = [0.0; 64];
+        for i in 0..16 {
+            let z = reference::normals([words[i], words[16 + i], words[32 + i], words[48 + i]]);
+            for (k, z) in z.into_iter().enumerate() {
+                group[16 * k + i] = z;
+            }
+        }
+        want.extend(group);
+    }
+    for len in [0, 1, 63, 64, 65, 200, 320] {
+        let mut out = vec![0.0; len];
+        fill_from_rng(&mut Xoshiro256PlusPlus::seed_from_u64(1), &mut out);
+        assert_eq!(bits(&out), bits(&want[..len]));
+    }
+}
+
+/// Runs a sampler with a Gaussian's score, copying its state at every request.
+fn sample(options: SamplerOptions, config: &Config, steps: usize) -> (Vec<f32>, usize) {
+    let tables = Tables::new(steps);
+    let len = 3 * 70;
+    let (mut x, mut score, mut z) = (vec![f32::NAN; len], vec![f32::NAN; len], vec![0.0; len]);
+    let mut sampler = Sampler::new(config, 3, options).unwrap();
+    let mut draws = 0;
+    let mut evaluations = 0;
+    loop {
+        let copy = sampler;
+        sampler = copy;
+        match sampler.next(&tables.schedule(), &mut x, &score, Some(&z)).unwrap() {
+            Request::Noise => {
+                Counter::new(options.seed, options.stream + draws).fill(&mut z).unwrap();
+                draws += 1;
+            }
+            Request::Score { sigma, step, timestep, correction } => {
+                assert_eq!(step, evaluations / (1 + config.correct_steps as usize));
+                assert_eq!(correction as usize, evaluations % (1 + config.correct_steps as usize));
+                assert_eq!((sigma, timestep), (tables.0[1][step], tables.0[0][step]));
+                evaluations += 1;
+                for (score, x) in score.iter_mut().zip(&x) {
+                    *score = (0.5 - x) / (sigma * sigma + 0.01);
+                }
+            }
+            Request::Done => break,
+        }
+    }
+    assert_eq!(sampler.next(&tables.schedule(), &mut x, &score, None), Err(Error::SamplerDone));
+    (x, evaluations)
+}
+
+#[test]
+fn a_sampler_gives_the_same_bits_whoever_makes_the_noise() {
+    for correct_steps in [0, 1, 2] {
+        for (averaging, norm) in MODES {
+            let config = Config { correct_steps, ..Config::default() };
+            let counter =
+                SamplerOptions { seed: 4, stream: 10, averaging, norm, ..SamplerOptions::default() };
+            let given = SamplerOptions { noise: SamplerNoise::Given, ..counter };
+            let (a, evaluations) = sample(counter, &config, 20);
+            let (b, _) = sample(given, &config, 20);
+            assert_eq!(bits(&a), bits(&b));
+            assert_eq!(evaluations, 20 * (1 + correct_steps as usize));
+            assert!(a.iter().all(|x| (0.0..=1.0).contains(x)));
+        }
+    }
+}
+
+#[test]
+fn an_unclamped_result_may_leave_the_unit_interval() {
+    let options = SamplerOptions { clamp: false, ..SamplerOptions::default() };
+    let (free, _) = sample(options, &Config::default(), 3);
+    let (clamped, _) = sample(SamplerOptions { clamp: true, ..options }, &Config::default(), 3);
+    assert!(free.iter().any(|x| !(0.0..=1.0).contains(x)));
+    assert_eq!(bits(&free.iter().map(|x| x.clamp(0.0, 1.0)).collect::<Vec<_>>()), bits(&clamped));
+}
+
+#[test]
+fn an_error_leaves_outputs_and_state_alone() {
+    let tables = Tables::new(10);
+    let scheduler = tables.scheduler();
+    let (sample, score, z) = (vec![1.0; 12], vec![1.0; 12], vec![1.0; 12]);
+    let (zero, nan, inf) = (vec![0.0; 12], vec![f32::NAN; 12], vec![f32::INFINITY; 12]);
+    let one_bad = [&[1.0; 8][..], &[0.0; 4]].concat();
+    let per_sample = MODES[1];
+    let correct = |score: &[f32], batch, modes, z: &[f32]| {
+        let mut prev = vec![7.0; 12];
+        let result = scheduler.step_correct(score, batch, modes, Update::new(&sample, &mut prev), z);
+        assert_eq!(prev, [7.0; 12]);
+        result
+    };
+    assert_eq!(correct(&score, 5, MODES[0], &z), Err(Error::LengthMismatch));
+    assert_eq!(correct(&score, 0, MODES[0], &z), Err(Error::Empty));
+    assert_eq!(correct(&score[..11], 1, MODES[0], &z), Err(Error::LengthMismatch));
+    assert_eq!(correct(&score, 1, MODES[0], &z[..11]), Err(Error::LengthMismatch));
+    for modes in MODES {
+        assert_eq!(correct(&zero, 3, modes, &z), Err(Error::ZeroGradientNorm));
+        assert_eq!(correct(&nan, 3, modes, &z), Err(Error::NonFiniteGradientNorm));
+        assert_eq!(correct(&inf, 3, modes, &z), Err(Error::NonFiniteGradientNorm));
+        assert_eq!(correct(&score, 3, modes, &nan), Err(Error::NonFiniteNoiseNorm));
+    }
+    assert_eq!(correct(&one_bad, 3, per_sample, &z), Err(Error::ZeroGradientNorm));
+    assert_eq!(correct(&vec![1e-30; 12], 3, MODES[0], &z), Err(Error::NonFiniteGradientNorm));
+
+    let predict = |timesteps: &[f32], schedule| {
+        let scheduler = Scheduler { schedule, ..scheduler };
+        let mut prev = vec![7.0; 12];
+        let result = scheduler.step_pred(&score[..], timesteps, Update::new(&sample, &mut prev), &z[..]);
+        assert_eq!(prev, [7.0; 12]);
+        result
+    };
+    let good = tables.schedule();
+    for t in [-0.1, 1.1, f32::NAN, f32::INFINITY] {
+        assert_eq!(predict(&[0.5, t], good), Err(Error::TimestepOutOfRange));
+    }
+    assert_eq!(predict(&[], good), Err(Error::Empty));
+    assert_eq!(predict(&[0.5; 5], good), Err(Error::LengthMismatch));
+    let short = Schedule { discrete_sigmas: &good.discrete_sigmas[..3], ..good };
+    assert_eq!(predict(&[0.9], short), Err(Error::TimestepOutOfRange));
+    let edited_tables = [[2.0, 1.0], [1.0, f32::NAN], [f32::MAX, f32::MAX], [1.0, f32::INFINITY]];
+    for edited in &edited_tables {
+        let edited = Schedule { timesteps: &[1.0, 0.5], discrete_sigmas: edited, ..good };
+        assert_eq!(predict(&[1.0], edited), Err(Error::InvalidSigma));
+    }
+
+    let mut noisy = vec![7.0; 12];
+    for index in [-1, 10, i64::MAX, i64::MIN] {
+        assert_eq!(
+            scheduler.add_noise(&sample[..], &[0, index], &z[..], &mut noisy),
+            Err(Error::TimestepOutOfRange)
+        );
+    }
+    let late = Counter { seed: 0, stream: 0, index: u64::MAX - 5 };
+    assert_eq!(late.fill(&mut noisy), Err(Error::TooLarge));
+    assert_eq!(noisy, [7.0; 12]);
+
+    // A network that answers NaN can be asked again: the sampler stands where it stood.
+    let mut sampler = Sampler::new(&Config::default(), 1, SamplerOptions::default()).unwrap();
+    let mut x = vec![0.0; 12];
+    sampler.next(&good, &mut x, &score, None).unwrap();
+    let before = (x.clone(), format!("{sampler:?}"));
+    assert_eq!(sampler.next(&good, &mut x, &nan, None), Err(Error::NonFiniteGradientNorm));
+    assert_eq!((x.clone(), format!("{sampler:?}")), before);
+    assert!(sampler.next(&good, &mut x, &score, None).is_ok());
+}
+
+#[test]
+fn scaling_the_model_input_changes_nothing() {
+    let x = floats(1, 100);
+    let mut out = vec![0.0; 100];
+    scale_model_input(&x[..], &mut out).unwrap();
+    assert_eq!(bits(&x), bits(&out));
+}
