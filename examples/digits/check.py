@@ -55,9 +55,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("grid", nargs="?", help="PNG of 10x10 digits, a class a row")
-    source.add_argument("--samples", help="instead, a .npy of shape (100, 64) in 0..1, in the grid's order")
-    parser.add_argument("--scale", type=int, default=8, help="the PNG's pixels a digit's pixel (default: %(default)s)")
-    parser.add_argument("--gap", type=int, default=8, help="the PNG's pixels between and around digits (default: %(default)s)")
+    source.add_argument("--samples", help="instead, a .npy of shape (100, 64) in 0..1")
+    parser.add_argument("--scale", type=int, default=8, help="PNG pixels a digit pixel (default: %(default)s)")
+    parser.add_argument("--gap", type=int, default=8, help="PNG pixels between digits (default: %(default)s)")
     args = parser.parse_args()
     samples = np.load(args.samples) if args.samples else read_grid(args.grid, args.scale, args.gap)
 
@@ -80,7 +80,7 @@ def main() -> None:
     print(f"  samples nearer than the held-out 1st percentile ({first:.3f}): {below}")
     print(f"mean distance within a class: samples {spread(samples, LABELS):.3f}, real {spread(test, test_labels):.3f}")
 
-    # Of 100 real digits one is expected below the 1st percentile, and more than 5 in one draw of 2000.
+    # Of 100 real digits one is expected below the 1st percentile, and more than 5 about once in 2000 draws.
     copies = below > 5 or np.median(near) < 0.75 * np.median(near_real)
     print(f"samples {'look like copies' if copies else 'are not copies'} of training images")
     sys.exit(1 if agreement < 95 or copies else 0)

@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import torch
-from check import split_digits
 from diffusers import ScoreSdeVeScheduler
 from safetensors.torch import save_file
+
+from check import split_digits
 
 CLASSES, PIXELS = 10, 64
 SIGMA_MIN, SIGMA_MAX = 0.01, 10.0
@@ -109,17 +110,17 @@ def train(args: argparse.Namespace) -> ScoreNetwork:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     here = Path(__file__).parent
-    parser.add_argument("--out", type=Path, default=here, help="folder to write to (default: this one)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the whole training (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=here, help="folder to write to (default: this)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=40000, help="optimiser steps (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=256, help="images a step (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=1e-3, help="initial learning rate (default: %(default)s)")
     parser.add_argument("--decay", type=float, default=0.01, help="weight decay (default: %(default)s)")
-    parser.add_argument("--ema", type=float, default=0.999, help="decay of the weights' average (default: %(default)s)")
+    parser.add_argument("--ema", type=float, default=0.999, help="the average's decay (default: %(default)s)")
     parser.add_argument("--features", type=int, default=16, help="noise-level features (default: %(default)s)")
     parser.add_argument("--width", type=int, default=256, help="hidden width (default: %(default)s)")
     parser.add_argument("--blocks", type=int, default=2, help="residual layers (default: %(default)s)")
-    parser.add_argument("--report", type=int, default=2000, help="steps between progress lines (default: %(default)s)")
+    parser.add_argument("--report", type=int, default=2000, help="steps a progress line (default: %(default)s)")
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)

@@ -18,6 +18,20 @@ fn widen(x: f32x4) -> [f64x2; 2] {
     [f64x2::new([a, b]), f64x2::new([c, d])]
 }
 
+/// `x·y + z` of `f32` values in `f64`, rounded to odd, so that rounding it on to `f32` is the only rounding: what
+/// is inexact has its last bit set, after rounding towards zero.
+#[inline(always)]
+fn fma_to_odd(x: f64x2, y: f64x2, z: f64x2) -> f64x2 {
+    let product = x * y; // exact: 24 + 24 bits
+    let sum = product + z;
+    let z_part = sum - product;
+    let error = (product - (sum - z_part)) + (z - z_part); // exact (Knuth's two-sum)
+    let inexact: u64x2 = cast(error.abs().simd_gt(f64x2::splat(0.0))); // false for NaN
+    let (sum, error): (u64x2, u64x2) = (cast(sum), cast(error));
+    let beyond = (sum ^ error) >> 63; // 1 where the sum was rounded away from zero
+    cast((sum - (beyond & inexact)) | (u64x2::splat(1) & inexact))
+}
+
 impl Lanes for Baseline {
     const N: usize = 4;
 
@@ -53,24 +67,8 @@ impl Lanes for Baseline {
             return x.mul_add(y, z); // one instruction there
         }
         let (x, y, z) = (widen(x), widen(y), widen(z));
-        let [[a, b], [c, d]] = [0, 1].map(|i| {
-            // The product is exact in f64. Its sum with z is rounded to odd: where the sum is inexact and its
-            // last bit even, the neighbour on the exact sum's side is taken. Then the conversion rounds right.
-            let product = x[i] * y[i];
-            let sum = product + z[i];
-            let z_part = sum - product;
-            let error = (product - (sum - z_part)) + (z[i] - z_part);
-            let (sum, error) = (sum.to_array(), error.to_array());
-            [0, 1].map(|lane| {
-                let bits = sum[lane].to_bits();
-                let inexact = error[lane] != 0.0 && sum[lane].is_finite();
-                let even = bits & 1 == 0;
-                let toward_zero = (error[lane] < 0.0) != (sum[lane] < 0.0);
-                let odd = if toward_zero { bits.wrapping_sub(1) } else { bits | 1 };
-                f64::from_bits(if inexact && even { odd } else { bits }) as f32
-            })
-        });
-        f32x4::new([a, b, c, d])
+        let [a, b] = [fma_to_odd(x[0], y[0], z[0]), fma_to_odd(x[1], y[1], z[1])].map(f64x2::to_array);
+        f32x4::new([a[0], a[1], b[0], b[1]].map(|lane| lane as f32))
     }
     #[inline(always)]
     fn bits(self, x: f32x4) -> u32x4 {

@@ -1,0 +1,126 @@
+//! The C ABI as its users meet it: the static library is built by a nested cargo, the programs in `c/` are compiled
+//! against the header by the system's compilers (`$CC` or `cc`, `$CXX` or `c++`), linked with it, and run.
+
+#![cfg(all(unix, not(miri)))]
+
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
+
+/// A language and those of its standards that the header promises.
+struct Language {
+    name: &'static str,
+    variable: &'static str,
+    compiler: &'static str,
+    standards: &'static [&'static str],
+    flags: &'static [&'static str],
+}
+
+const C: Language = Language {
+    name: "c",
+    variable: "CC",
+    compiler: "cc",
+    standards: &["c99", "c11"],
+    // The programs compute in float as diffusers does: one rounding an operation.
+    flags: &["-ffp-contract=off"],
+};
+
+const CPP: Language = Language {
+    name: "c++",
+    variable: "CXX",
+    compiler: "c++",
+    standards: &["c++17"],
+    flags: &["-fno-exceptions", "-fno-rtti"],
+};
+
+impl Language {
+    fn compiler(&self, standard: &str) -> Command {
+        let compiler = env::var(self.variable).unwrap_or_else(|_| self.compiler.into());
+        // As make has it, the variable may hold arguments.
+        let mut words = compiler.split_whitespace();
+        let mut command = Command::new(words.next().expect("a compiler"));
+        command.current_dir(ROOT).args(words);
+        command.arg(format!("-std={standard}")).args(WARNINGS).args(["-O1", "-Iinclude"]).args(self.flags);
+        command
+    }
+
+    /// Compiles one program in every standard, links it with the library alone, and runs it.
+    fn run(&self, source: &str) {
+        for standard in self.standards {
+            let program = folder().join(format!("{source}.{standard}"));
+            let mut command = self.compiler(standard);
+            succeed(command.arg(format!("ffi-tests/c/{source}")).arg(library()).arg("-o").arg(&program), "");
+            succeed(Command::new(program).current_dir(ROOT), "");
+        }
+    }
+}
+
+/// Where everything that is built here goes.
+fn folder() -> PathBuf {
+    Path::new(ROOT).join("target/ffi")
+}
+
+/// The static library, built once, as Cargo.toml says that it is built.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+        cargo.current_dir(ROOT).args(["rustc", "--lib", "--release", "--features", "capi"]);
+        cargo.args(["--crate-type", "staticlib", "--target-dir"]).arg(folder());
+        // What the outer cargo was told is for the tests, not for the library.
+        for variable in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+            cargo.env_remove(variable);
+        }
+        succeed(cargo.env("RUSTFLAGS", "--cfg vesde_staticlib"), "");
+        fs::canonicalize(folder().join("release/libvesde.a")).expect("libvesde.a")
+    })
+}
+
+/// Runs a command on `input`, and fails with all that it printed unless it succeeds.
+fn succeed(command: &mut Command, input: &str) {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // A command that reads nothing may be gone already; its status then says what there is to say.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("output");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
+    print!("{out}");
+}
+
+#[test]
+fn the_header_needs_nothing_before_it_and_may_come_twice() {
+    for language in [C, CPP] {
+        for standard in language.standards {
+            let mut compiler = language.compiler(standard);
+            compiler.args(["-x", language.name, "-fsyntax-only", "-"]);
+            succeed(&mut compiler, "#include \"vesde.h\"\n#include \"vesde.h\"\n");
+        }
+    }
+}
+
+#[test]
+fn abi() {
+    C.run("abi.c");
+}
+
+#[test]
+fn golden() {
+    C.run("golden.c");
+}
+
+#[test]
+fn sampling() {
+    C.run("sampling.c");
+}
+
+#[test]
+fn usage() {
+    CPP.run("usage.cpp");
+}

@@ -1,0 +1,902 @@
+// The promises of vesde.h, function by function. A table says what each parameter is; loops over it try every NULL, every
+// misalignment, every wrong length and every overlap, and compare all memory around the buffers. Then what only one function
+// can get wrong: its result, and the statuses that its documentation names.
+
+#include <math.h>
+#include <stdarg.h>
+
+#include "check.h"
+
+enum { LEN = 24, BATCH = 3, MOST = 200 };
+
+// ---- what the inputs hold ----
+
+static vesde_config config;
+static vesde_scheduler scheduler;
+static float timesteps[MOST], sigmas[MOST], discrete_sigmas[MOST];
+static float model_output[MOST], sample[MOST], noise[MOST];
+static const int64_t indices[BATCH] = {0, MOST - 1, 7};
+static const double norms[BATCH] = {3.0, 4.5, 1.5};
+static const char json[] = "{\"_class_name\": \"ScoreSdeVeScheduler\", \"snr\": 0.25, \"unknown\": [null]}";
+static vesde_torch_cpu torch_cpu;
+static vesde_sampler_options options;
+static vesde_sampler sampler;  // at a step of the corrector, which has its score and now asks for noise
+
+// Close to the end of its stream, so that a huge length is one too many.
+static vesde_counter counter = {42, 7, UINT64_MAX - 1000};
+static int32_t averaging = VESDE_AVERAGING_BATCH, norm = VESDE_NORM_EXACT;
+static float timestep = 0.5f, drift = 0.75f, diffusion = 1.25f;
+
+static void prepare(void) {
+    vesde_counter content = {1, 0, 0};
+    float *buffers[] = {model_output, sample, noise};
+    for (size_t i = 0; i < 3; ++i, ++content.stream) {
+        OK(vesde_counter_fill(content, MOST, buffers[i]));
+    }
+    OK(vesde_config_default(&config));
+    OK(vesde_set_timesteps(&config, MOST, timesteps));
+    OK(vesde_set_sigmas(&config, timesteps, MOST, MOST, sigmas, discrete_sigmas));
+    scheduler = (vesde_scheduler){config, timesteps, MOST, sigmas, MOST, discrete_sigmas, MOST};
+    OK(vesde_torch_cpu_seed(&torch_cpu, 42));
+
+    static float scratch[MOST];
+    vesde_request request;
+    OK(vesde_sampler_options_default(&options));
+    options.noise = VESDE_SAMPLER_NOISE_GIVEN;
+    OK(vesde_sampler_init(&config, 1, &options, &sampler));
+    for (int turn = 0; turn < 3; ++turn) {
+        OK(vesde_sampler_next(&sampler, &scheduler, model_output, noise, MOST, scratch, &request));
+        CHECK(request.kind == (turn == 1 ? VESDE_REQUEST_KIND_SCORE : VESDE_REQUEST_KIND_NOISE));
+    }
+}
+
+// ---- the table ----
+
+// IN_APART is an input whose overlap with an output goes unnoticed: to become IN when that is mended.
+enum role { IN, IN_APART, OUT, IN_OUT };
+
+struct parameter {
+    enum role role;
+    size_t size;          // of one element
+    int length;           // which of the lengths, or ONE
+    vesde_status null;    // the status of NULL
+    const void *content;  // of an input
+};
+
+enum { ONE = -1, PARAMETERS = 7, LENGTHS = 2 };
+
+struct length {
+    size_t value;
+    vesde_status huge;  // the status of a length that no memory has
+};
+
+struct function {
+    const char *name;
+    vesde_status (*call)(void **p, const size_t *n);
+    struct length lengths[LENGTHS];
+    struct parameter parameters[PARAMETERS];
+};
+
+#define CALL(name, ...)                                             \
+    static vesde_status name(void **p, const size_t *n) {           \
+        (void)n;                                                    \
+        return vesde_##name(__VA_ARGS__);                           \
+    }
+
+CALL(config_default, p[0])
+CALL(config_validate, p[0])
+CALL(config_from_json, p[0], n[0], p[1])
+CALL(config_to_json, p[0], p[1], n[0], p[2])
+CALL(init_noise_sigma, p[0], p[1])
+CALL(set_timesteps, p[0], n[0], p[1])
+CALL(set_sigmas, p[0], p[1], n[0], n[1], p[2], p[3])
+CALL(get_timestep_index, p[0], timestep, p[1])
+CALL(get_adjacent_sigma, p[0], 5, p[1])
+CALL(get_predictor_step, p[0], timestep, p[1])
+CALL(step_pred, p[0], p[1], p[2], n[1], p[3], p[4], n[0], p[5], p[6])
+CALL(step_pred_counter, p[0], p[1], p[2], n[1], p[3], n[0], counter, p[4], p[5])
+CALL(step_correct, p[0], p[1], p[2], p[3], n[0], n[1], averaging, norm, p[4], p[5])
+CALL(step_correct_counter, p[0], p[1], p[2], n[0], n[1], averaging, norm, counter, p[3], p[4])
+CALL(add_noise, p[0], p[1], p[2], n[1], p[3], n[0], p[4])
+CALL(add_noise_counter, p[0], p[1], p[2], n[1], n[0], counter, p[3])
+CALL(scale_model_input, p[0], n[0], p[1])
+CALL(sum_squares, p[0], n[0], n[1], p[1])
+CALL(sum_squares_counter, counter, n[0], n[1], p[0])
+CALL(sample_norm, p[0], n[0], p[1])
+CALL(torch_norm, p[0], n[0], p[1])
+CALL(torch_norm_counter, counter, n[0], p[0])
+CALL(mean_norm, p[0], n[0], norm, p[1])
+CALL(get_corrector_step, 0.15, 3.0, 4.0, norm, p[0])
+CALL(update, drift, diffusion, p[0], p[1], p[2], n[0], p[3], p[4])
+CALL(update_counter, drift, diffusion, p[0], p[1], n[0], counter, p[2], p[3])
+CALL(counter_fill, counter, n[0], p[0])
+CALL(torch_cpu_seed, p[0], 42)
+CALL(torch_cpu_fill, p[0], n[0], p[1])
+CALL(sampler_options_default, p[0])
+CALL(sampler_init, p[0], n[0], p[1], p[2])
+CALL(sampler_next, p[0], p[1], p[2], p[3], n[0], p[4], p[5])
+
+#define NULL_IS VESDE_ERROR_NULL_POINTER
+#define GET(object) {IN, sizeof(object), ONE, NULL_IS, &(object)}
+#define MAKE(type) {OUT, sizeof(type), ONE, NULL_IS, NULL}
+#define CHANGE(object) {IN_OUT, sizeof(object), ONE, NULL_IS, &(object)}
+#define READ(array, length) {IN, sizeof *(array), length, NULL_IS, array}
+#define READ_APART(array, length) {IN_APART, sizeof *(array), length, NULL_IS, array}
+#define WRITE(type, length) {OUT, sizeof(type), length, NULL_IS, NULL}
+#define PREV {OUT, sizeof(float), 0, NULL_IS, NULL}
+#define MEAN {OUT, sizeof(float), 0, VESDE_OK, NULL}
+// Noise that was asked for and is missing is reported as a mismatch.
+#define ASKED {IN, sizeof(float), 0, VESDE_ERROR_LENGTH_MISMATCH, noise}
+#define SAMPLE {IN_OUT, sizeof(float), 0, NULL_IS, sample}
+
+#define LENS {LEN, VESDE_ERROR_TOO_LARGE}
+#define TABLE {BATCH, VESDE_ERROR_TOO_LARGE}
+#define SPLIT {BATCH, VESDE_ERROR_LENGTH_MISMATCH}  // a batch, with no buffer of that length
+#define BLOCKS {1, VESDE_ERROR_TOO_LARGE}
+#define NONE {0, VESDE_OK}
+
+static const struct function functions[] = {
+    {"config_default", config_default, {NONE}, {MAKE(vesde_config)}},
+    {"config_validate", config_validate, {NONE}, {GET(config)}},
+    {"config_from_json", config_from_json, {{sizeof json - 1, VESDE_ERROR_TOO_LARGE}}, {READ(json, 0), MAKE(vesde_config)}},
+    {"config_to_json", config_to_json, {{512, VESDE_ERROR_TOO_LARGE}}, {GET(config), WRITE(char, 0), MAKE(size_t)}},
+    {"init_noise_sigma", init_noise_sigma, {NONE}, {GET(config), MAKE(float)}},
+    {"set_timesteps", set_timesteps, {LENS}, {GET(config), WRITE(float, 0)}},
+    {"set_sigmas", set_sigmas, {LENS, TABLE}, {GET(config), READ(timesteps, 0), WRITE(float, 0), WRITE(float, 1)}},
+    {"get_timestep_index", get_timestep_index, {NONE}, {GET(scheduler), MAKE(size_t)}},
+    {"get_adjacent_sigma", get_adjacent_sigma, {NONE}, {GET(scheduler), MAKE(float)}},
+    {"get_predictor_step", get_predictor_step, {NONE}, {GET(scheduler), MAKE(vesde_predictor_step)}},
+    {"step_pred", step_pred, {LENS, TABLE},
+     {GET(scheduler), READ(model_output, 0), READ_APART(timesteps, 1), READ(sample, 0), READ(noise, 0), PREV, MEAN}},
+    {"step_pred_counter", step_pred_counter, {LENS, TABLE},
+     {GET(scheduler), READ(model_output, 0), READ_APART(timesteps, 1), READ(sample, 0), PREV, MEAN}},
+    {"step_correct", step_correct, {LENS, SPLIT},
+     {GET(scheduler), READ(model_output, 0), READ(sample, 0), READ(noise, 0), PREV, MEAN}},
+    {"step_correct_counter", step_correct_counter, {LENS, SPLIT},
+     {GET(scheduler), READ(model_output, 0), READ(sample, 0), PREV, MEAN}},
+    {"add_noise", add_noise, {LENS, TABLE},
+     {GET(scheduler), READ(sample, 0), READ_APART(indices, 1), READ(noise, 0), WRITE(float, 0)}},
+    {"add_noise_counter", add_noise_counter, {LENS, TABLE},
+     {GET(scheduler), READ(sample, 0), READ_APART(indices, 1), WRITE(float, 0)}},
+    {"scale_model_input", scale_model_input, {LENS}, {READ(sample, 0), WRITE(float, 0)}},
+    {"sum_squares", sum_squares, {LENS, BLOCKS}, {READ_APART(sample, 0), WRITE(double, 1)}},
+    {"sum_squares_counter", sum_squares_counter, {LENS, BLOCKS}, {WRITE(double, 1)}},
+    {"sample_norm", sample_norm, {TABLE}, {READ(norms, 0), MAKE(double)}},
+    {"torch_norm", torch_norm, {LENS}, {READ(sample, 0), MAKE(float)}},
+    {"torch_norm_counter", torch_norm_counter, {LENS}, {MAKE(float)}},
+    {"mean_norm", mean_norm, {TABLE}, {READ(norms, 0), MAKE(double)}},
+    {"get_corrector_step", get_corrector_step, {NONE}, {MAKE(vesde_corrector_step)}},
+    {"update", update, {LENS}, {READ(model_output, 0), READ(sample, 0), READ(noise, 0), PREV, MEAN}},
+    {"update_counter", update_counter, {LENS}, {READ(model_output, 0), READ(sample, 0), PREV, MEAN}},
+    {"counter_fill", counter_fill, {LENS}, {WRITE(float, 0)}},
+    {"torch_cpu_seed", torch_cpu_seed, {NONE}, {MAKE(vesde_torch_cpu)}},
+    {"torch_cpu_fill", torch_cpu_fill, {LENS}, {CHANGE(torch_cpu), WRITE(float, 0)}},
+    {"sampler_options_default", sampler_options_default, {NONE}, {MAKE(vesde_sampler_options)}},
+    {"sampler_init", sampler_init, {{BATCH, VESDE_OK}}, {GET(config), GET(options), MAKE(vesde_sampler)}},
+    {"sampler_next", sampler_next, {LENS},
+     {CHANGE(sampler), GET(scheduler), READ(model_output, 0), ASKED, SAMPLE, MAKE(vesde_request)}},
+};
+
+#define EACH(f) \
+    for (const struct function *f = functions; f < functions + sizeof functions / sizeof *functions; ++f)
+
+static int parameters(const struct function *f) {
+    int count = 0;
+    while (count < PARAMETERS && f->parameters[count].size != 0) {
+        ++count;
+    }
+    return count;
+}
+
+// ---- one call, in memory of which every byte is compared ----
+
+enum { SLOT = 8192, MARGIN = 2048, SENTINEL = 0xa5 };
+
+static double memory[PARAMETERS * SLOT / sizeof(double) + 8];
+static unsigned char before[PARAMETERS * SLOT];
+
+// The first byte at a multiple of 64.
+static unsigned char *arena(void) {
+    return (unsigned char *)memory + (64 - (uintptr_t)memory % 64);
+}
+
+// Each parameter in a slot of its own, buffers of floats `offset` floats behind a multiple of 64 bytes; the usual lengths.
+static void lay_out(const struct function *f, size_t offset, void **p, size_t *n) {
+    for (int i = 0; i < parameters(f); ++i) {
+        int is_floats = f->parameters[i].size == sizeof(float) && f->parameters[i].length != ONE;
+        p[i] = arena() + i * SLOT + MARGIN + (is_floats ? offset * sizeof(float) : 0);
+    }
+    for (int i = 0; i < LENGTHS; ++i) {
+        n[i] = f->lengths[i].value;
+    }
+}
+
+static size_t bytes_of(const struct function *f, int i, const size_t *n) {
+    const struct parameter *x = &f->parameters[i];
+    size_t usual = x->length == ONE ? 1 : f->lengths[x->length].value;
+    return x->size * (x->length == ONE || n[x->length] > MOST ? usual : n[x->length]);
+}
+
+// Calls `f`. After an error all memory must be as before; after success all but the outputs.
+static vesde_status attempt(const struct function *f, void **p, const size_t *n) {
+    memset(arena(), SENTINEL, sizeof before);
+    for (int i = 0; i < parameters(f); ++i) {
+        if (p[i] != NULL && f->parameters[i].role != OUT) {
+            memcpy(p[i], f->parameters[i].content, bytes_of(f, i, n));
+        }
+    }
+    memcpy(before, arena(), sizeof before);
+    vesde_status status = f->call(p, n);
+    for (int i = 0; status == VESDE_OK && i < parameters(f); ++i) {
+        if (p[i] != NULL && f->parameters[i].role >= OUT) {
+            memcpy(before + ((unsigned char *)p[i] - arena()), p[i], bytes_of(f, i, n));
+        }
+    }
+    CHECK(memcmp(before, arena(), sizeof before) == 0);
+    return status;
+}
+
+// Copies the outputs of a call, one after the other, to `to`; returns how many bytes they have.
+static size_t collect(const struct function *f, void **p, const size_t *n, unsigned char *to) {
+    size_t len = 0;
+    for (int i = 0; i < parameters(f); ++i) {
+        if (f->parameters[i].role >= OUT) {
+            memcpy(to + len, p[i], bytes_of(f, i, n));
+            len += bytes_of(f, i, n);
+        }
+    }
+    return len;
+}
+
+static unsigned char wanted[PARAMETERS * SLOT], got[PARAMETERS * SLOT];
+
+static void at(const struct function *f, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    int len = snprintf(context, sizeof context, "%s: ", f->name);
+    vsnprintf(context + len, sizeof context - (size_t)len, format, values);
+    va_end(values);
+}
+
+// Calls a function as the table has it. The statics that its content comes from may have been changed before.
+static vesde_status call(const char *name) {
+    vesde_status status = VESDE_OK;
+    EACH(f) {
+        if (strcmp(f->name, name) == 0) {
+            void *p[PARAMETERS];
+            size_t n[LENGTHS];
+            lay_out(f, 0, p, n);
+            at(f, "as in the table");
+            status = attempt(f, p, n);
+        }
+    }
+    return status;
+}
+
+// ---- what holds for all functions ----
+
+static void every_call_succeeds_and_writes_all_of_its_outputs(void) {
+    EACH(f) {
+        void *p[PARAMETERS];
+        size_t n[LENGTHS];
+        lay_out(f, 0, p, n);
+        at(f, "success");
+        OK(attempt(f, p, n));
+        for (int i = 0; i < parameters(f); ++i) {
+            const struct parameter *x = &f->parameters[i];
+            for (size_t k = 0; x->role == OUT && x->size > 1 && k < bytes_of(f, i, n); k += x->size) {
+                unsigned char untouched[sizeof(vesde_torch_cpu)];
+                memset(untouched, SENTINEL, x->size);
+                CHECK(memcmp((char *)p[i] + k, untouched, x->size) != 0);
+            }
+        }
+    }
+}
+
+static void every_pointer_is_checked(void) {
+    EACH(f) {
+        for (int i = 0; i < parameters(f); ++i) {
+            void *p[PARAMETERS];
+            size_t n[LENGTHS];
+            lay_out(f, 0, p, n);
+            char *there = p[i];
+            at(f, "NULL for pointer %d", i);
+            p[i] = NULL;
+            STATUS(f->parameters[i].null, attempt(f, p, n));
+            at(f, "misaligned pointer %d", i);
+            p[i] = there + 1;
+            STATUS(f->parameters[i].size == 1 ? VESDE_OK : VESDE_ERROR_MISALIGNED, attempt(f, p, n));
+        }
+    }
+}
+
+static void every_length_is_checked(void) {
+    EACH(f) {
+        for (int i = 0; i < LENGTHS && f->lengths[i].value != 0; ++i) {
+            void *p[PARAMETERS];
+            size_t n[LENGTHS], smallest = SIZE_MAX;
+            lay_out(f, 0, p, n);
+            at(f, "length %d", i);
+            n[i] = 0;
+            STATUS(VESDE_ERROR_EMPTY, attempt(f, p, n));
+            n[i] = SIZE_MAX;
+            STATUS(f->lengths[i].huge, attempt(f, p, n));
+            for (int k = 0; k < parameters(f); ++k) {
+                const struct parameter *x = &f->parameters[k];
+                smallest = x->length == i && x->size < smallest ? x->size : smallest;
+            }
+            if (smallest > 1) {  // of bytes there may be so many
+                n[i] = SIZE_MAX / 4;
+                STATUS(f->lengths[i].huge, attempt(f, p, n));
+            }
+        }
+    }
+}
+
+static int is_buffer(const struct function *f, int i) {
+    return f->parameters[i].length != ONE && f->parameters[i].size > 1;
+}
+
+// An output one element before or behind another buffer, or at another output.
+static void every_partial_overlap_is_refused(void) {
+    EACH(f) {
+        for (int choice = 0; choice < PARAMETERS * PARAMETERS * 3; ++choice) {
+            int a = choice / 3 / PARAMETERS, b = choice / 3 % PARAMETERS, shift = choice % 3 - 1;
+            enum role role = f->parameters[a].role, other = f->parameters[b].role;
+            int is_pair = a != b && is_buffer(f, a) && is_buffer(f, b) && role >= OUT && other != IN_APART;
+            if (is_pair && (shift != 0 || other == OUT)) {
+                void *p[PARAMETERS];
+                size_t n[LENGTHS];
+                lay_out(f, 0, p, n);
+                at(f, "pointer %d at pointer %d, shifted by %d", a, b, shift);
+                p[a] = (char *)p[b] + shift * (int)f->parameters[a].size;
+                STATUS(VESDE_ERROR_OVERLAP, attempt(f, p, n));
+            }
+        }
+    }
+}
+
+// Every choice of input buffers of the same kind as places of the outputs.
+static void in_place_gives_the_same_bits(void) {
+    EACH(f) {
+        int outs[PARAMETERS], outs_len = 0, choices = 1;
+        for (int i = 0; i < parameters(f); ++i) {
+            if (f->parameters[i].role == OUT && is_buffer(f, i)) {
+                outs[outs_len++] = i;
+                choices *= PARAMETERS + 1;
+            }
+        }
+        for (int choice = 1; choice < choices; ++choice) {
+            void *p[PARAMETERS];
+            size_t n[LENGTHS];
+            lay_out(f, 0, p, n);
+            at(f, "in place, choice %d", choice);
+            OK(attempt(f, p, n));
+            collect(f, p, n, wanted);
+            int possible = 1;
+            for (int k = 0, digits = choice, taken = 0; k < outs_len; ++k, digits /= PARAMETERS + 1) {
+                int to = digits % (PARAMETERS + 1);  // PARAMETERS: elsewhere
+                if (to < PARAMETERS) {
+                    const struct parameter *x = &f->parameters[to], *out = &f->parameters[outs[k]];
+                    possible &= x->role == IN && x->size == out->size && x->length == out->length && !(taken >> to & 1);
+                    taken |= 1 << to;
+                    p[outs[k]] = p[to];
+                }
+            }
+            if (possible) {
+                OK(attempt(f, p, n));
+                CHECK(memcmp(wanted, got, collect(f, p, n, got)) == 0);
+            }
+        }
+    }
+}
+
+static void every_length_and_alignment_gives_the_same_bits(void) {
+    EACH(f) {
+        for (size_t len = 1; f->lengths[0].value == LEN && len <= MOST; ++len) {
+            for (size_t offset = 0; offset < 4; ++offset) {
+                void *p[PARAMETERS];
+                size_t n[LENGTHS];
+                lay_out(f, offset, p, n);
+                n[0] = len;
+                n[1] = 1;
+                at(f, "length %d, offset %d", (int)len, (int)offset);
+                OK(attempt(f, p, n));
+                size_t bytes = collect(f, p, n, offset == 0 ? wanted : got);
+                CHECK(offset == 0 || memcmp(wanted, got, bytes) == 0);
+            }
+        }
+    }
+}
+
+// ---- what a function computes ----
+
+static void versions_and_messages(void) {
+    CHECK(vesde_version() == (VESDE_VERSION_MAJOR << 16 | VESDE_VERSION_MINOR << 8 | VESDE_VERSION_PATCH));
+    const char *unknown = vesde_status_message(1);
+    const vesde_status unknowns[] = {1, -9, -1000, INT32_MIN, INT32_MAX};
+    for (size_t i = 0; i < sizeof unknowns / sizeof *unknowns; ++i) {
+        CHECK(strcmp(vesde_status_message(unknowns[i]), unknown) == 0);
+    }
+    CHECK(strcmp(vesde_status_message(VESDE_OK), unknown) != 0);
+}
+
+static void configurations(void) {
+    vesde_config made = {0}, read = {0};
+    char text[512];
+    size_t len = 0;
+    float sigma;
+    OK(vesde_config_default(&made));
+    CHECK(made.snr == 0.15 && made.sigma_min == 0.01 && made.sigma_max == 1348.0 && made.sampling_eps == 1e-5);
+    CHECK(made.num_train_timesteps == 2000 && made.correct_steps == 1);
+    OK(vesde_init_noise_sigma(&made, &sigma));
+    CHECK(sigma == 1348.0f);
+    OK(vesde_config_from_json(json, sizeof json - 1, &read));
+    made.snr = 0.25;
+    CHECK(memcmp(&made, &read, sizeof made) == 0);
+    made.sampling_eps = 1.0 / 3.0;
+    OK(vesde_config_to_json(&made, text, sizeof text, &len));
+    OK(vesde_config_from_json(text, len, &read));
+    CHECK(memcmp(&made, &read, sizeof made) == 0);
+    OK(vesde_config_to_json(&made, text, len, &len));
+    STATUS(VESDE_ERROR_BUFFER_TOO_SMALL, vesde_config_to_json(&made, text, len - 1, &len));
+
+    const struct {
+        const char *text;
+        vesde_status status;
+    } refused[] = {
+        {"[]", VESDE_ERROR_JSON_SYNTAX},
+        {"{\"snr\": 1", VESDE_ERROR_JSON_TRUNCATED},
+        {"{\"snr\": \"1\"}", VESDE_ERROR_JSON_TYPE},
+        {"{\"snr\": 1e999}", VESDE_ERROR_JSON_NUMBER},
+        {"{\"_class_name\": \"DDPMScheduler\"}", VESDE_ERROR_JSON_CLASS_NAME},
+        {"{\"snr\": -1}", VESDE_ERROR_INVALID_SNR},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i) {
+        snprintf(context, sizeof context, "%s", refused[i].text);
+        STATUS(refused[i].status, vesde_config_from_json(refused[i].text, strlen(refused[i].text), &read));
+    }
+    char deep[100] = "{\"deep\":";
+    memset(deep + strlen(deep), '[', 80);
+    STATUS(VESDE_ERROR_JSON_DEPTH, vesde_config_from_json(deep, strlen(deep), &read));
+    CHECK(memcmp(&made, &read, sizeof made) == 0);
+}
+
+// A configuration with one wrong field is refused by all that take one.
+static void invalid_configurations(void) {
+    vesde_config wrong[5];
+    const vesde_status status[5] = {VESDE_ERROR_INVALID_NUM_TRAIN_TIMESTEPS, VESDE_ERROR_INVALID_SNR,
+                                    VESDE_ERROR_INVALID_SIGMA_MIN, VESDE_ERROR_INVALID_SIGMA_MAX,
+                                    VESDE_ERROR_INVALID_SAMPLING_EPS};
+    for (int i = 0; i < 5; ++i) {
+        wrong[i] = config;
+    }
+    wrong[0].num_train_timesteps = 0;
+    wrong[1].snr = 0.0;
+    wrong[2].sigma_min = -0.5;
+    wrong[3].sigma_max = wrong[3].sigma_min;
+    wrong[4].sampling_eps = 1.0;
+    const char *takers[] = {"config_validate", "config_to_json", "init_noise_sigma", "set_timesteps", "set_sigmas",
+                            "sampler_init"};
+    for (int i = 0; i < 5; ++i) {
+        vesde_config right = config;
+        config = wrong[i];
+        for (size_t k = 0; k < sizeof takers / sizeof *takers; ++k) {
+            STATUS(status[i], call(takers[k]));
+        }
+        config = right;
+    }
+}
+
+static void schedules(void) {
+    CHECK(timesteps[0] == 1.0f && timesteps[MOST - 1] == 1e-5f);
+    CHECK(fabs(sigmas[0] - 1348) < 1e-3 && fabs(discrete_sigmas[MOST - 1] - 1348) < 1e-3);
+    CHECK(fabs(sigmas[MOST - 1] - 0.01) < 1e-5 && fabs(discrete_sigmas[0] - 0.01) < 1e-8);
+    for (size_t i = 1; i < MOST; ++i) {
+        CHECK(timesteps[i] < timesteps[i - 1] && sigmas[i] < sigmas[i - 1]);
+        CHECK(discrete_sigmas[i] > discrete_sigmas[i - 1]);
+    }
+    for (size_t i = 0; i < MOST; ++i) {
+        float t = timesteps[i], adjacent;
+        size_t index;
+        vesde_predictor_step step;
+        snprintf(context, sizeof context, "timestep %d", (int)i);
+        OK(vesde_get_timestep_index(&scheduler, t, &index));
+        OK(vesde_get_adjacent_sigma(&scheduler, index, &adjacent));
+        OK(vesde_get_predictor_step(&scheduler, t, &step));
+        CHECK(index == (size_t)(t * (float)(MOST - 1)));
+        CHECK(adjacent == (index == 0 ? 0 : discrete_sigmas[index - 1]));
+        float sigma = discrete_sigmas[index], variance = sigma * sigma - adjacent * adjacent;
+        CHECK(step.drift == step.diffusion * step.diffusion && ulps(step.drift, variance) <= 2);
+    }
+
+    vesde_scheduler empty = {.config = config}, broken = scheduler, uneven = scheduler;
+    float sigma = 0, falling[2] = {2, 1}, infinite[2] = {1, 1e30f};
+    size_t index;
+    vesde_predictor_step step;
+    const float out_of_range[] = {-0.001f, 1.001f, NAN};
+    for (int i = 0; i < 3; ++i) {
+        snprintf(context, sizeof context, "timestep out of range, %d", i);
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_timestep_index(&scheduler, out_of_range[i], &index));
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_predictor_step(&scheduler, out_of_range[i], &step));
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_set_sigmas(&config, &out_of_range[i], 1, 1, &sigma, falling));
+    }
+    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_adjacent_sigma(&scheduler, MOST, &sigma));
+    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_adjacent_sigma(&scheduler, SIZE_MAX, &sigma));
+    uneven.discrete_sigmas_len = MOST / 2;
+    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_timestep_index(&uneven, 1.0f, &index));
+    STATUS(VESDE_ERROR_EMPTY, vesde_get_timestep_index(&empty, 1.0f, &index));
+    broken.timesteps_len = broken.discrete_sigmas_len = 2;
+    broken.discrete_sigmas = falling;
+    STATUS(VESDE_ERROR_INVALID_SIGMA, vesde_get_predictor_step(&broken, 1.0f, &step));
+    broken.discrete_sigmas = infinite;
+    STATUS(VESDE_ERROR_INVALID_SIGMA, vesde_get_predictor_step(&broken, 1.0f, &step));
+    // A table is NULL with length 0, or neither.
+    broken.discrete_sigmas = NULL;
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_get_predictor_step(&broken, 1.0f, &step));
+    broken.discrete_sigmas = (const float *)((const char *)falling + 1);
+    STATUS(VESDE_ERROR_MISALIGNED, vesde_get_predictor_step(&broken, 1.0f, &step));
+    broken.discrete_sigmas = falling;
+    broken.discrete_sigmas_len = 0;
+    STATUS(VESDE_ERROR_EMPTY, vesde_get_predictor_step(&broken, 1.0f, &step));
+    broken.discrete_sigmas_len = SIZE_MAX;
+    STATUS(VESDE_ERROR_TOO_LARGE, vesde_get_predictor_step(&broken, 1.0f, &step));
+}
+
+static float prev[MOST], mean[MOST], drawn[MOST];
+
+// `prev` and `mean` are those of an update from `z`, with one rounding an operation.
+static void is_update(float drift, float diffusion, const float *z, size_t from, size_t to) {
+    for (size_t i = from; i < to; ++i) {
+        float m = sample[i] + drift * model_output[i];
+        CHECK(bits(mean[i]) == bits(m) && bits(prev[i]) == bits(m + diffusion * z[i]));
+    }
+}
+
+static void updates_and_predictor_steps(void) {
+    OK(vesde_counter_fill(counter, MOST, drawn));
+    for (int made = 0; made < 2; ++made) {
+        snprintf(context, sizeof context, "counter noise %d", made);
+        const float *z = made ? drawn : noise;
+        OK(made ? vesde_update_counter(drift, diffusion, model_output, sample, MOST, counter, prev, mean)
+                : vesde_update(drift, diffusion, model_output, sample, noise, MOST, prev, mean));
+        is_update(drift, diffusion, z, 0, MOST);
+
+        const float t[4] = {1.0f, 0.25f, 0.0f, 0.999f};
+        const size_t part = MOST / 4;
+        OK(made ? vesde_step_pred_counter(&scheduler, model_output, t, 4, sample, MOST, counter, prev, mean)
+                : vesde_step_pred(&scheduler, model_output, t, 4, sample, noise, MOST, prev, mean));
+        for (size_t i = 0; i < 4; ++i) {
+            vesde_predictor_step step;
+            OK(vesde_get_predictor_step(&scheduler, t[i], &step));
+            is_update(step.drift, step.diffusion, z, i * part, (i + 1) * part);
+        }
+
+        const int64_t index[4] = {0, MOST - 1, 3, 3};
+        OK(made ? vesde_add_noise_counter(&scheduler, sample, index, 4, MOST, counter, prev)
+                : vesde_add_noise(&scheduler, sample, index, 4, noise, MOST, prev));
+        for (size_t i = 0; i < MOST; ++i) {
+            CHECK(bits(prev[i]) == bits(discrete_sigmas[index[i / part]] * z[i] + sample[i]));
+        }
+    }
+    OK(vesde_scale_model_input(sample, MOST, prev));
+    CHECK(differing(prev, sample, MOST) == 0);
+
+    const int64_t beyond[2] = {MOST, -1};
+    for (int i = 0; i < 2; ++i) {
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_add_noise(&scheduler, sample, &beyond[i], 1, noise, MOST, prev));
+    }
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_add_noise(&scheduler, sample, indices, BATCH, noise, MOST, prev));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH,
+           vesde_step_pred(&scheduler, model_output, timesteps, BATCH, sample, noise, MOST, prev, mean));
+}
+
+// The norm of elements `from` to `to` of the model output, the noise or counter noise, as the corrector takes it.
+static double norm_of(int what, int32_t kind, size_t from, size_t to) {
+    const float *x[] = {model_output, noise, drawn};
+    vesde_counter here = {counter.seed, counter.stream, counter.index + from};
+    double sum = 0, block, result = 0;
+    float torch;
+    if (kind == VESDE_NORM_TORCH) {
+        OK(what == 2 ? vesde_torch_norm_counter(here, to - from, &torch)
+                     : vesde_torch_norm(x[what] + from, to - from, &torch));
+        result = torch;
+    } else {
+        OK(what == 2 ? vesde_sum_squares_counter(here, to - from, 1, &block)
+                     : vesde_sum_squares(x[what] + from, to - from, 1, &block));
+        OK(vesde_sample_norm(&block, 1, &result));
+    }
+    for (size_t i = from; i < to; ++i) {
+        sum += (double)x[what][i] * x[what][i];
+    }
+    CHECK(fabs(result * result / sum - 1) < (kind == VESDE_NORM_TORCH ? 1e-5 : 1e-14));
+    return result;
+}
+
+static vesde_corrector_step corrector_step(double grad_norm, double noise_norm, int32_t kind) {
+    vesde_corrector_step step = {0};
+    double ratio = config.snr * noise_norm / grad_norm;
+    OK(vesde_get_corrector_step(config.snr, grad_norm, noise_norm, kind, &step));
+    CHECK(fabs(step.step_size / (2 * ratio * ratio) - 1) < 1e-6);
+    CHECK(fabs(step.noise_factor * step.noise_factor / (4 * ratio * ratio) - 1) < 1e-6);
+    return step;
+}
+
+// In every mode: from the norms of each of four samples, their mean or not, the step's factors and the update.
+static void corrector_steps(void) {
+    for (int mode = 0; mode < 8; ++mode) {
+        int32_t average = mode & 1, kind = mode >> 1 & 1;
+        int made = mode >> 2;
+        const size_t part = MOST / 4;
+        snprintf(context, sizeof context, "averaging %d, norm %d, counter noise %d", average, kind, made);
+        OK(made ? vesde_step_correct_counter(&scheduler, model_output, sample, MOST, 4, average, kind, counter, prev, mean)
+                : vesde_step_correct(&scheduler, model_output, sample, noise, MOST, 4, average, kind, prev, mean));
+        double norms[2][4], means[2];
+        for (int k = 0; k < 2; ++k) {
+            for (size_t i = 0; i < 4; ++i) {
+                norms[k][i] = norm_of(k == 0 ? 0 : 1 + made, kind, i * part, (i + 1) * part);
+            }
+            OK(vesde_mean_norm(norms[k], 4, kind, &means[k]));
+            CHECK(fabs(4 * means[k] / (norms[k][0] + norms[k][1] + norms[k][2] + norms[k][3]) - 1) < 1e-6);
+        }
+        for (size_t i = 0; i < 4; ++i) {
+            vesde_corrector_step step = average == VESDE_AVERAGING_BATCH
+                                            ? corrector_step(means[0], means[1], kind)
+                                            : corrector_step(norms[0][i], norms[1][i], kind);
+            is_update(step.step_size, step.noise_factor, made ? drawn : noise, i * part, (i + 1) * part);
+        }
+    }
+    // With its own step size a sample is alone, in a batch of any length, and in place of what its norm is taken of.
+    const size_t part = MOST / 40;
+    const int32_t alone = VESDE_AVERAGING_PER_SAMPLE, kind = VESDE_NORM_EXACT;
+    memcpy(mean, model_output, sizeof mean);
+    OK(vesde_step_correct(&scheduler, mean, sample, noise, MOST, 40, alone, kind, mean, NULL));
+    for (size_t i = 0; i < MOST; i += part) {
+        OK(vesde_step_correct(&scheduler, model_output + i, sample + i, noise + i, part, 1, alone, kind, prev + i, NULL));
+    }
+    CHECK(differing(prev, mean, MOST) == 0);
+}
+
+static void corrector_statuses(void) {
+    const char *correctors[] = {"step_correct", "step_correct_counter", "sampler_next"};
+    for (int mode = 0; mode < 4; ++mode) {
+        averaging = sampler.averaging = mode & 1;
+        norm = sampler.norm = mode >> 1;
+        for (int i = 0; i < 3; ++i) {
+            float kept[MOST], *last = &model_output[LEN - 1];
+            memcpy(kept, model_output, sizeof kept);
+            *last = NAN;
+            STATUS(VESDE_ERROR_NON_FINITE_GRADIENT_NORM, call(correctors[i]));
+            *last = -INFINITY;
+            STATUS(VESDE_ERROR_NON_FINITE_GRADIENT_NORM, call(correctors[i]));
+            memset(model_output, 0, sizeof model_output);
+            STATUS(VESDE_ERROR_ZERO_GRADIENT_NORM, call(correctors[i]));
+            *last = 1e-30f;  // too small for a step size, for torch's norm and for other samples' norms
+            STATUS(mode != 0 ? VESDE_ERROR_ZERO_GRADIENT_NORM : VESDE_ERROR_NON_FINITE_GRADIENT_NORM, call("step_correct"));
+            memcpy(model_output, kept, sizeof kept);
+            float given = noise[0];
+            noise[0] = INFINITY;
+            STATUS(i == 1 ? VESDE_OK : VESDE_ERROR_NON_FINITE_NOISE_NORM, call(correctors[i]));
+            noise[0] = given;
+            scheduler.config.snr = sampler.config.snr = -1;
+            STATUS(VESDE_ERROR_INVALID_SNR, call(correctors[i]));
+            scheduler.config.snr = sampler.config.snr = config.snr;
+        }
+    }
+    averaging = sampler.averaging = VESDE_AVERAGING_BATCH;
+    norm = sampler.norm = VESDE_NORM_EXACT;
+
+    const struct {
+        double snr, grad_norm, noise_norm;
+        vesde_status status;
+    } refused[] = {
+        {0, 1, 1, VESDE_ERROR_INVALID_SNR},
+        {NAN, 1, 1, VESDE_ERROR_INVALID_SNR},
+        {INFINITY, 1, 1, VESDE_ERROR_INVALID_SNR},
+        {1, 0, 1, VESDE_ERROR_ZERO_GRADIENT_NORM},
+        {1, -1, 1, VESDE_ERROR_NON_FINITE_GRADIENT_NORM},
+        {1, NAN, 1, VESDE_ERROR_NON_FINITE_GRADIENT_NORM},
+        {1, INFINITY, 1, VESDE_ERROR_NON_FINITE_GRADIENT_NORM},
+        {1, 1e-30, 1, VESDE_ERROR_NON_FINITE_GRADIENT_NORM},
+        {1, 1, NAN, VESDE_ERROR_NON_FINITE_NOISE_NORM},
+        {1, 1, INFINITY, VESDE_ERROR_NON_FINITE_NOISE_NORM},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i) {
+        for (int32_t kind = VESDE_NORM_EXACT; kind <= VESDE_NORM_TORCH; ++kind) {
+            vesde_corrector_step step;
+            snprintf(context, sizeof context, "corrector step %d, norm %d", (int)i, kind);
+            STATUS(refused[i].status, vesde_get_corrector_step(refused[i].snr, refused[i].grad_norm, refused[i].noise_norm,
+                                                               kind, &step));
+        }
+    }
+}
+
+static void enumerations(void) {
+    const struct {
+        int32_t *value;
+        const char *takers[4];
+    } enums[] = {
+        {&averaging, {"step_correct", "step_correct_counter"}},
+        {&norm, {"step_correct", "step_correct_counter", "mean_norm", "get_corrector_step"}},
+        {&options.noise, {"sampler_init"}},
+        {&options.averaging, {"sampler_init"}},
+        {&options.norm, {"sampler_init"}},
+        {&options.clamp, {"sampler_init"}},
+    };
+    const int32_t wrong[] = {-1, 2, INT32_MIN, INT32_MAX};
+    for (size_t i = 0; i < sizeof enums / sizeof *enums; ++i) {
+        int32_t right = *enums[i].value;
+        for (int k = 0; k < 16; ++k) {
+            const char *taker = enums[i].takers[k / 4];
+            *enums[i].value = wrong[k % 4];
+            if (taker != NULL) {
+                STATUS(VESDE_ERROR_UNKNOWN_ENUM, call(taker));
+            }
+        }
+        *enums[i].value = right;
+    }
+}
+
+static void counter_noise(void) {
+    static float a[1 << 16], b[1 << 16];
+    const size_t len = sizeof a / sizeof *a;
+    vesde_counter x = {1, 2, 3};
+    double sum = 0, squares = 0, products = 0;
+    OK(vesde_counter_fill(x, len, a));
+    for (size_t from = 0, part = 1; from < len; from += part, part = part * 3 + 1) {
+        part = part < len - from ? part : len - from;
+        OK(vesde_counter_fill((vesde_counter){1, 2, 3 + from}, part, b + from));
+    }
+    CHECK(differing(a, b, len) == 0);
+    for (int other = 0; other < 2; ++other) {
+        OK(vesde_counter_fill((vesde_counter){1 + !other, 2 + other, 3}, len, b));
+        CHECK(differing(a, b, len) > len - 10);
+    }
+    for (size_t i = 0; i < len; ++i) {
+        sum += a[i];
+        squares += a[i] * a[i];
+        products += a[i] * b[i];
+    }
+    CHECK(fabs(sum / len) < 0.02 && fabs(squares / len - 1) < 0.02 && fabs(products / len) < 0.02);
+
+    const char *takers[] = {"step_pred_counter", "step_correct_counter", "add_noise_counter", "sum_squares_counter",
+                            "torch_norm_counter", "update_counter", "counter_fill"};
+    vesde_counter right = counter;
+    counter.index = UINT64_MAX - LEN + 1;
+    for (size_t i = 0; i < sizeof takers / sizeof *takers; ++i) {
+        STATUS(VESDE_ERROR_TOO_LARGE, call(takers[i]));
+    }
+    counter.index -= 1;
+    for (size_t i = 0; i < sizeof takers / sizeof *takers; ++i) {
+        OK(call(takers[i]));
+    }
+    counter = right;
+    double blocks[2];
+    CHECK(vesde_norm_blocks(0) == 0 && vesde_norm_blocks(1) == 1 && vesde_norm_blocks(VESDE_NORM_BLOCK) == 1);
+    CHECK(vesde_norm_blocks(VESDE_NORM_BLOCK + 1) == 2 && vesde_norm_blocks(SIZE_MAX) == SIZE_MAX / VESDE_NORM_BLOCK + 1);
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_sum_squares(sample, MOST, 2, blocks));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_sum_squares_counter(x, VESDE_NORM_BLOCK + 1, 1, blocks));
+}
+
+static void torch_noise(void) {
+    const float wanted[] = {1.92691529f, 1.48728406f, 0.900717199f, -2.10552096f};
+    vesde_torch_cpu state, copy;
+    OK(vesde_torch_cpu_seed(&state, (1ULL << 32) + 42));  // the upper half of a seed does not count
+    OK(vesde_torch_cpu_fill(&state, 16, prev));
+    CHECK(differing(prev, wanted, 4) == 0);
+    copy = state;
+    OK(vesde_torch_cpu_fill(&state, 7, prev));
+    OK(vesde_torch_cpu_fill(&copy, 7, mean));
+    CHECK(differing(prev, mean, 7) == 0 && memcmp(&state, &copy, sizeof state) == 0);
+
+    uint32_t right = torch_cpu.mt.taken;
+    const uint32_t wrong[] = {625, UINT32_MAX};
+    for (int i = 0; i < 2; ++i) {
+        torch_cpu.mt.taken = wrong[i];
+        STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("torch_cpu_fill"));
+    }
+    torch_cpu.mt.taken = right;
+}
+
+static void samplers(void) {
+    vesde_sampler_options standard;
+    OK(vesde_sampler_options_default(&standard));
+    CHECK(standard.seed == 0 && standard.stream == 0 && standard.noise == VESDE_SAMPLER_NOISE_COUNTER);
+    CHECK(standard.averaging == VESDE_AVERAGING_BATCH && standard.norm == VESDE_NORM_EXACT && standard.clamp == 1);
+
+    // The shortest job: one step of the predictor, whose mean is the result.
+    vesde_scheduler one = {.config = config, .timesteps_len = 1, .sigmas_len = 1, .discrete_sigmas_len = 1};
+    one.config.correct_steps = 0;
+    one.timesteps = timesteps;
+    one.sigmas = sigmas;
+    one.discrete_sigmas = discrete_sigmas;
+    vesde_sampler shortest;
+    vesde_request request;
+    vesde_predictor_step step;
+    OK(vesde_sampler_init(&one.config, 1, &standard, &shortest));
+    OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    CHECK(request.kind == VESDE_REQUEST_KIND_SCORE && request.step == 0 && request.steps == 1 && request.correction == 0);
+    CHECK(request.sigma == sigmas[0] && request.timestep == 1.0f);
+    OK(vesde_counter_fill((vesde_counter){0, 0, 0}, MOST, mean));
+    for (size_t i = 0; i < MOST; ++i) {
+        CHECK(bits(prev[i]) == bits(mean[i] * 1348.0f));
+    }
+    memcpy(mean, prev, sizeof mean);
+    OK(vesde_get_predictor_step(&one, 1.0f, &step));
+    OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    CHECK(request.kind == VESDE_REQUEST_KIND_DONE && request.steps == 0 && request.sigma == 0);
+    for (size_t i = 0; i < MOST; ++i) {
+        float m = mean[i] + step.drift * model_output[i];
+        CHECK(prev[i] == (m < 0 ? 0 : m > 1 ? 1 : m));
+    }
+    STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+
+    // What no function makes.
+    vesde_sampler right = sampler;
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.phase = 77, call("sampler_next")));
+    sampler = right;
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.step = MOST, call("sampler_next")));
+    sampler = right;
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.norm = 2, call("sampler_next")));
+    for (int byte = 0; byte <= 0xff; byte += 0xff) {
+        memset(&sampler, byte, sizeof sampler);
+        CHECK(call("sampler_next") < VESDE_OK);
+        for (size_t i = 0; i < sizeof sampler; ++i) {
+            sampler = right;
+            ((unsigned char *)&sampler)[i] = (unsigned char)byte;
+            CHECK(strcmp(vesde_status_message(call("sampler_next")), vesde_status_message(1)) != 0);
+        }
+    }
+    sampler = right;
+}
+
+// Every status of the header has come from some call above, and has a message of its own.
+static void every_status_was_seen(void) {
+    const vesde_status all[] = {
+        VESDE_OK, VESDE_ERROR_NULL_POINTER, VESDE_ERROR_MISALIGNED, VESDE_ERROR_EMPTY, VESDE_ERROR_LENGTH_MISMATCH,
+        VESDE_ERROR_TOO_LARGE, VESDE_ERROR_OVERLAP, VESDE_ERROR_BUFFER_TOO_SMALL, VESDE_ERROR_UNKNOWN_ENUM,
+        VESDE_ERROR_INVALID_NUM_TRAIN_TIMESTEPS, VESDE_ERROR_INVALID_SNR, VESDE_ERROR_INVALID_SIGMA_MIN,
+        VESDE_ERROR_INVALID_SIGMA_MAX, VESDE_ERROR_INVALID_SAMPLING_EPS, VESDE_ERROR_TIMESTEP_OUT_OF_RANGE,
+        VESDE_ERROR_INVALID_SIGMA, VESDE_ERROR_ZERO_GRADIENT_NORM, VESDE_ERROR_NON_FINITE_GRADIENT_NORM,
+        VESDE_ERROR_NON_FINITE_NOISE_NORM, VESDE_ERROR_JSON_SYNTAX, VESDE_ERROR_JSON_TRUNCATED, VESDE_ERROR_JSON_TYPE,
+        VESDE_ERROR_JSON_NUMBER, VESDE_ERROR_JSON_CLASS_NAME, VESDE_ERROR_JSON_DEPTH, VESDE_ERROR_INVALID_SAMPLER,
+        VESDE_ERROR_SAMPLER_DONE, VESDE_ERROR_INVALID_RANDOM_STATE,
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
+        const char *message = vesde_status_message(all[i]);
+        snprintf(context, sizeof context, "%s", message);
+        CHECK(seen[-all[i]]);
+        seen[-all[i]] = 0;
+        CHECK(strlen(message) > 0 && message[strlen(message) - 1] != '.');
+        CHECK(strcmp(message, vesde_status_message(1)) != 0);
+        for (size_t k = 0; k < i; ++k) {
+            CHECK(strcmp(message, vesde_status_message(all[k])) != 0);
+        }
+    }
+    for (size_t i = 0; i < sizeof seen; ++i) {
+        CHECK(!seen[i]);  // a status that the list above lacks
+    }
+}
+
+int main(void) {
+    prepare();
+    every_call_succeeds_and_writes_all_of_its_outputs();
+    every_pointer_is_checked();
+    every_length_is_checked();
+    every_partial_overlap_is_refused();
+    in_place_gives_the_same_bits();
+    every_length_and_alignment_gives_the_same_bits();
+    versions_and_messages();
+    configurations();
+    invalid_configurations();
+    schedules();
+    updates_and_predictor_steps();
+    corrector_steps();
+    corrector_statuses();
+    enumerations();
+    counter_noise();
+    torch_noise();
+    samplers();
+    every_status_was_seen();
+    return report();
+}

@@ -1,0 +1,370 @@
+// Replays vectors/golden.txt, what diffusers and torch have computed (vectors/make.py), and counts the values whose bits
+// differ: none may, but where torch itself rounds incorrectly. Run from the repository's root.
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "check.h"
+
+enum { MOST = 500000 };  // the longest call of torch_randn_hash
+
+// ---- the file: arrays, one a line, those of a case one after the other ----
+
+struct array {
+    char test[24], name[24], type[4];
+    size_t count;
+    void *data;
+};
+
+static struct array arrays[1024];
+static size_t arrays_len;
+
+static int read_array(FILE *file, struct array *array) {
+    if (fscanf(file, "%23s %23s %3s %zu", array->test, array->name, array->type, &array->count) != 4) {
+        return 0;
+    }
+    int wide = strcmp(array->type + 1, "64") == 0;
+    array->data = calloc(array->count, 8);
+    for (size_t i = 0; array->data != NULL && i < array->count; ++i) {
+        uint64_t word;
+        if (fscanf(file, "%" SCNx64, &word) != 1) {
+            return 0;
+        }
+        uint32_t half = (uint32_t)word;
+        memcpy((char *)array->data + i * (wide ? 8 : 4), wide ? (void *)&word : (void *)&half, wide ? 8 : 4);
+    }
+    return array->data != NULL;
+}
+
+static void read_golden(const char *path) {
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        perror(path);
+        exit(2);
+    }
+    int first;
+    while ((first = fgetc(file)) == '#') {
+        while (first != '\n' && first != EOF) {
+            first = fgetc(file);
+        }
+    }
+    ungetc(first, file);
+    while (arrays_len < sizeof arrays / sizeof *arrays && read_array(file, &arrays[arrays_len])) {
+        ++arrays_len;
+    }
+    CHECK(feof(file));
+    fclose(file);
+}
+
+// The case after `test`, or the first if that is NULL, among those whose names begin with `group`; NULL after the last.
+static const char *next_case(const char *group, const char *test) {
+    int found = test == NULL;
+    for (size_t i = 0; i < arrays_len; ++i) {
+        int same = test != NULL && strcmp(arrays[i].test, test) == 0;
+        if (found && !same && strncmp(arrays[i].test, group, strlen(group)) == 0) {
+            memcpy(context, arrays[i].test, sizeof arrays[i].test);
+            return arrays[i].test;
+        }
+        found |= same;
+    }
+    return NULL;
+}
+
+static const void *get(const char *test, const char *name, const char *type, size_t *count) {
+    for (size_t i = 0; i < arrays_len; ++i) {
+        const struct array *array = &arrays[i];
+        if (!strcmp(array->test, test) && !strcmp(array->name, name) && !strcmp(array->type, type)) {
+            if (count != NULL) {
+                *count = array->count;
+            }
+            return array->data;
+        }
+    }
+    printf("no array %s %s %s\n", test, name, type);
+    exit(2);
+}
+
+#define F32(name, count) ((const float *)get(test, name, "f32", count))
+#define F64(name) ((const double *)get(test, name, "f64", NULL))
+#define U32(name, count) ((const uint32_t *)get(test, name, "u32", count))
+#define U64(name) ((const uint64_t *)get(test, name, "u64", NULL))
+
+// ---- a line of the report for each group ----
+
+struct tally {
+    size_t cases, values, differing;
+};
+
+static void count(struct tally *tally, const float *ours, const float *theirs, size_t len) {
+    tally->values += len;
+    tally->differing += differing(ours, theirs, len);
+}
+
+static void line(const char *what, struct tally tally) {
+    printf("%-24s %4zu cases %8zu values %4zu differ\n", what, tally.cases, tally.values, tally.differing);
+    CHECK(tally.cases > 0 && tally.values > 0);
+}
+
+static void line_of_equals(const char *what, struct tally tally) {
+    line(what, tally);
+    CHECK(tally.differing == 0);
+}
+
+static uint32_t furthest(const float *ours, const float *theirs, size_t len) {
+    uint32_t most = 0;
+    for (size_t i = 0; i < len; ++i) {
+        uint32_t distance = ulps(ours[i], theirs[i]);
+        most = distance > most ? distance : most;
+    }
+    return most;
+}
+
+// ---- buffers, and a scheduler on tables of its own ----
+
+static float out[MOST], mean[MOST], noise[MOST];
+static float timesteps[2000], sigmas[2000], discrete_sigmas[2000];
+
+static vesde_scheduler scheduler_of(const double *limits, size_t n, size_t discrete_n) {
+    vesde_scheduler scheduler = {.timesteps = timesteps, .timesteps_len = n, .sigmas = sigmas, .sigmas_len = n,
+                                 .discrete_sigmas = discrete_sigmas, .discrete_sigmas_len = discrete_n};
+    OK(vesde_config_default(&scheduler.config));
+    if (limits != NULL) {
+        scheduler.config.sigma_min = limits[0];
+        scheduler.config.sigma_max = limits[1];
+        scheduler.config.sampling_eps = limits[2];
+    }
+    OK(vesde_set_timesteps(&scheduler.config, n, timesteps));
+    OK(vesde_set_sigmas(&scheduler.config, timesteps, n, discrete_n, sigmas, discrete_sigmas));
+    return scheduler;
+}
+
+// ---- the groups ----
+
+static void schedules(void) {
+    struct tally t = {0}, s = {0}, d = {0};
+    for (const char *test = NULL; (test = next_case("schedule/", test)) != NULL;) {
+        const uint32_t *n = U32("n", NULL);
+        const float *their_sigmas = F32("sigmas", NULL), *their_discrete_sigmas = F32("discrete_sigmas", NULL);
+        scheduler_of(F64("config"), n[0], n[1]);
+        count(&t, timesteps, F32("timesteps", NULL), n[0]);
+        count(&s, sigmas, their_sigmas, n[0]);
+        count(&d, discrete_sigmas, their_discrete_sigmas, n[1]);
+        // Here torch's own powers and exponentials are not all correctly rounded.
+        CHECK(furthest(sigmas, their_sigmas, n[0]) <= 2);
+        CHECK(furthest(discrete_sigmas, their_discrete_sigmas, n[1]) <= 1);
+        t.cases = s.cases = ++d.cases;
+    }
+    line_of_equals("timesteps", t);
+    line("sigmas", s);
+    line("discrete_sigmas", d);
+}
+
+static void preds(void) {
+    struct tally exact = {0}, rounded = {0};
+    for (const char *test = NULL; (test = next_case("pred/", test)) != NULL;) {
+        size_t len, batch, timestep_len, discrete_len;
+        const float *sample = F32("sample", &len), *model_output = F32("model_output", NULL);
+        const float *given = F32("noise", NULL), *diffusion = F32("diffusion", &batch);
+        const float *prev_sample = F32("prev_sample", NULL), *prev_mean = F32("prev_sample_mean", NULL);
+        const float *timestep = F32("timestep", &timestep_len);
+        vesde_scheduler scheduler = scheduler_of(NULL, U32("schedule", NULL)[0], 1);
+        scheduler.discrete_sigmas = F32("discrete_sigmas", &discrete_len);
+        scheduler.discrete_sigmas_len = discrete_len;
+        OK(vesde_step_pred(&scheduler, model_output, timestep, timestep_len, sample, given, len, out, mean));
+        for (size_t i = 0; i < batch; ++i) {
+            size_t per_sample = len / batch, at = i * per_sample;
+            vesde_predictor_step step;
+            OK(vesde_get_predictor_step(&scheduler, timestep[timestep_len == 1 ? 0 : i], &step));
+            struct tally *tally = step.diffusion == diffusion[i] ? &exact : &rounded;
+            if (tally == &rounded) {
+                // torch's root is off; from there on all must be equal.
+                float d = diffusion[i];
+                CHECK(ulps(step.diffusion, d) == 1);
+                OK(vesde_update(d * d, d, model_output + at, sample + at, given + at, per_sample, out + at, mean + at));
+            }
+            ++tally->cases;
+            count(tally, out + at, prev_sample + at, per_sample);
+            count(tally, mean + at, prev_mean + at, per_sample);
+        }
+    }
+    line_of_equals("pred, samples", exact);
+    line_of_equals("pred, with torch's root", rounded);
+}
+
+static void corrects(void) {
+    struct tally steps = {0}, factors = {0};
+    for (const char *test = NULL; (test = next_case("correct/", test)) != NULL; ++steps.cases, ++factors.cases) {
+        size_t len, batch;
+        const float *sample = F32("sample", &len), *model_output = F32("model_output", NULL);
+        const float *given = F32("noise", NULL);
+        const float *their_norms[2] = {F32("grad_norms", &batch), F32("noise_norms", NULL)};
+        vesde_scheduler scheduler = {.config = {.snr = *F64("snr")}};  // the corrector needs no table
+        OK(vesde_step_correct(&scheduler, model_output, sample, given, len, batch, VESDE_AVERAGING_BATCH,
+                              VESDE_NORM_TORCH, out, mean));
+        count(&steps, out, F32("prev_sample", NULL), len);
+        count(&steps, mean, F32("prev_sample_mean", NULL), len);
+
+        double means[2];
+        for (int i = 0; i < 2; ++i) {
+            const float *x = i == 0 ? model_output : given;
+            double norms[16];
+            for (size_t k = 0; k < batch; ++k) {
+                float norm;
+                OK(vesde_torch_norm(x + k * (len / batch), len / batch, &norm));
+                count(&factors, &norm, &their_norms[i][k], 1);
+                norms[k] = norm;
+            }
+            OK(vesde_mean_norm(norms, batch, VESDE_NORM_TORCH, &means[i]));
+        }
+        vesde_corrector_step step;
+        OK(vesde_get_corrector_step(*F64("snr"), means[0], means[1], VESDE_NORM_TORCH, &step));
+        count(&factors, &step.step_size, F32("step_size", NULL), 1);
+        count(&factors, &step.noise_factor, F32("noise_factor", NULL), 1);
+    }
+    line_of_equals("correct", steps);
+    line_of_equals("correct, norms, factors", factors);
+}
+
+static void add_noises(void) {
+    struct tally tally = {0};
+    for (const char *test = NULL; (test = next_case("add_noise/", test)) != NULL; ++tally.cases) {
+        size_t len, indices_len, discrete_len;
+        const float *original = F32("original_samples", &len), *table = F32("discrete_sigmas", &discrete_len);
+        const uint32_t *given = U32("indices", &indices_len);
+        int64_t indices[16];
+        for (size_t i = 0; i < indices_len; ++i) {
+            indices[i] = given[i];
+        }
+        vesde_scheduler scheduler = {.discrete_sigmas = table, .discrete_sigmas_len = discrete_len};
+        OK(vesde_add_noise(&scheduler, original, indices, indices_len, F32("noise", NULL), len, out));
+        count(&tally, out, F32("noisy_samples", NULL), len);
+    }
+    line_of_equals("add_noise", tally);
+}
+
+static void torch_randns(void) {
+    struct tally tally = {0};
+    for (const char *test = NULL; (test = next_case("torch_randn/", test)) != NULL; ++tally.cases) {
+        size_t calls_len, len, at = 0;
+        const uint32_t *calls = U32("calls", &calls_len);
+        const float *theirs = F32("out", &len);
+        vesde_torch_cpu state;
+        OK(vesde_torch_cpu_seed(&state, *U64("seed")));
+        for (size_t i = 0; i < calls_len; at += calls[i++]) {
+            OK(vesde_torch_cpu_fill(&state, calls[i], out + at));
+        }
+        CHECK(at == len);
+        count(&tally, out, theirs, len);
+    }
+    line_of_equals("torch_randn", tally);
+}
+
+static void torch_randn_hashes(void) {
+    struct tally tally = {0};
+    for (const char *test = NULL; (test = next_case("torch_randn_hash/", test)) != NULL; ++tally.cases) {
+        size_t calls_len, len = 0;
+        const uint32_t *calls = U32("calls", &calls_len);
+        uint64_t hash = 0xcbf29ce484222325;
+        vesde_torch_cpu state;
+        OK(vesde_torch_cpu_seed(&state, *U64("seed")));
+        for (size_t i = 0; i < calls_len; len += calls[i++]) {
+            OK(vesde_torch_cpu_fill(&state, calls[i], out));
+            for (size_t k = 0; k < 4 * (size_t)calls[i]; ++k) {
+                hash = (hash ^ (bits(out[k / 4]) >> k % 4 * 8 & 255)) * 0x100000001b3;  // little-endian everywhere
+            }
+        }
+        CHECK(len == *U64("count"));
+        tally.values += len;
+        tally.differing += hash == *U64("fnv1a") ? 0 : len;
+    }
+    line_of_equals("torch_randn_hash", tally);
+}
+
+// diffusers' own test, with its two tables of different lengths.
+static void full_loop(void) {
+    const char *test = next_case("full_loop/", NULL);
+    size_t len, n;
+    const float *initial = F32("sample", &len), *their_sigmas = F32("sigmas", &n);
+    scheduler_of(NULL, 2000, 1);
+    CHECK(furthest(sigmas, their_sigmas, n) <= 2);  // along the constructor's 2000 timesteps
+    vesde_scheduler scheduler = scheduler_of(NULL, n, n);
+    CHECK(differing(timesteps, F32("timesteps", NULL), n) == 0);
+
+    static float sample[1024], score[1024];
+    memcpy(sample, initial, len * sizeof *sample);
+    vesde_torch_cpu state;
+    OK(vesde_torch_cpu_seed(&state, 0));
+    for (size_t i = 0; i < n; ++i) {
+        for (int predict = 0; predict < 2; ++predict) {
+            for (size_t k = 0; k < len; ++k) {
+                score[k] = sample[k] * their_sigmas[i] / (their_sigmas[i] + 1);
+            }
+            OK(vesde_torch_cpu_fill(&state, len, noise));
+            OK(predict ? vesde_step_pred(&scheduler, score, &timesteps[i], 1, sample, noise, len, sample, NULL)
+                       : vesde_step_correct(&scheduler, score, sample, noise, len, 4, VESDE_AVERAGING_BATCH,
+                                            VESDE_NORM_TORCH, sample, NULL));
+        }
+    }
+    struct tally tally = {1, 0, 0};
+    count(&tally, sample, F32("final", NULL), len);
+    line_of_equals("full_loop", tally);
+}
+
+// Halves go to the even neighbour.
+static uint32_t rounded(float x) {
+    uint32_t below = (uint32_t)x;
+    float rest = x - (float)below;
+    return below + (rest > 0.5f || (rest == 0.5f && below % 2 == 1));
+}
+
+// The whole of diffusers' pipeline: one generator for the initial sample and every step.
+static void loops(void) {
+    struct tally finals = {0}, pictures = {0};
+    for (const char *test = NULL; (test = next_case("loop/", test)) != NULL; ++finals.cases, ++pictures.cases) {
+        size_t len, n = U32("steps", NULL)[0];
+        const float *mu = F32("mu", &len), *final = F32("final", NULL), s2 = *F32("s2", NULL);
+        const uint32_t *picture = U32("picture", NULL);
+        static float sample[1024], score[1024];
+        vesde_scheduler scheduler = scheduler_of(NULL, n, n);
+        vesde_torch_cpu state;
+        vesde_sampler_options options;
+        vesde_sampler sampler;
+        vesde_request request = {0};
+        OK(vesde_torch_cpu_seed(&state, *U64("seed")));
+        OK(vesde_sampler_options_default(&options));
+        options.noise = VESDE_SAMPLER_NOISE_GIVEN;
+        options.norm = VESDE_NORM_TORCH;
+        OK(vesde_sampler_init(&scheduler.config, U32("shape", NULL)[0], &options, &sampler));
+        while (OK(vesde_sampler_next(&sampler, &scheduler, score, noise, len, sample, &request))
+               && request.kind != VESDE_REQUEST_KIND_DONE) {
+            float denom = request.sigma * request.sigma + s2;
+            for (size_t k = 0; k < len && request.kind == VESDE_REQUEST_KIND_SCORE; ++k) {
+                score[k] = (mu[k] - sample[k]) / denom;
+            }
+            if (request.kind == VESDE_REQUEST_KIND_NOISE) {
+                OK(vesde_torch_cpu_fill(&state, len, noise));
+            }
+        }
+        for (size_t k = 0; k < len; ++k) {
+            CHECK(sample[k] - final[k] <= 1e-6f && final[k] - sample[k] <= 1e-6f);
+            pictures.differing += rounded(sample[k] * 255) != picture[k];
+        }
+        pictures.values += len;
+        count(&finals, sample, final, len);
+    }
+    line("loop, floats", finals);
+    line_of_equals("loop, pictures", pictures);
+}
+
+int main(void) {
+    read_golden("ffi-tests/vectors/golden.txt");
+    schedules();
+    preds();
+    corrects();
+    add_noises();
+    torch_randns();
+    torch_randn_hashes();
+    full_loop();
+    loops();
+    return report();
+}
