@@ -120,7 +120,7 @@ fn steps(c: &mut Criterion) {
             b.iter(|| sum_squares(&score[..], len, black_box(&mut blocks)));
         });
         norm.bench_function(format!("{len}/torch norm"), |b| {
-            b.iter(|| torch_norm(black_box(&score[..]), len))
+            b.iter(|| torch_norm(black_box(&score[..]), len));
         });
         norm.finish();
     }
@@ -132,7 +132,7 @@ fn noise(c: &mut Criterion) {
         let mut group = group(c, "noise", len);
         memcpy(&mut group, len, 1);
         group.bench_function(format!("{len}/counter"), |b| {
-            b.iter(|| Counter::new(1, 2).fill(black_box(&mut out)))
+            b.iter(|| Counter::new(1, 2).fill(black_box(&mut out)));
         });
         group.bench_function(format!("{len}/torch cpu"), |b| {
             let mut state = TorchCpu::new(1);

@@ -4,13 +4,12 @@
 #![cfg(all(unix, not(miri)))]
 
 use std::env;
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+// Where everything that is built here goes. Cargo runs a test in the package's root, to which all paths are relative.
+const FOLDER: &str = "target/ffi";
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
 
 /// A language and those of its standards that the header promises.
@@ -45,40 +44,38 @@ impl Language {
         // As make has it, the variable may hold arguments.
         let mut words = compiler.split_whitespace();
         let mut command = Command::new(words.next().expect("a compiler"));
-        command.current_dir(ROOT).args(words);
-        command.arg(format!("-std={standard}")).args(WARNINGS).args(["-O1", "-Iinclude"]).args(self.flags);
+        command
+            .args(words)
+            .arg(format!("-std={standard}"))
+            .args(WARNINGS)
+            .args(["-O1", "-Iinclude"])
+            .args(self.flags);
         command
     }
 
     /// Compiles one program in every standard, links it with the library alone, and runs it.
     fn run(&self, source: &str) {
         for standard in self.standards {
-            let program = folder().join(format!("{source}.{standard}"));
-            let mut command = self.compiler(standard);
-            succeed(command.arg(format!("ffi-tests/c/{source}")).arg(library()).arg("-o").arg(&program), "");
-            succeed(Command::new(program).current_dir(ROOT), "");
+            let library = library();
+            let program = format!("{FOLDER}/{source}.{standard}");
+            let mut compiler = self.compiler(standard);
+            succeed(compiler.args([&format!("ffi-tests/c/{source}"), library, "-o", &program]), "");
+            succeed(&mut Command::new(program), "");
         }
     }
 }
 
-/// Where everything that is built here goes.
-fn folder() -> PathBuf {
-    Path::new(ROOT).join("target/ffi")
-}
-
 /// The static library, built once, as Cargo.toml says that it is built.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+fn library() -> &'static str {
+    static LIBRARY: OnceLock<String> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-        cargo.current_dir(ROOT).args(["rustc", "--lib", "--release", "--features", "capi"]);
-        cargo.args(["--crate-type", "staticlib", "--target-dir"]).arg(folder());
+        cargo.args(["rustc", "--lib", "--release", "--features", "capi"]);
+        cargo.args(["--crate-type", "staticlib", "--target-dir", FOLDER]);
         // What the outer cargo was told is for the tests, not for the library.
-        for variable in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
-            cargo.env_remove(variable);
-        }
+        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
         succeed(cargo.env("RUSTFLAGS", "--cfg vesde_staticlib"), "");
-        fs::canonicalize(folder().join("release/libvesde.a")).expect("libvesde.a")
+        format!("{FOLDER}/release/libvesde.a")
     })
 }
 

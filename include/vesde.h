@@ -200,7 +200,7 @@ typedef struct vesde_counter {
 // The factors of a corrector step: `prev_sample_mean = sample + step_size·model_output` and
 // `prev_sample = prev_sample_mean + noise_factor·noise`.
 typedef struct vesde_corrector_step {
-    // ε = 2·(snr·‖noise‖/‖model_output‖)².
+    // ε = 2·(snr·‖noise‖/‖score‖)².
     float step_size;
     // √(2ε).
     float noise_factor;
@@ -435,7 +435,7 @@ vesde_status vesde_step_correct_counter(const struct vesde_scheduler *scheduler,
                                         float *prev_sample,
                                         float *prev_sample_mean);
 
-// The forward process: noisy_samples = σ·noise + original_samples, σ = discrete_sigmas[index] (diffusers' add_noise).
+// The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at the index (diffusers' add_noise).
 //
 // All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample.
 //

@@ -40,7 +40,7 @@ pub enum Norm {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C)]
 pub struct CorrectorStep {
-    /// ε = 2·(snr·‖noise‖/‖model_output‖)².
+    /// ε = 2·(snr·‖noise‖/‖score‖)².
     pub step_size: f32,
     /// √(2ε).
     pub noise_factor: f32,
@@ -94,7 +94,7 @@ impl Scheduler<'_> {
 
     /// One corrector step of annealed Langevin dynamics (Song et al. 2021, algorithm 4; diffusers' `step_correct`):
     /// `prev_sample_mean = sample + ε·model_output`, `prev_sample = prev_sample_mean + √(2ε)·noise` with
-    /// ε = 2·(snr·‖noise‖/‖model_output‖)².
+    /// ε = 2·(snr·‖noise‖/‖score‖)².
     ///
     /// The sample is a batch of `batch` samples of equal length, one after the other, and norms are taken over each.
     ///

@@ -15,7 +15,7 @@ static vesde_config config;
 static vesde_scheduler scheduler;
 static float timesteps[MOST], sigmas[MOST], discrete_sigmas[MOST];
 static float model_output[MOST], sample[MOST], noise[MOST];
-static const int64_t indices[BATCH] = {0, MOST - 1, 7};
+static int64_t indices[BATCH] = {0, MOST - 1, 7};
 static const double norms[BATCH] = {3.0, 4.5, 1.5};
 static const char json[] = "{\"_class_name\": \"ScoreSdeVeScheduler\", \"snr\": 0.25, \"unknown\": [null]}";
 static vesde_torch_cpu torch_cpu;
@@ -314,19 +314,18 @@ static void every_length_is_checked(void) {
     EACH(f) {
         for (int i = 0; i < LENGTHS && f->lengths[i].value != 0; ++i) {
             void *p[PARAMETERS];
-            size_t n[LENGTHS], smallest = SIZE_MAX;
+            size_t n[LENGTHS], size = sizeof(double);  // of the smallest element that there are so many of
             lay_out(f, 0, p, n);
             at(f, "length %d", i);
             n[i] = 0;
             STATUS(VESDE_ERROR_EMPTY, attempt(f, p, n));
-            n[i] = SIZE_MAX;
-            STATUS(f->lengths[i].huge, attempt(f, p, n));
             for (int k = 0; k < parameters(f); ++k) {
                 const struct parameter *x = &f->parameters[k];
-                smallest = x->length == i && x->size < smallest ? x->size : smallest;
+                size = x->length == i && x->size < size ? x->size : size;
             }
-            if (smallest > 1) {  // of bytes there may be so many
-                n[i] = SIZE_MAX / 4;
+            const size_t huge[] = {SIZE_MAX, SIZE_MAX / size, PTRDIFF_MAX / size + 1};
+            for (int k = 0; k < 3; ++k) {
+                n[i] = huge[k];
                 STATUS(f->lengths[i].huge, attempt(f, p, n));
             }
         }
@@ -337,20 +336,26 @@ static int is_buffer(const struct function *f, int i) {
     return f->parameters[i].length != ONE && f->parameters[i].size > 1;
 }
 
-// An output one element before or behind another buffer, or at another output.
+// An output that shares all but one element, or only one, with another buffer; or that is another output. Neighbours are fine.
 static void every_partial_overlap_is_refused(void) {
     EACH(f) {
-        for (int choice = 0; choice < PARAMETERS * PARAMETERS * 3; ++choice) {
-            int a = choice / 3 / PARAMETERS, b = choice / 3 % PARAMETERS, shift = choice % 3 - 1;
-            enum role role = f->parameters[a].role, other = f->parameters[b].role;
-            int is_pair = a != b && is_buffer(f, a) && is_buffer(f, b) && role >= OUT && other != IN_APART;
-            if (is_pair && (shift != 0 || other == OUT)) {
-                void *p[PARAMETERS];
-                size_t n[LENGTHS];
-                lay_out(f, 0, p, n);
-                at(f, "pointer %d at pointer %d, shifted by %d", a, b, shift);
-                p[a] = (char *)p[b] + shift * (int)f->parameters[a].size;
-                STATUS(VESDE_ERROR_OVERLAP, attempt(f, p, n));
+        for (int pair = 0; pair < PARAMETERS * PARAMETERS; ++pair) {
+            int a = pair / PARAMETERS, b = pair % PARAMETERS;
+            const struct parameter *out = &f->parameters[a], *other = &f->parameters[b];
+            if (a == b || out->role < OUT || other->role == IN_APART || !is_buffer(f, a) || !is_buffer(f, b)) {
+                continue;
+            }
+            void *p[PARAMETERS];
+            size_t n[LENGTHS];
+            lay_out(f, 0, p, n);
+            int size = (int)out->size, len = (int)bytes_of(f, a, n), other_len = (int)bytes_of(f, b, n);
+            const int shifts[] = {-len, size - len, -size, 0, size, other_len - size, other_len};
+            for (int i = 0; i < 7; ++i) {
+                at(f, "pointer %d at pointer %d, shifted by %d", a, b, shifts[i]);
+                p[a] = (char *)p[b] + shifts[i];
+                if (shifts[i] != 0 || other->role == OUT) {
+                    STATUS(i == 0 || i == 6 ? VESDE_OK : VESDE_ERROR_OVERLAP, attempt(f, p, n));
+                }
             }
         }
     }
@@ -438,8 +443,11 @@ static void configurations(void) {
     OK(vesde_config_to_json(&made, text, sizeof text, &len));
     OK(vesde_config_from_json(text, len, &read));
     CHECK(memcmp(&made, &read, sizeof made) == 0);
-    OK(vesde_config_to_json(&made, text, len, &len));
-    STATUS(VESDE_ERROR_BUFFER_TOO_SMALL, vesde_config_to_json(&made, text, len - 1, &len));
+    size_t written = len;
+    OK(vesde_config_to_json(&made, text, len, &written));
+    memset(text, SENTINEL, sizeof text);
+    STATUS(VESDE_ERROR_BUFFER_TOO_SMALL, vesde_config_to_json(&made, text, len - 1, &written));
+    CHECK(written == len && memchr(text, '{', sizeof text) == NULL && (unsigned char)text[0] == SENTINEL);
 
     const struct {
         const char *text;
@@ -519,7 +527,6 @@ static void schedules(void) {
         snprintf(context, sizeof context, "timestep out of range, %d", i);
         STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_timestep_index(&scheduler, out_of_range[i], &index));
         STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_predictor_step(&scheduler, out_of_range[i], &step));
-        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_set_sigmas(&config, &out_of_range[i], 1, 1, &sigma, falling));
     }
     STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_adjacent_sigma(&scheduler, MOST, &sigma));
     STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_adjacent_sigma(&scheduler, SIZE_MAX, &sigma));
@@ -543,13 +550,38 @@ static void schedules(void) {
     STATUS(VESDE_ERROR_TOO_LARGE, vesde_get_predictor_step(&broken, 1.0f, &step));
 }
 
+// Of a batch the last sample's timestep, index or sigma is wrong, and yet the first is not written.
+static void wrong_elements(void) {
+    float right = timesteps[BATCH - 1], sigma = discrete_sigmas[indices[BATCH - 1]];
+    const float wrong[] = {-0.001f, 1.001f, NAN};
+    for (int i = 0; i < 3; ++i) {
+        timesteps[BATCH - 1] = wrong[i];
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, call("step_pred"));
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, call("step_pred_counter"));
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, call("set_sigmas"));
+    }
+    timesteps[BATCH - 1] = right;
+    discrete_sigmas[indices[BATCH - 1]] = INFINITY;
+    STATUS(VESDE_ERROR_INVALID_SIGMA, call("add_noise"));
+    STATUS(VESDE_ERROR_INVALID_SIGMA, call("add_noise_counter"));
+    discrete_sigmas[indices[BATCH - 1]] = sigma;
+    int64_t index = indices[BATCH - 1];
+    const int64_t beyond[] = {-1, MOST, INT64_MIN, INT64_MAX};
+    for (int i = 0; i < 4; ++i) {
+        indices[BATCH - 1] = beyond[i];
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, call("add_noise"));
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, call("add_noise_counter"));
+    }
+    indices[BATCH - 1] = index;
+}
+
 static float prev[MOST], mean[MOST], drawn[MOST];
 
-// `prev` and `mean` are those of an update from `z`, with one rounding an operation.
-static void is_update(float drift, float diffusion, const float *z, size_t from, size_t to) {
+// `prev` and `mean` are those of an update with factors a and b and noise z, one rounding an operation.
+static void is_update(float a, float b, const float *z, size_t from, size_t to) {
     for (size_t i = from; i < to; ++i) {
-        float m = sample[i] + drift * model_output[i];
-        CHECK(bits(mean[i]) == bits(m) && bits(prev[i]) == bits(m + diffusion * z[i]));
+        float m = sample[i] + a * model_output[i];
+        CHECK(bits(mean[i]) == bits(m) && bits(prev[i]) == bits(m + b * z[i]));
     }
 }
 
@@ -582,10 +614,6 @@ static void updates_and_predictor_steps(void) {
     OK(vesde_scale_model_input(sample, MOST, prev));
     CHECK(differing(prev, sample, MOST) == 0);
 
-    const int64_t beyond[2] = {MOST, -1};
-    for (int i = 0; i < 2; ++i) {
-        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_add_noise(&scheduler, sample, &beyond[i], 1, noise, MOST, prev));
-    }
     STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_add_noise(&scheduler, sample, indices, BATCH, noise, MOST, prev));
     STATUS(VESDE_ERROR_LENGTH_MISMATCH,
            vesde_step_pred(&scheduler, model_output, timesteps, BATCH, sample, noise, MOST, prev, mean));
@@ -631,18 +659,18 @@ static void corrector_steps(void) {
         snprintf(context, sizeof context, "averaging %d, norm %d, counter noise %d", average, kind, made);
         OK(made ? vesde_step_correct_counter(&scheduler, model_output, sample, MOST, 4, average, kind, counter, prev, mean)
                 : vesde_step_correct(&scheduler, model_output, sample, noise, MOST, 4, average, kind, prev, mean));
-        double norms[2][4], means[2];
+        double each[2][4], means[2];
         for (int k = 0; k < 2; ++k) {
             for (size_t i = 0; i < 4; ++i) {
-                norms[k][i] = norm_of(k == 0 ? 0 : 1 + made, kind, i * part, (i + 1) * part);
+                each[k][i] = norm_of(k == 0 ? 0 : 1 + made, kind, i * part, (i + 1) * part);
             }
-            OK(vesde_mean_norm(norms[k], 4, kind, &means[k]));
-            CHECK(fabs(4 * means[k] / (norms[k][0] + norms[k][1] + norms[k][2] + norms[k][3]) - 1) < 1e-6);
+            OK(vesde_mean_norm(each[k], 4, kind, &means[k]));
+            CHECK(fabs(4 * means[k] / (each[k][0] + each[k][1] + each[k][2] + each[k][3]) - 1) < 1e-6);
         }
         for (size_t i = 0; i < 4; ++i) {
             vesde_corrector_step step = average == VESDE_AVERAGING_BATCH
                                             ? corrector_step(means[0], means[1], kind)
-                                            : corrector_step(norms[0][i], norms[1][i], kind);
+                                            : corrector_step(each[0][i], each[1][i], kind);
             is_update(step.step_size, step.noise_factor, made ? drawn : noise, i * part, (i + 1) * part);
         }
     }
@@ -779,11 +807,11 @@ static void counter_noise(void) {
 }
 
 static void torch_noise(void) {
-    const float wanted[] = {1.92691529f, 1.48728406f, 0.900717199f, -2.10552096f};
+    const float golden[] = {1.92691529f, 1.48728406f, 0.900717199f, -2.10552096f};
     vesde_torch_cpu state, copy;
     OK(vesde_torch_cpu_seed(&state, (1ULL << 32) + 42));  // the upper half of a seed does not count
     OK(vesde_torch_cpu_fill(&state, 16, prev));
-    CHECK(differing(prev, wanted, 4) == 0);
+    CHECK(differing(prev, golden, 4) == 0);
     copy = state;
     OK(vesde_torch_cpu_fill(&state, 7, prev));
     OK(vesde_torch_cpu_fill(&copy, 7, mean));
@@ -890,6 +918,7 @@ int main(void) {
     configurations();
     invalid_configurations();
     schedules();
+    wrong_elements();
     updates_and_predictor_steps();
     corrector_steps();
     corrector_statuses();

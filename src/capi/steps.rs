@@ -118,7 +118,7 @@ pub unsafe extern "C" fn vesde_step_correct_counter(
     })
 }
 
-/// The forward process: noisy_samples = σ·noise + original_samples, σ = discrete_sigmas[index] (diffusers' add_noise).
+/// The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at the index (diffusers' add_noise).
 ///
 /// All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample.
 ///

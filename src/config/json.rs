@@ -295,7 +295,11 @@ impl Decimal {
         }
         decimal.power = decimal.power.saturating_add(if negative { -exponent } else { exponent });
         // Trailing zeros say nothing, and would count against the power.
-        while decimal.power < 0 && !decimal.inexact && decimal.digits != 0 && decimal.digits % 10 == 0 {
+        while decimal.power < 0
+            && !decimal.inexact
+            && decimal.digits != 0
+            && decimal.digits.is_multiple_of(10)
+        {
             decimal.digits /= 10;
             decimal.power += 1;
         }

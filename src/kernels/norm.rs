@@ -1,9 +1,9 @@
 //! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and torch's.
 
 use super::normal::{CounterGroups, scatter};
-use super::update::{Source, each};
+use super::update::Source;
 use crate::buf::{GROUP, for_each_tile};
-use crate::simd::{Group, Kernel, LANES, Lanes, MAX_PARTS, ROWS};
+use crate::simd::{Group, Kernel, Lanes, MAX_PARTS, each};
 
 /// Floats whose squares are summed on their own: the unit in which a norm may be split.
 pub(crate) const NORM_BLOCK: usize = 4096;
@@ -177,4 +177,4 @@ impl TorchSum {
     }
 }
 
-const _: () = assert!(NORM_BLOCK % GROUP == 0 && GROUP == LANES * ROWS);
+const _: () = assert!(NORM_BLOCK.is_multiple_of(GROUP));

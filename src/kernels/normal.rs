@@ -19,8 +19,8 @@
 //! of a, b, c, d for k = 0, 1, 2, 3, and the results of word i are elements i, 16+i, 32+i and 48+i.
 
 use super::philox;
-use crate::buf::{GROUP, Out, for_each_tile};
-use crate::simd::{Group, Kernel, LANES, Lanes, MAX_PARTS, ROWS, offset};
+use crate::buf::{Floats, GROUP, Out, for_each_tile};
+use crate::simd::{Group, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
 /// Elements of counter noise that come from one seeding.
 pub(crate) const BLOCK: u64 = 1024;
@@ -68,7 +68,7 @@ fn horner<L: Lanes, const N: usize>(l: L, x: L::F, coefficients: &[f32; N]) -> L
 /// Sine and cosine of π/2 times the `i32` in `word` over 2³¹: an angle of the right half circle.
 #[inline(always)]
 fn half_circle<L: Lanes>(l: L, word: L::U) -> (L::F, L::F) {
-    let x = l.from_i32(word) * l.splat(TO_UNIT);
+    let x = l.i32_to_f32(word) * l.splat(TO_UNIT);
     let x2 = x * x;
     let sin = horner(l, x2, &SIN) * x; // √2·sin and √2·cos of half the angle
     let cos = horner(l, x2, &COS);
@@ -79,24 +79,24 @@ fn half_circle<L: Lanes>(l: L, word: L::U) -> (L::F, L::F) {
 #[inline(always)]
 pub(crate) fn normals<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; ROWS] {
     let top_bit = l.splat_u(1 << 31);
-    let odd31 = |x: L::U| l.from_i32(x & l.splat_u(!0 >> 1) | l.splat_u(1));
+    let odd31 = |x: L::U| l.i32_to_f32(x & l.splat_u(!0 >> 1) | l.splat_u(1));
 
     // −2 ln(u₁u₂) = (62 − e)·2 ln 2 − 2 ln m, where the product of the integers is m·2^e.
     let from = l.splat_u(THREE_QUARTERS);
     let bits = l.bits(odd31(a) * odd31(b)) - from;
-    let exponent = l.from_i32(l.shr::<23>(bits));
-    let x = l.from_bits((bits & l.splat_u(0x007f_ffff)) + from) - l.splat(1.0);
+    let exponent = l.i32_to_f32(l.shr::<23>(bits));
+    let x = l.of_bits((bits & l.splat_u(0x007f_ffff)) + from) - l.splat(1.0);
     let sum = (l.splat(TOP) - exponent) * l.splat(2.0 * core::f32::consts::LN_2) + horner(l, x, &LOG) * x;
 
     // v is (2k+1)·2⁻²⁴ for a 23-bit k; it and 1−v are exact.
     let k = (l.shl::<15>(d) ^ l.shl::<7>(c) ^ a) & l.splat_u(0x007f_ffff);
-    let v = l.from_bits(k | l.splat_u(0x3f80_0000)) - l.splat(1.0 - f32::EPSILON / 2.0);
+    let v = l.of_bits(k | l.splat_u(0x3f80_0000)) - l.splat(1.0 - f32::EPSILON / 2.0);
     let radius1 = l.sqrt(v * sum);
     let radius2 = l.sqrt((l.splat(1.0) - v) * sum);
 
     let (sin1, cos1) = half_circle(l, c);
     let (sin2, cos2) = half_circle(l, d);
-    let signed = |x: L::F, sign: L::U| l.from_bits(l.bits(x) ^ (sign & top_bit));
+    let signed = |x: L::F, sign: L::U| l.of_bits(l.bits(x) ^ (sign & top_bit));
     [radius1 * sin1, radius1 * signed(cos1, a), radius2 * sin2, radius2 * signed(cos2, b)]
 }
 
@@ -190,7 +190,7 @@ impl<L: Lanes> CounterGroups<L> {
             group[part] = normals(l, words);
         }
         self.next += 1;
-        if self.next % GROUPS == 0 {
+        if self.next.is_multiple_of(GROUPS) {
             self.reseed(l);
         }
         group
@@ -224,31 +224,24 @@ impl<L: Lanes> CounterGroups<L> {
 /// Writes a group's elements in order.
 #[inline(always)]
 pub(crate) fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
-    for part in 0..L::PARTS {
-        for row in 0..ROWS {
-            let lanes = l.store(group[part][row]);
-            let room = floats.iter_mut().skip(offset::<L>(part, row));
-            for (to, &from) in room.zip(lanes.as_ref()) {
-                *to = from;
-            }
+    each::<L>(|at, part, row| {
+        for (to, &from) in floats.iter_mut().skip(at).zip(l.store(group[part][row]).as_ref()) {
+            *to = from;
         }
-    }
+    });
 }
 
 /// The group of elements in order.
 #[inline(always)]
 fn gather<L: Lanes>(l: L, floats: &[f32; GROUP]) -> Group<L> {
     let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
-    for part in 0..L::PARTS {
-        for row in 0..ROWS {
-            let mut lanes = <L::Floats as crate::buf::Floats>::ZERO;
-            let elements = floats.iter().skip(offset::<L>(part, row));
-            for (to, &from) in lanes.as_mut().iter_mut().zip(elements) {
-                *to = from;
-            }
-            group[part][row] = l.load(lanes);
+    each::<L>(|at, part, row| {
+        let mut lanes = L::Floats::ZERO;
+        for (to, &from) in lanes.as_mut().iter_mut().zip(floats.iter().skip(at)) {
+            *to = from;
         }
-    }
+        group[part][row] = l.load(lanes);
+    });
     group
 }
 
@@ -267,11 +260,7 @@ impl Kernel for Fill<'_> {
         let mut noise = CounterGroups::new(l, self.seed, self.stream, self.index);
         for_each_tile([], [self.out], |[], [mut out]| {
             let z = noise.next(l);
-            for part in 0..L::PARTS {
-                for row in 0..ROWS {
-                    out.put(offset::<L>(part, row), l.store(z[part][row]));
-                }
-            }
+            each::<L>(|at, part, row| out.put(at, l.store(z[part][row])));
         });
     }
 }

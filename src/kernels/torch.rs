@@ -1,7 +1,7 @@
 //! The Box–Muller transform of torch's CPU generator, bit for bit: logarithm, sine and cosine are the
 //! single-precision polynomials of Cephes (S. Moshier) with fused multiply-adds, as torch's AVX2 code has them.
 
-use crate::buf::GROUP;
+use crate::buf::{Floats, GROUP};
 use crate::simd::{Kernel, Lanes};
 
 /// Elements that torch transforms together: eight radii with eight angles.
@@ -45,7 +45,7 @@ impl Kernel for BoxMuller<'_> {
 
 #[inline(always)]
 fn read<L: Lanes>(l: L, from: &[f32; HALF], at: usize) -> L::F {
-    let mut lanes = <L::Floats as crate::buf::Floats>::ZERO;
+    let mut lanes = L::Floats::ZERO;
     for (to, from) in lanes.as_mut().iter_mut().zip(from.iter().skip(at)) {
         *to = *from;
     }
@@ -72,7 +72,7 @@ fn horner<L: Lanes, const N: usize>(l: L, x: L::F, coefficients: [f32; N]) -> L:
 
 #[inline(always)]
 fn select<L: Lanes>(l: L, mask: L::U, yes: L::F, no: L::F) -> L::F {
-    l.from_bits(l.bits(yes) & mask | l.bits(no) & (mask ^ l.splat_u(!0)))
+    l.of_bits(l.bits(yes) & mask | l.bits(no) & (mask ^ l.splat_u(!0)))
 }
 
 /// Natural logarithm of a positive normal number.
@@ -80,11 +80,11 @@ fn select<L: Lanes>(l: L, mask: L::U, yes: L::F, no: L::F) -> L::F {
 fn ln<L: Lanes>(l: L, x: L::F) -> L::F {
     // x = t·2^e with t in 0.5..1
     let bits = l.bits(x);
-    let e = l.from_i32(l.shr::<23>(bits)) - l.splat(126.0);
-    let t = l.from_bits(bits & l.splat_u(0x007f_ffff) | l.splat_u(0x3f00_0000));
+    let e = l.i32_to_f32(l.shr::<23>(bits)) - l.splat(126.0);
+    let t = l.of_bits(bits & l.splat_u(0x007f_ffff) | l.splat_u(0x3f00_0000));
     let small = l.less(t, l.splat(core::f32::consts::FRAC_1_SQRT_2));
-    let e = e - l.from_bits(l.bits(l.splat(1.0)) & small);
-    let t = t - l.splat(1.0) + l.from_bits(l.bits(t) & small);
+    let e = e - l.of_bits(l.bits(l.splat(1.0)) & small);
+    let t = t - l.splat(1.0) + l.of_bits(l.bits(t) & small);
     let z = t * t;
     let y = horner(
         l,
@@ -110,9 +110,9 @@ fn ln<L: Lanes>(l: L, x: L::F) -> L::F {
 #[inline(always)]
 fn sin_cos<L: Lanes>(l: L, x: L::F) -> (L::F, L::F) {
     // j is the octant, rounded up to even; y that many eighths of a turn
-    let octant = l.to_i32(x * l.splat(1.27323954473516)) + l.splat_u(1);
+    let octant = l.f32_to_i32(x * l.splat(1.27323954473516)) + l.splat_u(1);
     let j = octant & l.splat_u(!1);
-    let y = l.from_i32(j);
+    let y = l.i32_to_f32(j);
     let x = l.fma(y, l.splat(-0.78515625), x);
     let x = l.fma(y, l.splat(-2.4187564849853515625e-4), x);
     let x = l.fma(y, l.splat(-3.77489497744594108e-8), x);
@@ -124,7 +124,7 @@ fn sin_cos<L: Lanes>(l: L, x: L::F) -> (L::F, L::F) {
     let sin = l.fma(s, x, x);
 
     let swap = l.splat_u(0) - (l.shr::<1>(j) & l.splat_u(1));
-    let sign = |bit: L::U, x: L::F| l.from_bits(l.bits(x) ^ l.shl::<29>(bit & l.splat_u(4)));
+    let sign = |bit: L::U, x: L::F| l.of_bits(l.bits(x) ^ l.shl::<29>(bit & l.splat_u(4)));
     let flipped_cos = (j - l.splat_u(2)) ^ l.splat_u(4);
     (sign(j, select(l, swap, cos, sin)), sign(flipped_cos, select(l, swap, sin, cos)))
 }

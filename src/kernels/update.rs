@@ -2,7 +2,7 @@
 
 use super::normal::CounterGroups;
 use crate::buf::{In, Out, Tile, TileMut, Update, for_each_tile};
-use crate::simd::{Kernel, LANES, Lanes, ROWS, offset};
+use crate::simd::{Kernel, Lanes, each};
 
 /// Where an update's noise comes from.
 #[derive(Clone, Copy)]
@@ -136,7 +136,7 @@ impl Kernel for ClampUnit<'_> {
     fn run<L: Lanes>(self, l: L) {
         let (zero, one) = (l.splat(0.0), l.splat(1.0));
         let select = |mask: L::U, yes: L::F, no: L::F| {
-            l.from_bits(l.bits(yes) & mask | l.bits(no) & (mask ^ l.splat_u(!0)))
+            l.of_bits(l.bits(yes) & mask | l.bits(no) & (mask ^ l.splat_u(!0)))
         };
         for_each_tile([self.x], [self.out], |[x], [mut out]| {
             each::<L>(|at, _, _| {
@@ -147,15 +147,3 @@ impl Kernel for ClampUnit<'_> {
         });
     }
 }
-
-/// The registers of a tile, in the order in which a group holds them.
-#[inline(always)]
-pub(crate) fn each<L: Lanes>(mut f: impl FnMut(usize, usize, usize)) {
-    for row in 0..ROWS {
-        for part in 0..L::PARTS {
-            f(offset::<L>(part, row), part, row);
-        }
-    }
-}
-
-const _: () = assert!(LANES * ROWS == crate::buf::GROUP);

@@ -75,15 +75,15 @@ impl Lanes for Baseline {
         cast(x)
     }
     #[inline(always)]
-    fn from_bits(self, x: u32x4) -> f32x4 {
+    fn of_bits(self, x: u32x4) -> f32x4 {
         cast(x)
     }
     #[inline(always)]
-    fn from_i32(self, x: u32x4) -> f32x4 {
+    fn i32_to_f32(self, x: u32x4) -> f32x4 {
         f32x4::from_i32x4(cast::<u32x4, i32x4>(x))
     }
     #[inline(always)]
-    fn to_i32(self, x: f32x4) -> u32x4 {
+    fn f32_to_i32(self, x: f32x4) -> u32x4 {
         cast(x.fast_trunc_int())
     }
     #[inline(always)]

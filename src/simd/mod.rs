@@ -64,11 +64,11 @@ pub(crate) trait Lanes: Copy {
     /// The floats' bits.
     fn bits(self, x: Self::F) -> Self::U;
     /// The floats that have these bits.
-    fn from_bits(self, x: Self::U) -> Self::F;
+    fn of_bits(self, x: Self::U) -> Self::F;
     /// The nearest floats of the lanes as `i32`.
-    fn from_i32(self, x: Self::U) -> Self::F;
+    fn i32_to_f32(self, x: Self::U) -> Self::F;
     /// The lanes, at least 0 and less than 2³¹, as `i32`, rounded towards zero.
-    fn to_i32(self, x: Self::F) -> Self::U;
+    fn f32_to_i32(self, x: Self::F) -> Self::U;
     /// `x << K`.
     fn shl<const K: u32>(self, x: Self::U) -> Self::U;
     /// `x >> K`, zeros shifted in.
@@ -110,8 +110,12 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 /// `part < PARTS`.
 pub(crate) type Group<L> = [[<L as Lanes>::F; ROWS]; MAX_PARTS];
 
-/// The offset of `group[part][row]` in its tile.
+/// Calls `f` with the offset, part and row of each register of a group, in the order of the elements.
 #[inline(always)]
-pub(crate) fn offset<L: Lanes>(part: usize, row: usize) -> usize {
-    LANES * row + L::N * part
+pub(crate) fn each<L: Lanes>(mut f: impl FnMut(usize, usize, usize)) {
+    for row in 0..ROWS {
+        for part in 0..L::PARTS {
+            f(LANES * row + L::N * part, part, row);
+        }
+    }
 }
