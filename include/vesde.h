@@ -65,7 +65,7 @@ typedef enum vesde_error {
     VESDE_ERROR_INVALID_SAMPLING_EPS = -24,
     // A timestep is not in 0 to 1, or its index lies beyond the schedule's tables.
     VESDE_ERROR_TIMESTEP_OUT_OF_RANGE = -30,
-    // A table of sigmas holds a value from which no step can be made: the difference of squares of
+    // A table of sigmas holds a value from which no step can be made: it is not finite, or the difference of squares of
     // two neighbours is negative or not finite.
     VESDE_ERROR_INVALID_SIGMA = -31,
     // The norm of the model output is zero: the corrector's step size does not exist.
@@ -333,7 +333,8 @@ vesde_status vesde_set_timesteps(const struct vesde_config *config,
 
 // Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and `discrete_sigmas_len` discrete sigmas, from
 // sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are correctly
-// rounded to float; torch's own are not always, and differ by up to 2 and 1 units in the last place.
+// rounded to float; torch's own are not always, and differ by up to 2 and 1 units in the last place. `sigmas` may be
+// `timesteps`; `discrete_sigmas` may be neither.
 //
 // Pointers:
 // `config` is NULL or readable; `timesteps` is NULL or readable, and `sigmas` NULL or writable, for `timesteps_len` floats;
@@ -373,7 +374,7 @@ vesde_status vesde_get_predictor_step(const struct vesde_scheduler *scheduler,
 // from the timestep (Song et al. 2021, equation 47; diffusers' step_pred).
 //
 // All buffers have `len` floats. `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-// of the batch. `prev_sample_mean` may be NULL.
+// of the batch; no output may overlap it. `prev_sample_mean` may be NULL. A score that is not a number is passed on.
 //
 // Pointers:
 // `scheduler` is NULL or readable, and so are its tables. Every other pointer is NULL or valid for its length.
@@ -437,7 +438,8 @@ vesde_status vesde_step_correct_counter(const struct vesde_scheduler *scheduler,
 
 // The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at the index (diffusers' add_noise).
 //
-// All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample.
+// All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample; the
+// output may not overlap it.
 //
 // Pointers:
 // As vesde_step_pred.
@@ -572,7 +574,7 @@ vesde_status vesde_torch_cpu_seed(struct vesde_torch_cpu *state, uint64_t seed);
 //
 // Pointers:
 // `state` is NULL or was seeded by vesde_torch_cpu_seed, and nothing else uses it now; `out` is NULL or writable for `len`
-// floats and apart from `state`.
+// floats.
 vesde_status vesde_torch_cpu_fill(struct vesde_torch_cpu *state,
                                   size_t len,
                                   float *out);

@@ -40,7 +40,7 @@ pub enum Error {
 
     /// A timestep is not in 0..=1, or its index lies beyond the schedule's tables.
     TimestepOutOfRange = -30,
-    /// A table of sigmas holds a value from which no step can be made: the difference of squares of
+    /// A table of sigmas holds a value from which no step can be made: it is not finite, or the difference of squares of
     /// two neighbours is negative or not finite.
     InvalidSigma = -31,
     /// The norm of the model output is zero: the corrector's step size does not exist.

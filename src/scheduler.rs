@@ -68,6 +68,8 @@ impl Scheduler<'_> {
     /// wherever torch's square root of d² is the correctly rounded one (and but for the sign of a zero: where the sample
     /// is −0 and the score 0, diffusers keeps −0).
     ///
+    /// A score that is not a number is passed on, as by arithmetic.
+    ///
     /// To split the work, pass parts of all buffers, with [`Counter::at`](crate::Counter::at) for the noise.
     ///
     /// # Errors

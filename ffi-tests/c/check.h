@@ -18,7 +18,7 @@ static unsigned char seen[256];  // statuses that calls have returned, by their 
 
 static inline int check(int ok, const char *what, const char *file, int line) {
     if (!ok && failures++ < MOST_PRINTED) {
-        printf("%s:%d: failed: %s (%s)\n", file, line, what, context);
+        fprintf(stderr, "%s:%d: failed: %s (%s)\n", file, line, what, context);
     }
     return ok;
 }
@@ -28,7 +28,7 @@ static inline int check_status(vesde_status wanted, vesde_status got, const char
         seen[-got] = 1;
     }
     if (got != wanted && failures < MOST_PRINTED) {
-        printf("wanted \"%s\", got \"%s\":\n", vesde_status_message(wanted), vesde_status_message(got));
+        fprintf(stderr, "wanted \"%s\", got \"%s\":\n", vesde_status_message(wanted), vesde_status_message(got));
     }
     return check(got == wanted, what, file, line);
 }

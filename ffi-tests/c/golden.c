@@ -1,5 +1,5 @@
-// Replays vectors/golden.txt, what diffusers and torch have computed (vectors/make.py), and counts the values whose bits
-// differ: none may, but where torch itself rounds incorrectly. Run from the repository's root.
+// Replays vectors/golden.txt, what diffusers and torch have computed (vectors/make.py), and counts the values whose
+// bits differ: none may, but where torch itself rounds incorrectly. Run from the repository's root.
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// Whole jobs: the sampler's loop, the same loop made by hand from the steps, and the same steps split as an engine splits
-// them over threads. All must give the same bits, also after a copy, an error or an interruption.
+// Whole jobs: the sampler's loop, the same loop made by hand from the steps, and the same steps split as an engine
+// splits them over threads. All must give the same bits, also from a copy in the middle and after an error.
 
 #include <math.h>
 
@@ -182,7 +182,8 @@ static void predict_at_once(const vesde_scheduler *scheduler, float timestep, ve
 }
 
 // Calls `part` for uneven ranges of the batch, the last first, as threads might.
-static void in_ranges(void (*part)(const void *, size_t, size_t, vesde_counter), const void *data, vesde_counter noise) {
+static void in_ranges(void (*part)(const void *, size_t, size_t, vesde_counter), const void *data,
+                      vesde_counter noise) {
     const size_t cuts[] = {0, 1, 64, 777, 4096, 4097, PART, PART + 13, 9999, LEN};
     for (size_t i = sizeof cuts / sizeof *cuts - 1; i > 0; --i) {
         part(data, cuts[i - 1], cuts[i] - cuts[i - 1], (vesde_counter){noise.seed, noise.stream, cuts[i - 1]});

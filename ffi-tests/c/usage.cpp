@@ -47,7 +47,8 @@ static void a_job_on_vectors() {
     std::vector<float> timesteps(steps), sigmas(steps), discrete_sigmas(steps);
     OK(vesde_set_timesteps(&config, steps, timesteps.data()));
     OK(vesde_set_sigmas(&config, timesteps.data(), steps, steps, sigmas.data(), discrete_sigmas.data()));
-    const vesde_scheduler scheduler{config, timesteps.data(), steps, sigmas.data(), steps, discrete_sigmas.data(), steps};
+    const vesde_scheduler scheduler{config, timesteps.data(), steps, sigmas.data(), steps,
+                                    discrete_sigmas.data(), steps};
 
     const std::vector<float> sample = run(scheduler, len);
     float sum = 0;

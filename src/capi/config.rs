@@ -24,7 +24,7 @@ pub unsafe extern "C" fn vesde_config_default(config: *mut Config) -> vesde_stat
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_config_validate(config: *const Config) -> vesde_status {
     // SAFETY: the caller's promise.
-    status(|| unsafe { object(config)? }.validate())
+    status(|| unsafe { object(config, &[])? }.validate())
 }
 
 /// Reads a scheduler_config.json of `json_len` bytes (no terminating NUL needed). Missing keys take their defaults, unknown
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn vesde_config_from_json(
     config: *mut Config,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(config, || Config::from_json(table(json.cast::<u8>(), json_len)?)) }
+    unsafe { produce(config, || Config::from_json(table(json.cast::<u8>(), json_len, &[])?)) }
 }
 
 /// Writes a scheduler_config.json that diffusers loads, without a terminating NUL, and its length in bytes to `json_len`. 512
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn vesde_config_to_json(
     let write = || {
         super::check(json, capacity)?;
         // SAFETY: the caller's promise.
-        let text = unsafe { object(config)? }.json_text()?;
+        let text = unsafe { object(config, &[super::span(json, capacity)])? }.json_text()?;
         let text = text.as_bytes();
         if text.len() > capacity {
             return Err(Error::BufferTooSmall);
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn vesde_init_noise_sigma(
 ) -> vesde_status {
     let make = || {
         // SAFETY: the caller's promise.
-        let config = unsafe { object(config)? };
+        let config = unsafe { object(config, &[])? };
         config.validate()?;
         Ok(config.init_noise_sigma())
     };

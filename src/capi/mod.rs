@@ -94,6 +94,26 @@ fn check<T>(ptr: *const T, len: usize) -> Result<(), Error> {
     }
 }
 
+/// Where an output lies, as addresses.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// The addresses of `len` objects; none where [`check`] will refuse them.
+fn span<T>(ptr: *const T, len: usize) -> Span {
+    let bytes = if check(ptr, len).is_ok() { len * size_of::<T>() } else { 0 };
+    Span { start: ptr.addr(), end: ptr.addr() + bytes }
+}
+
+/// Checks that no output lies on what is read by reference.
+fn apart<T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<(), Error> {
+    let read = span(ptr, len);
+    let overlaps = |out: &Span| out.start < read.end && read.start < out.end;
+    if outs.iter().any(overlaps) { Err(Error::Overlap) } else { Ok(()) }
+}
+
 /// An input of `len` floats.
 ///
 /// # Safety
@@ -138,10 +158,11 @@ unsafe fn step_buffers<'a>(
 /// A table that is only read: shared by reference, so no output may overlap it.
 ///
 /// # Safety
-/// If `ptr` is not NULL it is readable for `len` objects as long as `'a`, and nothing writes there.
-unsafe fn table<'a, T>(ptr: *const T, len: usize) -> Result<&'a [T], Error> {
+/// If `ptr` is not NULL it is readable for `len` objects as long as `'a`, and nothing but `outs` is written meanwhile.
+unsafe fn table<'a, T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<&'a [T], Error> {
     check(ptr, len)?;
-    // SAFETY: checked not to be NULL, misaligned or too long; the rest is this function's own condition.
+    apart(ptr, len, outs)?;
+    // SAFETY: checked not to be NULL, misaligned, too long or written to; the rest is this function's own condition.
     Ok(unsafe { core::slice::from_raw_parts(ptr, len) })
 }
 
@@ -149,19 +170,21 @@ unsafe fn table<'a, T>(ptr: *const T, len: usize) -> Result<&'a [T], Error> {
 ///
 /// # Safety
 /// As [`table`], for one object.
-unsafe fn object<'a, T>(ptr: *const T) -> Result<&'a T, Error> {
+unsafe fn object<'a, T>(ptr: *const T, outs: &[Span]) -> Result<&'a T, Error> {
     check(ptr, 1)?;
-    // SAFETY: checked not to be NULL or misaligned; the rest is this function's own condition.
+    apart(ptr, 1, outs)?;
+    // SAFETY: checked not to be NULL, misaligned or written to; the rest is this function's own condition.
     Ok(unsafe { &*ptr })
 }
 
 /// An object that is changed.
 ///
 /// # Safety
-/// If `ptr` is not NULL it is initialised, and nothing else accesses it as long as `'a`.
-unsafe fn object_mut<'a, T>(ptr: *mut T) -> Result<&'a mut T, Error> {
+/// If `ptr` is not NULL it is initialised, and nothing but `buffers` is accessed as long as `'a`.
+unsafe fn object_mut<'a, T>(ptr: *mut T, buffers: &[Span]) -> Result<&'a mut T, Error> {
     check(ptr, 1)?;
-    // SAFETY: checked not to be NULL or misaligned; the rest is this function's own condition.
+    apart(ptr, 1, buffers)?;
+    // SAFETY: checked not to be NULL, misaligned or in a buffer; the rest is this function's own condition.
     Ok(unsafe { &mut *ptr })
 }
 

@@ -1,6 +1,6 @@
 //! Noise in C.
 
-use super::{object_mut, output, produce, status, vesde_status};
+use super::{object_mut, output, produce, span, status, vesde_status};
 use crate::noise::{Counter, TorchCpu};
 
 /// Fills `out` with `len` elements of counter noise, from noise.index on.
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn vesde_torch_cpu_seed(state: *mut TorchCpu, seed: u64) -
 ///
 /// # Safety
 /// `state` is NULL or was seeded by vesde_torch_cpu_seed, and nothing else uses it now; `out` is NULL or writable for `len`
-/// floats and apart from `state`.
+/// floats.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_torch_cpu_fill(
     state: *mut TorchCpu,
@@ -36,5 +36,5 @@ pub unsafe extern "C" fn vesde_torch_cpu_fill(
     out: *mut f32,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    status(|| unsafe { object_mut(state)?.fill_out(output(out, len)?) })
+    status(|| unsafe { object_mut(state, &[span(out, len)])?.fill_out(output(out, len)?) })
 }

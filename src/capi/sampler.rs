@@ -1,6 +1,8 @@
 //! The sampler in C.
 
-use super::{CScheduler, averaging, input, norm, object, object_mut, output, produce, status, vesde_status};
+use super::{
+    CScheduler, averaging, input, norm, object, object_mut, output, produce, span, status, vesde_status,
+};
 use crate::config::Config;
 use crate::error::Error;
 use crate::sampler::{Request, Sampler, SamplerNoise, SamplerOptions};
@@ -87,7 +89,7 @@ pub unsafe extern "C" fn vesde_sampler_init(
 ) -> vesde_status {
     let make = || {
         // SAFETY: the caller's promise.
-        let (config, options) = unsafe { (object(config)?, object(options)?) };
+        let (config, options) = unsafe { (object(config, &[])?, object(options, &[])?) };
         let options = SamplerOptions {
             seed: options.seed,
             stream: options.stream,
@@ -140,8 +142,11 @@ pub unsafe extern "C" fn vesde_sampler_next(
     // SAFETY: the caller's promise.
     status(|| unsafe {
         super::check(request, 1)?;
-        let sampler = object_mut(sampler)?;
-        let schedule = CScheduler::view(scheduler)?.schedule;
+        let outs = [span(sample, len), span(request, 1), span(sampler, 1)];
+        let [sample_span, request_span, _] = outs;
+        let schedule = CScheduler::view(scheduler, &outs)?.schedule;
+        let buffers = [sample_span, request_span, span(model_output, len), span(noise, len)];
+        let sampler = object_mut(sampler, &buffers)?;
         let (model_output, sample) = (input(model_output, len)?, output(sample, len)?);
         let noise = if noise.is_null() { None } else { Some(input(noise, len)?) };
         let nothing = CRequest { kind: 0, correction: 0, step: 0, steps: 0, sigma: 0.0, timestep: 0.0 };

@@ -1,6 +1,6 @@
 //! The schedule in C, and the object that the steps take.
 
-use super::{input, object, output, produce, status, table, vesde_status};
+use super::{Span, input, object, output, produce, span, status, table, vesde_status};
 use crate::config::Config;
 use crate::error::Error;
 use crate::schedule::{self, PredictorStep, Schedule};
@@ -28,31 +28,31 @@ pub struct CScheduler {
 }
 
 impl CScheduler {
-    /// The Rust object.
+    /// The Rust object, which no output may overlap.
     ///
     /// # Safety
-    /// Each table is readable for its length as long as `'a`, or NULL.
-    pub(super) unsafe fn view<'a>(this: *const Self) -> Result<Scheduler<'a>, Error> {
+    /// Each table is readable for its length as long as `'a`, or NULL; nothing but `outs` is written meanwhile.
+    pub(super) unsafe fn view<'a>(this: *const Self, outs: &[Span]) -> Result<Scheduler<'a>, Error> {
         /// # Safety
         /// As [`CScheduler::view`].
-        unsafe fn optional<'a>(ptr: *const f32, len: usize) -> Result<&'a [f32], Error> {
+        unsafe fn optional<'a>(ptr: *const f32, len: usize, outs: &[Span]) -> Result<&'a [f32], Error> {
             if ptr.is_null() && len == 0 {
                 return Ok(&[]);
             }
             // SAFETY: this function's own condition.
-            unsafe { table(ptr, len) }
+            unsafe { table(ptr, len, outs) }
         }
         // SAFETY: this function's own condition, here and below.
-        let this = unsafe { object(this)? };
+        let this = unsafe { object(this, outs)? };
         Ok(Scheduler {
             config: this.config,
             schedule: Schedule {
                 // SAFETY: as above.
-                timesteps: unsafe { optional(this.timesteps, this.timesteps_len)? },
+                timesteps: unsafe { optional(this.timesteps, this.timesteps_len, outs)? },
                 // SAFETY: as above.
-                sigmas: unsafe { optional(this.sigmas, this.sigmas_len)? },
+                sigmas: unsafe { optional(this.sigmas, this.sigmas_len, outs)? },
                 // SAFETY: as above.
-                discrete_sigmas: unsafe { optional(this.discrete_sigmas, this.discrete_sigmas_len)? },
+                discrete_sigmas: unsafe { optional(this.discrete_sigmas, this.discrete_sigmas_len, outs)? },
             },
         })
     }
@@ -71,14 +71,17 @@ pub unsafe extern "C" fn vesde_set_timesteps(
 ) -> vesde_status {
     status(|| {
         // SAFETY: the caller's promise.
-        let (config, out) = unsafe { (object(config)?, output(timesteps, timesteps_len)?) };
+        let (config, out) = unsafe {
+            (object(config, &[span(timesteps, timesteps_len)])?, output(timesteps, timesteps_len)?)
+        };
         schedule::set_timesteps_out(config, out)
     })
 }
 
 /// Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and `discrete_sigmas_len` discrete sigmas, from
 /// sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are correctly
-/// rounded to float; torch's own are not always, and differ by up to 2 and 1 units in the last place.
+/// rounded to float; torch's own are not always, and differ by up to 2 and 1 units in the last place. `sigmas` may be
+/// `timesteps`; `discrete_sigmas` may be neither.
 ///
 /// # Safety
 /// `config` is NULL or readable; `timesteps` is NULL or readable, and `sigmas` NULL or writable, for `timesteps_len` floats;
@@ -93,8 +96,9 @@ pub unsafe extern "C" fn vesde_set_sigmas(
     discrete_sigmas: *mut f32,
 ) -> vesde_status {
     status(|| {
+        let outs = [span(sigmas, timesteps_len), span(discrete_sigmas, discrete_sigmas_len)];
         // SAFETY: the caller's promise, for each pointer.
-        let (config, timesteps) = unsafe { (object(config)?, input(timesteps, timesteps_len)?) };
+        let (config, timesteps) = unsafe { (object(config, &outs)?, input(timesteps, timesteps_len)?) };
         // SAFETY: as above.
         let sigmas = unsafe { output(sigmas, timesteps_len)? };
         // SAFETY: as above.
@@ -114,7 +118,7 @@ pub unsafe extern "C" fn vesde_get_timestep_index(
     index: *mut usize,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(index, || CScheduler::view(scheduler)?.schedule.index(timestep)) }
+    unsafe { produce(index, || CScheduler::view(scheduler, &[])?.schedule.index(timestep)) }
 }
 
 /// The discrete sigma one index below, or 0 at index 0: diffusers' get_adjacent_sigma.
@@ -128,7 +132,7 @@ pub unsafe extern "C" fn vesde_get_adjacent_sigma(
     adjacent_sigma: *mut f32,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(adjacent_sigma, || CScheduler::view(scheduler)?.schedule.adjacent_sigma(index)) }
+    unsafe { produce(adjacent_sigma, || CScheduler::view(scheduler, &[])?.schedule.adjacent_sigma(index)) }
 }
 
 /// The factors of a predictor step at a timestep, for vesde_update.
@@ -142,5 +146,5 @@ pub unsafe extern "C" fn vesde_get_predictor_step(
     step: *mut PredictorStep,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(step, || CScheduler::view(scheduler)?.schedule.predictor_step(timestep)) }
+    unsafe { produce(step, || CScheduler::view(scheduler, &[])?.schedule.predictor_step(timestep)) }
 }

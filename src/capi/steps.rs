@@ -1,6 +1,9 @@
 //! The steps in C. Each has a form with the caller's noise, and one with counter noise (`_counter`).
 
-use super::{CScheduler, averaging, input, norm, output, produce, status, step_buffers, table, vesde_status};
+use super::{
+    CScheduler, apart, averaging, input, norm, output, produce, span, status, step_buffers, table,
+    vesde_status,
+};
 use crate::error::Error;
 use crate::noise::{Counter, Noise};
 use crate::scheduler::{self, CorrectorStep};
@@ -9,7 +12,7 @@ use crate::scheduler::{self, CorrectorStep};
 /// from the timestep (Song et al. 2021, equation 47; diffusers' step_pred).
 ///
 /// All buffers have `len` floats. `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-/// of the batch. `prev_sample_mean` may be NULL.
+/// of the batch; no output may overlap it. `prev_sample_mean` may be NULL. A score that is not a number is passed on.
 ///
 /// # Safety
 /// `scheduler` is NULL or readable, and so are its tables. Every other pointer is NULL or valid for its length.
@@ -27,8 +30,10 @@ pub unsafe extern "C" fn vesde_step_pred(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        let scheduler = CScheduler::view(scheduler)?;
-        let (model_output, timesteps) = (input(model_output, len)?, table(timesteps, timesteps_len)?);
+        let outs = [span(prev_sample, len), span(prev_sample_mean, len)];
+        let scheduler = CScheduler::view(scheduler, &outs)?;
+        let timesteps = table(timesteps, timesteps_len, &outs)?;
+        let model_output = input(model_output, len)?;
         let noise = Noise::Given(input(noise, len)?);
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
         scheduler.step_pred(model_output, timesteps, update, noise)
@@ -53,8 +58,10 @@ pub unsafe extern "C" fn vesde_step_pred_counter(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        let scheduler = CScheduler::view(scheduler)?;
-        let (model_output, timesteps) = (input(model_output, len)?, table(timesteps, timesteps_len)?);
+        let outs = [span(prev_sample, len), span(prev_sample_mean, len)];
+        let scheduler = CScheduler::view(scheduler, &outs)?;
+        let timesteps = table(timesteps, timesteps_len, &outs)?;
+        let model_output = input(model_output, len)?;
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
         scheduler.step_pred(model_output, timesteps, update, noise)
     })
@@ -83,7 +90,7 @@ pub unsafe extern "C" fn vesde_step_correct(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        let scheduler = CScheduler::view(scheduler)?;
+        let scheduler = CScheduler::view(scheduler, &[span(prev_sample, len), span(prev_sample_mean, len)])?;
         let (model_output, noise) = (input(model_output, len)?, Noise::Given(input(noise, len)?));
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
         let modes = (self::averaging(averaging)?, self::norm(norm)?);
@@ -110,7 +117,7 @@ pub unsafe extern "C" fn vesde_step_correct_counter(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        let scheduler = CScheduler::view(scheduler)?;
+        let scheduler = CScheduler::view(scheduler, &[span(prev_sample, len), span(prev_sample_mean, len)])?;
         let model_output = input(model_output, len)?;
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
         let modes = (self::averaging(averaging)?, self::norm(norm)?);
@@ -120,7 +127,8 @@ pub unsafe extern "C" fn vesde_step_correct_counter(
 
 /// The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at the index (diffusers' add_noise).
 ///
-/// All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample.
+/// All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample; the
+/// output may not overlap it.
 ///
 /// # Safety
 /// As vesde_step_pred.
@@ -136,8 +144,9 @@ pub unsafe extern "C" fn vesde_add_noise(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        let scheduler = CScheduler::view(scheduler)?;
-        let (original, indices) = (input(original_samples, len)?, table(indices, indices_len)?);
+        let outs = [span(noisy_samples, len)];
+        let scheduler = CScheduler::view(scheduler, &outs)?;
+        let (original, indices) = (input(original_samples, len)?, table(indices, indices_len, &outs)?);
         let (noise, out) = (Noise::Given(input(noise, len)?), output(noisy_samples, len)?);
         scheduler.add_noise_out(original, indices, noise, out)
     })
@@ -159,8 +168,9 @@ pub unsafe extern "C" fn vesde_add_noise_counter(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        let scheduler = CScheduler::view(scheduler)?;
-        let (original, indices) = (input(original_samples, len)?, table(indices, indices_len)?);
+        let outs = [span(noisy_samples, len)];
+        let scheduler = CScheduler::view(scheduler, &outs)?;
+        let (original, indices) = (input(original_samples, len)?, table(indices, indices_len, &outs)?);
         let out = output(noisy_samples, len)?;
         scheduler.add_noise_out(original, indices, Noise::Counter(noise), out)
     })
@@ -220,7 +230,11 @@ pub unsafe extern "C" fn vesde_sum_squares(
     blocks: *mut f64,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    status(|| unsafe { sum_squares(Noise::Given(input(x, len)?), len, blocks, blocks_len) })
+    status(|| unsafe {
+        let x_in = input(x, len)?;
+        apart(x, len, &[span(blocks, blocks_len)])?;
+        sum_squares(Noise::Given(x_in), len, blocks, blocks_len)
+    })
 }
 
 /// vesde_sum_squares of `len` elements of counter noise.
@@ -249,7 +263,7 @@ pub unsafe extern "C" fn vesde_sample_norm(
     norm: *mut f64,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(norm, || Ok(scheduler::sample_norm(table(blocks, blocks_len)?))) }
+    unsafe { produce(norm, || Ok(scheduler::sample_norm(table(blocks, blocks_len, &[])?))) }
 }
 
 /// torch's norm of one sample, bit for bit (VESDE_NORM_TORCH). It cannot be split.
@@ -284,7 +298,7 @@ pub unsafe extern "C" fn vesde_mean_norm(
     mean: *mut f64,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(mean, || scheduler::mean_norm(table(norms, batch)?, self::norm(norm)?)) }
+    unsafe { produce(mean, || scheduler::mean_norm(table(norms, batch, &[])?, self::norm(norm)?)) }
 }
 
 /// The factors of a corrector step from its two norms, for vesde_update: the middle phase of a step that is split.

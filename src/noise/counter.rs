@@ -53,8 +53,11 @@ impl Counter {
         Ok(())
     }
 
-    /// Checks that the stream has `len` elements from here.
+    /// Checks that the stream has `len` elements from here, and that a buffer could.
     pub(crate) fn check(self, len: usize) -> Result<(), Error> {
+        if len > isize::MAX as usize / size_of::<f32>() {
+            return Err(Error::TooLarge);
+        }
         self.index.checked_add(len as u64).map(drop).ok_or(Error::TooLarge)
     }
 

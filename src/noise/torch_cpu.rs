@@ -38,6 +38,9 @@ impl TorchCpu {
     pub(crate) fn fill_out(&mut self, out: Out<'_>) -> Result<(), Error> {
         buf::check(&[], &[out])?;
         self.mt.check()?;
+        if self.has_cached > 1 || !self.cached.is_finite() {
+            return Err(Error::InvalidRandomState);
+        }
         if out.len() < TORCH_BLOCK {
             for i in 0..out.len() {
                 out.write(i, &[self.one()]);

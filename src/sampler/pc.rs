@@ -149,7 +149,7 @@ impl Sampler {
     /// say so. `noise` is needed only where [`Request::Noise`] has asked for it. All buffers have the same length at every call.
     ///
     /// # Errors
-    /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`]; `LengthMismatch` where noise was asked for and is
+    /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`]; `NullPointer` where noise was asked for and is
     /// missing; `SamplerDone` after `Done`; `InvalidSampler` where the state is not one that this type makes, or
     /// the schedule has lost the current step. After an error state and sample are as before, so the call can be repeated.
     pub fn next(
@@ -229,7 +229,7 @@ impl Sampler {
     /// The noise of the current draw.
     fn draw<'a>(&self, given: Option<In<'a>>, sample: Out<'_>) -> Result<Noise<'a>, Error> {
         let noise = if self.gives_noise()? {
-            Noise::Given(given.ok_or(Error::LengthMismatch)?)
+            Noise::Given(given.ok_or(Error::NullPointer)?)
         } else {
             Noise::Counter(Counter::new(self.seed, self.stream))
         };
