@@ -3,10 +3,26 @@
 
 #![cfg(all(unix, not(miri)))]
 
+#[path = "../examples/digits/network.rs"]
+mod network;
+#[allow(dead_code)]
+#[path = "../examples/digits/picture.rs"]
+mod picture;
+#[allow(dead_code)]
+#[path = "../examples/digits/sampling.rs"]
+mod sampling;
+
 use std::env;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+
+use vesde::Config;
+
+use network::{CLASSES, Network};
+use picture::Picture;
+use sampling::{Job, sample};
 
 // Where everything that is built here goes. Cargo runs a test in the package's root, to which all paths are relative.
 const FOLDER: &str = "target/ffi";
@@ -53,14 +69,19 @@ impl Language {
         command
     }
 
-    /// Compiles one program in every standard, links it with the library alone, and runs it.
+    /// Compiles a program and links it with the library and `libraries`.
+    fn build(&self, source: &str, standard: &str, libraries: &[&str]) -> Command {
+        let (_, name) = source.rsplit_once('/').expect("a folder");
+        let program = format!("{FOLDER}/{name}.{standard}");
+        let library = library();
+        succeed(self.compiler(standard).args([source, library, "-o", &program]).args(libraries), "");
+        Command::new(program)
+    }
+
+    /// Builds a test program in every standard, with the library alone, and runs it.
     fn run(&self, source: &str) {
         for standard in self.standards {
-            let library = library();
-            let program = format!("{FOLDER}/{source}.{standard}");
-            let mut compiler = self.compiler(standard);
-            succeed(compiler.args([&format!("ffi-tests/c/{source}"), library, "-o", &program]), "");
-            succeed(&mut Command::new(program), "");
+            succeed(&mut self.build(&format!("ffi-tests/c/{source}"), standard, &[]), "");
         }
     }
 }
@@ -113,11 +134,30 @@ fn golden() {
 }
 
 #[test]
-fn sampling() {
+fn sampling_loops() {
     C.run("sampling.c");
 }
 
 #[test]
 fn usage() {
     CPP.run("usage.cpp");
+}
+
+#[test]
+fn digits_in_c_are_those_in_rust_pixel_for_pixel() {
+    let (seed, steps, columns) = (7, 25, 10);
+    let config = Config::from_json(include_bytes!("../examples/digits/scheduler_config.json")).unwrap();
+    let network = Network::load(include_bytes!("../examples/digits/weights.safetensors")).unwrap();
+    let classes: Vec<usize> = (0..CLASSES * columns).map(|i| i / columns).collect();
+    let job = Job { config, seed, steps, classes: &classes, filmed: 0 };
+    let picture = Picture::of_digits(&sample(&job, &network, |_| ()).unwrap().pixels, columns);
+
+    let path = format!("{FOLDER}/digits.png");
+    let mut program = C.build("examples/digits/digits.c", "c99", &["-lm"]);
+    succeed(program.args([&path, &seed.to_string(), &steps.to_string()]), "");
+    let mut reader = png::Decoder::new(BufReader::new(File::open(path).unwrap())).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.width as usize, info.height as usize), (picture.width, picture.height));
+    assert!(pixels == picture.pixels, "the pictures differ");
 }
