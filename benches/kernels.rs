@@ -70,19 +70,17 @@ fn steps(c: &mut Criterion) {
         let mut pred = group(c, "step_pred", len);
         memcpy(&mut pred, len, 3);
         pred.bench_function(format!("{len}/counter noise, in place"), |b| {
-            b.iter(|| scheduler.step_pred(&score[..], &[TIMESTEP], Update::in_place(&mut sample), counter));
+            b.iter(|| scheduler.step_pred(&score, &[TIMESTEP], Update::in_place(&mut sample), counter));
         });
         memcpy(&mut pred, len, 4);
         pred.bench_function(format!("{len}/noise given, in place"), |b| {
-            b.iter(|| {
-                scheduler.step_pred(&score[..], &[TIMESTEP], Update::in_place(&mut sample), &noise[..])
-            });
+            b.iter(|| scheduler.step_pred(&score, &[TIMESTEP], Update::in_place(&mut sample), &noise[..]));
         });
         memcpy(&mut pred, len, 5);
         pred.bench_function(format!("{len}/noise given, with mean"), |b| {
             b.iter(|| {
                 let update = Update::in_place(&mut sample).with_mean(&mut mean);
-                scheduler.step_pred(&score[..], &[TIMESTEP], update, &noise[..])
+                scheduler.step_pred(&score, &[TIMESTEP], update, &noise[..])
             });
         });
         pred.finish();
@@ -90,37 +88,62 @@ fn steps(c: &mut Criterion) {
         let mut correct = group(c, "step_correct", len);
         memcpy(&mut correct, len, 6);
         for (name, norm) in [("exact norm", Norm::Exact), ("torch norm", Norm::Torch)] {
-            let modes = (Averaging::Batch, norm);
             correct.bench_function(format!("{len}/noise given, {name}"), |b| {
                 b.iter(|| {
-                    scheduler.step_correct(&score[..], 1, modes, Update::in_place(&mut sample), &noise[..])
+                    scheduler.step_correct(
+                        &score,
+                        1,
+                        Averaging::Batch,
+                        norm,
+                        Update::in_place(&mut sample),
+                        &noise[..],
+                    )
                 });
             });
         }
         correct.bench_function(format!("{len}/counter noise, exact norm"), |b| {
-            let modes = (Averaging::Batch, Norm::Exact);
-            b.iter(|| scheduler.step_correct(&score[..], 1, modes, Update::in_place(&mut sample), counter));
+            b.iter(|| {
+                let update = Update::in_place(&mut sample);
+                scheduler.step_correct(&score, 1, Averaging::Batch, Norm::Exact, update, counter)
+            });
+        });
+        correct.bench_function(format!("{len}/noise given, exact norm, four samples by themselves"), |b| {
+            b.iter(|| {
+                let update = Update::in_place(&mut sample);
+                scheduler.step_correct(&score, 4, Averaging::PerSample, Norm::Exact, update, &noise[..])
+            });
         });
         correct.finish();
 
         let mut add = group(c, "add_noise", len);
         memcpy(&mut add, len, 3);
         add.bench_function(format!("{len}/noise given"), |b| {
-            b.iter(|| scheduler.add_noise(&score[..], &[500], &noise[..], &mut sample));
+            b.iter(|| scheduler.add_noise(&score, &[500], &noise[..], &mut sample));
         });
+        memcpy(&mut add, len, 2);
         add.bench_function(format!("{len}/counter noise"), |b| {
-            b.iter(|| scheduler.add_noise(&score[..], &[500], counter, &mut sample));
+            b.iter(|| scheduler.add_noise(&score, &[500], counter, &mut sample));
         });
         add.finish();
+
+        let mut scale = group(c, "scale_model_input", len);
+        memcpy(&mut scale, len, 2);
+        scale.bench_function(format!("{len}/out of place"), |b| {
+            b.iter(|| scale_model_input(&score, &mut sample))
+        });
+        scale.finish();
 
         let mut norm = group(c, "norm", len);
         memcpy(&mut norm, len, 1);
         let mut blocks = vec![0.0; norm_blocks(len)];
         norm.bench_function(format!("{len}/sum of squares"), |b| {
-            b.iter(|| sum_squares(&score[..], len, black_box(&mut blocks)));
+            b.iter(|| sum_squares(&score, black_box(&mut blocks)))
         });
         norm.bench_function(format!("{len}/torch norm"), |b| {
-            b.iter(|| torch_norm(black_box(&score[..]), len));
+            b.iter(|| torch_norm(black_box(&score)));
+        });
+        norm.bench_function(format!("{len}/sum of squares, counter noise"), |b| {
+            b.iter(|| counter.sum_squares(len, black_box(&mut blocks)));
         });
         norm.finish();
     }

@@ -211,16 +211,14 @@ fn every_form_of_a_predictor_step_gives_the_same_bits() {
         for noise in [Noise::from(&z[..]), Noise::from(noise)] {
             let (mut prev, mut mean) = (vec![f32::NAN; len], vec![f32::NAN; len]);
             scheduler
-                .step_pred(&score[..], &t, Update::new(&sample, &mut prev).with_mean(&mut mean), noise)
+                .step_pred(&score, &t, Update::new(&sample, &mut prev).with_mean(&mut mean), noise)
                 .unwrap();
             assert!(same(&prev, &want) && same(&mean, &want_mean), "{len}");
             let mut prev = vec![f32::NAN; len];
-            scheduler.step_pred(&score[..], &t, Update::new(&sample, &mut prev), noise).unwrap();
+            scheduler.step_pred(&score, &t, Update::new(&sample, &mut prev), noise).unwrap();
             assert!(same(&prev, &want), "{len}");
             let (mut prev, mut mean) = (sample.clone(), vec![f32::NAN; len]);
-            scheduler
-                .step_pred(&score[..], &t, Update::in_place(&mut prev).with_mean(&mut mean), noise)
-                .unwrap();
+            scheduler.step_pred(&score, &t, Update::in_place(&mut prev).with_mean(&mut mean), noise).unwrap();
             assert!(same(&prev, &want) && same(&mean, &want_mean), "{len}");
         }
     }
@@ -233,7 +231,7 @@ fn steps_do_not_depend_on_alignment() {
     let len = 150;
     let (sample, score) = (floats(1, len), floats(2, len));
     let mut want = sample.clone();
-    scheduler.step_pred(&score[..], &[0.5], Update::in_place(&mut want), Counter::new(1, 1)).unwrap();
+    scheduler.step_pred(&score, &[0.5], Update::in_place(&mut want), Counter::new(1, 1)).unwrap();
     for offset in 0..20 {
         let shifted = [&vec![0.0; offset][..], &score].concat();
         let mut prev = [&vec![0.0; 19 - offset][..], &sample].concat();
@@ -253,9 +251,9 @@ fn a_timestep_for_each_sample_is_each_sample_by_itself() {
         let indices: Vec<i64> = (0..batch as i64).map(|i| 29 - 3 * i).collect();
         let noise = Counter::new(8, 8);
         let mut prev = sample.clone();
-        scheduler.step_pred(&score[..], &t, Update::in_place(&mut prev), noise).unwrap();
+        scheduler.step_pred(&score, &t, Update::in_place(&mut prev), noise).unwrap();
         let mut noisy = vec![0.0; batch * len];
-        scheduler.add_noise(&sample[..], &indices, noise, &mut noisy).unwrap();
+        scheduler.add_noise(&sample, &indices, noise, &mut noisy).unwrap();
         for i in 0..batch {
             let part = i * len..(i + 1) * len;
             let noise = noise.at(part.start as u64);
@@ -281,20 +279,29 @@ fn every_form_of_a_corrector_step_gives_the_same_bits() {
         for modes in MODES {
             let (mut want, mut want_mean) = (vec![0.0; batch * len], vec![0.0; batch * len]);
             let update = Update::new(&sample, &mut want).with_mean(&mut want_mean);
-            scheduler.step_correct(&score[..], batch, modes, update, &z[..]).unwrap();
+            scheduler.step_correct(&score, batch, modes.0, modes.1, update, &z[..]).unwrap();
             let (mut prev, mut mean) = (sample.clone(), vec![0.0; batch * len]);
             let update = Update::in_place(&mut prev).with_mean(&mut mean);
-            scheduler.step_correct(&score[..], batch, modes, update, noise).unwrap();
+            scheduler.step_correct(&score, batch, modes.0, modes.1, update, noise).unwrap();
             assert!(same(&prev, &want) && same(&mean, &want_mean), "{batch} {len} {modes:?}");
         }
         // Each sample by itself is what PerSample says.
         let mut all = sample.clone();
-        scheduler.step_correct(&score[..], batch, MODES[1], Update::in_place(&mut all), noise).unwrap();
+        scheduler
+            .step_correct(&score, batch, MODES[1].0, MODES[1].1, Update::in_place(&mut all), noise)
+            .unwrap();
         for start in (0..batch * len).step_by(len) {
             let mut one = sample[start..start + len].to_vec();
             let part = &score[start..start + len];
             scheduler
-                .step_correct(part, 1, MODES[0], Update::in_place(&mut one), noise.at(start as u64))
+                .step_correct(
+                    part,
+                    1,
+                    MODES[0].0,
+                    MODES[0].1,
+                    Update::in_place(&mut one),
+                    noise.at(start as u64),
+                )
                 .unwrap();
             assert!(same(&all[start..start + len], &one));
         }
@@ -309,7 +316,9 @@ fn a_corrector_step_in_three_phases_has_the_bits_of_one_call() {
     let (sample, score) = (floats(1, batch * len), floats(2, batch * len));
     let noise = Counter { seed: 5, stream: 6, index: 7 };
     let mut want = sample.clone();
-    scheduler.step_correct(&score[..], batch, MODES[0], Update::in_place(&mut want), noise).unwrap();
+    scheduler
+        .step_correct(&score, batch, MODES[0].0, MODES[0].1, Update::in_place(&mut want), noise)
+        .unwrap();
 
     let mut norms = [vec![], vec![]];
     for start in (0..batch * len).step_by(len) {
@@ -317,8 +326,8 @@ fn a_corrector_step_in_three_phases_has_the_bits_of_one_call() {
         for k in (0..norm_blocks(len)).rev() {
             let at = start + k * NORM_BLOCK;
             let count = NORM_BLOCK.min(start + len - at);
-            sum_squares(&score[at..at + count], count, &mut blocks[0][k..=k]).unwrap();
-            sum_squares(noise.at(at as u64), count, &mut blocks[1][k..=k]).unwrap();
+            sum_squares(&score[at..at + count], &mut blocks[0][k..=k]).unwrap();
+            noise.at(at as u64).sum_squares(count, &mut blocks[1][k..=k]).unwrap();
         }
         for (norms, blocks) in norms.iter_mut().zip(&blocks) {
             norms.push(sample_norm(blocks));
@@ -342,10 +351,10 @@ fn exact_norms_are_right_at_every_length() {
     for len in (1..300).chain([4095, 4096, 4097, 100_000]) {
         let x = floats(3, len);
         let mut blocks = vec![0.0; norm_blocks(len)];
-        sum_squares(&x[..], len, &mut blocks).unwrap();
+        sum_squares(&x, &mut blocks).unwrap();
         let want = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
         assert!((sample_norm(&blocks) / want - 1.0).abs() < 1e-13);
-        assert!((f64::from(torch_norm(&x[..], len).unwrap()) / want - 1.0).abs() < 1e-5);
+        assert!((torch_norm(&x).unwrap() / want - 1.0).abs() < 1e-5);
     }
 }
 
@@ -439,9 +448,10 @@ fn an_error_leaves_outputs_and_state_alone() {
     let (zero, nan, inf) = (vec![0.0; 12], vec![f32::NAN; 12], vec![f32::INFINITY; 12]);
     let one_bad = [&[1.0; 8][..], &[0.0; 4]].concat();
     let per_sample = MODES[1];
-    let correct = |score: &[f32], batch, modes, z: &[f32]| {
+    let correct = |score: &[f32], batch, modes: (Averaging, Norm), z: &[f32]| {
         let mut prev = vec![7.0; 12];
-        let result = scheduler.step_correct(score, batch, modes, Update::new(&sample, &mut prev), z);
+        let result =
+            scheduler.step_correct(score, batch, modes.0, modes.1, Update::new(&sample, &mut prev), z);
         assert_eq!(prev, [7.0; 12]);
         result
     };
@@ -461,7 +471,7 @@ fn an_error_leaves_outputs_and_state_alone() {
     let predict = |timesteps: &[f32], schedule| {
         let scheduler = Scheduler { schedule, ..scheduler };
         let mut prev = vec![7.0; 12];
-        let result = scheduler.step_pred(&score[..], timesteps, Update::new(&sample, &mut prev), &z[..]);
+        let result = scheduler.step_pred(&score, timesteps, Update::new(&sample, &mut prev), &z[..]);
         assert_eq!(prev, [7.0; 12]);
         result
     };
@@ -482,13 +492,22 @@ fn an_error_leaves_outputs_and_state_alone() {
     let mut noisy = vec![7.0; 12];
     for index in [-1, 10, i64::MAX, i64::MIN] {
         assert_eq!(
-            scheduler.add_noise(&sample[..], &[0, index], &z[..], &mut noisy),
+            scheduler.add_noise(&sample, &[0, index], &z[..], &mut noisy),
             Err(Error::TimestepOutOfRange)
         );
     }
     let late = Counter { seed: 0, stream: 0, index: u64::MAX - 5 };
     assert_eq!(late.fill(&mut noisy), Err(Error::TooLarge));
     assert_eq!(noisy, [7.0; 12]);
+
+    // A table that is too short is noticed before anything is written.
+    let options = SamplerOptions::default();
+    let predictor_only = Config { correct_steps: 0, ..Config::default() };
+    let mut sampler = Sampler::new(&predictor_only, 1, options).unwrap();
+    let mut x = vec![7.0; 12];
+    let short = Schedule { sigmas: &good.sigmas[..9], ..good };
+    assert_eq!(sampler.next(&short, &mut x, &score, None), Err(Error::LengthMismatch));
+    assert_eq!(x, [7.0; 12]);
 
     // A network that answers NaN can be asked again: the sampler stands where it stood.
     let mut sampler = Sampler::new(&Config::default(), 1, SamplerOptions::default()).unwrap();
@@ -504,6 +523,6 @@ fn an_error_leaves_outputs_and_state_alone() {
 fn scaling_the_model_input_changes_nothing() {
     let x = floats(1, 100);
     let mut out = vec![0.0; 100];
-    scale_model_input(&x[..], &mut out).unwrap();
+    scale_model_input(&x, &mut out).unwrap();
     assert!(same(&x, &out));
 }

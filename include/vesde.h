@@ -153,7 +153,7 @@ typedef struct vesde_config {
 } vesde_config;
 
 // A configuration and its tables, all of them the caller's. No function's output may overlap a table or this struct. A
-// function that needs no table accepts one that is NULL with length 0.
+// function that needs no table accepts one that is NULL with length 0; of the configuration the steps read `snr` only.
 typedef struct vesde_scheduler {
     // The configuration.
     struct vesde_config config;
@@ -186,8 +186,8 @@ typedef struct vesde_predictor_step {
 // range give the bits of one call for the whole. A call changes nothing; to go on, ask for another stream or a later index.
 //
 // The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements by Philox4x32-10
-// (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27 sigma. Ranges that begin at a multiple of
-// 64 are the fastest.
+// (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27 sigma; src/kernels/normal.rs says exactly how. A
+// range that begins at a multiple of 64 is the fastest, a short one at a multiple of 1024.
 typedef struct vesde_counter {
     // The seed: which family of streams.
     uint64_t seed;
@@ -332,8 +332,8 @@ vesde_status vesde_set_timesteps(const struct vesde_config *config,
                                  float *timesteps);
 
 // Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and `discrete_sigmas_len` discrete sigmas, from
-// sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are correctly
-// rounded to float; torch's own are not always, and differ by up to 2 and 1 units in the last place. `sigmas` may be
+// sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are double ones
+// rounded to float; torch's own, in float, differ by up to 2 and 1 units in the last place. `sigmas` may be
 // `timesteps`; `discrete_sigmas` may be neither.
 //
 // Pointers:
@@ -499,17 +499,17 @@ vesde_status vesde_sum_squares_counter(struct vesde_counter x,
 // `blocks` is NULL or readable for `blocks_len` doubles; `norm` is NULL or writable.
 vesde_status vesde_sample_norm(const double *blocks, size_t blocks_len, double *norm);
 
-// torch's norm of one sample, bit for bit (VESDE_NORM_TORCH). It cannot be split.
+// torch's norm of one sample, bit for bit: a float value (VESDE_NORM_TORCH). It cannot be split.
 //
 // Pointers:
 // `x` is NULL or readable for `len` floats; `norm` is NULL or writable.
-vesde_status vesde_torch_norm(const float *x, size_t len, float *norm);
+vesde_status vesde_torch_norm(const float *x, size_t len, double *norm);
 
 // vesde_torch_norm of `len` elements of counter noise.
 //
 // Pointers:
 // `norm` is NULL or writable.
-vesde_status vesde_torch_norm_counter(struct vesde_counter x, size_t len, float *norm);
+vesde_status vesde_torch_norm_counter(struct vesde_counter x, size_t len, double *norm);
 
 // The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm.
 //
@@ -520,7 +520,8 @@ vesde_status vesde_mean_norm(const double *norms,
                              int32_t norm,
                              double *mean);
 
-// The factors of a corrector step from its two norms, for vesde_update: the middle phase of a step that is split.
+// The factors of a corrector step from its two norms, for vesde_update: the middle phase of a step that is split. `snr` is the
+// configuration's; `norm` is one of enum vesde_norm.
 //
 // Pointers:
 // `step` is NULL or writable.
@@ -585,7 +586,8 @@ vesde_status vesde_torch_cpu_fill(struct vesde_torch_cpu *state,
 // `options` is NULL or writable.
 vesde_status vesde_sampler_options_default(struct vesde_sampler_options *options);
 
-// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples.
+// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples. It keeps a copy of
+// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given.
 //
 // Pointers:
 // `config` and `options` are NULL or readable; `sampler` is NULL or writable.
@@ -604,7 +606,8 @@ vesde_status vesde_sampler_init(const struct vesde_config *config,
 //
 // The first call makes the initial sample, whatever the buffers hold. After VESDE_REQUEST_KIND_DONE `sample` holds
 // the result: the last predictor step's prev_sample_mean, clamped if the options say so. `noise` may be NULL unless
-// VESDE_REQUEST_KIND_NOISE has asked for it. After an error everything is as before: the call can be repeated.
+// VESDE_REQUEST_KIND_NOISE has asked for it. A score that is not a number is noticed by corrector steps only. After an
+// error everything is as before: the call can be repeated.
 //
 // Pointers:
 // `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so

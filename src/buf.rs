@@ -12,7 +12,7 @@ pub(crate) const GROUP: usize = 64;
 
 /// An input: `len` readable floats.
 #[derive(Clone, Copy, Debug)]
-pub struct In<'a> {
+pub(crate) struct In<'a> {
     ptr: *const f32,
     len: usize,
     lives: PhantomData<&'a [f32]>,
@@ -40,25 +40,6 @@ impl<'a> From<&'a [f32]> for In<'a> {
     }
 }
 
-impl<'a> From<&'a mut [f32]> for In<'a> {
-    fn from(slice: &'a mut [f32]) -> Self {
-        Self::from(&*slice)
-    }
-}
-
-impl<'a, const N: usize> From<&'a [f32; N]> for In<'a> {
-    fn from(array: &'a [f32; N]) -> Self {
-        Self::from(array.as_slice())
-    }
-}
-
-#[cfg(test)]
-impl<'a> From<&'a Vec<f32>> for In<'a> {
-    fn from(vec: &'a Vec<f32>) -> Self {
-        Self::from(vec.as_slice())
-    }
-}
-
 impl<'a> From<&'a mut [f32]> for Out<'a> {
     fn from(slice: &'a mut [f32]) -> Self {
         Self { ptr: slice.as_mut_ptr(), len: slice.len(), lives: PhantomData }
@@ -77,19 +58,11 @@ impl<'a> In<'a> {
     }
 
     /// Number of floats.
-    #[must_use]
-    pub fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
     /// The part that begins at `start` and has `len` floats, or as many as there are.
-    #[must_use]
     pub(crate) fn part(self, start: usize, len: usize) -> Self {
         let start = start.min(self.len);
         // SAFETY: start ≤ self.len, so the pointer stays within the view or at its end.

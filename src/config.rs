@@ -81,7 +81,7 @@ impl Config {
     }
 
     /// Reads a `scheduler_config.json`: missing keys take their defaults, unknown keys are ignored, and the
-    /// result is validated.
+    /// result is validated. A key is known as Python writes it, without escapes.
     ///
     /// # Errors
     /// `JsonSyntax`, `JsonTruncated`, `JsonType`, `JsonNumber`, `JsonDepth` for the text,
@@ -109,7 +109,7 @@ impl Config {
     /// bytes. Every number reads back as the same `f64`. 512 bytes always suffice.
     ///
     /// # Errors
-    /// Those of [`validate`](Self::validate), and `BufferTooSmall`, with `json` untouched.
+    /// Those of [`validate`](Self::validate); `JsonNumber` where a number has more than 37 decimal places; `BufferTooSmall`.
     pub fn to_json(&self, json: &mut [u8]) -> Result<usize, Error> {
         let text = self.json_text()?;
         let text = text.as_bytes();
@@ -139,7 +139,8 @@ impl Config {
         text.member(b"snr");
         text.number(self.snr);
         text.push(b"\n}\n");
-        Ok(text)
+        // A number of many digits and far from 1 may be more than the reader takes.
+        if Self::from_json(text.as_bytes()) == Ok(*self) { Ok(text) } else { Err(Error::JsonNumber) }
     }
 }
 
@@ -268,6 +269,14 @@ mod tests {
             assert_eq!(config.to_json(&mut short), Err(Error::BufferTooSmall));
             assert!(short.iter().all(|&b| b == 7));
         }
+    }
+
+    #[test]
+    fn what_would_not_read_back_is_not_written() {
+        let config = Config { sampling_eps: 1.2345678901234567e-25, ..Config::default() };
+        let mut json = [7; 512];
+        assert_eq!(config.to_json(&mut json), Err(Error::JsonNumber));
+        assert_eq!(json, [7; 512]);
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Error {
     /// Every error.
     ///
     /// cbindgen:ignore
-    pub const ALL: [Self; 27] = [
+    pub const ALL: &'static [Self] = &[
         Self::NullPointer,
         Self::Misaligned,
         Self::Empty,
@@ -134,10 +134,14 @@ impl Error {
             Self::InvalidSigmaMin => c"sigma_min must be finite and greater than 0",
             Self::InvalidSigmaMax => c"sigma_max must be finite and greater than sigma_min",
             Self::InvalidSamplingEps => c"sampling_eps must lie strictly between 0 and 1",
-            Self::TimestepOutOfRange => c"a timestep is not in 0..=1 or beyond the schedule",
+            Self::TimestepOutOfRange => {
+                c"a timestep is not between 0 and 1, or its index is beyond the tables"
+            }
             Self::InvalidSigma => c"a table of sigmas holds a value from which no step can be made",
             Self::ZeroGradientNorm => c"the norm of the model output is zero",
-            Self::NonFiniteGradientNorm => c"the norm of the model output is not finite",
+            Self::NonFiniteGradientNorm => {
+                c"the norm of the model output, or the step size from it, is not finite"
+            }
             Self::NonFiniteNoiseNorm => c"the norm of the noise is not finite",
             Self::JsonSyntax => c"the text is not a well-formed JSON object",
             Self::JsonTruncated => c"the text ends before the JSON object does",

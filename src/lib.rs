@@ -31,6 +31,9 @@
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 
+#[cfg(all(target_arch = "x86", not(target_feature = "sse2")))]
+compile_error!("the x87 unit rounds twice: vesde needs SSE2 to give the same bits");
+
 #[allow(unsafe_code)]
 mod buf;
 #[cfg(feature = "capi")]
@@ -46,10 +49,11 @@ mod scheduler;
 #[allow(unsafe_code)]
 mod simd;
 
-pub use buf::{In, Update};
+pub use buf::Update;
 pub use config::Config;
 pub use error::Error;
 pub use noise::{Counter, Noise, TorchCpu, fill_from_rng};
+pub use rand_core;
 pub use sampler::{Request, Sampler, SamplerNoise, SamplerOptions};
 pub use schedule::{PredictorStep, Schedule, set_sigmas, set_timesteps};
 pub use scheduler::{

@@ -4,9 +4,10 @@
 use crate::buf::{self, In, Out, Update};
 use crate::config::Config;
 use crate::error::Error;
+use crate::kernels::Source;
 use crate::kernels::norm::{SumSquares, TorchNorm, TorchSum};
 use crate::kernels::update::{AddNoise, Scale, Step};
-use crate::noise::Noise;
+use crate::noise::{Counter, Noise};
 use crate::schedule::Schedule;
 use crate::simd::dispatch;
 
@@ -16,6 +17,7 @@ pub const NORM_BLOCK: usize = crate::kernels::norm::NORM_BLOCK;
 /// Over what the corrector averages its norms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
+#[non_exhaustive]
 pub enum Averaging {
     /// Over the batch: one step size for all samples, as diffusers has it.
     #[default]
@@ -27,6 +29,7 @@ pub enum Averaging {
 /// How the corrector computes norms and step size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
+#[non_exhaustive]
 pub enum Norm {
     /// In `f64`, rounded to `f32` once at the end: right to 1e-7 at every length, and splittable.
     #[default]
@@ -47,7 +50,7 @@ pub struct CorrectorStep {
 }
 
 /// Step sizes that are kept between the pass that checks them and the pass that uses them.
-const KEPT_STEPS: usize = 32;
+const KEPT_STEPS: usize = 128;
 
 /// A configuration and its tables: diffusers' `ScoreSdeVeScheduler`.
 #[derive(Clone, Copy, Debug)]
@@ -70,26 +73,36 @@ impl Scheduler<'_> {
     ///
     /// A score that is not a number is passed on, as by arithmetic.
     ///
-    /// To split the work, pass parts of all buffers, with [`Counter::at`](crate::Counter::at) for the noise.
+    /// To split the work, pass parts of all buffers, with [`Counter::at`] for the noise: anywhere if there is one timestep, between
+    /// samples if each has its own.
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `TimestepOutOfRange`, `InvalidSigma` from
     /// the schedule.
     pub fn step_pred<'b>(
         &self,
-        model_output: impl Into<In<'b>>,
+        model_output: &'b [f32],
         timesteps: &[f32],
         update: Update<'b>,
         noise: impl Into<Noise<'b>>,
     ) -> Result<(), Error> {
-        let (model_output, noise) = (model_output.into(), noise.into());
-        let per_sample = check_batch(&update, model_output, noise, timesteps.len())?;
+        self.step_pred_raw(model_output.into(), timesteps, &update, noise.into().into())
+    }
+
+    pub(crate) fn step_pred_raw(
+        &self,
+        model_output: In<'_>,
+        timesteps: &[f32],
+        update: &Update<'_>,
+        noise: Source<'_>,
+    ) -> Result<(), Error> {
+        let per_sample = check_batch(update, model_output, noise, timesteps.len())?;
         for &t in timesteps {
             self.schedule.predictor_step(t)?;
         }
         for (i, &t) in timesteps.iter().enumerate() {
             let step = self.schedule.predictor_step(t)?;
-            run(&update, model_output, noise, i * per_sample, per_sample, step.drift, step.diffusion);
+            run(update, model_output, noise, i * per_sample, per_sample, step.drift, step.diffusion);
         }
         Ok(())
     }
@@ -105,15 +118,27 @@ impl Scheduler<'_> {
     /// `NonFiniteGradientNorm` and `NonFiniteNoiseNorm` where there is no step size.
     pub fn step_correct<'b>(
         &self,
-        model_output: impl Into<In<'b>>,
+        model_output: &'b [f32],
         batch: usize,
-        (averaging, norm): (Averaging, Norm),
+        averaging: Averaging,
+        norm: Norm,
         update: Update<'b>,
         noise: impl Into<Noise<'b>>,
     ) -> Result<(), Error> {
-        let (model_output, noise) = (model_output.into(), noise.into());
-        let per_sample = check_batch(&update, model_output, noise, batch)?;
-        let grad = Noise::Given(model_output);
+        let noise = Source::from(noise.into());
+        self.step_correct_raw(model_output.into(), batch, (averaging, norm), &update, noise)
+    }
+
+    pub(crate) fn step_correct_raw(
+        &self,
+        model_output: In<'_>,
+        batch: usize,
+        (averaging, norm): (Averaging, Norm),
+        update: &Update<'_>,
+        noise: Source<'_>,
+    ) -> Result<(), Error> {
+        let per_sample = check_batch(update, model_output, noise, batch)?;
+        let grad = Source::Given(model_output);
         let norms = |i: usize| [grad, noise].map(|x| norm_of(x, i * per_sample, per_sample, norm));
         if averaging == Averaging::Batch {
             let mut means = [Mean::new(norm, batch), Mean::new(norm, batch)];
@@ -125,7 +150,7 @@ impl Scheduler<'_> {
             let [grad_norm, noise_norm] = means.map(Mean::finish);
             let step = corrector_step(self.config.snr, grad_norm, noise_norm, norm)?;
             let len = batch * per_sample;
-            run(&update, model_output, noise, 0, len, step.step_size, step.noise_factor);
+            run(update, model_output, noise, 0, len, step.step_size, step.noise_factor);
             return Ok(());
         }
         let step_of = |i: usize| {
@@ -142,7 +167,7 @@ impl Scheduler<'_> {
         for i in 0..batch {
             let step = kept.get(i).map_or_else(|| step_of(i), |&step| Ok(step))?;
             let start = i * per_sample;
-            run(&update, model_output, noise, start, per_sample, step.step_size, step.noise_factor);
+            run(update, model_output, noise, start, per_sample, step.step_size, step.noise_factor);
         }
         Ok(())
     }
@@ -154,23 +179,23 @@ impl Scheduler<'_> {
     /// a sample is its floats.
     ///
     /// # Errors
-    /// `Empty`, `LengthMismatch`, `TooLarge` for the buffers; `TimestepOutOfRange` where an index is not in the
-    /// table.
+    /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `TimestepOutOfRange` where an index is not in the
+    /// table, `InvalidSigma` where the sigma is not finite.
     pub fn add_noise<'b>(
         &self,
-        original_samples: impl Into<In<'b>>,
+        original_samples: &'b [f32],
         indices: &[i64],
         noise: impl Into<Noise<'b>>,
         noisy_samples: &'b mut [f32],
     ) -> Result<(), Error> {
-        self.add_noise_out(original_samples.into(), indices, noise.into(), noisy_samples.into())
+        self.add_noise_raw(original_samples.into(), indices, noise.into().into(), noisy_samples.into())
     }
 
-    pub(crate) fn add_noise_out(
+    pub(crate) fn add_noise_raw(
         &self,
         x: In<'_>,
         indices: &[i64],
-        noise: Noise<'_>,
+        noise: Source<'_>,
         out: Out<'_>,
     ) -> Result<(), Error> {
         buf::check(&[x, noise.given().unwrap_or(x)], &[out])?;
@@ -201,27 +226,36 @@ impl Scheduler<'_> {
 /// # Errors
 /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers.
 pub fn update<'b>(
-    model_output: impl Into<In<'b>>,
+    model_output: &'b [f32],
     drift: f32,
     diffusion: f32,
     update: Update<'b>,
     noise: impl Into<Noise<'b>>,
 ) -> Result<(), Error> {
-    let (model_output, noise) = (model_output.into(), noise.into());
-    let len = check_batch(&update, model_output, noise, 1)?;
-    run(&update, model_output, noise, 0, len, drift, diffusion);
+    update_raw(model_output.into(), drift, diffusion, &update, noise.into().into())
+}
+
+pub(crate) fn update_raw(
+    model_output: In<'_>,
+    drift: f32,
+    diffusion: f32,
+    update: &Update<'_>,
+    noise: Source<'_>,
+) -> Result<(), Error> {
+    let len = check_batch(update, model_output, noise, 1)?;
+    run(update, model_output, noise, 0, len, drift, diffusion);
     Ok(())
 }
 
-/// Scales a network's input as diffusers' `scale_model_input` does for this SDE: not at all. `out` may be the input.
+/// Scales a network's input as diffusers' `scale_model_input` does for this SDE: not at all.
 ///
 /// # Errors
 /// `Empty`, `LengthMismatch`.
-pub fn scale_model_input<'b>(sample: impl Into<In<'b>>, out: &'b mut [f32]) -> Result<(), Error> {
-    scale_model_input_out(sample.into(), out.into())
+pub fn scale_model_input(sample: &[f32], out: &mut [f32]) -> Result<(), Error> {
+    scale_model_input_raw(sample.into(), out.into())
 }
 
-pub(crate) fn scale_model_input_out(x: In<'_>, out: Out<'_>) -> Result<(), Error> {
+pub(crate) fn scale_model_input_raw(x: In<'_>, out: Out<'_>) -> Result<(), Error> {
     buf::check(&[x], &[out])?;
     dispatch(Scale { x, scale: 1.0, out });
     Ok(())
@@ -236,14 +270,18 @@ pub fn norm_blocks(len: usize) -> usize {
 /// The sums of squares of each [`NORM_BLOCK`] floats of `x`: the first phase of a corrector step that is split. Parts of
 /// a sample that begin at a multiple of [`NORM_BLOCK`] may be summed anywhere, in any order.
 ///
-/// `x` is `len` floats, or counter noise of that length. `blocks` has [`norm_blocks`]`(len)` places.
+/// `blocks` has [`norm_blocks`]`(x.len())` places.
 ///
 /// # Errors
-/// `Empty`, `LengthMismatch`, `TooLarge`.
-pub fn sum_squares<'b>(x: impl Into<Noise<'b>>, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
+/// `Empty`, `LengthMismatch`.
+pub fn sum_squares(x: &[f32], blocks: &mut [f64]) -> Result<(), Error> {
+    sum_squares_of(Source::Given(x.into()), x.len(), blocks)
+}
+
+fn sum_squares_of(x: Source<'_>, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
     let places = blocks.len();
     let mut blocks = blocks.iter_mut();
-    sum_squares_to(x.into(), len, places, |sum| {
+    sum_squares_raw(x, len, places, |sum| {
         if let Some(to) = blocks.next() {
             *to = sum;
         }
@@ -251,21 +289,37 @@ pub fn sum_squares<'b>(x: impl Into<Noise<'b>>, len: usize, blocks: &mut [f64]) 
 }
 
 /// [`sum_squares`] with a sink of `places` places.
-pub(crate) fn sum_squares_to(
-    x: Noise<'_>,
+pub(crate) fn sum_squares_raw(
+    x: Source<'_>,
     len: usize,
     places: usize,
     sink: impl FnMut(f64),
 ) -> Result<(), Error> {
-    if len == 0 {
-        return Err(Error::Empty);
-    }
     x.check(len)?;
     if places != norm_blocks(len) {
         return Err(Error::LengthMismatch);
     }
-    dispatch(SumSquares { x: x.part(0, len), len, sink });
+    dispatch(SumSquares { x, len, sink });
     Ok(())
+}
+
+/// Norms of counter noise: what the functions of the same name do for floats in memory.
+impl Counter {
+    /// [`sum_squares`] of the `len` elements from here on.
+    ///
+    /// # Errors
+    /// `Empty`, `LengthMismatch`, `TooLarge`.
+    pub fn sum_squares(self, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
+        sum_squares_of(Source::Counter(self.into()), len, blocks)
+    }
+
+    /// [`torch_norm`] of the `len` elements from here on.
+    ///
+    /// # Errors
+    /// `Empty`, `TooLarge`.
+    pub fn torch_norm(self, len: usize) -> Result<f64, Error> {
+        torch_norm_raw(Source::Counter(self.into()), len)
+    }
 }
 
 /// The norm of one sample from all its sums of squares, in order.
@@ -274,17 +328,17 @@ pub fn sample_norm(blocks: &[f64]) -> f64 {
     libm::sqrt(blocks.iter().fold(0.0, |total, block| total + block))
 }
 
-/// torch's norm of one sample, bit for bit ([`Norm::Torch`]). It cannot be split. `x` is `len` floats, or counter noise.
+/// torch's norm of one sample, bit for bit: an `f32` value ([`Norm::Torch`]). It cannot be split.
 ///
 /// # Errors
-/// `Empty`, `LengthMismatch`, `TooLarge`.
-pub fn torch_norm<'b>(x: impl Into<Noise<'b>>, len: usize) -> Result<f32, Error> {
-    let x = x.into();
-    if len == 0 {
-        return Err(Error::Empty);
-    }
+/// `Empty`.
+pub fn torch_norm(x: &[f32]) -> Result<f64, Error> {
+    torch_norm_raw(Source::Given(x.into()), x.len())
+}
+
+pub(crate) fn torch_norm_raw(x: Source<'_>, len: usize) -> Result<f64, Error> {
     x.check(len)?;
-    Ok(dispatch(TorchNorm { x: x.part(0, len), len }))
+    Ok(f64::from(dispatch(TorchNorm { x, len })))
 }
 
 /// The mean of one norm a sample, over the batch. With [`Norm::Torch`] in `f32` and torch's order, bit for bit up to
@@ -311,6 +365,11 @@ pub fn corrector_step(snr: f64, grad_norm: f64, noise_norm: f64, norm: Norm) -> 
     if !(snr > 0.0 && snr.is_finite()) {
         return Err(Error::InvalidSnr);
     }
+    // The norms as the arithmetic below sees them.
+    let [grad_norm, noise_norm] = match norm {
+        Norm::Exact => [grad_norm, noise_norm],
+        Norm::Torch => [grad_norm, noise_norm].map(|x| f64::from(x as f32)),
+    };
     if grad_norm == 0.0 {
         return Err(Error::ZeroGradientNorm);
     }
@@ -324,7 +383,8 @@ pub fn corrector_step(snr: f64, grad_norm: f64, noise_norm: f64, norm: Norm) -> 
         Norm::Exact => {
             let ratio = snr * noise_norm / grad_norm;
             let step_size = ratio * ratio * 2.0;
-            CorrectorStep { step_size: step_size as f32, noise_factor: libm::sqrt(step_size * 2.0) as f32 }
+            let noise_factor = libm::sqrt(step_size * 2.0) as f32;
+            CorrectorStep { step_size: step_size as f32, noise_factor }
         }
         Norm::Torch => {
             let ratio = snr as f32 * noise_norm as f32 / grad_norm as f32;
@@ -369,7 +429,7 @@ impl Mean {
 }
 
 /// The norm of `len` elements of `x` from `start` on.
-fn norm_of(x: Noise<'_>, start: usize, len: usize, norm: Norm) -> f64 {
+fn norm_of(x: Source<'_>, start: usize, len: usize, norm: Norm) -> f64 {
     let x = x.part(start, len);
     match norm {
         Norm::Exact => {
@@ -394,7 +454,7 @@ fn per_sample(len: usize, batch: usize) -> Result<usize, Error> {
 fn check_batch(
     update: &Update<'_>,
     model_output: In<'_>,
-    noise: Noise<'_>,
+    noise: Source<'_>,
     batch: usize,
 ) -> Result<usize, Error> {
     update.check(model_output, noise.given())?;
@@ -406,7 +466,7 @@ fn check_batch(
 fn run(
     update: &Update<'_>,
     model_output: In<'_>,
-    noise: Noise<'_>,
+    noise: Source<'_>,
     start: usize,
     len: usize,
     drift: f32,

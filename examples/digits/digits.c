@@ -1,5 +1,5 @@
-/* Samples handwritten digits from pure noise, as the Rust example does: the same weights, the same seed, the same picture, byte for
- * byte. Everything between two evaluations of the network is vesde; the network, the safetensors reader and the PNG writer are
+/* Samples handwritten digits from pure noise, as the Rust example does: the same weights, the same seed, the same pixels.
+ * Everything between two evaluations of the network is vesde; the network, the safetensors reader and the PNG writer are
  * as small as they can be.
  *
  *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/release/libvesde.a -lm -o digits
@@ -270,10 +270,18 @@ static void write_png(const char *path, const unsigned char *pixels) {
     free(data);
 }
 
+static uint64_t number(const char *text, const char *what) {
+    char *end;
+    const uint64_t value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != 0)
+        fail(what, "must be a number");
+    return value;
+}
+
 int main(int argc, char **argv) {
     const char *output = argc > 1 ? argv[1] : "digits.png";
-    const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 42;
-    const size_t steps = argc > 3 ? (size_t)strtoul(argv[3], NULL, 10) : 200;
+    const uint64_t seed = number(argc > 2 ? argv[2] : "42", "SEED");
+    const size_t steps = (size_t)number(argc > 3 ? argv[3] : "200", "STEPS");
     static float digits[DIGITS * PIXELS];
     static unsigned char pixels[WIDTH * HEIGHT];
     size_t json_len, i, x, y;
@@ -282,7 +290,7 @@ int main(int argc, char **argv) {
     vesde_config config;
 
     if (steps == 0)
-        fail("STEPS", "must be a number from 1 on");
+        fail("STEPS", "must be at least 1");
     check(vesde_config_from_json(json, json_len, &config), "scheduler_config.json");
     sample_digits(&net, &config, seed, steps, digits);
 

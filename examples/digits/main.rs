@@ -44,8 +44,11 @@ struct Options {
     output: PathBuf,
 }
 
-fn write(picture: &Picture, path: &Path) -> Result<(), Box<dyn Error>> {
-    let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
+fn create(path: &Path) -> Result<File, String> {
+    File::create(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(picture: &Picture, file: File, path: &Path) -> Result<(), Box<dyn Error>> {
     picture.write_png(BufWriter::new(file))?;
     println!("{} ({}×{})", path.display(), picture.width, picture.height);
     Ok(())
@@ -59,6 +62,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.validate()?;
     let network = Network::load(include_bytes!("weights.safetensors"))?;
 
+    // Before the work, so that a bad path does not waste it.
+    let stem = options.output.file_stem().unwrap_or_default().to_string_lossy();
+    let strip = options.output.with_file_name(format!("{stem}-strip.png"));
+    let (grid_file, strip_file) = (create(&options.output)?, create(&strip)?);
+
     let class = options.class.map(|class| class as usize);
     let classes: Vec<usize> = (0..CLASSES * COLUMNS).map(|i| class.unwrap_or(i / COLUMNS)).collect();
     let steps = options.steps as usize;
@@ -69,10 +77,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let digits = sample(&job, &network, |step| bar.set_position(step as u64))?;
     bar.finish();
 
-    write(&Picture::of_digits(&digits.pixels, COLUMNS), &options.output)?;
-    let stem = options.output.file_stem().unwrap_or_default().to_string_lossy();
-    write(
-        &Picture::of_digits(&digits.film, FRAMES),
-        &options.output.with_file_name(format!("{stem}-strip.png")),
-    )
+    write(&Picture::of_digits(&digits.pixels, COLUMNS), grid_file, &options.output)?;
+    write(&Picture::of_digits(&digits.film, FRAMES), strip_file, &strip)
 }

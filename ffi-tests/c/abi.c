@@ -161,8 +161,8 @@ static const struct function functions[] = {
     {"sum_squares", sum_squares, {LENS, BLOCKS}, {READ_APART(sample, 0), WRITE(double, 1)}},
     {"sum_squares_counter", sum_squares_counter, {LENS, BLOCKS}, {WRITE(double, 1)}},
     {"sample_norm", sample_norm, {TABLE}, {READ(norms, 0), MAKE(double)}},
-    {"torch_norm", torch_norm, {LENS}, {READ(sample, 0), MAKE(float)}},
-    {"torch_norm_counter", torch_norm_counter, {LENS}, {MAKE(float)}},
+    {"torch_norm", torch_norm, {LENS}, {READ(sample, 0), MAKE(double)}},
+    {"torch_norm_counter", torch_norm_counter, {LENS}, {MAKE(double)}},
     {"mean_norm", mean_norm, {TABLE}, {READ(norms, 0), MAKE(double)}},
     {"get_corrector_step", get_corrector_step, {NONE}, {MAKE(vesde_corrector_step)}},
     {"update", update, {LENS}, {READ(model_output, 0), READ(sample, 0), READ(noise, 0), PREV, MEAN}},
@@ -626,11 +626,9 @@ static double norm_of(int what, int32_t kind, size_t from, size_t to) {
     const float *x[] = {model_output, noise, drawn};
     vesde_counter here = {counter.seed, counter.stream, counter.index + from};
     double sum = 0, block, result = 0;
-    float torch;
     if (kind == VESDE_NORM_TORCH) {
-        OK(what == 2 ? vesde_torch_norm_counter(here, to - from, &torch)
-                     : vesde_torch_norm(x[what] + from, to - from, &torch));
-        result = torch;
+        OK(what == 2 ? vesde_torch_norm_counter(here, to - from, &result)
+                     : vesde_torch_norm(x[what] + from, to - from, &result));
     } else {
         OK(what == 2 ? vesde_sum_squares_counter(here, to - from, 1, &block)
                      : vesde_sum_squares(x[what] + from, to - from, 1, &block));
@@ -712,7 +710,7 @@ static void corrector_statuses(void) {
             STATUS(i == 1 ? VESDE_OK : VESDE_ERROR_NON_FINITE_NOISE_NORM, call(correctors[i]));
             noise[0] = given;
             scheduler.config.snr = sampler.config.snr = -1;
-            STATUS(VESDE_ERROR_INVALID_SNR, call(correctors[i]));
+            STATUS(i == 2 ? VESDE_ERROR_INVALID_SAMPLER : VESDE_ERROR_INVALID_SNR, call(correctors[i]));
             scheduler.config.snr = sampler.config.snr = config.snr;
         }
     }

@@ -209,10 +209,10 @@ static void corrects(void) {
             const float *x = i == 0 ? model_output : given;
             double norms[16];
             for (size_t k = 0; k < batch; ++k) {
-                float norm;
-                OK(vesde_torch_norm(x + k * (len / batch), len / batch, &norm));
+                OK(vesde_torch_norm(x + k * (len / batch), len / batch, &norms[k]));
+                float norm = (float)norms[k];
+                CHECK(norm == norms[k]);
                 count(&factors, &norm, &their_norms[i][k], 1);
-                norms[k] = norm;
             }
             OK(vesde_mean_norm(norms, batch, VESDE_NORM_TORCH, &means[i]));
         }

@@ -42,12 +42,17 @@ pub const VESDE_VERSION_MINOR: u32 = 1;
 pub const VESDE_VERSION_PATCH: u32 = 0;
 
 const _: () = {
-    let version = concat!(env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
-    let [major, minor] = [VESDE_VERSION_MAJOR, VESDE_VERSION_MINOR];
-    let bytes = version.as_bytes();
-    assert!(bytes.len() == 2 && bytes[0] as u32 == 48 + major && bytes[1] as u32 == 48 + minor);
-    let patch = env!("CARGO_PKG_VERSION_PATCH").as_bytes();
-    assert!(patch.len() == 1 && patch[0] as u32 == 48 + VESDE_VERSION_PATCH);
+    const fn number(digits: &str) -> u32 {
+        let (bytes, mut value, mut i) = (digits.as_bytes(), 0, 0);
+        while i < bytes.len() {
+            value = value * 10 + (bytes[i] - b'0') as u32;
+            i += 1;
+        }
+        value
+    }
+    assert!(number(env!("CARGO_PKG_VERSION_MAJOR")) == VESDE_VERSION_MAJOR);
+    assert!(number(env!("CARGO_PKG_VERSION_MINOR")) == VESDE_VERSION_MINOR);
+    assert!(number(env!("CARGO_PKG_VERSION_PATCH")) == VESDE_VERSION_PATCH);
 };
 
 /// The library's version, as major·2¹⁶ + minor·2⁸ + patch: to be compared with the header's macros.

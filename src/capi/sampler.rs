@@ -76,7 +76,8 @@ pub unsafe extern "C" fn vesde_sampler_options_default(options: *mut CSamplerOpt
     unsafe { produce(options, make) }
 }
 
-/// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples.
+/// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples. It keeps a copy of
+/// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given.
 ///
 /// # Safety
 /// `config` and `options` are NULL or readable; `sampler` is NULL or writable.
@@ -123,7 +124,8 @@ pub unsafe extern "C" fn vesde_sampler_init(
 ///
 /// The first call makes the initial sample, whatever the buffers hold. After VESDE_REQUEST_KIND_DONE `sample` holds
 /// the result: the last predictor step's prev_sample_mean, clamped if the options say so. `noise` may be NULL unless
-/// VESDE_REQUEST_KIND_NOISE has asked for it. After an error everything is as before: the call can be repeated.
+/// VESDE_REQUEST_KIND_NOISE has asked for it. A score that is not a number is noticed by corrector steps only. After an
+/// error everything is as before: the call can be repeated.
 ///
 /// # Safety
 /// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so

@@ -7,7 +7,7 @@ use crate::schedule::{self, PredictorStep, Schedule};
 use crate::scheduler::Scheduler;
 
 /// A configuration and its tables, all of them the caller's. No function's output may overlap a table or this struct. A
-/// function that needs no table accepts one that is NULL with length 0.
+/// function that needs no table accepts one that is NULL with length 0; of the configuration the steps read `snr` only.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CScheduler {
@@ -79,8 +79,8 @@ pub unsafe extern "C" fn vesde_set_timesteps(
 }
 
 /// Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and `discrete_sigmas_len` discrete sigmas, from
-/// sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are correctly
-/// rounded to float; torch's own are not always, and differ by up to 2 and 1 units in the last place. `sigmas` may be
+/// sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are double ones
+/// rounded to float; torch's own, in float, differ by up to 2 and 1 units in the last place. `sigmas` may be
 /// `timesteps`; `discrete_sigmas` may be neither.
 ///
 /// # Safety

@@ -5,7 +5,8 @@ use super::{
     vesde_status,
 };
 use crate::error::Error;
-use crate::noise::{Counter, Noise};
+use crate::kernels::Source;
+use crate::noise::Counter;
 use crate::scheduler::{self, CorrectorStep};
 
 /// One predictor step: prev_sample_mean = sample + d²·model_output, prev_sample = prev_sample_mean + d·noise, with d = √(σ² − σ′²)
@@ -34,9 +35,9 @@ pub unsafe extern "C" fn vesde_step_pred(
         let scheduler = CScheduler::view(scheduler, &outs)?;
         let timesteps = table(timesteps, timesteps_len, &outs)?;
         let model_output = input(model_output, len)?;
-        let noise = Noise::Given(input(noise, len)?);
+        let noise = Source::Given(input(noise, len)?);
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        scheduler.step_pred(model_output, timesteps, update, noise)
+        scheduler.step_pred_raw(model_output, timesteps, &update, noise)
     })
 }
 
@@ -63,7 +64,7 @@ pub unsafe extern "C" fn vesde_step_pred_counter(
         let timesteps = table(timesteps, timesteps_len, &outs)?;
         let model_output = input(model_output, len)?;
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        scheduler.step_pred(model_output, timesteps, update, noise)
+        scheduler.step_pred_raw(model_output, timesteps, &update, noise.into())
     })
 }
 
@@ -91,10 +92,10 @@ pub unsafe extern "C" fn vesde_step_correct(
     // SAFETY: the caller's promise.
     status(|| unsafe {
         let scheduler = CScheduler::view(scheduler, &[span(prev_sample, len), span(prev_sample_mean, len)])?;
-        let (model_output, noise) = (input(model_output, len)?, Noise::Given(input(noise, len)?));
+        let (model_output, noise) = (input(model_output, len)?, Source::Given(input(noise, len)?));
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
         let modes = (self::averaging(averaging)?, self::norm(norm)?);
-        scheduler.step_correct(model_output, batch, modes, update, noise)
+        scheduler.step_correct_raw(model_output, batch, modes, &update, noise)
     })
 }
 
@@ -121,7 +122,7 @@ pub unsafe extern "C" fn vesde_step_correct_counter(
         let model_output = input(model_output, len)?;
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
         let modes = (self::averaging(averaging)?, self::norm(norm)?);
-        scheduler.step_correct(model_output, batch, modes, update, noise)
+        scheduler.step_correct_raw(model_output, batch, modes, &update, noise.into())
     })
 }
 
@@ -147,8 +148,8 @@ pub unsafe extern "C" fn vesde_add_noise(
         let outs = [span(noisy_samples, len)];
         let scheduler = CScheduler::view(scheduler, &outs)?;
         let (original, indices) = (input(original_samples, len)?, table(indices, indices_len, &outs)?);
-        let (noise, out) = (Noise::Given(input(noise, len)?), output(noisy_samples, len)?);
-        scheduler.add_noise_out(original, indices, noise, out)
+        let (noise, out) = (Source::Given(input(noise, len)?), output(noisy_samples, len)?);
+        scheduler.add_noise_raw(original, indices, noise, out)
     })
 }
 
@@ -172,7 +173,7 @@ pub unsafe extern "C" fn vesde_add_noise_counter(
         let scheduler = CScheduler::view(scheduler, &outs)?;
         let (original, indices) = (input(original_samples, len)?, table(indices, indices_len, &outs)?);
         let out = output(noisy_samples, len)?;
-        scheduler.add_noise_out(original, indices, Noise::Counter(noise), out)
+        scheduler.add_noise_raw(original, indices, Source::Counter(noise.into()), out)
     })
 }
 
@@ -187,7 +188,7 @@ pub unsafe extern "C" fn vesde_scale_model_input(
     out: *mut f32,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    status(|| unsafe { scheduler::scale_model_input_out(input(sample, len)?, output(out, len)?) })
+    status(|| unsafe { scheduler::scale_model_input_raw(input(sample, len)?, output(out, len)?) })
 }
 
 /// Floats whose squares are summed on their own: where a sample may be split for the corrector's norms.
@@ -205,10 +206,10 @@ pub extern "C" fn vesde_norm_blocks(len: usize) -> usize {
 ///
 /// # Safety
 /// If `blocks` is not NULL it is writable for `blocks_len` doubles.
-unsafe fn sum_squares(x: Noise<'_>, len: usize, blocks: *mut f64, blocks_len: usize) -> Result<(), Error> {
+unsafe fn sum_squares(x: Source<'_>, len: usize, blocks: *mut f64, blocks_len: usize) -> Result<(), Error> {
     super::check(blocks, blocks_len)?;
     let mut next = 0;
-    scheduler::sum_squares_to(x, len, blocks_len, |sum| {
+    scheduler::sum_squares_raw(x, len, blocks_len, |sum| {
         if next < blocks_len {
             // SAFETY: next < blocks_len, and the rest is this function's own condition.
             unsafe { blocks.add(next).write(sum) };
@@ -233,7 +234,7 @@ pub unsafe extern "C" fn vesde_sum_squares(
     status(|| unsafe {
         let x_in = input(x, len)?;
         apart(x, len, &[span(blocks, blocks_len)])?;
-        sum_squares(Noise::Given(x_in), len, blocks, blocks_len)
+        sum_squares(Source::Given(x_in), len, blocks, blocks_len)
     })
 }
 
@@ -249,7 +250,7 @@ pub unsafe extern "C" fn vesde_sum_squares_counter(
     blocks: *mut f64,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    status(|| unsafe { sum_squares(Noise::Counter(x), len, blocks, blocks_len) })
+    status(|| unsafe { sum_squares(Source::Counter(x.into()), len, blocks, blocks_len) })
 }
 
 /// The norm of one sample from all its sums of squares.
@@ -266,14 +267,14 @@ pub unsafe extern "C" fn vesde_sample_norm(
     unsafe { produce(norm, || Ok(scheduler::sample_norm(table(blocks, blocks_len, &[])?))) }
 }
 
-/// torch's norm of one sample, bit for bit (VESDE_NORM_TORCH). It cannot be split.
+/// torch's norm of one sample, bit for bit: a float value (VESDE_NORM_TORCH). It cannot be split.
 ///
 /// # Safety
 /// `x` is NULL or readable for `len` floats; `norm` is NULL or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_torch_norm(x: *const f32, len: usize, norm: *mut f32) -> vesde_status {
+pub unsafe extern "C" fn vesde_torch_norm(x: *const f32, len: usize, norm: *mut f64) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(norm, || scheduler::torch_norm(Noise::Given(input(x, len)?), len)) }
+    unsafe { produce(norm, || scheduler::torch_norm_raw(Source::Given(input(x, len)?), len)) }
 }
 
 /// vesde_torch_norm of `len` elements of counter noise.
@@ -281,9 +282,9 @@ pub unsafe extern "C" fn vesde_torch_norm(x: *const f32, len: usize, norm: *mut 
 /// # Safety
 /// `norm` is NULL or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_torch_norm_counter(x: Counter, len: usize, norm: *mut f32) -> vesde_status {
+pub unsafe extern "C" fn vesde_torch_norm_counter(x: Counter, len: usize, norm: *mut f64) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(norm, || scheduler::torch_norm(x, len)) }
+    unsafe { produce(norm, || x.torch_norm(len)) }
 }
 
 /// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm.
@@ -301,7 +302,8 @@ pub unsafe extern "C" fn vesde_mean_norm(
     unsafe { produce(mean, || scheduler::mean_norm(table(norms, batch, &[])?, self::norm(norm)?)) }
 }
 
-/// The factors of a corrector step from its two norms, for vesde_update: the middle phase of a step that is split.
+/// The factors of a corrector step from its two norms, for vesde_update: the middle phase of a step that is split. `snr` is the
+/// configuration's; `norm` is one of enum vesde_norm.
 ///
 /// # Safety
 /// `step` is NULL or writable.
@@ -335,9 +337,9 @@ pub unsafe extern "C" fn vesde_update(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        let (model_output, noise) = (input(model_output, len)?, Noise::Given(input(noise, len)?));
+        let (model_output, noise) = (input(model_output, len)?, Source::Given(input(noise, len)?));
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        scheduler::update(model_output, drift, diffusion, update, noise)
+        scheduler::update_raw(model_output, drift, diffusion, &update, noise)
     })
 }
 
@@ -360,6 +362,6 @@ pub unsafe extern "C" fn vesde_update_counter(
     status(|| unsafe {
         let model_output = input(model_output, len)?;
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        scheduler::update(model_output, drift, diffusion, update, noise)
+        scheduler::update_raw(model_output, drift, diffusion, &update, noise.into())
     })
 }

@@ -1,9 +1,9 @@
 //! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and torch's.
 
+use super::Source;
 use super::normal::{CounterGroups, scatter};
-use super::update::Source;
 use crate::buf::{GROUP, for_each_tile};
-use crate::simd::{Group, Kernel, Lanes, MAX_PARTS, each};
+use crate::simd::{Group, Kernel, Lanes, MAX_PARTS, each, fma};
 
 /// Floats whose squares are summed on their own: the unit in which a norm may be split.
 pub(crate) const NORM_BLOCK: usize = 4096;
@@ -35,8 +35,8 @@ impl<S: FnMut(f64)> Kernel for SumSquares<'_, S> {
                     start += NORM_BLOCK;
                 }
             }
-            Source::Counter { seed, stream, index } => {
-                let mut noise = CounterGroups::new(l, seed, stream, index);
+            Source::Counter(place) => {
+                let mut noise = CounterGroups::new(l, place);
                 let mut rest = self.len;
                 while rest > 0 {
                     let mut sums = [l.zero_d(); MAX_PARTS];
@@ -113,8 +113,8 @@ impl Kernel for TorchNorm<'_> {
         };
         match self.x {
             Source::Given(x) => for_each_tile([x], [], |[x], []| add(&x.get(0))),
-            Source::Counter { seed, stream, index } => {
-                let mut noise = CounterGroups::new(l, seed, stream, index);
+            Source::Counter(place) => {
+                let mut noise = CounterGroups::new(l, place);
                 for _ in 0..self.len.div_ceil(GROUP) {
                     let z = noise.next(l);
                     let mut floats = [0.0; GROUP];
@@ -129,7 +129,7 @@ impl Kernel for TorchNorm<'_> {
         }
         let unfused = self.len % TORCH_LANES / 4 * 4;
         for (i, &x) in tail.iter().enumerate().take(self.len % TORCH_LANES) {
-            total = if i < unfused { total + x * x } else { libm::fmaf(x, x, total) };
+            total = if i < unfused { total + x * x } else { fma(x, x, total) };
         }
         libm::sqrtf(total)
     }

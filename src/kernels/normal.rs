@@ -18,8 +18,8 @@
 //! Four steps make a group of 64 elements: step k of lane l gives words 2l (its low half) and 2l+1 (its high half)
 //! of a, b, c, d for k = 0, 1, 2, 3, and the results of word i are elements i, 16+i, 32+i and 48+i.
 
-use super::philox;
-use crate::buf::{Floats, GROUP, Out, for_each_tile};
+use super::{Place, philox};
+use crate::buf::{GROUP, Out, for_each_tile};
 use crate::simd::{Group, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
 /// Elements of counter noise that come from one seeding.
@@ -102,7 +102,7 @@ pub(crate) fn normals<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; ROWS] {
 
 /// The states of a block's eight generators: 16 words, two for each.
 #[inline(always)]
-fn seed_block(seed: u64, stream: u64, block: u64) -> [[u64; philox::LANES]; 2] {
+fn seed_block(Place { seed, stream, .. }: Place, block: u64) -> [[u64; philox::LANES]; 2] {
     let first = block.wrapping_mul(philox::LANES as u64);
     let mut words = [[0; philox::LANES]; 4];
     for lane in 0..philox::LANES {
@@ -125,8 +125,7 @@ fn seed_block(seed: u64, stream: u64, block: u64) -> [[u64; philox::LANES]; 2] {
 
 /// Counter noise group by group, from any index on.
 pub(crate) struct CounterGroups<L: Lanes> {
-    seed: u64,
-    stream: u64,
+    place: Place,
     /// The next group, counted from the stream's beginning.
     next: u64,
     states: [[L::W; 2]; MAX_PARTS],
@@ -137,17 +136,16 @@ pub(crate) struct CounterGroups<L: Lanes> {
 }
 
 impl<L: Lanes> CounterGroups<L> {
-    /// Begins at element `index` of the stream.
+    /// Begins at `place`.
     #[inline(always)]
-    pub(crate) fn new(l: L, seed: u64, stream: u64, index: u64) -> Self {
-        let next = index / GROUP as u64;
+    pub(crate) fn new(l: L, place: Place) -> Self {
+        let next = place.index / GROUP as u64;
         let zero = l.wide(&[0; LANES / 2], 0);
         let mut groups = Self {
-            seed,
-            stream,
+            place,
             next,
             states: [[zero; 2]; MAX_PARTS],
-            skew: (index % GROUP as u64) as usize,
+            skew: (place.index % GROUP as u64) as usize,
             carry: [0.0; GROUP],
         };
         groups.reseed(l);
@@ -166,7 +164,7 @@ impl<L: Lanes> CounterGroups<L> {
 
     #[inline(always)]
     fn reseed(&mut self, l: L) {
-        let [s0, s1] = seed_block(self.seed, self.stream, self.next / GROUPS);
+        let [s0, s1] = seed_block(self.place, self.next / GROUPS);
         for part in 0..L::PARTS {
             self.states[part] = [l.wide(&s0, part), l.wide(&s1, part)];
         }
@@ -224,32 +222,20 @@ impl<L: Lanes> CounterGroups<L> {
 /// Writes a group's elements in order.
 #[inline(always)]
 pub(crate) fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
-    each::<L>(|at, part, row| {
-        for (to, &from) in floats.iter_mut().skip(at).zip(l.store(group[part][row]).as_ref()) {
-            *to = from;
-        }
-    });
+    each::<L>(|at, part, row| l.store_at(floats, at, group[part][row]));
 }
 
 /// The group of elements in order.
 #[inline(always)]
 fn gather<L: Lanes>(l: L, floats: &[f32; GROUP]) -> Group<L> {
     let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
-    each::<L>(|at, part, row| {
-        let mut lanes = L::Floats::ZERO;
-        for (to, &from) in lanes.as_mut().iter_mut().zip(floats.iter().skip(at)) {
-            *to = from;
-        }
-        group[part][row] = l.load(lanes);
-    });
+    each::<L>(|at, part, row| group[part][row] = l.load_at(floats, at));
     group
 }
 
 /// Fills `out` with counter noise.
 pub(crate) struct Fill<'a> {
-    pub seed: u64,
-    pub stream: u64,
-    pub index: u64,
+    pub place: Place,
     pub out: Out<'a>,
 }
 
@@ -257,7 +243,7 @@ impl Kernel for Fill<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let mut noise = CounterGroups::new(l, self.seed, self.stream, self.index);
+        let mut noise = CounterGroups::new(l, self.place);
         for_each_tile([], [self.out], |[], [mut out]| {
             let z = noise.next(l);
             each::<L>(|at, part, row| out.put(at, l.store(z[part][row])));

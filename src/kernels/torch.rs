@@ -1,7 +1,7 @@
 //! The Box–Muller transform of torch's CPU generator, bit for bit: logarithm, sine and cosine are the
 //! single-precision polynomials of Cephes (S. Moshier) with fused multiply-adds, as torch's AVX2 code has them.
 
-use crate::buf::{Floats, GROUP};
+use crate::buf::GROUP;
 use crate::simd::{Kernel, Lanes};
 
 /// Elements that torch transforms together: eight radii with eight angles.
@@ -27,11 +27,11 @@ impl Kernel for BoxMuller<'_> {
             }
         }
         for at in (0..HALF).step_by(L::N) {
-            let (u1, u2) = (read(l, &first, at), read(l, &second, at));
+            let (u1, u2) = (l.load_at(&first, at), l.load_at(&second, at));
             let radius = l.sqrt(l.splat(-2.0) * ln(l, l.splat(1.0) - u1));
             let (sin, cos) = sin_cos(l, l.splat(2.0 * core::f32::consts::PI) * u2);
-            write(l, &mut first, at, radius * cos);
-            write(l, &mut second, at, radius * sin);
+            l.store_at(&mut first, at, radius * cos);
+            l.store_at(&mut second, at, radius * sin);
         }
         let eights = self.0.as_chunks_mut::<8>().0.chunks_exact_mut(2);
         let halves = first.as_chunks::<8>().0.iter().zip(second.as_chunks::<8>().0);
@@ -40,22 +40,6 @@ impl Kernel for BoxMuller<'_> {
                 (*a, *b) = (*z1, *z2);
             }
         }
-    }
-}
-
-#[inline(always)]
-fn read<L: Lanes>(l: L, from: &[f32; HALF], at: usize) -> L::F {
-    let mut lanes = L::Floats::ZERO;
-    for (to, from) in lanes.as_mut().iter_mut().zip(from.iter().skip(at)) {
-        *to = *from;
-    }
-    l.load(lanes)
-}
-
-#[inline(always)]
-fn write<L: Lanes>(l: L, to: &mut [f32; HALF], at: usize, x: L::F) {
-    for (to, from) in to.iter_mut().skip(at).zip(l.store(x).as_ref()) {
-        *to = *from;
     }
 }
 
@@ -68,11 +52,6 @@ fn horner<L: Lanes, const N: usize>(l: L, x: L::F, coefficients: [f32; N]) -> L:
         y = l.fma(y, x, l.splat(c));
     }
     y
-}
-
-#[inline(always)]
-fn select<L: Lanes>(l: L, mask: L::U, yes: L::F, no: L::F) -> L::F {
-    l.of_bits(l.bits(yes) & mask | l.bits(no) & (mask ^ l.splat_u(!0)))
 }
 
 /// Natural logarithm of a positive normal number.
@@ -126,5 +105,5 @@ fn sin_cos<L: Lanes>(l: L, x: L::F) -> (L::F, L::F) {
     let swap = l.splat_u(0) - (l.shr::<1>(j) & l.splat_u(1));
     let sign = |bit: L::U, x: L::F| l.of_bits(l.bits(x) ^ l.shl::<29>(bit & l.splat_u(4)));
     let flipped_cos = (j - l.splat_u(2)) ^ l.splat_u(4);
-    (sign(j, select(l, swap, cos, sin)), sign(flipped_cos, select(l, swap, sin, cos)))
+    (sign(j, l.select(swap, cos, sin)), sign(flipped_cos, l.select(swap, sin, cos)))
 }

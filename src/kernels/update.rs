@@ -1,17 +1,9 @@
 //! The elementwise updates: one pass, each element `mean = x + a·m`, `prev = mean + b·z`, and `x + b·z` alone.
 
+use super::Source;
 use super::normal::CounterGroups;
 use crate::buf::{In, Out, Tile, TileMut, Update, for_each_tile};
 use crate::simd::{Kernel, Lanes, each};
-
-/// Where an update's noise comes from.
-#[derive(Clone, Copy)]
-pub(crate) enum Source<'a> {
-    /// The caller's.
-    Given(In<'a>),
-    /// Counter noise from `index` on, made in registers.
-    Counter { seed: u64, stream: u64, index: u64 },
-}
 
 /// `prev_sample_mean = sample + drift·model_output`, `prev_sample = prev_sample_mean + diffusion·noise`.
 pub(crate) struct Step<'a> {
@@ -38,8 +30,8 @@ impl Kernel for Step<'_> {
                     step(l, a, b, x, m, |at, _, _| l.load(z.get(at)), outs);
                 });
             }
-            (Source::Counter { seed, stream, index }, mean) => {
-                let mut noise = CounterGroups::new(l, seed, stream, index);
+            (Source::Counter(place), mean) => {
+                let mut noise = CounterGroups::new(l, place);
                 match mean {
                     None => for_each_tile([x, m], [prev_sample], |[x, m], outs| {
                         let z = noise.next(l);
@@ -93,8 +85,8 @@ impl Kernel for AddNoise<'_> {
             Source::Given(z) => for_each_tile([self.x, z], [self.out], |[x, z], [mut out]| {
                 each::<L>(|at, _, _| out.put(at, l.store(b * l.load(z.get(at)) + l.load(x.get(at)))));
             }),
-            Source::Counter { seed, stream, index } => {
-                let mut noise = CounterGroups::new(l, seed, stream, index);
+            Source::Counter(place) => {
+                let mut noise = CounterGroups::new(l, place);
                 for_each_tile([self.x], [self.out], |[x], [mut out]| {
                     let z = noise.next(l);
                     each::<L>(|at, part, row| {
@@ -135,14 +127,11 @@ impl Kernel for ClampUnit<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let (zero, one) = (l.splat(0.0), l.splat(1.0));
-        let select = |mask: L::U, yes: L::F, no: L::F| {
-            l.of_bits(l.bits(yes) & mask | l.bits(no) & (mask ^ l.splat_u(!0)))
-        };
         for_each_tile([self.x], [self.out], |[x], [mut out]| {
             each::<L>(|at, _, _| {
                 let x = l.load(x.get(at));
-                let x = select(l.less(x, zero), zero, x);
-                out.put(at, l.store(select(l.less(one, x), one, x)));
+                let x = l.select(l.less(x, zero), zero, x);
+                out.put(at, l.store(l.select(l.less(one, x), one, x)));
             });
         });
     }

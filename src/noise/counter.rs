@@ -3,7 +3,7 @@
 use crate::buf::{self, Out};
 use crate::error::Error;
 use crate::kernels::normal::Fill;
-use crate::kernels::update::Source;
+use crate::kernels::{Place, Source};
 use crate::simd::dispatch;
 
 /// A place in counter noise: element `index` of stream `stream` of seed `seed`.
@@ -12,8 +12,8 @@ use crate::simd::dispatch;
 /// range give the bits of one call for the whole. A call changes nothing; to go on, ask for another stream or a later index.
 ///
 /// The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements by Philox4x32-10
-/// (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27 sigma. Ranges that begin at a multiple of
-/// 64 are the fastest.
+/// (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27 sigma; src/kernels/normal.rs says exactly how. A
+/// range that begins at a multiple of 64 is the fastest, a short one at a multiple of 1024.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Counter {
@@ -48,20 +48,21 @@ impl Counter {
 
     pub(crate) fn fill_out(self, out: Out<'_>) -> Result<(), Error> {
         buf::check(&[], &[out])?;
-        self.check(out.len())?;
-        dispatch(Fill { seed: self.seed, stream: self.stream, index: self.index, out });
+        let place = Place::from(self);
+        place.check(out.len())?;
+        dispatch(Fill { place, out });
         Ok(())
     }
+}
 
-    /// Checks that the stream has `len` elements from here, and that a buffer could.
-    pub(crate) fn check(self, len: usize) -> Result<(), Error> {
-        if len > isize::MAX as usize / size_of::<f32>() {
-            return Err(Error::TooLarge);
-        }
-        self.index.checked_add(len as u64).map(drop).ok_or(Error::TooLarge)
+impl From<Counter> for Place {
+    fn from(Counter { seed, stream, index }: Counter) -> Self {
+        Self { seed, stream, index }
     }
+}
 
-    pub(crate) fn source<'a>(self) -> Source<'a> {
-        Source::Counter { seed: self.seed, stream: self.stream, index: self.index }
+impl From<Counter> for Source<'_> {
+    fn from(noise: Counter) -> Self {
+        Self::Counter(noise.into())
     }
 }

@@ -1,5 +1,5 @@
 //! Where standard normal noise comes from: counter noise, which is vesde's own and has no state, and fillers for
-//! users who have a generator and a seed already. The updates themselves are in `kernels`.
+//! users who have a generator and a seed already. The arithmetic is in `kernels`.
 
 mod counter;
 mod mt19937;
@@ -10,22 +10,26 @@ pub use counter::Counter;
 pub use rng::fill_from_rng;
 pub use torch_cpu::TorchCpu;
 
-use crate::buf::In;
-use crate::error::Error;
-use crate::kernels::update::Source;
+use crate::kernels::Source;
 
 /// The noise of a step: the caller's, or made on the way.
 #[derive(Clone, Copy, Debug)]
 pub enum Noise<'a> {
     /// One standard normal number for each element of the sample.
-    Given(In<'a>),
+    Given(&'a [f32]),
     /// Counter noise: element i of the call takes element `index + i` of the stream. No buffer exists.
     Counter(Counter),
 }
 
 impl<'a> From<&'a [f32]> for Noise<'a> {
     fn from(noise: &'a [f32]) -> Self {
-        Self::Given(noise.into())
+        Self::Given(noise)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [f32; N]> for Noise<'a> {
+    fn from(noise: &'a [f32; N]) -> Self {
+        Self::Given(noise)
     }
 }
 
@@ -35,29 +39,11 @@ impl From<Counter> for Noise<'_> {
     }
 }
 
-impl<'a> Noise<'a> {
-    /// The caller's buffer, if it is one.
-    pub(crate) fn given(self) -> Option<In<'a>> {
-        match self {
-            Self::Given(noise) => Some(noise),
-            Self::Counter(_) => None,
-        }
-    }
-
-    /// Checks that `len` elements exist.
-    pub(crate) fn check(self, len: usize) -> Result<(), Error> {
-        match self {
-            Self::Given(noise) if noise.len() != len => Err(Error::LengthMismatch),
-            Self::Counter(noise) => noise.check(len),
-            Self::Given(_) => Ok(()),
-        }
-    }
-
-    /// The `len` elements from `start` on, for a kernel. To be asked for within checked lengths.
-    pub(crate) fn part(self, start: usize, len: usize) -> Source<'a> {
-        match self {
-            Self::Given(noise) => Source::Given(noise.part(start, len)),
-            Self::Counter(noise) => noise.at(start as u64).source(),
+impl<'a> From<Noise<'a>> for Source<'a> {
+    fn from(noise: Noise<'a>) -> Self {
+        match noise {
+            Noise::Given(noise) => Self::Given(noise.into()),
+            Noise::Counter(noise) => Self::Counter(noise.into()),
         }
     }
 }

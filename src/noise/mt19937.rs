@@ -31,7 +31,8 @@ impl Mt19937 {
 
     /// Checks what a caller's memory may have done to the state.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.taken as usize <= N { Ok(()) } else { Err(Error::InvalidRandomState) }
+        // Never 0: the words are twisted when they are all taken, and the first is taken at once.
+        if (1..=N).contains(&(self.taken as usize)) { Ok(()) } else { Err(Error::InvalidRandomState) }
     }
 
     /// The next word.
@@ -82,7 +83,9 @@ mod tests {
     fn a_state_out_of_its_range_is_refused() {
         let mut mt = Mt19937::new(1);
         assert_eq!(mt.check(), Ok(()));
-        mt.taken = N as u32 + 1;
-        assert_eq!(mt.check(), Err(Error::InvalidRandomState));
+        for taken in [0, N as u32 + 1, u32::MAX] {
+            mt.taken = taken;
+            assert_eq!(mt.check(), Err(Error::InvalidRandomState));
+        }
     }
 }

@@ -4,8 +4,10 @@
 use crate::buf::{self, In, Out, Update};
 use crate::config::Config;
 use crate::error::Error;
-use crate::kernels::update::{AddNoise, ClampUnit, Scale, Source};
-use crate::noise::{Counter, Noise};
+use crate::kernels::Source;
+use crate::kernels::normal::Fill;
+use crate::kernels::update::{AddNoise, ClampUnit, Scale};
+use crate::noise::Counter;
 use crate::schedule::Schedule;
 use crate::scheduler::{Averaging, Norm, Scheduler};
 use crate::simd::dispatch;
@@ -13,6 +15,7 @@ use crate::simd::dispatch;
 /// Who makes the noise of a whole job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
+#[non_exhaustive]
 pub enum SamplerNoise {
     /// Counter noise, a stream for every draw: the initial sample takes the stream of the options, each later draw the
     /// next one. No noise is ever asked for.
@@ -149,9 +152,10 @@ impl Sampler {
     /// say so. `noise` is needed only where [`Request::Noise`] has asked for it. All buffers have the same length at every call.
     ///
     /// # Errors
-    /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`]; `NullPointer` where noise was asked for and is
+    /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`]; `LengthMismatch` where `sigmas` is shorter than `timesteps`
+    /// or the batch does not divide the sample; `NullPointer` where noise was asked for and is
     /// missing; `SamplerDone` after `Done`; `InvalidSampler` where the state is not one that this type makes, or
-    /// the schedule has lost the current step. After an error state and sample are as before, so the call can be repeated.
+    /// the schedule has lost the current step. A score that is not a number is noticed by corrector steps only. After an error state and sample are as before, so the call can be repeated.
     pub fn next(
         &mut self,
         schedule: &Schedule<'_>,
@@ -199,7 +203,7 @@ impl Sampler {
 
     /// Checks the state against the schedule, and finds the current step.
     fn place(&self, schedule: &Schedule<'_>) -> Result<Place, Error> {
-        self.config.validate()?;
+        self.config.validate().map_err(|_| Error::InvalidSampler)?;
         if self.phase == phase::DONE {
             return Err(Error::SamplerDone);
         }
@@ -211,6 +215,10 @@ impl Sampler {
         let step = step.ok_or(Error::InvalidSampler)?;
         if schedule.timesteps.is_empty() {
             return Err(Error::Empty);
+        }
+        // Looked up now for all steps, so that nothing can fail once the sample has been written.
+        if schedule.sigmas.len() < schedule.timesteps.len() {
+            return Err(Error::LengthMismatch);
         }
         let find = |table: &[f32]| table.get(step).copied().ok_or(Error::InvalidSampler);
         let timestep = find(schedule.timesteps)?;
@@ -227,11 +235,11 @@ impl Sampler {
     }
 
     /// The noise of the current draw.
-    fn draw<'a>(&self, given: Option<In<'a>>, sample: Out<'_>) -> Result<Noise<'a>, Error> {
+    fn draw<'a>(&self, given: Option<In<'a>>, sample: Out<'_>) -> Result<Source<'a>, Error> {
         let noise = if self.gives_noise()? {
-            Noise::Given(given.ok_or(Error::NullPointer)?)
+            Source::Given(given.ok_or(Error::NullPointer)?)
         } else {
-            Noise::Counter(Counter::new(self.seed, self.stream))
+            Source::Counter(Counter::new(self.seed, self.stream).into())
         };
         noise.check(sample.len())?;
         Ok(noise)
@@ -239,14 +247,13 @@ impl Sampler {
 
     /// Makes the initial sample, noise times `init_noise_sigma`.
     fn begin(&mut self, sample: Out<'_>, given: Option<In<'_>>) -> Result<(), Error> {
-        let noise = self.draw(given, sample)?;
-        let x = match noise {
-            Noise::Given(noise) => {
+        let x = match self.draw(given, sample)? {
+            Source::Given(noise) => {
                 buf::check(&[noise], &[sample])?;
                 noise
             }
-            Noise::Counter(counter) => {
-                counter.fill_out(sample)?;
+            Source::Counter(place) => {
+                dispatch(Fill { place, out: sample });
                 sample.as_in()
             }
         };
@@ -266,11 +273,11 @@ impl Sampler {
     ) -> Result<bool, Error> {
         let noise = self.draw(given, sample)?;
         let update = Update::over(sample);
+        let scheduler = Scheduler { config: self.config, schedule: *schedule };
         let predict = self.correction == self.config.correct_steps;
         if !predict {
             let batch = usize::try_from(self.batch).map_err(|_| Error::InvalidSampler)?;
-            let scheduler = Scheduler { config: self.config, schedule: *schedule };
-            scheduler.step_correct(model_output, batch, self.modes()?, update, noise)?;
+            scheduler.step_correct_raw(model_output, batch, self.modes()?, &update, noise)?;
             self.correction += 1;
         } else if place.last {
             // The result is the mean: noise is drawn, for diffusers' order, but not used.
@@ -282,8 +289,7 @@ impl Sampler {
                 dispatch(ClampUnit { x, out: sample });
             }
         } else {
-            let scheduler = Scheduler { config: self.config, schedule: *schedule };
-            scheduler.step_pred(model_output, &[place.timestep], update, noise)?;
+            scheduler.step_pred_raw(model_output, &[place.timestep], &update, noise)?;
             self.correction = 0;
             self.step += 1;
         }

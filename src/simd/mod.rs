@@ -75,6 +75,27 @@ pub(crate) trait Lanes: Copy {
     fn shr<const K: u32>(self, x: Self::U) -> Self::U;
     /// All ones where the lanes of `x < y`, zeros elsewhere.
     fn less(self, x: Self::F, y: Self::F) -> Self::U;
+    /// The lanes of `yes` where `mask` is all ones, of `no` where it is zero.
+    #[inline(always)]
+    fn select(self, mask: Self::U, yes: Self::F, no: Self::F) -> Self::F {
+        self.of_bits(self.bits(no) ^ ((self.bits(yes) ^ self.bits(no)) & mask))
+    }
+    /// The `N` floats from `at` on, zeros behind the end.
+    #[inline(always)]
+    fn load_at(self, floats: &[f32], at: usize) -> Self::F {
+        let mut lanes = Self::Floats::ZERO;
+        for (to, &from) in lanes.as_mut().iter_mut().zip(floats.iter().skip(at)) {
+            *to = from;
+        }
+        self.load(lanes)
+    }
+    /// Writes the lanes from `at` on, as many as there is room for.
+    #[inline(always)]
+    fn store_at(self, floats: &mut [f32], at: usize, x: Self::F) {
+        for (to, &from) in floats.iter_mut().skip(at).zip(self.store(x).as_ref()) {
+            *to = from;
+        }
+    }
 
     /// The lanes `N/2·part ..` of eight.
     fn wide(self, x: &[u64; LANES / 2], part: usize) -> Self::W;
@@ -104,6 +125,13 @@ pub(crate) trait Kernel {
 /// Runs a kernel on the best registers of this machine.
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(baseline::Baseline)
+}
+
+/// `x·y + z` with one rounding, for scalar code.
+pub(crate) fn fma(x: f32, y: f32, z: f32) -> f32 {
+    let l = baseline::Baseline;
+    let [result, ..] = l.store(l.fma(l.splat(x), l.splat(y), l.splat(z)));
+    result
 }
 
 /// [`GROUP`] floats in registers: element `16·row + N·part + lane` is lane `lane` of `group[part][row]`, for
