@@ -12,7 +12,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use vesde::{
     Averaging, Config, Counter, Norm, Schedule, Scheduler, TorchCpu, Update, fill_from_rng, norm_blocks,
-    set_sigmas, set_timesteps, sum_squares, torch_norm,
+    scale_model_input, set_sigmas, set_timesteps, sum_squares, torch_norm,
 };
 
 const SIZES: [usize; 3] = [4 * 64 * 64, 3 * 256 * 256, 3 * 1024 * 1024];
