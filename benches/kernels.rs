@@ -129,7 +129,7 @@ fn steps(c: &mut Criterion) {
         let mut scale = group(c, "scale_model_input", len);
         memcpy(&mut scale, len, 2);
         scale.bench_function(format!("{len}/out of place"), |b| {
-            b.iter(|| scale_model_input(&score, &mut sample))
+            b.iter(|| scale_model_input(&score, &mut sample));
         });
         scale.finish();
 
@@ -137,7 +137,7 @@ fn steps(c: &mut Criterion) {
         memcpy(&mut norm, len, 1);
         let mut blocks = vec![0.0; norm_blocks(len)];
         norm.bench_function(format!("{len}/sum of squares"), |b| {
-            b.iter(|| sum_squares(&score, black_box(&mut blocks)))
+            b.iter(|| sum_squares(&score, black_box(&mut blocks)));
         });
         norm.bench_function(format!("{len}/torch norm"), |b| {
             b.iter(|| torch_norm(black_box(&score)));
