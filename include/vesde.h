@@ -130,6 +130,16 @@ typedef enum vesde_request_kind {
     VESDE_REQUEST_KIND_NOISE = 2,
 } vesde_request_kind;
 
+// A set of vector instructions that kernels can run on. Every level gives the same bits.
+typedef enum vesde_simd_level_kind {
+    // What the library was compiled for: SSE2, NEON, simd128 or scalar code.
+    VESDE_SIMD_LEVEL_KIND_BASELINE = 0,
+    // AVX2 with FMA, detected at run time.
+    VESDE_SIMD_LEVEL_KIND_AVX2 = 1,
+    // AVX-512 as Ice Lake and Zen 4 have it, detected at run time.
+    VESDE_SIMD_LEVEL_KIND_AVX512 = 2,
+} vesde_simd_level_kind;
+
 // What a function returns: `VESDE_OK`, or one of `enum vesde_error`, in which case nothing has been written.
 typedef int32_t vesde_status;
 
@@ -282,6 +292,12 @@ uint32_t vesde_version(void);
 
 // A sentence about a status, never NULL: static text in English, without a full stop.
 const char *vesde_status_message(vesde_status status);
+
+// The vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
+int32_t vesde_simd_level(void);
+
+// Limits the whole process to vector instructions of `highest` and below: for tests and benches. The highest kind lifts the limit.
+vesde_status vesde_limit_simd_level(int32_t highest);
 
 // Sets `config` to diffusers' defaults: snr 0.15, sigma_min 0.01, sigma_max 1348, sampling_eps 1e-5, 2000 training
 // timesteps, 1 corrector step.

@@ -84,7 +84,7 @@ impl<'a> In<'a> {
         }
     }
 
-    /// The tile at `start`. Its floats may lie behind the view's end: `for_each_tile` then moves it to a pad.
+    /// The tile at `start`. Its floats may lie behind the view's end: `Tiles` then moves it to a pad.
     #[inline(always)]
     fn tile<'t>(self, start: usize) -> Tile<'t>
     where
@@ -131,7 +131,7 @@ impl<'a> Out<'a> {
         }
     }
 
-    /// The tile at `start`. Its floats may lie behind the view's end: `for_each_tile` then moves it to a pad.
+    /// The tile at `start`. Its floats may lie behind the view's end: `Tiles` then moves it to a pad.
     #[inline(always)]
     fn tile<'t>(self, start: usize) -> TileMut<'t>
     where
@@ -235,7 +235,7 @@ impl Tile<'_> {
         if at > GROUP || A::LEN > GROUP - at {
             return A::ZERO;
         }
-        // SAFETY: `for_each_tile` hands out tiles of GROUP initialised floats only, and at + LEN ≤ GROUP.
+        // SAFETY: `Tiles` hands out tiles of GROUP initialised floats only, and at + LEN ≤ GROUP.
         unsafe { self.ptr.add(at).cast::<A>().read_unaligned() }
     }
 }
@@ -251,51 +251,73 @@ impl TileMut<'_> {
     #[inline(always)]
     pub(crate) fn put<A: Floats>(&mut self, at: usize, values: A) {
         if at <= GROUP && A::LEN <= GROUP - at {
-            // SAFETY: `for_each_tile` hands out tiles of GROUP writable floats only, and at + LEN ≤ GROUP.
+            // SAFETY: `Tiles` hands out tiles of GROUP writable floats only, and at + LEN ≤ GROUP.
             unsafe { self.ptr.add(at).cast::<A>().write_unaligned(values) }
         }
     }
 }
 
-/// Calls `f` with the tiles of `ins` and `outs`, in order. All views must have the same length, or nothing is
-/// done; where it is no multiple of [`GROUP`] the last tile is a copy on the stack, padded with zeros.
-#[inline(always)]
-pub(crate) fn for_each_tile<const I: usize, const O: usize>(
-    ins: [In<'_>; I],
-    outs: [Out<'_>; O],
-    mut f: impl FnMut([Tile<'_>; I], [TileMut<'_>; O]),
-) {
-    let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
-    let len = lens.next().unwrap_or(0);
-    if lens.any(|other| other != len) {
-        return;
+/// Walks buffers of one length tile by tile. Where the length is no multiple of [`GROUP`] the last tiles are copies on the
+/// stack, padded with zeros.
+///
+/// This is a loop of the caller's and not a function that takes a closure: a closure does not inherit the caller's target
+/// features, so intrinsics in it would be calls.
+pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
+    ins: [In<'a>; I],
+    outs: [Out<'a>; O],
+    in_pads: [MaybeUninit<[f32; GROUP]>; I],
+    out_pads: [MaybeUninit<[f32; GROUP]>; O],
+    len: usize,
+    next: usize,
+}
+
+impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
+    /// All views must have the same length, or there are no tiles.
+    #[inline(always)]
+    pub(crate) fn new(ins: [In<'a>; I], outs: [Out<'a>; O]) -> Self {
+        let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
+        let len = lens.next().unwrap_or(0);
+        let len = if lens.all(|other| other == len) { len } else { 0 };
+        let in_pads = [const { MaybeUninit::uninit() }; I];
+        let out_pads = [const { MaybeUninit::uninit() }; O];
+        Self { ins, outs, in_pads, out_pads, len, next: 0 }
     }
-    let mut in_pads = [const { MaybeUninit::<[f32; GROUP]>::uninit() }; I];
-    let mut out_pads = [const { MaybeUninit::<[f32; GROUP]>::uninit() }; O];
-    let mut start = 0;
-    while start < len {
-        let rest = len - start;
-        let mut tiles = ins.map(|x| x.tile(start));
-        let mut tiles_mut = outs.map(|x| x.tile(start));
-        if rest < GROUP {
-            for ((tile, pad), x) in tiles.iter_mut().zip(&mut in_pads).zip(ins) {
+
+    /// The next tiles. To be called until there are none: the call after the last writes a padded tile back.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Option<([Tile<'_>; I], [TileMut<'_>; O])> {
+        let start = self.next;
+        if start >= self.len {
+            if start > self.len {
+                self.write_back();
+            }
+            return None;
+        }
+        self.next += GROUP;
+        let mut tiles = self.ins.map(|x| x.tile(start));
+        let mut tiles_mut = self.outs.map(|x| x.tile(start));
+        if self.next > self.len {
+            for ((tile, pad), x) in tiles.iter_mut().zip(&mut self.in_pads).zip(self.ins) {
                 let pad = pad.write([0.0; GROUP]);
                 x.read(start, pad);
                 tile.ptr = pad.as_ptr();
             }
-            for (tile, pad) in tiles_mut.iter_mut().zip(&mut out_pads) {
+            for (tile, pad) in tiles_mut.iter_mut().zip(&mut self.out_pads) {
                 tile.ptr = pad.write([0.0; GROUP]).as_mut_ptr();
             }
         }
-        f(tiles, tiles_mut);
-        if rest < GROUP {
-            for (pad, x) in out_pads.iter().zip(outs) {
-                // SAFETY: written above, under the same condition.
-                x.write(start, unsafe { pad.assume_init_ref() });
-            }
-            return;
+        Some((tiles, tiles_mut))
+    }
+
+    /// Copies the padded last tile to the outputs, once.
+    #[inline(never)]
+    fn write_back(&mut self) {
+        self.next = self.len;
+        let start = self.len - self.len % GROUP;
+        for (pad, x) in self.out_pads.iter().zip(self.outs) {
+            // SAFETY: `next` exceeded `len` only by the call of `next` that wrote all pads.
+            x.write(start, unsafe { pad.assume_init_ref() });
         }
-        start += GROUP;
     }
 }
 

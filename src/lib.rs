@@ -60,6 +60,7 @@ pub use scheduler::{
     Averaging, CorrectorStep, NORM_BLOCK, Norm, Scheduler, corrector_step, mean_norm, norm_blocks,
     sample_norm, scale_model_input, sum_squares, torch_norm, update,
 };
+pub use simd::{SimdLevel, limit_simd_level, simd_level};
 
 #[cfg(all(vesde_staticlib, not(test)))]
 #[panic_handler]

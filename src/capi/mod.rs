@@ -20,6 +20,7 @@ use core::ffi::{CStr, c_char};
 use crate::buf::{In, Out, Update};
 use crate::error::Error;
 use crate::scheduler::{Averaging, Norm};
+use crate::simd::{SimdLevel, limit_simd_level, simd_level};
 
 pub use config::*;
 pub use noise::*;
@@ -216,4 +217,23 @@ fn averaging(value: i32) -> Result<Averaging, Error> {
 
 fn norm(value: i32) -> Result<Norm, Error> {
     [Norm::Exact, Norm::Torch].into_iter().find(|&x| x as i32 == value).ok_or(Error::UnknownEnum)
+}
+
+/// The vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
+#[unsafe(no_mangle)]
+pub extern "C" fn vesde_simd_level() -> i32 {
+    simd_level() as i32
+}
+
+/// Limits the whole process to vector instructions of `highest` and below: for tests and benches. The highest kind lifts the limit.
+#[unsafe(no_mangle)]
+pub extern "C" fn vesde_limit_simd_level(highest: i32) -> vesde_status {
+    status(|| {
+        let level = [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512]
+            .into_iter()
+            .find(|&level| level as i32 == highest)
+            .ok_or(Error::UnknownEnum)?;
+        limit_simd_level(level);
+        Ok(())
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::Source;
 use super::normal::{CounterGroups, scatter};
-use crate::buf::{GROUP, for_each_tile};
+use crate::buf::{GROUP, Tiles};
 use crate::simd::{Group, Kernel, Lanes, MAX_PARTS, each, fma};
 
 /// Floats whose squares are summed on their own: the unit in which a norm may be split.
@@ -26,11 +26,12 @@ impl<S: FnMut(f64)> Kernel for SumSquares<'_, S> {
                 let mut start = 0;
                 while start < self.len {
                     let mut sums = [l.zero_d(); MAX_PARTS];
-                    for_each_tile([x.part(start, NORM_BLOCK)], [], |[x], []| {
-                        each::<L>(|at, part, _| {
+                    let mut tiles = Tiles::new([x.part(start, NORM_BLOCK)], []);
+                    while let Some(([x], [])) = tiles.next() {
+                        each!(L, |at, part, _| {
                             sums[part] = l.add_square(sums[part], l.load(x.get(at)));
                         });
-                    });
+                    }
                     (self.sink)(add_up(l, &sums));
                     start += NORM_BLOCK;
                 }
@@ -47,7 +48,7 @@ impl<S: FnMut(f64)> Kernel for SumSquares<'_, S> {
                         if block < GROUP {
                             keep(l, &mut z, block);
                         }
-                        each::<L>(|_, part, row| sums[part] = l.add_square(sums[part], z[part][row]));
+                        each!(L, |_, part, row| sums[part] = l.add_square(sums[part], z[part][row]));
                         block = block.saturating_sub(GROUP);
                     }
                     (self.sink)(add_up(l, &sums));
@@ -60,7 +61,7 @@ impl<S: FnMut(f64)> Kernel for SumSquares<'_, S> {
 /// Sets all but a group's first `count` elements to zero.
 #[inline(always)]
 fn keep<L: Lanes>(l: L, group: &mut Group<L>, count: usize) {
-    each::<L>(|at, part, row| {
+    each!(L, |at, part, row| {
         let mut lanes = l.store(group[part][row]);
         for (i, lane) in lanes.as_mut().iter_mut().enumerate() {
             if at + i >= count {
@@ -112,7 +113,12 @@ impl Kernel for TorchNorm<'_> {
             }
         };
         match self.x {
-            Source::Given(x) => for_each_tile([x], [], |[x], []| add(&x.get(0))),
+            Source::Given(x) => {
+                let mut tiles = Tiles::new([x], []);
+                while let Some(([x], [])) = tiles.next() {
+                    add(&x.get(0));
+                }
+            }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
                 for _ in 0..self.len.div_ceil(GROUP) {

@@ -19,7 +19,7 @@
 //! of a, b, c, d for k = 0, 1, 2, 3, and the results of word i are elements i, 16+i, 32+i and 48+i.
 
 use super::{Place, philox};
-use crate::buf::{GROUP, Out, for_each_tile};
+use crate::buf::{GROUP, Out, Tiles};
 use crate::simd::{Group, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
 /// Elements of counter noise that come from one seeding.
@@ -75,15 +75,24 @@ fn half_circle<L: Lanes>(l: L, word: L::U) -> (L::F, L::F) {
     (sin * cos, l.splat(1.0) - sin * sin)
 }
 
+/// The low 31 bits made odd, as a float.
+#[inline(always)]
+fn odd31<L: Lanes>(l: L, word: L::U) -> L::F {
+    l.i32_to_f32(word & l.splat_u(!0 >> 1) | l.splat_u(1))
+}
+
+/// `x` with its sign changed where the top bit of `sign` is set.
+#[inline(always)]
+pub(crate) fn signed<L: Lanes>(l: L, x: L::F, sign: L::U) -> L::F {
+    l.of_bits(l.bits(x) ^ (sign & l.splat_u(1 << 31)))
+}
+
 /// Four normals a lane from four words a lane.
 #[inline(always)]
 pub(crate) fn normals<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; ROWS] {
-    let top_bit = l.splat_u(1 << 31);
-    let odd31 = |x: L::U| l.i32_to_f32(x & l.splat_u(!0 >> 1) | l.splat_u(1));
-
     // −2 ln(u₁u₂) = (62 − e)·2 ln 2 − 2 ln m, where the product of the integers is m·2^e.
     let from = l.splat_u(THREE_QUARTERS);
-    let bits = l.bits(odd31(a) * odd31(b)) - from;
+    let bits = l.bits(odd31(l, a) * odd31(l, b)) - from;
     let exponent = l.i32_to_f32(l.shr::<23>(bits));
     let x = l.of_bits((bits & l.splat_u(0x007f_ffff)) + from) - l.splat(1.0);
     let sum = (l.splat(TOP) - exponent) * l.splat(2.0 * core::f32::consts::LN_2) + horner(l, x, &LOG) * x;
@@ -96,8 +105,7 @@ pub(crate) fn normals<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; ROWS] {
 
     let (sin1, cos1) = half_circle(l, c);
     let (sin2, cos2) = half_circle(l, d);
-    let signed = |x: L::F, sign: L::U| l.of_bits(l.bits(x) ^ (sign & top_bit));
-    [radius1 * sin1, radius1 * signed(cos1, a), radius2 * sin2, radius2 * signed(cos2, b)]
+    [radius1 * sin1, radius1 * signed(l, cos1, a), radius2 * sin2, radius2 * signed(l, cos2, b)]
 }
 
 /// The states of a block's eight generators: 16 words, two for each.
@@ -184,7 +192,7 @@ impl<L: Lanes> CounterGroups<L> {
     fn aligned(&mut self, l: L) -> Group<L> {
         let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
         for part in 0..L::PARTS {
-            let words = [(); 4].map(|()| self.step(l, part));
+            let words = [self.step(l, part), self.step(l, part), self.step(l, part), self.step(l, part)];
             group[part] = normals(l, words);
         }
         self.next += 1;
@@ -222,14 +230,14 @@ impl<L: Lanes> CounterGroups<L> {
 /// Writes a group's elements in order.
 #[inline(always)]
 pub(crate) fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
-    each::<L>(|at, part, row| l.store_at(floats, at, group[part][row]));
+    each!(L, |at, part, row| l.store_at(floats, at, group[part][row]));
 }
 
 /// The group of elements in order.
 #[inline(always)]
 fn gather<L: Lanes>(l: L, floats: &[f32; GROUP]) -> Group<L> {
     let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
-    each::<L>(|at, part, row| group[part][row] = l.load_at(floats, at));
+    each!(L, |at, part, row| group[part][row] = l.load_at(floats, at));
     group
 }
 
@@ -244,10 +252,11 @@ impl Kernel for Fill<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let mut noise = CounterGroups::new(l, self.place);
-        for_each_tile([], [self.out], |[], [mut out]| {
+        let mut tiles = Tiles::new([], [self.out]);
+        while let Some(([], [mut out])) = tiles.next() {
             let z = noise.next(l);
-            each::<L>(|at, part, row| out.put(at, l.store(z[part][row])));
-        });
+            each!(L, |at, part, row| out.put(at, l.store(z[part][row])));
+        }
     }
 }
 
@@ -264,7 +273,8 @@ impl Kernel for FromWords<'_> {
         let words = gather(l, &self.words.map(f32::from_bits));
         let mut group = words;
         for part in 0..L::PARTS {
-            group[part] = normals(l, words[part].map(|x| l.bits(x)));
+            let [a, b, c, d] = words[part];
+            group[part] = normals(l, [l.bits(a), l.bits(b), l.bits(c), l.bits(d)]);
         }
         scatter(l, &group, self.out);
     }

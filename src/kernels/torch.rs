@@ -1,6 +1,7 @@
 //! The Box–Muller transform of torch's CPU generator, bit for bit: logarithm, sine and cosine are the
 //! single-precision polynomials of Cephes (S. Moshier) with fused multiply-adds, as torch's AVX2 code has them.
 
+use super::normal::signed;
 use crate::buf::GROUP;
 use crate::simd::{Kernel, Lanes};
 
@@ -103,7 +104,9 @@ fn sin_cos<L: Lanes>(l: L, x: L::F) -> (L::F, L::F) {
     let sin = l.fma(s, x, x);
 
     let swap = l.splat_u(0) - (l.shr::<1>(j) & l.splat_u(1));
-    let sign = |bit: L::U, x: L::F| l.of_bits(l.bits(x) ^ l.shl::<29>(bit & l.splat_u(4)));
     let flipped_cos = (j - l.splat_u(2)) ^ l.splat_u(4);
-    (sign(j, l.select(swap, cos, sin)), sign(flipped_cos, l.select(swap, sin, cos)))
+    (
+        signed(l, l.select(swap, cos, sin), l.shl::<29>(j)),
+        signed(l, l.select(swap, sin, cos), l.shl::<29>(flipped_cos)),
+    )
 }

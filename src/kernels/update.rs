@@ -2,8 +2,8 @@
 
 use super::Source;
 use super::normal::CounterGroups;
-use crate::buf::{In, Out, Tile, TileMut, Update, for_each_tile};
-use crate::simd::{Kernel, Lanes, each};
+use crate::buf::{In, Out, Tile, TileMut, Tiles, Update};
+use crate::simd::{Group, Kernel, Lanes, each};
 
 /// `prev_sample_mean = sample + drift·model_output`, `prev_sample = prev_sample_mean + diffusion·noise`.
 pub(crate) struct Step<'a> {
@@ -14,35 +14,54 @@ pub(crate) struct Step<'a> {
     pub diffusion: f32,
 }
 
+/// The noise of one tile.
+#[derive(Clone, Copy)]
+enum Noise<'t, 'g, L: Lanes> {
+    Given(Tile<'t>),
+    Made(&'g Group<L>),
+}
+
+impl<L: Lanes> Noise<'_, '_, L> {
+    #[inline(always)]
+    fn get(self, l: L, at: usize, part: usize, row: usize) -> L::F {
+        match self {
+            Self::Given(tile) => l.load(tile.get(at)),
+            Self::Made(group) => group[part][row],
+        }
+    }
+}
+
+impl Step<'_> {
+    #[inline(always)]
+    fn run_with<L: Lanes, const O: usize>(self, l: L, outs: [Out<'_>; O]) {
+        let (x, m) = (self.update.sample, self.model_output);
+        let factors = (l.splat(self.drift), l.splat(self.diffusion));
+        match self.noise {
+            Source::Given(z) => {
+                let mut tiles = Tiles::new([x, m, z], outs);
+                while let Some(([x, m, z], outs)) = tiles.next() {
+                    step(l, factors, x, m, Noise::Given(z), outs);
+                }
+            }
+            Source::Counter(place) => {
+                let mut noise = CounterGroups::new(l, place);
+                let mut tiles = Tiles::new([x, m], outs);
+                while let Some(([x, m], outs)) = tiles.next() {
+                    step(l, factors, x, m, Noise::Made(&noise.next(l)), outs);
+                }
+            }
+        }
+    }
+}
+
 impl Kernel for Step<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Update { sample: x, prev_sample, prev_sample_mean } = self.update;
-        let m = self.model_output;
-        let (a, b) = (l.splat(self.drift), l.splat(self.diffusion));
-        match (self.noise, prev_sample_mean) {
-            (Source::Given(z), None) => for_each_tile([x, m, z], [prev_sample], |[x, m, z], outs| {
-                step(l, a, b, x, m, |at, _, _| l.load(z.get(at)), outs);
-            }),
-            (Source::Given(z), Some(mean)) => {
-                for_each_tile([x, m, z], [prev_sample, mean], |[x, m, z], outs| {
-                    step(l, a, b, x, m, |at, _, _| l.load(z.get(at)), outs);
-                });
-            }
-            (Source::Counter(place), mean) => {
-                let mut noise = CounterGroups::new(l, place);
-                match mean {
-                    None => for_each_tile([x, m], [prev_sample], |[x, m], outs| {
-                        let z = noise.next(l);
-                        step(l, a, b, x, m, |_, part, row| z[part][row], outs);
-                    }),
-                    Some(mean) => for_each_tile([x, m], [prev_sample, mean], |[x, m], outs| {
-                        let z = noise.next(l);
-                        step(l, a, b, x, m, |_, part, row| z[part][row], outs);
-                    }),
-                }
-            }
+        let prev_sample = self.update.prev_sample;
+        match self.update.prev_sample_mean {
+            None => self.run_with(l, [prev_sample]),
+            Some(mean) => self.run_with(l, [prev_sample, mean]),
         }
     }
 }
@@ -51,17 +70,16 @@ impl Kernel for Step<'_> {
 #[inline(always)]
 fn step<L: Lanes, const O: usize>(
     l: L,
-    a: L::F,
-    b: L::F,
+    (a, b): (L::F, L::F),
     x: Tile<'_>,
     m: Tile<'_>,
-    z: impl Fn(usize, usize, usize) -> L::F,
+    z: Noise<'_, '_, L>,
     mut outs: [TileMut<'_>; O],
 ) {
-    each::<L>(|at, part, row| {
+    each!(L, |at, part, row| {
         // All inputs of these lanes are read before an output is written: the outputs may be the inputs.
         let mean = l.load(x.get(at)) + a * l.load(m.get(at));
-        let prev = mean + b * z(at, part, row);
+        let prev = mean + b * z.get(l, at, part, row);
         for (out, values) in outs.iter_mut().zip([prev, mean]) {
             out.put(at, l.store(values));
         }
@@ -82,17 +100,19 @@ impl Kernel for AddNoise<'_> {
     fn run<L: Lanes>(self, l: L) {
         let b = l.splat(self.scale);
         match self.noise {
-            Source::Given(z) => for_each_tile([self.x, z], [self.out], |[x, z], [mut out]| {
-                each::<L>(|at, _, _| out.put(at, l.store(b * l.load(z.get(at)) + l.load(x.get(at)))));
-            }),
+            Source::Given(z) => {
+                let mut tiles = Tiles::new([self.x, z], [self.out]);
+                while let Some(([x, z], [mut out])) = tiles.next() {
+                    each!(L, |at, _, _| out.put(at, l.store(b * l.load(z.get(at)) + l.load(x.get(at)))));
+                }
+            }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
-                for_each_tile([self.x], [self.out], |[x], [mut out]| {
+                let mut tiles = Tiles::new([self.x], [self.out]);
+                while let Some(([x], [mut out])) = tiles.next() {
                     let z = noise.next(l);
-                    each::<L>(|at, part, row| {
-                        out.put(at, l.store(b * z[part][row] + l.load(x.get(at))));
-                    });
-                });
+                    each!(L, |at, part, row| out.put(at, l.store(b * z[part][row] + l.load(x.get(at)))));
+                }
             }
         }
     }
@@ -110,9 +130,10 @@ impl Kernel for Scale<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let b = l.splat(self.scale);
-        for_each_tile([self.x], [self.out], |[x], [mut out]| {
-            each::<L>(|at, _, _| out.put(at, l.store(b * l.load(x.get(at)))));
-        });
+        let mut tiles = Tiles::new([self.x], [self.out]);
+        while let Some(([x], [mut out])) = tiles.next() {
+            each!(L, |at, _, _| out.put(at, l.store(b * l.load(x.get(at)))));
+        }
     }
 }
 
@@ -127,12 +148,13 @@ impl Kernel for ClampUnit<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let (zero, one) = (l.splat(0.0), l.splat(1.0));
-        for_each_tile([self.x], [self.out], |[x], [mut out]| {
-            each::<L>(|at, _, _| {
+        let mut tiles = Tiles::new([self.x], [self.out]);
+        while let Some(([x], [mut out])) = tiles.next() {
+            each!(L, |at, _, _| {
                 let x = l.load(x.get(at));
                 let x = l.select(l.less(x, zero), zero, x);
                 out.put(at, l.store(l.select(l.less(one, x), one, x)));
             });
-        });
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! The machine's vectors. A kernel is written once, generic over [`Lanes`], and [`dispatch`] chooses whose
 //! registers it runs on. Operations here are exactly rounded, so every choice gives the same bits.
 //!
-//! Today there is one choice: the target's baseline, through `wide`. Tiers that are detected at run time
-//! (AVX2, AVX-512) implement `Lanes` in files of their own, and `dispatch` is where they are chosen.
+//! Every target has its baseline, through `wide`. On x86 the tiers of x86.rs are detected at run time.
 
 mod baseline;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod x86;
 
-use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
+use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::buf::{Floats, GROUP};
 
@@ -32,11 +34,7 @@ pub(crate) trait Lanes: Copy {
     /// `[f32; N]`.
     type Floats: Floats + AsRef<[f32]> + AsMut<[f32]>;
     /// Lanes of `f32`.
-    type F: Copy
-        + Add<Output = Self::F>
-        + Sub<Output = Self::F>
-        + Mul<Output = Self::F>
-        + Div<Output = Self::F>;
+    type F: Copy + Add<Output = Self::F> + Sub<Output = Self::F> + Mul<Output = Self::F>;
     /// Lanes of `u32`; arithmetic wraps.
     type U: Copy
         + Add<Output = Self::U>
@@ -122,8 +120,63 @@ pub(crate) trait Kernel {
     fn run<L: Lanes>(self, lanes: L) -> Self::Output;
 }
 
+/// A set of vector instructions that kernels can run on. Every level gives the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[repr(C)]
+pub enum SimdLevel {
+    /// What the library was compiled for: SSE2, NEON, simd128 or scalar code.
+    Baseline = 0,
+    /// AVX2 with FMA, detected at run time.
+    Avx2 = 1,
+    /// AVX-512 as Ice Lake and Zen 4 have it, detected at run time.
+    Avx512 = 2,
+}
+
+/// The highest level that may be used; a hook for tests and benches.
+static HIGHEST: AtomicU8 = AtomicU8::new(SimdLevel::Avx512 as u8);
+
+/// Limits kernels to `highest` and the levels below it, in the whole process: for tests and benches, since the bits are the same. Returns
+/// the level that is now in use.
+pub fn limit_simd_level(highest: SimdLevel) -> SimdLevel {
+    HIGHEST.store(highest as u8, Ordering::Relaxed);
+    simd_level()
+}
+
+/// The level that kernels run on.
+#[must_use]
+pub fn simd_level() -> SimdLevel {
+    struct Which;
+    impl Kernel for Which {
+        type Output = SimdLevel;
+        fn run<L: Lanes>(self, _: L) -> SimdLevel {
+            match L::N {
+                16 => SimdLevel::Avx512,
+                8 => SimdLevel::Avx2,
+                _ => SimdLevel::Baseline,
+            }
+        }
+    }
+    dispatch(Which)
+}
+
 /// Runs a kernel on the best registers of this machine.
+#[inline]
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        let highest = HIGHEST.load(Ordering::Relaxed);
+        if highest >= SimdLevel::Avx512 as u8
+            && let Some(token) = x86::Avx512::detect()
+        {
+            return token.run(kernel);
+        }
+        if highest >= SimdLevel::Avx2 as u8
+            && let Some(token) = x86::Avx2::detect()
+        {
+            return token.run(kernel);
+        }
+    }
     kernel.run(baseline::Baseline)
 }
 
@@ -138,12 +191,17 @@ pub(crate) fn fma(x: f32, y: f32, z: f32) -> f32 {
 /// `part < PARTS`.
 pub(crate) type Group<L> = [[<L as Lanes>::F; ROWS]; MAX_PARTS];
 
-/// Calls `f` with the offset, part and row of each register of a group, in the order of the elements.
-#[inline(always)]
-pub(crate) fn each<L: Lanes>(mut f: impl FnMut(usize, usize, usize)) {
-    for row in 0..ROWS {
-        for part in 0..L::PARTS {
-            f(LANES * row + L::N * part, part, row);
+/// Runs a block for each register of a group, in the order of the elements, with its offset, part and row. A loop and not a
+/// closure, as [`Tiles`](crate::buf::Tiles) says.
+macro_rules! each {
+    ($lanes:ty, |$at:pat_param, $part:pat_param, $row:pat_param| $body:expr) => {
+        for row in 0..$crate::simd::ROWS {
+            for part in 0..<$lanes as $crate::simd::Lanes>::PARTS {
+                let ($at, $part, $row) =
+                    ($crate::simd::LANES * row + <$lanes as $crate::simd::Lanes>::N * part, part, row);
+                $body;
+            }
         }
-    }
+    };
 }
+pub(crate) use each;

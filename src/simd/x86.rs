@@ -1,0 +1,218 @@
+//! `Lanes` on AVX2 with FMA, and on AVX-512, through `core::arch`. The tokens are the proof that the machine has them, and
+//! registers can be made only with a token: this is what every `unsafe` here rests on.
+
+#[cfg(target_arch = "x86")]
+use core::arch::x86::*;
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64::*;
+use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
+
+use super::{Kernel, LANES, Lanes};
+
+/// The proof of AVX2 and FMA, which came together (Haswell, Zen).
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+/// The proof of AVX-512 as Ice Lake and Zen 4 have it: F, CD, BW, DQ, VL, IFMA and VBMI. Earlier machines lower their clock for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+cpufeatures::new!(has_avx2, "avx2", "fma");
+cpufeatures::new!(
+    has_avx512,
+    "avx512f",
+    "avx512cd",
+    "avx512bw",
+    "avx512dq",
+    "avx512vl",
+    "avx512ifma",
+    "avx512vbmi",
+    "avx2",
+    "fma"
+);
+
+impl Avx2 {
+    /// The token, if this machine has the instructions and its system saves the registers.
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        has_avx2::get().then_some(Self(()))
+    }
+
+    /// Runs a kernel in code that is compiled for these instructions.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn run<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
+            kernel.run(token)
+        }
+        // SAFETY: the token is the proof of the features.
+        unsafe { run(self, kernel) }
+    }
+}
+
+impl Avx512 {
+    /// The token, if this machine has the instructions and its system saves the registers.
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        has_avx512::get().then_some(Self(()))
+    }
+
+    /// Runs a kernel in code that is compiled for these instructions.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(
+            enable = "avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx2,fma"
+        )]
+        fn run<K: Kernel>(token: Avx512, kernel: K) -> K::Output {
+            kernel.run(token)
+        }
+        // SAFETY: the token is the proof of the features.
+        unsafe { run(self, kernel) }
+    }
+}
+
+/// A register, and the operators that are one instruction on it.
+macro_rules! register {
+    ($name:ident($raw:ty) $($trait:ident $method:ident $intrinsic:ident)*) => {
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name($raw);
+        $(impl $trait for $name {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                // SAFETY: registers are made with a token only, so the machine has the instruction.
+                Self(unsafe { $intrinsic(self.0, other.0) })
+            }
+        })*
+    };
+}
+
+register!(F8(__m256) Add add _mm256_add_ps Sub sub _mm256_sub_ps Mul mul _mm256_mul_ps);
+register!(U8(__m256i) Add add _mm256_add_epi32 Sub sub _mm256_sub_epi32
+    BitAnd bitand _mm256_and_si256 BitOr bitor _mm256_or_si256 BitXor bitxor _mm256_xor_si256);
+register!(W4(__m256i) Add add _mm256_add_epi64 BitXor bitxor _mm256_xor_si256);
+register!(F16(__m512) Add add _mm512_add_ps Sub sub _mm512_sub_ps Mul mul _mm512_mul_ps);
+register!(U16(__m512i) Add add _mm512_add_epi32 Sub sub _mm512_sub_epi32
+    BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
+register!(W8(__m512i) Add add _mm512_add_epi64 BitXor bitxor _mm512_xor_si512);
+
+/// Defines operations of a token, each one expression of intrinsics.
+macro_rules! operations {
+    ($($name:ident $(<const $k:ident>)? ($($arg:ident: $in:ty),*) -> $out:ty = $body:expr;)*) => {
+        $(#[inline(always)]
+        fn $name $(<const $k: u32>)? (self $(, $arg: $in)*) -> $out {
+            // SAFETY: the token is the proof of the instructions; loads and stores are of whole local arrays.
+            unsafe { $body }
+        })*
+    };
+}
+
+impl Lanes for Avx2 {
+    const N: usize = 8;
+
+    type Floats = [f32; 8];
+    type F = F8;
+    type U = U8;
+    type W = W4;
+    type D = [__m256d; 2];
+
+    #[inline(always)]
+    fn halves(self, x: W4) -> U8 {
+        U8(x.0)
+    }
+    operations! {
+        load(floats: [f32; 8]) -> F8 = F8(_mm256_loadu_ps(floats.as_ptr()));
+        store(x: F8) -> [f32; 8] = {
+            let mut floats = [0.0; 8];
+            _mm256_storeu_ps(floats.as_mut_ptr(), x.0);
+            floats
+        };
+        splat(x: f32) -> F8 = F8(_mm256_set1_ps(x));
+        splat_u(x: u32) -> U8 = U8(_mm256_set1_epi32(x as i32));
+        sqrt(x: F8) -> F8 = F8(_mm256_sqrt_ps(x.0));
+        fma(x: F8, y: F8, z: F8) -> F8 = F8(_mm256_fmadd_ps(x.0, y.0, z.0));
+        bits(x: F8) -> U8 = U8(_mm256_castps_si256(x.0));
+        of_bits(x: U8) -> F8 = F8(_mm256_castsi256_ps(x.0));
+        i32_to_f32(x: U8) -> F8 = F8(_mm256_cvtepi32_ps(x.0));
+        f32_to_i32(x: F8) -> U8 = U8(_mm256_cvttps_epi32(x.0));
+        shl<const K>(x: U8) -> U8 = U8(_mm256_sll_epi32(x.0, _mm_cvtsi32_si128(K as i32)));
+        shr<const K>(x: U8) -> U8 = U8(_mm256_srl_epi32(x.0, _mm_cvtsi32_si128(K as i32)));
+        less(x: F8, y: F8) -> U8 = U8(_mm256_castps_si256(_mm256_cmp_ps::<_CMP_LT_OQ>(x.0, y.0)));
+        wide(x: &[u64; LANES / 2], part: usize) -> W4 = {
+            let quads = x.as_chunks::<4>().0;
+            let quad = quads.get(part).copied().unwrap_or_default();
+            W4(_mm256_loadu_si256(quad.as_ptr().cast()))
+        };
+        wide_shl<const K>(x: W4) -> W4 = W4(_mm256_sll_epi64(x.0, _mm_cvtsi32_si128(K as i32)));
+        wide_rotl<const K>(x: W4) -> W4 = W4(_mm256_or_si256(
+            _mm256_sll_epi64(x.0, _mm_cvtsi32_si128(K as i32)),
+            _mm256_srl_epi64(x.0, _mm_cvtsi32_si128(64 - K as i32)),
+        ));
+        zero_d() -> [__m256d; 2] = [_mm256_setzero_pd(); 2];
+        add_square(sum: [__m256d; 2], x: F8) -> [__m256d; 2] = {
+            let a = _mm256_cvtps_pd(_mm256_castps256_ps128(x.0));
+            let b = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(x.0));
+            // Fused or not is the same: the product is exact.
+            [_mm256_fmadd_pd(a, a, sum[0]), _mm256_fmadd_pd(b, b, sum[1])]
+        };
+        add_lanes(sum: f64, x: [__m256d; 2]) -> f64 = {
+            let mut lanes = [[0.0; 4]; 2];
+            _mm256_storeu_pd(lanes[0].as_mut_ptr(), x[0]);
+            _mm256_storeu_pd(lanes[1].as_mut_ptr(), x[1]);
+            lanes.iter().flatten().fold(sum, |sum, lane| sum + lane)
+        };
+    }
+}
+
+impl Lanes for Avx512 {
+    const N: usize = 16;
+
+    type Floats = [f32; 16];
+    type F = F16;
+    type U = U16;
+    type W = W8;
+    type D = [__m512d; 2];
+
+    #[inline(always)]
+    fn halves(self, x: W8) -> U16 {
+        U16(x.0)
+    }
+    operations! {
+        load(floats: [f32; 16]) -> F16 = F16(_mm512_loadu_ps(floats.as_ptr()));
+        store(x: F16) -> [f32; 16] = {
+            let mut floats = [0.0; 16];
+            _mm512_storeu_ps(floats.as_mut_ptr(), x.0);
+            floats
+        };
+        splat(x: f32) -> F16 = F16(_mm512_set1_ps(x));
+        splat_u(x: u32) -> U16 = U16(_mm512_set1_epi32(x as i32));
+        sqrt(x: F16) -> F16 = F16(_mm512_sqrt_ps(x.0));
+        fma(x: F16, y: F16, z: F16) -> F16 = F16(_mm512_fmadd_ps(x.0, y.0, z.0));
+        bits(x: F16) -> U16 = U16(_mm512_castps_si512(x.0));
+        of_bits(x: U16) -> F16 = F16(_mm512_castsi512_ps(x.0));
+        i32_to_f32(x: U16) -> F16 = F16(_mm512_cvtepi32_ps(x.0));
+        f32_to_i32(x: F16) -> U16 = U16(_mm512_cvttps_epi32(x.0));
+        shl<const K>(x: U16) -> U16 = U16(_mm512_slli_epi32::<K>(x.0));
+        shr<const K>(x: U16) -> U16 = U16(_mm512_srli_epi32::<K>(x.0));
+        less(x: F16, y: F16) -> U16 = U16(_mm512_movm_epi32(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(x.0, y.0)));
+        wide(x: &[u64; LANES / 2], part: usize) -> W8 = {
+            debug_assert!(part == 0);
+            W8(_mm512_loadu_si512(x.as_ptr().cast()))
+        };
+        wide_shl<const K>(x: W8) -> W8 = W8(_mm512_slli_epi64::<K>(x.0));
+        wide_rotl<const K>(x: W8) -> W8 = W8(_mm512_rolv_epi64(x.0, _mm512_set1_epi64(i64::from(K))));
+        zero_d() -> [__m512d; 2] = [_mm512_setzero_pd(); 2];
+        add_square(sum: [__m512d; 2], x: F16) -> [__m512d; 2] = {
+            let a = _mm512_cvtps_pd(_mm512_castps512_ps256(x.0));
+            let b = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(x.0));
+            // Fused or not is the same: the product is exact.
+            [_mm512_fmadd_pd(a, a, sum[0]), _mm512_fmadd_pd(b, b, sum[1])]
+        };
+        add_lanes(sum: f64, x: [__m512d; 2]) -> f64 = {
+            let mut lanes = [[0.0; 8]; 2];
+            _mm512_storeu_pd(lanes[0].as_mut_ptr(), x[0]);
+            _mm512_storeu_pd(lanes[1].as_mut_ptr(), x[1]);
+            lanes.iter().flatten().fold(sum, |sum, lane| sum + lane)
+        };
+    }
+}
