@@ -59,6 +59,7 @@ impl<'a> Source<'a> {
     }
 }
 
+pub(crate) mod mt19937;
 pub(crate) mod norm;
 pub(crate) mod normal;
 pub(crate) mod philox;

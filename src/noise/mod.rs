@@ -2,7 +2,6 @@
 //! users who have a generator and a seed already. The arithmetic is in `kernels`.
 
 mod counter;
-mod mt19937;
 mod rng;
 mod torch_cpu;
 

@@ -1,9 +1,9 @@
 //! `torch.randn` of torch's CPU generator, bit for bit.
 
-use super::mt19937::Mt19937;
-use crate::buf::{self, GROUP, Out};
+use crate::buf::{self, Out};
 use crate::error::Error;
-use crate::kernels::torch::{BoxMuller, TORCH_BLOCK};
+use crate::kernels::mt19937::Mt19937;
+use crate::kernels::torch::{Randn, TORCH_BLOCK};
 use crate::simd::dispatch;
 
 /// The state of torch's CPU generator: what `torch.Generator().manual_seed(seed)` makes and `torch.randn` advances.
@@ -46,7 +46,7 @@ impl TorchCpu {
                 out.write(i, &[self.one()]);
             }
         } else {
-            self.blocks(out);
+            dispatch(Randn { mt: &mut self.mt, out });
         }
         Ok(())
     }
@@ -63,40 +63,6 @@ impl TorchCpu {
         self.cached = radius * libm::sin(angle);
         self.has_cached = 1;
         (radius * libm::cos(angle)) as f32
-    }
-
-    /// Sixteen and more: uniforms throughout, transformed in blocks of 16. Behind the last whole block torch draws
-    /// uniforms for the rest, and then sixteen new ones for the last sixteen places.
-    fn blocks(&mut self, out: Out<'_>) {
-        let len = out.len();
-        let whole = len - len % TORCH_BLOCK;
-        let mut start = 0;
-        while start < whole {
-            let count = (whole - start).min(GROUP);
-            let mut tile = [0.0; GROUP];
-            for uniform in tile.iter_mut().take(count) {
-                *uniform = self.uniform_f32();
-            }
-            dispatch(BoxMuller(&mut tile));
-            out.part(start, count).write(0, &tile);
-            start += count;
-        }
-        if whole < len {
-            for _ in whole..len {
-                self.uniform_f32();
-            }
-            let mut tile = [0.0; GROUP];
-            for uniform in tile.iter_mut().take(TORCH_BLOCK) {
-                *uniform = self.uniform_f32();
-            }
-            dispatch(BoxMuller(&mut tile));
-            out.part(len - TORCH_BLOCK, TORCH_BLOCK).write(0, &tile);
-        }
-    }
-
-    /// 24 bits in 0..1.
-    fn uniform_f32(&mut self) -> f32 {
-        (self.mt.next_u32() & 0x00ff_ffff) as f32 * (1.0 / (1 << 24) as f32)
     }
 
     /// 53 bits in 0..1.

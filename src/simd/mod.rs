@@ -95,6 +95,33 @@ pub(crate) trait Lanes: Copy {
         }
     }
 
+    /// The `N` words from `at` on; zeros if there are fewer.
+    #[inline(always)]
+    fn load_u(self, words: &[u32], at: usize) -> Self::U {
+        let mut lanes = Self::Floats::ZERO;
+        if let Some(words) = words.get(at..).and_then(|words| words.get(..Self::N)) {
+            for (to, &from) in lanes.as_mut().iter_mut().zip(words) {
+                *to = f32::from_bits(from);
+            }
+        }
+        self.bits(self.load(lanes))
+    }
+    /// Writes the lanes from `at` on, if there is room for all.
+    #[inline(always)]
+    fn store_u(self, words: &mut [u32], at: usize, x: Self::U) {
+        if let Some(words) = words.get_mut(at..).and_then(|words| words.get_mut(..Self::N)) {
+            for (to, from) in words.iter_mut().zip(self.store(self.of_bits(x)).as_ref()) {
+                *to = from.to_bits();
+            }
+        }
+    }
+    /// Of two registers that hold sixteen lanes each: the first eights, and the second eights. Narrower ones are left as they are.
+    /// Twice is not at all.
+    #[inline(always)]
+    fn eights(self, x: Self::F, y: Self::F) -> (Self::F, Self::F) {
+        (x, y)
+    }
+
     /// The lanes `N/2·part ..` of eight.
     fn wide(self, x: &[u64; LANES / 2], part: usize) -> Self::W;
     /// `x << K`.

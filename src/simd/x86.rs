@@ -174,6 +174,16 @@ impl Lanes for Avx512 {
     type D = [__m512d; 2];
 
     #[inline(always)]
+    fn eights(self, x: F16, y: F16) -> (F16, F16) {
+        // SAFETY: the token is the proof of the instructions.
+        unsafe {
+            (
+                F16(_mm512_shuffle_f32x4::<0b01_00_01_00>(x.0, y.0)),
+                F16(_mm512_shuffle_f32x4::<0b11_10_11_10>(x.0, y.0)),
+            )
+        }
+    }
+    #[inline(always)]
     fn halves(self, x: W8) -> U16 {
         U16(x.0)
     }

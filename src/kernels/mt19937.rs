@@ -1,0 +1,156 @@
+//! The Mersenne Twister MT19937 of Matsumoto and Nishimura 1998, as torch and NumPy seed it: 32-bit words in
+//! sequence. What they are made into is the business of its users.
+
+use crate::error::Error;
+use crate::simd::{Kernel, Lanes, dispatch};
+
+const N: usize = 624;
+const M: usize = 397;
+
+/// The twister's state: 624 words, and how many of them have been taken.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Mt19937 {
+    // A literal, which the C header needs: N.
+    words: [u32; 624],
+    taken: u32,
+}
+
+impl Mt19937 {
+    /// Seeds it with Knuth's generator, as `init_genrand` of the reference code does.
+    pub(crate) fn new(seed: u32) -> Self {
+        let mut words = [0; N];
+        let mut word = seed;
+        for (i, to) in words.iter_mut().enumerate() {
+            if i > 0 {
+                word = (word ^ word >> 30).wrapping_mul(1812433253).wrapping_add(i as u32);
+            }
+            *to = word;
+        }
+        Self { words, taken: N as u32 }
+    }
+
+    /// Checks what a caller's memory may have done to the state.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        // Never 0: the words are twisted when they are all taken, and the first is taken at once.
+        if (1..=N).contains(&(self.taken as usize)) { Ok(()) } else { Err(Error::InvalidRandomState) }
+    }
+
+    /// The next word.
+    #[inline]
+    pub(crate) fn next_u32(&mut self) -> u32 {
+        if self.taken as usize >= N {
+            dispatch(Twist(self));
+        }
+        let word = self.words.get(self.taken as usize).copied().unwrap_or_default();
+        self.taken += 1;
+        let mut words = [word];
+        temper(&mut words);
+        words[0]
+    }
+
+    /// The next words, as many as `out` has room for, not yet tempered.
+    #[inline(always)]
+    pub(crate) fn take<L: Lanes>(&mut self, l: L, out: &mut [u32]) {
+        let mut rest = out;
+        while !rest.is_empty() {
+            if self.taken as usize >= N {
+                self.twist(l);
+            }
+            let left = self.words.get(self.taken as usize..).unwrap_or_default();
+            let count = left.len().min(rest.len());
+            let (now, later) = rest.split_at_mut_checked(count).unwrap_or_default();
+            for (to, &from) in now.iter_mut().zip(left) {
+                *to = from;
+            }
+            self.taken += count as u32;
+            rest = later;
+        }
+    }
+
+    /// Makes the next 624 words.
+    #[inline(always)]
+    fn twist<L: Lanes>(&mut self, l: L) {
+        let words = &mut self.words;
+        advance(l, words, 0, N - M, M);
+        advance(l, words, N - M, N - 1, M.wrapping_sub(N));
+        words[N - 1] = words[M - 1] ^ mix(words[N - 1], words[0]);
+        self.taken = 0;
+    }
+}
+
+/// The twist, for scalar code.
+struct Twist<'a>(&'a mut Mt19937);
+
+impl Kernel for Twist<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        self.0.twist(l);
+    }
+}
+
+const UPPER: u32 = 0x8000_0000;
+const MATRIX: u32 = 0x9908_b0df;
+
+/// Makes words `from..to`, each of its neighbour and the word `offset` further (modulo 2ʷ: it may lie behind). None depends on
+/// one of the sixteen before it, so they are made a register at a time.
+#[inline(always)]
+fn advance<L: Lanes>(l: L, words: &mut [u32; N], from: usize, to: usize, offset: usize) {
+    let mut i = from;
+    while i + L::N <= to {
+        let (a, b) = (l.load_u(words, i), l.load_u(words, i + 1));
+        let y = (a & l.splat_u(UPPER)) | (b & l.splat_u(!UPPER));
+        let odd = (l.splat_u(0) - (b & l.splat_u(1))) & l.splat_u(MATRIX);
+        let made = l.load_u(words, i.wrapping_add(offset)) ^ l.shr::<1>(y) ^ odd;
+        l.store_u(words, i, made);
+        i += L::N;
+    }
+    for i in i..to {
+        let [far, a, b] =
+            [i.wrapping_add(offset), i, i + 1].map(|i| words.get(i).copied().unwrap_or_default());
+        if let Some(to) = words.get_mut(i) {
+            *to = far ^ mix(a, b);
+        }
+    }
+}
+
+#[inline(always)]
+fn mix(upper: u32, lower: u32) -> u32 {
+    let y = upper & UPPER | lower & !UPPER;
+    y >> 1 ^ 0_u32.wrapping_sub(lower & 1) & MATRIX
+}
+
+/// What makes the state's words into output.
+#[inline(always)]
+pub(crate) fn temper<const COUNT: usize>(words: &mut [u32; COUNT]) {
+    for word in words {
+        *word ^= *word >> 11;
+        *word ^= *word << 7 & 0x9d2c_5680;
+        *word ^= *word << 15 & 0xefc6_0000;
+        *word ^= *word >> 18;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_check_value_comes_out() {
+        // C++ [rand.predef]: the 10000th word of mt19937 seeded with 5489 is 4123659995.
+        let mut mt = Mt19937::new(5489);
+        let word = (0..10_000).map(|_| mt.next_u32()).last();
+        assert_eq!(word, Some(4123659995));
+    }
+
+    #[test]
+    fn a_state_out_of_its_range_is_refused() {
+        let mut mt = Mt19937::new(1);
+        assert_eq!(mt.check(), Ok(()));
+        for taken in [0, N as u32 + 1, u32::MAX] {
+            mt.taken = taken;
+            assert_eq!(mt.check(), Err(Error::InvalidRandomState));
+        }
+    }
+}
