@@ -3,7 +3,7 @@
  * ScoreSdeVeScheduler has it. Generated from src/ by cbindgen; do not edit.
  *
  * - Every function that can fail returns a vesde_status: VESDE_OK, or one of enum vesde_error, and then it has written
- *   nothing. Nothing allocates, keeps global state, unwinds or aborts.
+ *   nothing. Nothing allocates, unwinds or aborts, or keeps state (but what the CPU was found to have).
  * - NULL is VESDE_ERROR_NULL_POINTER wherever the documentation does not allow it; a length of 0 is VESDE_ERROR_EMPTY.
  * - Structs are plain: allocate them anywhere and copy them with =. Their size does not change within a major version.
  * - An output buffer may be uninitialised, and may be exactly one of the inputs (in place). An overlap of any other kind

@@ -2,7 +2,7 @@
 //! 2021, "Score-based generative modeling through stochastic differential equations"): schedule, noise and updates on
 //! the caller's `f32` slices, between two calls of the caller's network.
 //!
-//! - No allocation, no global state, no panics: bad input is an [`Error`], and outputs are then untouched.
+//! - No allocation, no panics, no state but the caller's: bad input is an [`Error`], and outputs are then untouched.
 //! - The same inputs give the same bits on every machine, for every split of the work.
 //! - With torch's noise ([`TorchCpu`]) it gives the pictures of diffusers from the same seed.
 //!
