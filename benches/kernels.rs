@@ -1,9 +1,11 @@
-//! Every kernel and every source of noise, each beside a memcpy of the bytes that it moves, at three sizes: 4×64×64 and
-//! 3×256×256, which fit caches, and 3×1024×1024, which does not fit most. `cargo bench`; `cargo bench -- pred` for some.
+//! Every kernel and every source of noise, at every level of SIMD that the machine has and at three sizes, each beside
+//! its two limits in the same run: a memcpy of the bytes that it moves, and a bare loop that reads and writes the same
+//! streams. `cargo bench`; `cargo bench -- 'step_pred/avx512'` for some.
 //!
 //! Throughput is in elements: at 1 Gelem/s an element takes 1 ns. Compare ratios within one run; machines drift.
 
 use std::hint::black_box;
+use std::thread;
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
@@ -11,178 +13,433 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use vesde::{
-    Averaging, Config, Counter, Norm, Schedule, Scheduler, TorchCpu, Update, fill_from_rng, norm_blocks,
-    scale_model_input, set_sigmas, set_timesteps, sum_squares, torch_norm,
+    Averaging, Config, Counter, Norm, Schedule, Scheduler, SimdLevel, TorchCpu, Update, fill_from_rng,
+    limit_simd_level, norm_blocks, scale_model_input, set_sigmas, set_timesteps, sum_squares, torch_norm,
 };
 
-const SIZES: [usize; 3] = [4 * 64 * 64, 3 * 256 * 256, 3 * 1024 * 1024];
+/// Floats of a buffer, and how many sets of four buffers a benchmark takes in turn: one set for caches, and for DRAM
+/// 768 MB, far beyond any of them.
+const SIZES: [(&str, usize, usize); 3] =
+    [("L1 4096", 4096, 1), ("L2 3x256x256", 3 * 256 * 256, 1), ("DRAM 3x1024x1024", 3 * 1024 * 1024, 16)];
+/// Floats of all buffers at the largest size.
+const MEMORY: usize = 3 * 1024 * 1024 * 4 * 16;
 const TIMESTEP: f32 = 0.5;
+const INDEX: i64 = 500;
 
-struct Buffers {
-    sample: Vec<f32>,
-    score: Vec<f32>,
-    noise: Vec<f32>,
-    mean: Vec<f32>,
+/// The factors of the bare loops: any but 0 and 1, which could be left out.
+const A: f32 = 0.01;
+const B: f32 = 0.1;
+
+/// A loop that does nothing but a kernel's loads, stores and arithmetic, compiled for each level: the kernel's limit
+/// where it makes no noise. `LANES` are the level's.
+macro_rules! bare_loop {
+    ($name:ident($($arg:ident: $type:ty),*) $body:block) => {
+        fn $name(level: SimdLevel $(, $arg: $type)*) {
+            fn baseline($($arg: $type),*) {
+                #[allow(dead_code)]
+                const LANES: usize = 4;
+                $body
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) {
+                #[allow(dead_code)]
+                const LANES: usize = 8;
+                $body
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
+            fn avx512($($arg: $type),*) {
+                #[allow(dead_code)]
+                const LANES: usize = 16;
+                $body
+            }
+            match level {
+                // SAFETY: `levels` gives levels that this machine has.
+                #[cfg(target_arch = "x86_64")]
+                SimdLevel::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                SimdLevel::Avx2 => unsafe { avx2($($arg),*) },
+                _ => baseline($($arg),*),
+            }
+        }
+    };
 }
 
-impl Buffers {
-    fn new(len: usize) -> Self {
-        let noise = |stream| {
-            let mut out = vec![0.0; len];
-            Counter::new(1, stream).fill(&mut out).expect("a length");
-            out
-        };
-        Self { sample: noise(1), score: noise(2), noise: noise(3), mean: noise(4) }
+bare_loop!(read_1(x: &[f32]) {
+    let mut sums = [0.0; 8 * LANES];
+    for x in x.as_chunks::<{ 8 * LANES }>().0 {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += x * x;
+        }
+    }
+    black_box(sums);
+});
+bare_loop!(write_1(out: &mut [f32]) {
+    for out in out {
+        *out = A;
+    }
+});
+bare_loop!(read_1_write_1(x: &[f32], out: &mut [f32]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = B * x;
+    }
+});
+bare_loop!(read_2_write_1_elsewhere(x: &[f32], z: &[f32], out: &mut [f32]) {
+    for ((out, x), z) in out.iter_mut().zip(x).zip(z) {
+        *out = B * z + x;
+    }
+});
+bare_loop!(read_2_write_1(x: &mut [f32], m: &[f32]) {
+    for (x, m) in x.iter_mut().zip(m) {
+        *x += A * m;
+    }
+});
+bare_loop!(read_2_write_2(x: &mut [f32], m: &[f32], mean: &mut [f32]) {
+    for ((x, m), mean) in x.iter_mut().zip(m).zip(mean) {
+        *mean = *x + A * m;
+        *x = *mean + B;
+    }
+});
+bare_loop!(read_3_write_1(x: &mut [f32], m: &[f32], z: &[f32]) {
+    for ((x, m), z) in x.iter_mut().zip(m).zip(z) {
+        *x = *x + A * m + B * z;
+    }
+});
+bare_loop!(read_3_write_2(x: &mut [f32], m: &[f32], z: &[f32], mean: &mut [f32]) {
+    for (((x, m), z), mean) in x.iter_mut().zip(m).zip(z).zip(mean) {
+        *mean = *x + A * m;
+        *x = *mean + B * z;
+    }
+});
+
+/// One benchmark's buffers for one call.
+struct Set<'a> {
+    sample: &'a mut [f32],
+    score: &'a mut [f32],
+    noise: &'a mut [f32],
+    mean: &'a mut [f32],
+}
+
+/// Sets of buffers that are used in turn.
+struct Sets<'a> {
+    sets: Vec<Set<'a>>,
+    next: usize,
+}
+
+impl<'a> Sets<'a> {
+    fn new(memory: &'a mut [f32], len: usize, count: usize) -> Self {
+        let mut buffers = memory.chunks_exact_mut(len);
+        let mut buffer = || buffers.next().expect("memory for all sets");
+        let set = |_| Set { sample: buffer(), score: buffer(), noise: buffer(), mean: buffer() };
+        Self { sets: (0..count).map(set).collect(), next: 0 }
+    }
+
+    fn next(&mut self) -> &mut Set<'a> {
+        self.next = if self.next + 1 < self.sets.len() { self.next + 1 } else { 0 };
+        &mut self.sets[self.next]
+    }
+
+    /// Copies as many floats as a kernel reads and writes, over two.
+    fn memcpy(&mut self, floats_moved: usize) {
+        for copy in 0..floats_moved.div_ceil(2) {
+            let Set { sample, score, noise, mean } = self.next();
+            let (from, to) = if copy % 2 == 0 { (score, sample) } else { (noise, mean) };
+            let len = if 2 * copy + 1 == floats_moved { from.len() / 2 } else { from.len() };
+            black_box(&mut to[..len]).copy_from_slice(black_box(&from[..len]));
+        }
     }
 }
 
-/// Copies as many floats as a kernel reads and writes, over two: memcpy's figure for the same traffic.
-fn memcpy(group: &mut BenchmarkGroup<'_, WallTime>, len: usize, floats_moved: usize) {
-    let from = vec![1.0_f32; len * floats_moved / 2];
-    let mut to = vec![0.0_f32; from.len()];
-    group.bench_function(format!("{len}/memcpy of {floats_moved} floats each"), |b| {
-        b.iter(|| black_box(&mut to[..]).copy_from_slice(black_box(&from)));
-    });
+/// Standard normal floats, aligned to cache lines as tensors are.
+struct Memory {
+    floats: Vec<f32>,
+    start: usize,
+}
+
+impl Memory {
+    fn new() -> Self {
+        let mut floats = vec![0.0; MEMORY + 16];
+        let start = floats.as_ptr().align_offset(64);
+        Counter::new(1, 0).fill(&mut floats).expect("a length");
+        Self { floats, start }
+    }
+
+    fn get(&mut self) -> &mut [f32] {
+        &mut self.floats[self.start..self.start + MEMORY]
+    }
+}
+
+/// The levels that this machine has, each in use while it is the item.
+fn levels() -> impl Iterator<Item = (SimdLevel, &'static str)> {
+    [(SimdLevel::Baseline, "baseline"), (SimdLevel::Avx2, "avx2"), (SimdLevel::Avx512, "avx512")]
+        .into_iter()
+        .filter(|&(level, _)| limit_simd_level(level) == level)
 }
 
 fn group<'a>(c: &'a mut Criterion, name: &str, len: usize) -> BenchmarkGroup<'a, WallTime> {
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(len as u64));
     group
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(900))
-        .sample_size(20);
-    group
 }
 
-fn steps(c: &mut Criterion) {
-    let config = Config::default();
-    let [mut timesteps, mut sigmas, mut discrete_sigmas] = [(); 3].map(|()| vec![0.0; 1000]);
-    set_timesteps(&config, &mut timesteps).expect("a length");
-    set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas).expect("lengths");
-    let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
-    let scheduler = Scheduler { config, schedule };
-    let counter = Counter::new(42, 0);
+/// Tables of 1000 steps.
+struct Tables {
+    timesteps: Vec<f32>,
+    sigmas: Vec<f32>,
+    discrete_sigmas: Vec<f32>,
+}
 
-    for len in SIZES {
-        let Buffers { mut sample, score, noise, mut mean } = Buffers::new(len);
+impl Tables {
+    fn new() -> Self {
+        let config = Config::default();
+        let [mut timesteps, mut sigmas, mut discrete_sigmas] = [(); 3].map(|()| vec![0.0; 1000]);
+        set_timesteps(&config, &mut timesteps).expect("a length");
+        set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas).expect("lengths");
+        Self { timesteps, sigmas, discrete_sigmas }
+    }
 
-        let mut pred = group(c, "step_pred", len);
-        memcpy(&mut pred, len, 3);
-        pred.bench_function(format!("{len}/counter noise, in place"), |b| {
-            b.iter(|| scheduler.step_pred(&score, &[TIMESTEP], Update::in_place(&mut sample), counter));
-        });
-        memcpy(&mut pred, len, 4);
-        pred.bench_function(format!("{len}/noise given, in place"), |b| {
-            b.iter(|| scheduler.step_pred(&score, &[TIMESTEP], Update::in_place(&mut sample), &noise[..]));
-        });
-        memcpy(&mut pred, len, 5);
-        pred.bench_function(format!("{len}/noise given, with mean"), |b| {
+    fn scheduler(&self) -> Scheduler<'_> {
+        let Self { timesteps, sigmas, discrete_sigmas } = self;
+        Scheduler { config: Config::default(), schedule: Schedule { timesteps, sigmas, discrete_sigmas } }
+    }
+}
+
+/// Declares a benchmark: its name, and what it does with the next set of buffers.
+macro_rules! bench {
+    ($group:expr, $sets:expr, $name:expr, |$set:ident| $body:expr) => {
+        $group.bench_function($name, |b| {
             b.iter(|| {
-                let update = Update::in_place(&mut sample).with_mean(&mut mean);
-                scheduler.step_pred(&score, &[TIMESTEP], update, &noise[..])
+                let $set = $sets.next();
+                $body
             });
         });
-        pred.finish();
+    };
+}
 
-        let mut correct = group(c, "step_correct", len);
-        memcpy(&mut correct, len, 6);
-        for (name, norm) in [("exact norm", Norm::Exact), ("torch norm", Norm::Torch)] {
-            correct.bench_function(format!("{len}/noise given, {name}"), |b| {
+fn kernels(c: &mut Criterion) {
+    let tables = Tables::new();
+    let scheduler = tables.scheduler();
+    let counter = Counter::new(42, 0);
+    let mut torch = TorchCpu::new(42);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(42);
+    let mut memory = Memory::new();
+
+    for (size, len, count) in SIZES {
+        let mut blocks = vec![0.0; norm_blocks(len)];
+        for (level, name) in levels() {
+            let mut sets = Sets::new(memory.get(), len, count);
+            let name = |kernel: &str| format!("{kernel}/{name}/{size}");
+
+            let mut g = group(c, &name("step_pred"), len);
+            let pred = |s: &mut Set<'_>| {
+                scheduler.step_pred(s.score, &[TIMESTEP], Update::in_place(s.sample), &*s.noise)
+            };
+            g.bench_function("memcpy of 3", |b| b.iter(|| sets.memcpy(3)));
+            bench!(g, sets, "bare loop, read 2 write 1", |s| read_2_write_1(level, s.sample, s.score));
+            bench!(g, sets, "counter noise", |s| {
+                scheduler
+                    .step_pred(s.score, &[TIMESTEP], Update::in_place(s.sample), counter)
+                    .expect("a step");
+            });
+            bench!(g, sets, "torch noise", |s| {
+                torch.fill(s.noise).expect("a length");
+                pred(s).expect("a step");
+            });
+            g.bench_function("memcpy of 4", |b| b.iter(|| sets.memcpy(4)));
+            bench!(g, sets, "bare loop, read 3 write 1", |s| {
+                read_3_write_1(level, s.sample, s.score, s.noise);
+            });
+            bench!(g, sets, "noise given", |s| pred(s).expect("a step"));
+            bench!(g, sets, "bare loop, read 2 write 2", |s| {
+                read_2_write_2(level, s.sample, s.score, s.mean);
+            });
+            bench!(g, sets, "counter noise, with mean", |s| {
+                let update = Update::in_place(s.sample).with_mean(s.mean);
+                scheduler.step_pred(s.score, &[TIMESTEP], update, counter).expect("a step");
+            });
+            g.bench_function("memcpy of 5", |b| b.iter(|| sets.memcpy(5)));
+            bench!(g, sets, "bare loop, read 3 write 2", |s| {
+                read_3_write_2(level, s.sample, s.score, s.noise, s.mean);
+            });
+            bench!(g, sets, "noise given, with mean", |s| {
+                let update = Update::in_place(s.sample).with_mean(s.mean);
+                scheduler.step_pred(s.score, &[TIMESTEP], update, &*s.noise).expect("a step");
+            });
+            g.finish();
+
+            let mut g = group(c, &name("step_correct"), len);
+            let correct = |s: &mut Set<'_>, (batch, averaging), norm| {
+                let update = Update::in_place(s.sample);
+                scheduler.step_correct(s.score, batch, averaging, norm, update, &*s.noise).expect("a step");
+            };
+            let whole = (1, Averaging::Batch);
+            g.bench_function("memcpy of 4", |b| b.iter(|| sets.memcpy(4)));
+            bench!(g, sets, "bare loops, read 1, read 2 write 1", |s| {
+                read_1(level, s.score);
+                read_2_write_1(level, s.sample, s.score);
+            });
+            bench!(g, sets, "counter noise, exact norm", |s| {
+                let update = Update::in_place(s.sample);
+                scheduler
+                    .step_correct(s.score, 1, Averaging::Batch, Norm::Exact, update, counter)
+                    .expect("a step");
+            });
+            bench!(g, sets, "torch noise, torch norm", |s| {
+                torch.fill(s.noise).expect("a length");
+                correct(s, whole, Norm::Torch);
+            });
+            g.bench_function("memcpy of 6", |b| b.iter(|| sets.memcpy(6)));
+            bench!(g, sets, "bare loops, read 2, read 3 write 1", |s| {
+                read_1(level, s.score);
+                read_1(level, s.noise);
+                read_3_write_1(level, s.sample, s.score, s.noise);
+            });
+            bench!(g, sets, "noise given, exact norm", |s| correct(s, whole, Norm::Exact));
+            bench!(g, sets, "noise given, exact norm, four samples", |s| {
+                correct(s, (4, Averaging::Batch), Norm::Exact);
+            });
+            bench!(g, sets, "noise given, exact norm, four samples by themselves", |s| {
+                correct(s, (4, Averaging::PerSample), Norm::Exact);
+            });
+            bench!(g, sets, "noise given, torch norm", |s| correct(s, whole, Norm::Torch));
+            g.finish();
+
+            let mut g = group(c, &name("add_noise"), len);
+            g.bench_function("memcpy of 2", |b| b.iter(|| sets.memcpy(2)));
+            bench!(g, sets, "bare loop, read 1 write 1", |s| read_1_write_1(level, s.score, s.sample));
+            bench!(g, sets, "counter noise", |s| {
+                scheduler.add_noise(s.score, &[INDEX], counter, s.sample).expect("a step");
+            });
+            bench!(g, sets, "torch noise", |s| {
+                torch.fill(s.noise).expect("a length");
+                scheduler.add_noise(s.score, &[INDEX], &*s.noise, s.sample).expect("a step");
+            });
+            g.bench_function("memcpy of 3", |b| b.iter(|| sets.memcpy(3)));
+            bench!(g, sets, "bare loop, read 2 write 1 elsewhere", |s| {
+                read_2_write_1_elsewhere(level, s.score, s.noise, s.sample);
+            });
+            bench!(g, sets, "noise given", |s| {
+                scheduler.add_noise(s.score, &[INDEX], &*s.noise, s.sample).expect("a step");
+            });
+            g.finish();
+
+            let mut g = group(c, &name("scale_model_input"), len);
+            g.bench_function("memcpy of 2", |b| b.iter(|| sets.memcpy(2)));
+            bench!(g, sets, "bare loop, read 1 write 1", |s| read_1_write_1(level, s.score, s.sample));
+            bench!(g, sets, "out of place", |s| scale_model_input(s.score, s.sample).expect("lengths"));
+            g.finish();
+
+            let mut g = group(c, &name("norm"), len);
+            g.bench_function("memcpy of 1", |b| b.iter(|| sets.memcpy(1)));
+            bench!(g, sets, "bare loop, read 1", |s| read_1(level, s.score));
+            bench!(g, sets, "sum of squares", |s| sum_squares(s.score, &mut blocks).expect("lengths"));
+            bench!(g, sets, "torch norm", |s| torch_norm(s.score).expect("a length"));
+            g.bench_function("sum of squares, counter noise", |b| {
+                b.iter(|| counter.sum_squares(len, &mut blocks).expect("lengths"));
+            });
+            g.finish();
+
+            let mut g = group(c, &name("noise"), len);
+            g.bench_function("memcpy of 1", |b| b.iter(|| sets.memcpy(1)));
+            bench!(g, sets, "bare loop, write 1", |s| write_1(level, s.noise));
+            bench!(g, sets, "counter", |s| counter.fill(s.noise).expect("a length"));
+            bench!(g, sets, "torch cpu", |s| torch.fill(s.noise).expect("a length"));
+            bench!(g, sets, "xoshiro256++", |s| fill_from_rng(&mut rng, s.noise));
+            g.finish();
+        }
+        limit_simd_level(SimdLevel::Avx512);
+    }
+}
+
+/// One group of elements: what a call costs beyond its kernel.
+fn call_overhead(c: &mut Criterion) {
+    const LEN: usize = 64;
+    let tables = Tables::new();
+    let scheduler = tables.scheduler();
+    let counter = Counter::new(42, 0);
+    let level = limit_simd_level(SimdLevel::Avx512);
+    let mut memory = vec![1.0; 4 * LEN];
+    let mut sets = Sets::new(&mut memory, LEN, 1);
+    let mut g = group(c, "call overhead/64", LEN);
+    g.bench_function("memcpy of 4", |b| b.iter(|| sets.memcpy(4)));
+    bench!(g, sets, "bare loop, read 3 write 1", |s| read_3_write_1(level, s.sample, s.score, s.noise));
+    bench!(g, sets, "step_pred, noise given", |s| {
+        scheduler.step_pred(s.score, &[TIMESTEP], Update::in_place(s.sample), &*s.noise).expect("a step");
+    });
+    bench!(g, sets, "noise alone, counter", |s| counter.fill(s.noise).expect("a length"));
+    bench!(g, sets, "step_pred, counter noise", |s| {
+        scheduler.step_pred(s.score, &[TIMESTEP], Update::in_place(s.sample), counter).expect("a step");
+    });
+    g.finish();
+}
+
+/// What a thread does: from the offset of its part on, to sample, score and noise.
+type Work<'a> = dyn Fn(u64, &mut [f32], &[f32], &[f32]) + Sync + 'a;
+
+/// A tensor of 64 M elements on one and two threads, started anew for every call.
+fn threads(c: &mut Criterion) {
+    const LEN: usize = MEMORY / 3;
+    let tables = Tables::new();
+    let scheduler = tables.scheduler();
+    let counter = Counter::new(42, 0);
+    let level = limit_simd_level(SimdLevel::Avx512);
+    let mut memory = Memory::new();
+    let [sample, score, noise] =
+        memory.get().get_disjoint_mut([0..LEN, LEN..2 * LEN, 2 * LEN..MEMORY]).expect("three");
+
+    let mut g = group(c, "threads/64M", LEN);
+    g.sample_size(10);
+    for count in [1, 2] {
+        let mut bench = |name: &str, work: &Work<'_>| {
+            g.bench_function(format!("{count}/{name}"), |b| {
                 b.iter(|| {
-                    scheduler.step_correct(
-                        &score,
-                        1,
-                        Averaging::Batch,
-                        norm,
-                        Update::in_place(&mut sample),
-                        &noise[..],
-                    )
+                    thread::scope(|scope| {
+                        let part = LEN / count;
+                        let parts = sample.chunks_mut(part).zip(score.chunks(part)).zip(noise.chunks(part));
+                        for (i, ((x, m), z)) in parts.enumerate() {
+                            scope.spawn(move || work((i * part) as u64, x, m, z));
+                        }
+                    });
                 });
             });
-        }
-        correct.bench_function(format!("{len}/counter noise, exact norm"), |b| {
-            b.iter(|| {
-                let update = Update::in_place(&mut sample);
-                scheduler.step_correct(&score, 1, Averaging::Batch, Norm::Exact, update, counter)
-            });
+        };
+        bench("memcpy of 2", &|_, x, m, _| x.copy_from_slice(m));
+        bench("bare loop, read 2 write 1", &|_, x, m, _| read_2_write_1(level, x, m));
+        bench("step_pred, counter noise", &|at, x, m, _| {
+            scheduler.step_pred(m, &[TIMESTEP], Update::in_place(x), counter.at(at)).expect("a step");
         });
-        correct.bench_function(format!("{len}/noise given, exact norm, four samples by themselves"), |b| {
-            b.iter(|| {
-                let update = Update::in_place(&mut sample);
-                scheduler.step_correct(&score, 4, Averaging::PerSample, Norm::Exact, update, &noise[..])
-            });
+        bench("bare loop, read 3 write 1", &|_, x, m, z| read_3_write_1(level, x, m, z));
+        bench("step_pred, noise given", &|_, x, m, z| {
+            scheduler.step_pred(m, &[TIMESTEP], Update::in_place(x), z).expect("a step");
         });
-        correct.finish();
-
-        let mut add = group(c, "add_noise", len);
-        memcpy(&mut add, len, 3);
-        add.bench_function(format!("{len}/noise given"), |b| {
-            b.iter(|| scheduler.add_noise(&score, &[500], &noise[..], &mut sample));
-        });
-        memcpy(&mut add, len, 2);
-        add.bench_function(format!("{len}/counter noise"), |b| {
-            b.iter(|| scheduler.add_noise(&score, &[500], counter, &mut sample));
-        });
-        add.finish();
-
-        let mut scale = group(c, "scale_model_input", len);
-        memcpy(&mut scale, len, 2);
-        scale.bench_function(format!("{len}/out of place"), |b| {
-            b.iter(|| scale_model_input(&score, &mut sample));
-        });
-        scale.finish();
-
-        let mut norm = group(c, "norm", len);
-        memcpy(&mut norm, len, 1);
-        let mut blocks = vec![0.0; norm_blocks(len)];
-        norm.bench_function(format!("{len}/sum of squares"), |b| {
-            b.iter(|| sum_squares(&score, black_box(&mut blocks)));
-        });
-        norm.bench_function(format!("{len}/torch norm"), |b| {
-            b.iter(|| torch_norm(black_box(&score)));
-        });
-        norm.bench_function(format!("{len}/sum of squares, counter noise"), |b| {
-            b.iter(|| counter.sum_squares(len, black_box(&mut blocks)));
-        });
-        norm.finish();
     }
-}
-
-fn noise(c: &mut Criterion) {
-    for len in SIZES {
-        let mut out = vec![0.0; len];
-        let mut group = group(c, "noise", len);
-        memcpy(&mut group, len, 1);
-        group.bench_function(format!("{len}/counter"), |b| {
-            b.iter(|| Counter::new(1, 2).fill(black_box(&mut out)));
-        });
-        group.bench_function(format!("{len}/torch cpu"), |b| {
-            let mut state = TorchCpu::new(1);
-            b.iter(|| state.fill(black_box(&mut out)));
-        });
-        group.bench_function(format!("{len}/xoshiro256++"), |b| {
-            let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-            b.iter(|| fill_from_rng(&mut rng, black_box(&mut out)));
-        });
-        group.finish();
-    }
+    g.finish();
 }
 
 fn schedule(c: &mut Criterion) {
     const N: usize = 2000;
-    let mut group = group(c, "schedule", N);
-    memcpy(&mut group, N, 3);
+    let mut g = group(c, "schedule/2000", N);
     let [mut timesteps, mut sigmas, mut discrete_sigmas] = [(); 3].map(|()| vec![0.0; N]);
-    group.bench_function("2000/set_timesteps and set_sigmas", |b| {
+    g.bench_function("set_timesteps and set_sigmas", |b| {
         b.iter(|| {
             let config = black_box(Config::default());
-            set_timesteps(&config, &mut timesteps)?;
-            set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)
+            set_timesteps(&config, &mut timesteps).expect("a length");
+            set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas).expect("lengths");
         });
     });
-    group.finish();
+    g.finish();
 }
 
-criterion_group!(benches, steps, noise, schedule);
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .without_plots()
+        .nresamples(1000)
+        .sample_size(15)
+        .warm_up_time(Duration::from_millis(60))
+        .measurement_time(Duration::from_millis(250));
+    targets = kernels, call_overhead, threads, schedule
+}
 criterion_main!(benches);

@@ -13,7 +13,7 @@ mod picture;
 mod sampling;
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -100,16 +100,27 @@ fn library() -> &'static str {
     })
 }
 
-/// Runs a command on `input`, and fails with all that it printed unless it succeeds.
-fn succeed(command: &mut Command, input: &str) {
+/// Runs a command on `input`: what it printed, or why it failed with all that it printed.
+fn run(command: &mut Command, input: &str) -> Result<String, String> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
     // A command that reads nothing may be gone already; its status then says what there is to say.
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("output");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
-    print!("{out}");
+    if output.status.success() {
+        Ok(out.into_owned())
+    } else {
+        Err(format!("{command:?}: {}\n{out}{err}", output.status))
+    }
+}
+
+/// Runs a command on `input`, and fails unless it succeeds.
+fn succeed(command: &mut Command, input: &str) {
+    match run(command, input) {
+        Ok(out) => print!("{out}"),
+        Err(why) => panic!("{why}"),
+    }
 }
 
 #[test]
@@ -141,6 +152,22 @@ fn sampling_loops() {
 #[test]
 fn usage() {
     CPP.run("usage.cpp");
+}
+
+#[test]
+fn openmp() {
+    // A compiler may lack OpenMP's runtime: that it cannot link an empty program is a reason to skip, and no other.
+    let mut empty = C.compiler("c99");
+    empty.args(["-fopenmp", "-x", "c", "-", "-o", &format!("{FOLDER}/empty.openmp")]);
+    fs::create_dir_all(FOLDER).expect("a folder");
+    if let Err(why) = run(&mut empty, "int main(void) { return 0; }\n") {
+        println!("skipped, because -fopenmp does not link: {why}");
+        return;
+    }
+    let mut program = C.build("examples/openmp/openmp.c", "c99", &["-fopenmp"]);
+    for threads in ["1", "2", "3", "7"] {
+        succeed(program.env("OMP_NUM_THREADS", threads).env_remove("OMP_THREAD_LIMIT"), "");
+    }
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl<'a> In<'a> {
         }
     }
 
-    /// The tile at `start`. Its floats may lie behind the view's end: `Tiles` then moves it to a pad.
+    /// The tile at `start`, for `Tiles`, which asks for whole ones only.
     #[inline(always)]
     fn tile<'t>(self, start: usize) -> Tile<'t>
     where
@@ -131,7 +131,7 @@ impl<'a> Out<'a> {
         }
     }
 
-    /// The tile at `start`. Its floats may lie behind the view's end: `Tiles` then moves it to a pad.
+    /// The tile at `start`, for `Tiles`, which asks for whole ones only.
     #[inline(always)]
     fn tile<'t>(self, start: usize) -> TileMut<'t>
     where
@@ -257,6 +257,19 @@ impl TileMut<'_> {
     }
 }
 
+/// Room for the tiles behind the last whole ones. Apart from [`Tiles`], whose fields can then stay in registers.
+pub(crate) struct Pads<const I: usize, const O: usize> {
+    ins: [MaybeUninit<[f32; GROUP]>; I],
+    outs: [MaybeUninit<[f32; GROUP]>; O],
+}
+
+impl<const I: usize, const O: usize> Pads<I, O> {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self { ins: [const { MaybeUninit::uninit() }; I], outs: [const { MaybeUninit::uninit() }; O] }
+    }
+}
+
 /// Walks buffers of one length tile by tile. Where the length is no multiple of [`GROUP`] the last tiles are copies on the
 /// stack, padded with zeros.
 ///
@@ -265,8 +278,7 @@ impl TileMut<'_> {
 pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
     ins: [In<'a>; I],
     outs: [Out<'a>; O],
-    in_pads: [MaybeUninit<[f32; GROUP]>; I],
-    out_pads: [MaybeUninit<[f32; GROUP]>; O],
+    pads: &'a mut Pads<I, O>,
     len: usize,
     next: usize,
 }
@@ -274,13 +286,11 @@ pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
 impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     /// All views must have the same length, or there are no tiles.
     #[inline(always)]
-    pub(crate) fn new(ins: [In<'a>; I], outs: [Out<'a>; O]) -> Self {
+    pub(crate) fn new(ins: [In<'a>; I], outs: [Out<'a>; O], pads: &'a mut Pads<I, O>) -> Self {
         let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
         let len = lens.next().unwrap_or(0);
         let len = if lens.all(|other| other == len) { len } else { 0 };
-        let in_pads = [const { MaybeUninit::uninit() }; I];
-        let out_pads = [const { MaybeUninit::uninit() }; O];
-        Self { ins, outs, in_pads, out_pads, len, next: 0 }
+        Self { ins, outs, pads, len, next: 0 }
     }
 
     /// The next tiles. To be called until there are none: the call after the last writes a padded tile back.
@@ -289,35 +299,41 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         let start = self.next;
         if start >= self.len {
             if start > self.len {
-                self.write_back();
+                self.next = self.len;
+                write_back(&self.pads.outs, self.outs, self.len - self.len % GROUP);
             }
             return None;
         }
         self.next += GROUP;
-        let mut tiles = self.ins.map(|x| x.tile(start));
-        let mut tiles_mut = self.outs.map(|x| x.tile(start));
         if self.next > self.len {
-            for ((tile, pad), x) in tiles.iter_mut().zip(&mut self.in_pads).zip(self.ins) {
-                let pad = pad.write([0.0; GROUP]);
-                x.read(start, pad);
-                tile.ptr = pad.as_ptr();
-            }
-            for (tile, pad) in tiles_mut.iter_mut().zip(&mut self.out_pads) {
-                tile.ptr = pad.write([0.0; GROUP]).as_mut_ptr();
-            }
+            return Some(pad(self.pads, self.ins, start));
         }
-        Some((tiles, tiles_mut))
+        Some((self.ins.map(|x| x.tile(start)), self.outs.map(|x| x.tile(start))))
     }
+}
 
-    /// Copies the padded last tile to the outputs, once.
-    #[inline(never)]
-    fn write_back(&mut self) {
-        self.next = self.len;
-        let start = self.len - self.len % GROUP;
-        for (pad, x) in self.out_pads.iter().zip(self.outs) {
-            // SAFETY: `next` exceeded `len` only by the call of `next` that wrote all pads.
-            x.write(start, unsafe { pad.assume_init_ref() });
-        }
+/// The tiles at `start`, where less than a tile is left: copies of the inputs with zeros behind, and room for the outputs.
+#[inline(never)]
+fn pad<'t, const I: usize, const O: usize>(
+    pads: &'t mut Pads<I, O>,
+    ins: [In<'_>; I],
+    start: usize,
+) -> ([Tile<'t>; I], [TileMut<'t>; O]) {
+    for (pad, x) in pads.ins.iter_mut().zip(ins) {
+        x.read(start, pad.write([0.0; GROUP]));
+    }
+    let tiles = pads.ins.each_ref().map(|pad| Tile { ptr: pad.as_ptr().cast(), lives: PhantomData });
+    let room =
+        |pad: &mut MaybeUninit<_>| TileMut { ptr: pad.write([0.0; GROUP]).as_mut_ptr(), lives: PhantomData };
+    (tiles, pads.outs.each_mut().map(room))
+}
+
+/// Copies the outputs' pads to where they belong.
+#[inline(never)]
+fn write_back<const O: usize>(pads: &[MaybeUninit<[f32; GROUP]>; O], outs: [Out<'_>; O], start: usize) {
+    for (pad, x) in pads.iter().zip(outs) {
+        // SAFETY: called only after `pad`, which wrote them all.
+        x.write(start, unsafe { pad.assume_init_ref() });
     }
 }
 

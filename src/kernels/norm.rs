@@ -2,15 +2,18 @@
 
 use super::Source;
 use super::normal::{CounterGroups, scatter};
-use crate::buf::{GROUP, Tiles};
+use crate::buf::{GROUP, Pads, Tiles};
 use crate::simd::{Group, Kernel, Lanes, MAX_PARTS, each, fma};
 
 /// Floats whose squares are summed on their own: the unit in which a norm may be split.
 pub(crate) const NORM_BLOCK: usize = 4096;
 
+/// Sums that sixteen lanes take turns in, so that an addition need not wait for the one before it.
+const TURNS: usize = 2;
+
 /// The sums of squares of each [`NORM_BLOCK`] floats, in `f64`, handed to `sink` in order.
 ///
-/// Within a block, element i is added to lane i mod 16; then the lanes are added in order, from 0.
+/// Within a block, element i is added to lane i mod 32; then the lanes are added in order, from 0.
 pub(crate) struct SumSquares<'a, S> {
     pub x: Source<'a>,
     pub len: usize,
@@ -25,11 +28,13 @@ impl<S: FnMut(f64)> Kernel for SumSquares<'_, S> {
             Source::Given(x) => {
                 let mut start = 0;
                 while start < self.len {
-                    let mut sums = [l.zero_d(); MAX_PARTS];
-                    let mut tiles = Tiles::new([x.part(start, NORM_BLOCK)], []);
+                    let mut sums = [[l.zero_d(); MAX_PARTS]; TURNS];
+                    let mut pads = Pads::new();
+                    let mut tiles = Tiles::new([x.part(start, NORM_BLOCK)], [], &mut pads);
                     while let Some(([x], [])) = tiles.next() {
-                        each!(L, |at, part, _| {
-                            sums[part] = l.add_square(sums[part], l.load(x.get(at)));
+                        each!(L, |at, part, row| {
+                            let sum = &mut sums[row % TURNS][part];
+                            *sum = l.add_square(*sum, l.load(x.get(at)));
                         });
                     }
                     (self.sink)(add_up(l, &sums));
@@ -40,7 +45,7 @@ impl<S: FnMut(f64)> Kernel for SumSquares<'_, S> {
                 let mut noise = CounterGroups::new(l, place);
                 let mut rest = self.len;
                 while rest > 0 {
-                    let mut sums = [l.zero_d(); MAX_PARTS];
+                    let mut sums = [[l.zero_d(); MAX_PARTS]; TURNS];
                     let mut block = rest.min(NORM_BLOCK);
                     rest -= block;
                     while block > 0 {
@@ -48,7 +53,10 @@ impl<S: FnMut(f64)> Kernel for SumSquares<'_, S> {
                         if block < GROUP {
                             keep(l, &mut z, block);
                         }
-                        each!(L, |_, part, row| sums[part] = l.add_square(sums[part], z[part][row]));
+                        each!(L, |_, part, row| {
+                            let sum = &mut sums[row % TURNS][part];
+                            *sum = l.add_square(*sum, z[part][row]);
+                        });
                         block = block.saturating_sub(GROUP);
                     }
                     (self.sink)(add_up(l, &sums));
@@ -73,10 +81,12 @@ fn keep<L: Lanes>(l: L, group: &mut Group<L>, count: usize) {
 }
 
 #[inline(always)]
-fn add_up<L: Lanes>(l: L, sums: &[L::D; MAX_PARTS]) -> f64 {
+fn add_up<L: Lanes>(l: L, sums: &[[L::D; MAX_PARTS]; TURNS]) -> f64 {
     let mut total = 0.0;
-    for &part in sums.iter().take(L::PARTS) {
-        total = l.add_lanes(total, part);
+    for turn in sums {
+        for &part in turn.iter().take(L::PARTS) {
+            total = l.add_lanes(total, part);
+        }
     }
     total
 }
@@ -114,7 +124,8 @@ impl Kernel for TorchNorm<'_> {
         };
         match self.x {
             Source::Given(x) => {
-                let mut tiles = Tiles::new([x], []);
+                let mut pads = Pads::new();
+                let mut tiles = Tiles::new([x], [], &mut pads);
                 while let Some(([x], [])) = tiles.next() {
                     add(&x.get(0));
                 }

@@ -20,7 +20,7 @@
 //! of a, b, c, d for k = 0, 1, 2, 3, and the results of word i are elements i, 16+i, 32+i and 48+i.
 
 use super::{Place, philox};
-use crate::buf::{GROUP, Out, Tiles};
+use crate::buf::{GROUP, Out, Pads, Tiles};
 use crate::simd::{Group, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
 /// Elements of counter noise that come from one seeding.
@@ -253,7 +253,8 @@ impl Kernel for Fill<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let mut noise = CounterGroups::new(l, self.place);
-        let mut tiles = Tiles::new([], [self.out]);
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::new([], [self.out], &mut pads);
         while let Some(([], [mut out])) = tiles.next() {
             let z = noise.next(l);
             each!(L, |at, part, row| out.put(at, l.store(z[part][row])));

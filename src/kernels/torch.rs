@@ -3,7 +3,7 @@
 
 use super::mt19937::{Mt19937, temper};
 use super::normal::signed;
-use crate::buf::{GROUP, Out, TileMut, Tiles};
+use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
 use crate::simd::{Kernel, Lanes};
 
 /// Elements that torch transforms together: eight radii with eight angles.
@@ -25,7 +25,8 @@ impl Kernel for Randn<'_> {
     fn run<L: Lanes>(self, l: L) {
         let len = self.out.len();
         let mut rest = len - len % TORCH_BLOCK;
-        let mut tiles = Tiles::new([], [self.out.part(0, rest)]);
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::new([], [self.out.part(0, rest)], &mut pads);
         while let Some(([], [mut out])) = tiles.next() {
             let mut words = [0; GROUP];
             self.mt.take(l, words.get_mut(..rest.min(GROUP)).unwrap_or_default());
@@ -39,7 +40,8 @@ impl Kernel for Randn<'_> {
             self.mt.take(l, words.get_mut(..tail).unwrap_or_default());
             self.mt.take(l, words.get_mut(..TORCH_BLOCK).unwrap_or_default());
             temper(&mut words);
-            let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)]);
+            let mut pads = Pads::new();
+            let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)], &mut pads);
             while let Some(([], [mut out])) = tiles.next() {
                 box_muller(l, &words, &mut out);
             }

@@ -2,7 +2,7 @@
 
 use super::Source;
 use super::normal::CounterGroups;
-use crate::buf::{In, Out, Tile, TileMut, Tiles, Update};
+use crate::buf::{In, Out, Pads, Tile, TileMut, Tiles, Update};
 use crate::simd::{Group, Kernel, Lanes, each};
 
 /// `prev_sample_mean = sample + drift·model_output`, `prev_sample = prev_sample_mean + diffusion·noise`.
@@ -38,14 +38,16 @@ impl Step<'_> {
         let factors = (l.splat(self.drift), l.splat(self.diffusion));
         match self.noise {
             Source::Given(z) => {
-                let mut tiles = Tiles::new([x, m, z], outs);
+                let mut pads = Pads::new();
+                let mut tiles = Tiles::new([x, m, z], outs, &mut pads);
                 while let Some(([x, m, z], outs)) = tiles.next() {
                     step(l, factors, x, m, Noise::Given(z), outs);
                 }
             }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
-                let mut tiles = Tiles::new([x, m], outs);
+                let mut pads = Pads::new();
+                let mut tiles = Tiles::new([x, m], outs, &mut pads);
                 while let Some(([x, m], outs)) = tiles.next() {
                     step(l, factors, x, m, Noise::Made(&noise.next(l)), outs);
                 }
@@ -101,14 +103,16 @@ impl Kernel for AddNoise<'_> {
         let b = l.splat(self.scale);
         match self.noise {
             Source::Given(z) => {
-                let mut tiles = Tiles::new([self.x, z], [self.out]);
+                let mut pads = Pads::new();
+                let mut tiles = Tiles::new([self.x, z], [self.out], &mut pads);
                 while let Some(([x, z], [mut out])) = tiles.next() {
                     each!(L, |at, _, _| out.put(at, l.store(b * l.load(z.get(at)) + l.load(x.get(at)))));
                 }
             }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
-                let mut tiles = Tiles::new([self.x], [self.out]);
+                let mut pads = Pads::new();
+                let mut tiles = Tiles::new([self.x], [self.out], &mut pads);
                 while let Some(([x], [mut out])) = tiles.next() {
                     let z = noise.next(l);
                     each!(L, |at, part, row| out.put(at, l.store(b * z[part][row] + l.load(x.get(at)))));
@@ -130,7 +134,8 @@ impl Kernel for Scale<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let b = l.splat(self.scale);
-        let mut tiles = Tiles::new([self.x], [self.out]);
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::new([self.x], [self.out], &mut pads);
         while let Some(([x], [mut out])) = tiles.next() {
             each!(L, |at, _, _| out.put(at, l.store(b * l.load(x.get(at)))));
         }
@@ -148,7 +153,8 @@ impl Kernel for ClampUnit<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let (zero, one) = (l.splat(0.0), l.splat(1.0));
-        let mut tiles = Tiles::new([self.x], [self.out]);
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::new([self.x], [self.out], &mut pads);
         while let Some(([x], [mut out])) = tiles.next() {
             each!(L, |at, _, _| {
                 let x = l.load(x.get(at));

@@ -1,0 +1,313 @@
+"""Times vesde beside diffusers, torch by hand and NumPy: the same shapes and buffers, one process, one thread. Prints a
+Markdown table of medians of interleaved repetitions, with their ratios to vesde's. Needs NumPy and cargo; a peer that
+is not installed is left out.
+
+    python benches/peers.py > table.md
+"""
+
+import argparse
+import ctypes
+import datetime
+import importlib
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+# Before NumPy and torch are loaded, whose libraries read these once.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TIMESTEP, INDEX, SNR = 0.5, 500, 0.15
+STEPS = 1000
+
+
+def optional(name):
+    """The module, or None where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+torch, diffusers = optional("torch"), optional("diffusers")
+if torch is None:
+    diffusers = None
+else:
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+
+
+# ---- vesde through ctypes -----------------------------------------------------------------------------------------
+
+
+class Config(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_double) for name in ("snr", "sigma_min", "sigma_max", "sampling_eps")]
+    _fields_ += [("num_train_timesteps", ctypes.c_uint32), ("correct_steps", ctypes.c_uint32)]
+
+
+class Scheduler(ctypes.Structure):
+    _fields_ = [("config", Config)] + [
+        field
+        for table in ("timesteps", "sigmas", "discrete_sigmas")
+        for field in ((table, ctypes.c_void_p), (table + "_len", ctypes.c_size_t))
+    ]
+
+
+class Counter(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("seed", "stream", "index")]
+
+
+class TorchCpu(ctypes.Structure):
+    _fields_ = [
+        ("words", ctypes.c_uint32 * 624),
+        ("taken", ctypes.c_uint32),
+        ("has_cached", ctypes.c_uint32),
+        ("cached", ctypes.c_double),
+    ]
+
+
+class Vesde:
+    """vesde's shared library, built from this checkout, and the tables of a scheduler."""
+
+    LEVELS = ("baseline", "AVX2", "AVX-512")
+
+    def __init__(self):
+        build = "cargo rustc --lib --release --features capi --crate-type cdylib --target-dir target/peers"
+        flags = os.environ | {"RUSTFLAGS": "--cfg vesde_staticlib"}
+        subprocess.run(build.split(), cwd=ROOT, env=flags, check=True)
+        name = {"Darwin": "libvesde.dylib", "Windows": "vesde.dll"}.get(platform.system(), "libvesde.so")
+        self.library = ctypes.CDLL(str(ROOT / "target" / "peers" / "release" / name))
+        config = Config()
+        self.call("config_default", ctypes.byref(config))
+        self.tables = [np.empty(STEPS, np.float32) for _ in range(3)]
+        pointers = [pointer(table) for table in self.tables]
+        size = ctypes.c_size_t(STEPS)
+        self.call("set_timesteps", ctypes.byref(config), size, pointers[0])
+        self.call("set_sigmas", ctypes.byref(config), pointers[0], size, size, *pointers[1:])
+        self.scheduler = Scheduler(config, *(field for p in pointers for field in (p, STEPS)))
+        self.level = self.library.vesde_simd_level()
+
+    def call(self, name, *arguments):
+        """Calls a function, and insists on success: a refused call would be a fast one."""
+        self.bind(name, *arguments)()
+
+    def bind(self, name, *arguments):
+        """The call, ready to be timed."""
+        function = getattr(self.library, "vesde_" + name)
+
+        def run():
+            status = function(*arguments)
+            if status != 0:
+                sys.exit(f"vesde_{name} returned {status}")
+
+        return run
+
+
+def pointer(array):
+    """The array's address, which keeps the array alive."""
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+# ---- what is timed ------------------------------------------------------------------------------------------------
+
+
+def aligned(length):
+    """A float32 array on a cache line, which is where torch's are."""
+    memory = np.empty(length + 16, np.float32)
+    start = -memory.ctypes.data % 64 // 4
+    return memory[start : start + length]
+
+
+def jobs(vesde, shape, large):
+    """(operation, who, prepare, run) for everything that is timed at a shape. Everyone works on the same buffers."""
+    length = int(np.prod(shape))
+    sample, score, noise, prev, mean = buffers = [aligned(length) for _ in range(5)]
+    for stream, buffer in enumerate(buffers):
+        place = Counter(1, stream, 0)
+        vesde.call("counter_fill", place, ctypes.c_size_t(length), pointer(buffer))
+
+    x, m, z, out, mu = (pointer(buffer) for buffer in buffers)
+    n, one = ctypes.c_size_t(length), ctypes.c_size_t(1)
+    s = ctypes.byref(vesde.scheduler)
+    t, i = ctypes.byref(ctypes.c_float(TIMESTEP)), ctypes.byref(ctypes.c_int64(INDEX))
+    place = Counter(42, 0, 0)
+    batch_mean, exact, torch_norm = 0, 0, 1
+    state = TorchCpu()
+    vesde.call("torch_cpu_seed", ctypes.byref(state), ctypes.c_uint64(42))
+
+    for level in range(vesde.level, -1, -1):
+        who = f"vesde, {vesde.LEVELS[level]}"
+
+        def job(operation, *call, who=who, level=level):
+            return operation, who, vesde.bind("limit_simd_level", level), vesde.bind(*call)
+
+        def correct(noise, norm):
+            given = (n, one, batch_mean, norm, place) if noise is None else (noise, n, one, batch_mean, norm)
+            name = "step_correct_counter" if noise is None else "step_correct"
+            return name, s, m, x, *given, x, None
+
+        yield job(PRED, "step_pred_counter", s, m, t, one, x, n, place, x, None)
+        yield job(CORRECT, *correct(None, exact))
+        if not large:
+            yield job(NOISE, "counter_fill", place, n, z)
+            yield job(TORCH_NOISE, "torch_cpu_fill", ctypes.byref(state), n, z)
+        if level == vesde.level:
+            yield job(PRED_GIVEN, "step_pred", s, m, t, one, x, z, n, x, None)
+            yield job(CORRECT_GIVEN, *correct(z, exact))
+            yield job(CORRECT_GIVEN, *correct(z, torch_norm), who=who + ", torch's norm")
+            if not large:
+                yield job(PRED_MEAN, "step_pred", s, m, t, one, x, z, n, x, mu)
+        if not large:
+            yield job(ADD, "add_noise", s, m, i, one, z, n, out)
+
+    if torch is not None:
+        yield from torch_jobs([torch.from_numpy(b).view(1, *shape) for b in buffers], large)
+    if large:
+        return
+    if diffusers is not None:
+        yield from diffusers_jobs(*(torch.from_numpy(b).view(1, *shape) for b in (sample, score, noise)))
+    generator, legacy = np.random.default_rng(42), np.random.RandomState(42)
+    yield NOISE, "NumPy Generator, f32", None, lambda: generator.standard_normal(dtype=np.float32, out=prev)
+    yield NOISE, "NumPy RandomState, f64", None, lambda: legacy.standard_normal(length)
+
+
+PRED = "predictor, noise generated"
+PRED_GIVEN = "predictor, noise given, in place"
+PRED_MEAN = "predictor, noise given, with mean"
+CORRECT = "corrector, noise generated"
+CORRECT_GIVEN = "corrector, noise given"
+ADD = "add_noise, noise given"
+NOISE = "noise alone"
+TORCH_NOISE = "noise alone, torch's bits"
+OPERATIONS = (PRED, PRED_GIVEN, PRED_MEAN, CORRECT, CORRECT_GIVEN, ADD, NOISE, TORCH_NOISE)
+
+
+def torch_jobs(buffers, large):
+    """What one writes by hand in torch to be fast: in place, into preallocated tensors, the factors known."""
+    sample, score, noise, prev, mean = buffers
+    generator = torch.Generator().manual_seed(42)
+    drift, diffusion = 0.09, 0.3
+
+    def pred():
+        sample.add_(score, alpha=drift).add_(noise, alpha=diffusion)
+
+    def pred_with_mean():
+        torch.add(sample, score, alpha=drift, out=mean)
+        torch.add(mean, noise, alpha=diffusion, out=sample)
+
+    def correct():
+        ratio = SNR * torch.linalg.vector_norm(noise).item() / torch.linalg.vector_norm(score).item()
+        step = 2 * ratio * ratio
+        sample.add_(score, alpha=step).add_(noise, alpha=(2 * step) ** 0.5)
+
+    def generated(step):
+        def run():
+            noise.normal_(generator=generator)
+            step()
+
+        return run
+
+    who = "torch by hand"
+    yield PRED, who, None, generated(pred)
+    yield PRED_GIVEN, who, None, pred
+    yield CORRECT, who, None, generated(correct)
+    yield CORRECT_GIVEN, who, None, correct
+    if not large:
+        yield PRED_MEAN, who, None, pred_with_mean
+        yield ADD, who, None, lambda: torch.add(score, noise, alpha=3.67, out=prev)
+        for operation in (NOISE, TORCH_NOISE):
+            yield operation, "torch.randn", None, lambda: torch.randn(noise.shape, generator=generator)
+        yield NOISE, "torch normal_, in place", None, lambda: noise.normal_(generator=generator)
+
+
+def diffusers_jobs(sample, score, noise):
+    scheduler = diffusers.ScoreSdeVeScheduler()
+    scheduler.set_timesteps(STEPS)
+    scheduler.set_sigmas(STEPS)
+    generator, t, i = torch.Generator().manual_seed(42), torch.tensor(TIMESTEP), torch.tensor([INDEX])
+    who = "diffusers"
+    yield PRED, who, None, lambda: scheduler.step_pred(score, t, sample, generator=generator)
+    yield CORRECT, who, None, lambda: scheduler.step_correct(score, sample, generator=generator)
+    yield ADD, who, None, lambda: scheduler.add_noise(score, noise, i)
+
+
+# ---- timing -------------------------------------------------------------------------------------------------------
+
+
+def measure(all_jobs, elements, seconds):
+    """Nanoseconds an element of each (operation, who): the median over rounds that give every job its turn."""
+    samples = {job[:2]: [] for job in all_jobs}
+    calls = {}
+    for operation, who, prepare, run in all_jobs:  # warm up, and find how many calls make 2 ms
+        if prepare:
+            prepare()
+        run()
+        start = time.perf_counter()
+        run()
+        calls[operation, who] = max(1, int(0.002 / (time.perf_counter() - start)))
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(samples[all_jobs[0][:2]]) < 3:
+        for operation, who, prepare, run in all_jobs:
+            if prepare:
+                prepare()
+            run()  # so that nobody pays for what the job before left in caches and in the allocator
+            count = calls[operation, who]
+            start = time.perf_counter_ns()
+            for _ in range(count):
+                run()
+            samples[operation, who].append((time.perf_counter_ns() - start) / (count * elements))
+    return {key: statistics.median(times) for key, times in samples.items()}
+
+
+def cpu_model():
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--seconds", type=float, default=15, help="time for each shape (default 15)")
+    parser.add_argument("--no-large", action="store_true", help="leave out the tensor of 64 M elements (1.3 GB)")
+    arguments = parser.parse_args()
+    vesde = Vesde()
+    shapes = [(4, 64, 64), (3, 256, 256), (3, 1024, 1024)]
+    if not arguments.no_large:
+        shapes.append((64, 1024, 1024))
+
+    columns = []
+    for shape in shapes:
+        large = shape[0] == 64
+        columns.append(measure(list(jobs(vesde, shape, large)), int(np.prod(shape)), arguments.seconds))
+        print("timed", *shape, file=sys.stderr)
+
+    packages = [f"{p.__name__} {p.__version__}" for p in (torch, diffusers, np) if p is not None]
+    print(f"{datetime.date.today()}, {cpu_model()}, one thread, {', '.join(packages)}.")
+    print("Nanoseconds an element, and in brackets the multiple of vesde's first row.\n")
+    print("| |", " | ".join("×".join(map(str, shape)) for shape in shapes), "|")
+    print("|---" * (len(shapes) + 1) + "|")
+    for operation in OPERATIONS:
+        keys = list(dict.fromkeys(key for column in columns for key in column if key[0] == operation))
+        print(f"| **{operation}** |", " | " * (len(shapes) - 1), "|")
+        for key in keys:
+            cells = []
+            for column in columns:
+                first = column.get(keys[0])
+                cells.append("" if key not in column else f"{column[key]:.3g} ({column[key] / first:.2g})")
+            print(f"| {key[1]} |", " | ".join(cells), "|")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+//! Every level of vector instructions gives the same bits: for a list of jobs, the hash of what the job computes is compared with the
+//! committed file, hashes.txt. Other targets run this file as it is. `VESDE_BLESS=1 cargo test --test levels` writes it anew: a
+//! change there is a breaking change.
+
+use std::fmt::Write;
+
+use vesde::{
+    Averaging, Config, Counter, NORM_BLOCK, Noise, Norm, Request, Sampler, SamplerOptions, Schedule,
+    Scheduler, SimdLevel, TorchCpu, Update, fill_from_rng, limit_simd_level, norm_blocks, set_sigmas,
+    set_timesteps, simd_level, sum_squares, torch_norm,
+};
+
+/// FNV-1a over the little-endian bytes of floats.
+struct Hash(u64);
+
+impl Hash {
+    fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+    fn bytes(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    fn floats(&mut self, floats: &[f32]) {
+        for x in floats {
+            self.bytes(&x.to_le_bytes());
+        }
+    }
+}
+
+/// Lengths about a register, a group, a block of counter noise and a block of a norm.
+fn lengths() -> impl Iterator<Item = usize> {
+    (1..=3 * 64 + 1).chain([1023, 1024, 1025, NORM_BLOCK - 1, NORM_BLOCK, NORM_BLOCK + 1, 3 * 1024 + 1])
+}
+
+fn counter(noise: Counter, len: usize) -> Vec<f32> {
+    let mut out = vec![0.0; len];
+    noise.fill(&mut out).unwrap();
+    out
+}
+
+/// A step of a length, with its buffers, noise and score.
+type Run<'r> = dyn Fn(usize, Update<'_>, Noise<'_>, &[f32]) + 'r;
+
+/// One line a job: its name and the hash of all that it computes.
+fn hashes() -> String {
+    let config = Config::default();
+    let [mut timesteps, mut sigmas, mut discrete_sigmas] = [(); 3].map(|()| vec![0.0; 50]);
+    set_timesteps(&config, &mut timesteps).unwrap();
+    set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas).unwrap();
+    let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+    let scheduler = Scheduler { config, schedule };
+    let mut lines = String::new();
+    let mut job = |name: &str, run: &dyn Fn(&mut Hash)| {
+        let mut hash = Hash::new();
+        run(&mut hash);
+        writeln!(lines, "{name} {:016x}", hash.0).unwrap();
+    };
+
+    job("schedule", &|hash| {
+        for table in [&timesteps, &sigmas, &discrete_sigmas] {
+            hash.floats(table);
+        }
+    });
+    job("counter_noise", &|hash| {
+        for len in lengths() {
+            hash.floats(&counter(Counter { seed: 1, stream: len as u64, index: 37 * len as u64 }, len));
+        }
+    });
+    job("torch_cpu", &|hash| {
+        let mut state = TorchCpu::new(3);
+        for len in lengths() {
+            let mut z = vec![0.0; len];
+            state.fill(&mut z).unwrap();
+            hash.floats(&z);
+        }
+    });
+    job("rand_core", &|hash| {
+        use rand_xoshiro::rand_core::SeedableRng;
+        let mut z = vec![0.0; 1000];
+        fill_from_rng(&mut rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(4), &mut z);
+        hash.floats(&z);
+    });
+    for (name, given) in [("given", true), ("counter", false)] {
+        let each = |hash: &mut Hash, run: &Run| {
+            for len in lengths() {
+                for offset in [0, 1, 3, 7] {
+                    let noise = Counter { seed: 2, stream: 5, index: offset as u64 };
+                    let (z, score) = (counter(noise, len), counter(Counter::new(6, 7), len));
+                    let noise = if given { Noise::from(&z[..]) } else { noise.into() };
+                    // At several alignments, in place and not, with the mean and without.
+                    let mut sample = counter(Counter::new(8, 9), len + offset);
+                    let (mut prev, mut mean) = (vec![0.0; len + offset], vec![0.0; len]);
+                    run(
+                        len,
+                        Update::new(&sample[offset..], &mut prev[offset..]).with_mean(&mut mean),
+                        noise,
+                        &score,
+                    );
+                    run(len, Update::in_place(&mut sample[offset..]), noise, &score);
+                    assert!(prev == sample || offset > 0 && prev[offset..] == sample[offset..]);
+                    hash.floats(&prev[offset..]);
+                    hash.floats(&mean);
+                }
+            }
+        };
+        job(&format!("step_pred_{name}"), &|hash| {
+            each(hash, &|_, update, noise, score| {
+                scheduler.step_pred(score, &[0.75], update, noise).unwrap();
+            });
+        });
+        for (norm, kind) in [("exact", Norm::Exact), ("torch", Norm::Torch)] {
+            job(&format!("step_correct_{norm}_{name}"), &|hash| {
+                each(hash, &|len, update, noise, score| {
+                    let batch = if len % 3 == 0 { 3 } else { 1 };
+                    scheduler.step_correct(score, batch, Averaging::PerSample, kind, update, noise).unwrap();
+                });
+            });
+        }
+        job(&format!("add_noise_{name}"), &|hash| {
+            for len in lengths() {
+                let noise = Counter::new(3, len as u64);
+                let (x, z) = (counter(Counter::new(1, 1), len), counter(noise, len));
+                let noise = if given { Noise::from(&z[..]) } else { noise.into() };
+                let mut noisy = vec![0.0; len];
+                scheduler.add_noise(&x, &[20], noise, &mut noisy).unwrap();
+                hash.floats(&noisy);
+            }
+        });
+    }
+    job("norms", &|hash| {
+        for len in lengths() {
+            let noise = Counter { seed: 1, stream: 2, index: len as u64 };
+            let x = counter(noise, len);
+            let mut blocks = vec![0.0; norm_blocks(len)];
+            sum_squares(&x, &mut blocks).unwrap();
+            blocks.push(torch_norm(&x).unwrap());
+            for block in blocks {
+                hash.bytes(&block.to_le_bytes());
+            }
+        }
+    });
+    job("sampler", &|hash| {
+        let (mut x, mut score) = (vec![0.0; 2 * 77], vec![0.0; 2 * 77]);
+        let mut sampler =
+            Sampler::new(&config, 2, SamplerOptions { seed: 12, ..Default::default() }).unwrap();
+        while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut x, &score, None).unwrap() {
+            for (score, x) in score.iter_mut().zip(&x) {
+                *score = (0.5 - x) / (sigma * sigma + 0.04);
+            }
+        }
+        hash.floats(&x);
+    });
+    lines
+}
+
+#[test]
+fn every_level_gives_the_committed_bits() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/ffi-tests/hashes.txt");
+    if std::env::var_os("VESDE_BLESS").is_some() {
+        limit_simd_level(SimdLevel::Baseline);
+        std::fs::write(file, hashes()).unwrap();
+    }
+    let committed = include_str!("hashes.txt");
+    let mut levels = vec![];
+    for highest in [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512] {
+        let level = limit_simd_level(highest);
+        assert!(level <= highest && level == simd_level());
+        if !levels.contains(&level) {
+            levels.push(level);
+            assert_eq!(hashes(), committed, "{level:?}");
+        }
+    }
+    println!("the same bits on {levels:?}");
+}
