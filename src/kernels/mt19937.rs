@@ -60,7 +60,12 @@ impl Mt19937 {
             let left = self.words.get(self.taken as usize..).unwrap_or_default();
             let count = left.len().min(rest.len());
             let (now, later) = rest.split_at_mut_checked(count).unwrap_or_default();
-            for (to, &from) in now.iter_mut().zip(left) {
+            // By registers, since the memcpy of a bare-metal archive is slow to start.
+            let whole = count - count % L::N;
+            for at in (0..whole).step_by(L::N) {
+                l.store_u(now, at, l.load_u(left, at));
+            }
+            for (to, &from) in now.iter_mut().zip(left).skip(whole) {
                 *to = from;
             }
             self.taken += count as u32;
