@@ -61,20 +61,3 @@ pub use scheduler::{
     sample_norm, scale_model_input, sum_squares, torch_norm, update,
 };
 pub use simd::{SimdLevel, limit_simd_level, simd_level};
-
-#[cfg(all(vesde_staticlib, not(test)))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    #[cfg(vesde_panic_trap)]
-    {
-        #[allow(unsafe_code)]
-        unsafe extern "C" {
-            safe fn vesde_panic_path_is_reachable() -> !;
-        }
-        vesde_panic_path_is_reachable()
-    }
-    #[cfg(not(vesde_panic_trap))]
-    loop {
-        core::hint::spin_loop();
-    }
-}

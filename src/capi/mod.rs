@@ -15,6 +15,9 @@ mod noise;
 
 mod sampler;
 
+#[cfg(all(vesde_staticlib, not(test)))]
+mod panic;
+
 use core::ffi::{CStr, c_char};
 
 use crate::buf::{In, Out, Update};

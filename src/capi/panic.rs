@@ -1,0 +1,17 @@
+//! What a library without std owes the compiler: a panic handler, which nothing calls. CI proves that: with `vesde_panic_trap` the
+//! handler calls a function that nobody defines, and no such call is left in the archive.
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(vesde_panic_trap)]
+    {
+        unsafe extern "C" {
+            safe fn vesde_panic_path_is_reachable() -> !;
+        }
+        vesde_panic_path_is_reachable()
+    }
+    #[cfg(not(vesde_panic_trap))]
+    loop {
+        core::hint::spin_loop();
+    }
+}
