@@ -300,7 +300,8 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         if start >= self.len {
             if start > self.len {
                 self.next = self.len;
-                write_back(&self.pads.outs, self.outs, self.len - self.len % GROUP);
+                // SAFETY: `next` goes beyond `len` only where this function calls `pad`.
+                unsafe { write_back(&self.pads.outs, self.outs, self.len - self.len % GROUP) };
             }
             return None;
         }
@@ -329,10 +330,17 @@ fn pad<'t, const I: usize, const O: usize>(
 }
 
 /// Copies the outputs' pads to where they belong.
+///
+/// # Safety
+/// [`pad`] has written them.
 #[inline(never)]
-fn write_back<const O: usize>(pads: &[MaybeUninit<[f32; GROUP]>; O], outs: [Out<'_>; O], start: usize) {
+unsafe fn write_back<const O: usize>(
+    pads: &[MaybeUninit<[f32; GROUP]>; O],
+    outs: [Out<'_>; O],
+    start: usize,
+) {
     for (pad, x) in pads.iter().zip(outs) {
-        // SAFETY: called only after `pad`, which wrote them all.
+        // SAFETY: this function's own condition.
         x.write(start, unsafe { pad.assume_init_ref() });
     }
 }

@@ -79,16 +79,11 @@ pub enum Request {
 
 /// What the caller was last asked for, as a sampler's `phase`.
 mod phase {
-    /// cbindgen:ignore
-    pub const NOTHING: u32 = 0;
-    /// cbindgen:ignore
-    pub const INITIAL_NOISE: u32 = 1;
-    /// cbindgen:ignore
-    pub const SCORE: u32 = 2;
-    /// cbindgen:ignore
-    pub const NOISE: u32 = 3;
-    /// cbindgen:ignore
-    pub const DONE: u32 = 4;
+    pub(super) const NOTHING: u32 = 0;
+    pub(super) const INITIAL_NOISE: u32 = 1;
+    pub(super) const SCORE: u32 = 2;
+    pub(super) const NOISE: u32 = 3;
+    pub(super) const DONE: u32 = 4;
 }
 
 /// The state of a predictor–corrector loop. Plain data, owned by the caller: a copy, taken at any time together with a
@@ -153,9 +148,9 @@ impl Sampler {
     ///
     /// # Errors
     /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`]; `LengthMismatch` where `sigmas` is shorter than `timesteps`
-    /// or the batch does not divide the sample; `NullPointer` where noise was asked for and is
-    /// missing; `SamplerDone` after `Done`; `InvalidSampler` where the state is not one that this type makes, or
-    /// the schedule has lost the current step. A score that is not a number is noticed by corrector steps only. After an error state and sample are as before, so the call can be repeated.
+    /// or the batch does not divide the sample; `NullPointer` where noise was asked for and is missing; `SamplerDone` after `Done`;
+    /// `InvalidSampler` where the state is not one that this type makes, or the schedule has lost the current step. A score that is
+    /// not a number is noticed by corrector steps only. After an error state and sample are as before: the call can be repeated.
     pub fn next(
         &mut self,
         schedule: &Schedule<'_>,
