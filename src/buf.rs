@@ -257,7 +257,8 @@ impl TileMut<'_> {
     }
 }
 
-/// Room for the tiles behind the last whole ones. Apart from [`Tiles`], whose fields can then stay in registers.
+/// Room for the tiles behind the last whole ones, and for outputs on their way past the caches. Apart from [`Tiles`], whose
+/// fields can then stay in registers.
 pub(crate) struct Pads<const I: usize, const O: usize> {
     ins: [MaybeUninit<[f32; GROUP]>; I],
     outs: [MaybeUninit<[f32; GROUP]>; O],
@@ -281,6 +282,8 @@ pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
     pads: &'a mut Pads<I, O>,
     len: usize,
     next: usize,
+    /// Which outputs are stored past the caches, through their pads.
+    streamed: [bool; O],
 }
 
 impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
@@ -290,13 +293,18 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
         let len = lens.next().unwrap_or(0);
         let len = if lens.all(|other| other == len) { len } else { 0 };
-        Self { ins, outs, pads, len, next: 0 }
+        let streamed =
+            if far::STREAMS && len >= STREAM_FROM { choose_streamed(&ins, &outs, pads) } else { [false; O] };
+        Self { ins, outs, pads, len, next: 0, streamed }
     }
 
-    /// The next tiles. To be called until there are none: the call after the last writes a padded tile back.
+    /// The next tiles. To be called until there are none: what the tiles before hold in pads is written by then.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<([Tile<'_>; I], [TileMut<'_>; O])> {
         let start = self.next;
+        if start > 0 && self.streamed.contains(&true) {
+            self.stream();
+        }
         if start >= self.len {
             if start > self.len {
                 self.next = self.len;
@@ -309,8 +317,134 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         if self.next > self.len {
             return Some(pad(self.pads, self.ins, start));
         }
-        Some((self.ins.map(|x| x.tile(start)), self.outs.map(|x| x.tile(start))))
+        let mut outs = self.outs.map(|x| x.tile(start));
+        for ((out, pad), streamed) in outs.iter_mut().zip(&mut self.pads.outs).zip(self.streamed) {
+            if streamed {
+                out.ptr = pad.as_mut_ptr().cast();
+            }
+        }
+        Some((self.ins.map(|x| x.tile(start)), outs))
     }
+
+    /// Asks for the inputs of the tiles some way ahead. It pays where a tile takes long enough that the hardware's own
+    /// prefetch falls asleep, which is where noise is made.
+    #[inline(always)]
+    pub(crate) fn fetch_ahead(&self) {
+        for x in self.ins {
+            far::fetch(x.ptr.wrapping_add(self.next.wrapping_add(FETCH_AHEAD)));
+        }
+    }
+
+    /// Stores the pads of streamed outputs to the last tile that was handed out, if that was a whole one.
+    #[inline(never)]
+    fn stream(&mut self) {
+        if self.next > self.len {
+            return;
+        }
+        for ((out, pad), streamed) in self.outs.iter().zip(&self.pads.outs).zip(self.streamed) {
+            if streamed {
+                // SAFETY: `choose_streamed` has initialised the pad and found `out` aligned, and the GROUP floats before
+                // `next` ≤ `len` lie within it.
+                unsafe { far::store(pad.assume_init_ref(), out.ptr.add(self.next - GROUP)) };
+            }
+        }
+        if self.len - self.next < GROUP {
+            self.streamed = [false; O];
+            far::fence();
+        }
+    }
+}
+
+/// Outputs of this many floats, 32 MiB, are stored past the caches, which would read every line before it is overwritten and
+/// lose what is needed next.
+const STREAM_FROM: usize = 1 << 23;
+
+/// How far ahead inputs are asked for, in floats: 2 KiB.
+const FETCH_AHEAD: usize = 512;
+
+/// Which outputs are worth storing past the caches: those that are aligned to [`far::ALIGN`] and are not read as well. Their pads are
+/// initialised.
+#[inline(never)]
+fn choose_streamed<const I: usize, const O: usize>(
+    ins: &[In<'_>; I],
+    outs: &[Out<'_>; O],
+    pads: &mut Pads<I, O>,
+) -> [bool; O] {
+    let mut streamed = [false; O];
+    for ((streamed, out), pad) in streamed.iter_mut().zip(outs).zip(&mut pads.outs) {
+        let read = ins.iter().any(|x| core::ptr::eq(x.ptr, out.ptr));
+        *streamed = !read && out.ptr.addr().is_multiple_of(far::ALIGN);
+        pad.write([0.0; GROUP]);
+    }
+    streamed
+}
+
+/// What x86 offers for memory beyond the caches.
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
+mod far {
+    #[cfg(target_arch = "x86")]
+    use core::arch::x86::{_MM_HINT_T0, _mm_loadu_ps, _mm_prefetch, _mm_sfence, _mm_stream_ps};
+    #[cfg(target_arch = "x86_64")]
+    use core::arch::x86_64::{_MM_HINT_T0, _mm_loadu_ps, _mm_prefetch, _mm_sfence, _mm_stream_ps};
+
+    use super::GROUP;
+
+    /// Whether [`store`] does more than to copy.
+    pub(super) const STREAMS: bool = true;
+    /// Bytes: a register of SSE, which `malloc` aligns to.
+    pub(super) const ALIGN: usize = 16;
+    /// Floats of a cache line.
+    const LINE: usize = 16;
+    /// Floats of a register of SSE.
+    const REGISTER: usize = 4;
+
+    /// Asks for [`GROUP`] floats, which need not exist.
+    #[inline(always)]
+    pub(super) fn fetch(floats: *const f32) {
+        for line in (0..GROUP).step_by(LINE) {
+            // SAFETY: a prefetch accesses nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(floats.wrapping_add(line).cast()) };
+        }
+    }
+
+    /// Stores past the caches; [`fence`] before anyone else may look.
+    ///
+    /// # Safety
+    /// `to` must be aligned to [`ALIGN`] and writable for [`GROUP`] floats.
+    #[inline(always)]
+    pub(super) unsafe fn store(from: &[f32; GROUP], to: *mut f32) {
+        for at in (0..GROUP).step_by(REGISTER) {
+            // SAFETY: at + REGISTER ≤ GROUP, and this function's own condition.
+            unsafe { _mm_stream_ps(to.add(at), _mm_loadu_ps(from.as_ptr().add(at))) };
+        }
+    }
+
+    /// Orders the stores before all later ones.
+    pub(super) fn fence() {
+        // SAFETY: every machine with these stores has it.
+        unsafe { _mm_sfence() };
+    }
+}
+
+/// Elsewhere it is left to the hardware.
+#[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")))]
+mod far {
+    use super::GROUP;
+
+    pub(super) const STREAMS: bool = false;
+    pub(super) const ALIGN: usize = 4;
+
+    #[inline(always)]
+    pub(super) fn fetch(_: *const f32) {}
+
+    /// # Safety
+    /// `to` must be writable for [`GROUP`] floats.
+    pub(super) unsafe fn store(from: &[f32; GROUP], to: *mut f32) {
+        // SAFETY: this function's own condition.
+        unsafe { to.cast::<[f32; GROUP]>().write(*from) };
+    }
+
+    pub(super) fn fence() {}
 }
 
 /// The tiles at `start`, where less than a tile is left: copies of the inputs with zeros behind, and room for the outputs.

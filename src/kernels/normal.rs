@@ -5,8 +5,8 @@
 //! Box and Muller's radius is √(−2 ln u) for a uniform u. The sum of two such −2 ln u is −2 ln(u₁u₂), one logarithm,
 //! and a uniform v splits it into two that are again independent and exponential: v and 1−v times the sum. Each
 //! half goes with an angle of its own. Of the words a, b, c, d:
-//! - u₁ and u₂ are the low 31 bits of a and b, made odd, over 2³¹; the top bits of a and b are the signs of the
-//!   two cosines, so that angles need to cover a half circle only;
+//! - u₁ and u₂ are the magnitudes of a and b as signed numbers, made odd, over 2³¹; the signs of a and b are those of
+//!   the two cosines, so that angles need to cover a half circle only;
 //! - c and d, as signed fractions s of a half circle, are the angles πs/2;
 //! - v is 23 bits that rounding drops elsewhere: low bits of d, then of c, then of a.
 //!
@@ -46,6 +46,9 @@ const SIN: [f32; 4] = [1.11072075, -0.114191465, 0.00352174835, -5.10431673e-5];
 /// √2·cos(πx/4) in x², for |x| ≤ 1 (fpminimax, relative error 3.6e-8).
 const COS: [f32; 4] = [1.41421354, -0.43617779, 0.0224151202, -0.000450902531];
 
+/// The sign bit of a float, and of an `i32`.
+const SIGN: u32 = 1 << 31;
+
 /// 2⁻³¹.
 const TO_UNIT: f32 = 1.0 / (1_u32 << 31) as f32;
 
@@ -76,57 +79,85 @@ fn half_circle<L: Lanes>(l: L, word: L::U) -> (L::F, L::F) {
     (sin * cos, l.splat(1.0) - sin * sin)
 }
 
-/// The low 31 bits made odd, as a float.
+/// The `i32` in `word`, made odd: never zero.
 #[inline(always)]
-fn odd31<L: Lanes>(l: L, word: L::U) -> L::F {
-    l.i32_to_f32(word & l.splat_u(!0 >> 1) | l.splat_u(1))
+fn odd<L: Lanes>(l: L, word: L::U) -> L::F {
+    l.i32_to_f32(word | l.splat_u(1))
+}
+
+/// −2 ln(1+x). The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a register waits longest.
+#[inline(always)]
+fn log<L: Lanes>(l: L, x: L::F) -> L::F {
+    let x2 = x * x;
+    let mut pairs = [x; LOG.len() / 2];
+    for (pair, &[a, b]) in pairs.iter_mut().zip(LOG.as_chunks().0) {
+        *pair = l.splat(a) + l.splat(b) * x;
+    }
+    let [p01, p23, p45, p67] = pairs;
+    ((p01 + p23 * x2) + (p45 + p67 * x2) * (x2 * x2)) * x
 }
 
 /// `x` with its sign changed where the top bit of `sign` is set.
 #[inline(always)]
 pub(crate) fn signed<L: Lanes>(l: L, x: L::F, sign: L::U) -> L::F {
-    l.of_bits(l.bits(x) ^ (sign & l.splat_u(1 << 31)))
+    l.of_bits(l.bits(x) ^ (sign & l.splat_u(SIGN)))
 }
 
-/// Four normals a lane from four words a lane.
+/// The two radii of four words a lane.
 #[inline(always)]
-pub(crate) fn normals<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; ROWS] {
+fn radii<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; 2] {
     // −2 ln(u₁u₂) = (62 − e)·2 ln 2 − 2 ln m, where the product of the integers is m·2^e.
     let from = l.splat_u(THREE_QUARTERS);
-    let bits = l.bits(odd31(l, a) * odd31(l, b)) - from;
+    let bits = (l.bits(odd(l, a) * odd(l, b)) & l.splat_u(!SIGN)) - from;
     let exponent = l.i32_to_f32(l.shr::<23>(bits));
     let x = l.of_bits((bits & l.splat_u(0x007f_ffff)) + from) - l.splat(1.0);
-    let sum = (l.splat(TOP) - exponent) * l.splat(2.0 * core::f32::consts::LN_2) + horner(l, x, &LOG) * x;
+    let sum = (l.splat(TOP) - exponent) * l.splat(2.0 * core::f32::consts::LN_2) + log(l, x);
 
     // v is (2k+1)·2⁻²⁴ for a 23-bit k; it and 1−v are exact.
     let k = (l.shl::<15>(d) ^ l.shl::<7>(c) ^ a) & l.splat_u(0x007f_ffff);
     let v = l.of_bits(k | l.splat_u(0x3f80_0000)) - l.splat(1.0 - f32::EPSILON / 2.0);
-    let radius1 = l.sqrt(v * sum);
-    let radius2 = l.sqrt((l.splat(1.0) - v) * sum);
+    [l.sqrt(v * sum), l.sqrt((l.splat(1.0) - v) * sum)]
+}
 
+/// Sines and cosines of four words a lane, times their radii.
+#[inline(always)]
+fn turn<L: Lanes>(l: L, [radius1, radius2]: [L::F; 2], [a, b, c, d]: [L::U; 4]) -> [L::F; ROWS] {
     let (sin1, cos1) = half_circle(l, c);
     let (sin2, cos2) = half_circle(l, d);
     [radius1 * sin1, radius1 * signed(l, cos1, a), radius2 * sin2, radius2 * signed(l, cos2, b)]
+}
+
+/// A group of normals from the words a, b, c, d of each part.
+///
+/// All radii first, then all angles: a radius is one long chain of operations, and the chains of several registers side by side keep a
+/// machine busy that sees a few hundred instructions at a time.
+#[inline(always)]
+fn normals<L: Lanes>(l: L, words: &[[L::U; 4]; MAX_PARTS]) -> Group<L> {
+    let mut radius = [[l.splat(0.0); 2]; MAX_PARTS];
+    for part in 0..L::PARTS {
+        radius[part] = radii(l, words[part]);
+    }
+    let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
+    for part in 0..L::PARTS {
+        group[part] = turn(l, radius[part], words[part]);
+    }
+    group
 }
 
 /// The states of a block's eight generators: 16 words, two for each.
 #[inline(always)]
 fn seed_block(Place { seed, stream, .. }: Place, block: u64) -> [[u64; philox::LANES]; 2] {
     let first = block.wrapping_mul(philox::LANES as u64);
-    let mut words = [[0; philox::LANES]; 4];
-    for lane in 0..philox::LANES {
-        let counter = first | lane as u64;
-        words[0][lane] = counter as u32;
-        words[1][lane] = (counter >> 32) as u32;
-        words[2][lane] = stream as u32;
-        words[3][lane] = (stream >> 32) as u32;
+    let mut counters =
+        [first, first >> 32, stream, stream >> 32].map(|half| [half & 0xffff_ffff; philox::LANES]);
+    for (lane, low) in counters[0].iter_mut().enumerate() {
+        *low |= lane as u64;
     }
-    let words = philox::philox4x32_10(words, seed);
+    let words = philox::philox4x32_10(counters, seed);
     let mut states = [[0; philox::LANES]; 2];
     for lane in 0..philox::LANES {
         for half in 0..2 {
-            states[half][lane] =
-                u64::from(words[2 * half][lane]) | u64::from(words[2 * half + 1][lane]) << 32;
+            states[half][lane] = words[2 * half][lane] | words[2 * half + 1][lane] << 32;
         }
     }
     states
@@ -191,11 +222,11 @@ impl<L: Lanes> CounterGroups<L> {
     /// The next group of the stream, whatever the skew.
     #[inline(always)]
     fn aligned(&mut self, l: L) -> Group<L> {
-        let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
+        let mut words = [[l.splat_u(0); 4]; MAX_PARTS];
         for part in 0..L::PARTS {
-            let words = [self.step(l, part), self.step(l, part), self.step(l, part), self.step(l, part)];
-            group[part] = normals(l, words);
+            words[part] = [self.step(l, part), self.step(l, part), self.step(l, part), self.step(l, part)];
         }
+        let group = normals(l, &words);
         self.next += 1;
         if self.next.is_multiple_of(GROUPS) {
             self.reseed(l);
@@ -272,13 +303,9 @@ impl Kernel for FromWords<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let words = gather(l, &self.words.map(f32::from_bits));
-        let mut group = words;
-        for part in 0..L::PARTS {
-            let [a, b, c, d] = words[part];
-            group[part] = normals(l, [l.bits(a), l.bits(b), l.bits(c), l.bits(d)]);
-        }
-        scatter(l, &group, self.out);
+        let mut words = [[l.splat_u(0); 4]; MAX_PARTS];
+        each!(L, |at, part, row| words[part][row] = l.load_u(self.words, at));
+        scatter(l, &normals(l, &words), self.out);
     }
 }
 
@@ -291,8 +318,8 @@ mod tests {
     /// `f32` may be: a relative part, and the rounding of u₁u₂ to 24 bits, which counts where the logarithm is small.
     fn oracle([a, b, c, d]: [u32; 4]) -> ([f64; 4], f64) {
         let unit = f64::from(1 << 30) * 2.0;
-        let odd31 = |x: u32| f64::from(x & 0x7fff_ffff | 1) / unit;
-        let sum = -2.0 * (odd31(a) * odd31(b)).ln();
+        let magnitude = |x: u32| f64::from((x | 1) as i32).abs() / unit;
+        let sum = -2.0 * (magnitude(a) * magnitude(b)).ln();
         let v = (f64::from((d << 15 ^ c << 7 ^ a) & 0x7f_ffff) * 2.0 + 1.0) / f64::from(1 << 24);
         let angle = |x: u32| core::f64::consts::FRAC_PI_2 * f64::from(x as i32) / unit;
         let sign = |x: u32| if x >> 31 == 1 { -1.0 } else { 1.0 };

@@ -10,20 +10,27 @@ const ROUNDS: u32 = 10;
 
 /// The four output words of eight counters under one key. `words[i][lane]` is word `i` of a lane's counter on the
 /// way in, and word `i` of its output on the way out.
+///
+/// Words have the room of a product, so that a round is a multiplication, a shift and two exclusive ors on whole registers; what
+/// stands in a word's upper half meanwhile is never looked at.
 #[inline(always)]
-pub(crate) fn philox4x32_10(mut words: [[u32; LANES]; 4], key: u64) -> [[u32; LANES]; 4] {
+pub(crate) fn philox4x32_10(mut words: [[u64; LANES]; 4], key: u64) -> [[u64; LANES]; 4] {
+    const LOW: u64 = u32::MAX as u64;
     let mut key = [key as u32, (key >> 32) as u32];
     for _ in 0..ROUNDS {
         let [a, b, c, d] = words;
         for lane in 0..LANES {
-            let p0 = u64::from(MULTIPLIERS[0]) * u64::from(a[lane]);
-            let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c[lane]);
-            words[0][lane] = (p1 >> 32) as u32 ^ b[lane] ^ key[0];
-            words[1][lane] = p1 as u32;
-            words[2][lane] = (p0 >> 32) as u32 ^ d[lane] ^ key[1];
-            words[3][lane] = p0 as u32;
+            let p0 = u64::from(MULTIPLIERS[0]) * (a[lane] & LOW);
+            let p1 = u64::from(MULTIPLIERS[1]) * (c[lane] & LOW);
+            words[0][lane] = p1 >> 32 ^ b[lane] ^ u64::from(key[0]);
+            words[1][lane] = p1;
+            words[2][lane] = p0 >> 32 ^ d[lane] ^ u64::from(key[1]);
+            words[3][lane] = p0;
         }
         key = [key[0].wrapping_add(KEY_INCREMENTS[0]), key[1].wrapping_add(KEY_INCREMENTS[1])];
+    }
+    for word in words.as_flattened_mut() {
+        *word &= LOW;
     }
     words
 }
@@ -45,8 +52,8 @@ mod tests {
             ),
         ];
         for (counter, key, output) in cases {
-            let words = philox4x32_10(counter.map(|word| [word; LANES]), key);
-            assert_eq!(words, output.map(|word: u32| [word; LANES]));
+            let words = philox4x32_10(counter.map(|word: u32| [u64::from(word); LANES]), key);
+            assert_eq!(words, output.map(|word| [word; LANES]));
         }
     }
 }

@@ -48,7 +48,9 @@ impl Step<'_> {
                 let mut noise = CounterGroups::new(l, place);
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::new([x, m], outs, &mut pads);
-                while let Some(([x, m], outs)) = tiles.next() {
+                loop {
+                    tiles.fetch_ahead();
+                    let Some(([x, m], outs)) = tiles.next() else { break };
                     step(l, factors, x, m, Noise::Made(&noise.next(l)), outs);
                 }
             }
@@ -113,7 +115,9 @@ impl Kernel for AddNoise<'_> {
                 let mut noise = CounterGroups::new(l, place);
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::new([self.x], [self.out], &mut pads);
-                while let Some(([x], [mut out])) = tiles.next() {
+                loop {
+                    tiles.fetch_ahead();
+                    let Some(([x], [mut out])) = tiles.next() else { break };
                     let z = noise.next(l);
                     each!(L, |at, part, row| out.put(at, l.store(b * z[part][row] + l.load(x.get(at)))));
                 }
