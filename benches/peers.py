@@ -1,4 +1,4 @@
-"""Times vesde beside diffusers, torch by hand and NumPy: the same shapes and buffers, one process, one thread. Prints a
+"""Times vesde beside diffusers, torch by hand, numba and NumPy: the same shapes and buffers, one process, one thread. Prints a
 Markdown table of medians of interleaved repetitions, with their ratios to vesde's. Needs NumPy and cargo; a peer that
 is not installed is left out.
 
@@ -37,7 +37,7 @@ def optional(name):
         return None
 
 
-torch, diffusers = optional("torch"), optional("diffusers")
+torch, diffusers, numba = optional("torch"), optional("diffusers"), optional("numba")
 if torch is None:
     diffusers = None
 else:
@@ -170,6 +170,8 @@ def jobs(vesde, shape, large):
 
     if torch is not None:
         yield from torch_jobs([torch.from_numpy(b).view(1, *shape) for b in buffers], large)
+    if numba is not None:
+        yield from numba_jobs(buffers, large)
     if large:
         return
     if diffusers is not None:
@@ -226,6 +228,27 @@ def torch_jobs(buffers, large):
         for operation in (NOISE, TORCH_NOISE):
             yield operation, "torch.randn", None, lambda: torch.randn(noise.shape, generator=generator)
         yield NOISE, "torch normal_, in place", None, lambda: noise.normal_(generator=generator)
+
+
+def numba_jobs(buffers, large):
+    """The loops that one writes in numba: fused, one pass."""
+    sample, score, noise, _, mean = buffers
+    drift, diffusion = np.float32(0.09), np.float32(0.3)
+
+    @numba.njit
+    def pred(x, m, z, drift, diffusion):
+        for i in range(x.size):
+            x[i] = x[i] + drift * m[i] + diffusion * z[i]
+
+    @numba.njit
+    def pred_with_mean(x, m, z, mean, drift, diffusion):
+        for i in range(x.size):
+            mean[i] = x[i] + drift * m[i]
+            x[i] = mean[i] + diffusion * z[i]
+
+    yield PRED_GIVEN, "numba", None, lambda: pred(sample, score, noise, drift, diffusion)
+    if not large:
+        yield PRED_MEAN, "numba", None, lambda: pred_with_mean(sample, score, noise, mean, drift, diffusion)
 
 
 def diffusers_jobs(sample, score, noise):
@@ -293,7 +316,7 @@ def main():
         columns.append(measure(list(jobs(vesde, shape, large)), int(np.prod(shape)), arguments.seconds))
         print("timed", *shape, file=sys.stderr)
 
-    packages = [f"{p.__name__} {p.__version__}" for p in (torch, diffusers, np) if p is not None]
+    packages = [f"{p.__name__} {p.__version__}" for p in (torch, diffusers, numba, np) if p is not None]
     print(f"{datetime.date.today()}, {cpu_model()}, one thread, {', '.join(packages)}.")
     print("Nanoseconds an element, and in brackets the multiple of vesde's first row.\n")
     print("| |", " | ".join("×".join(map(str, shape)) for shape in shapes), "|")
