@@ -158,7 +158,7 @@ def jobs(vesde, shape, large):
         yield job(CORRECT, *correct(None, exact))
         if not large:
             yield job(NOISE, "counter_fill", place, n, z)
-            yield job(TORCH_NOISE, "torch_cpu_fill", ctypes.byref(state), n, z)
+            yield job(TORCH_NOISE, "torch_cpu_fill", ctypes.byref(state), one, n, z)
         if level == vesde.level:
             yield job(PRED_GIVEN, "step_pred", s, m, t, one, x, z, n, x, None)
             yield job(CORRECT_GIVEN, *correct(z, exact))

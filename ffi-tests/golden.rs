@@ -1,12 +1,13 @@
-//! Replays what diffusers and torch computed (vectors/golden.txt, made by vectors/make.py) through the Rust API. Floats are
+//! Replays what diffusers, torch and NumPy computed (vectors/golden.txt, made by vectors/make.py) through the Rust API. Floats are
 //! compared bit for bit unless a test says why it cannot be.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use vesde::{
-    Averaging, Config, Error, Norm, Request, Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler,
-    TorchCpu, Update, corrector_step, mean_norm, set_sigmas, set_timesteps, torch_norm, update,
+    Averaging, Config, Error, Generator, Norm, Numpy, Request, Sampler, SamplerNoise, SamplerOptions,
+    Schedule, Scheduler, TorchCpu, Update, corrector_step, mean_norm, randn, set_sigmas, set_timesteps,
+    torch_norm, update,
 };
 
 /// The arrays of one case, by name, as bits.
@@ -233,30 +234,26 @@ fn added_noise_is_that_of_diffusers() {
 }
 
 /// Successive calls of one generator, one after the other.
-fn torch_stream(seed: u64, calls: &[usize]) -> Vec<f32> {
-    let mut state = TorchCpu::new(seed);
+fn stream<G: Generator>(state: G, calls: &[usize]) -> Vec<f32> {
+    let mut state = [state];
     let mut all = Vec::new();
     for &n in calls {
         let mut z = vec![0.0; n];
-        state.fill(&mut z).unwrap();
+        randn(&mut state, &mut z).unwrap();
         all.extend(z);
     }
     all
 }
 
-#[test]
-fn torch_randn_is_torchs() {
-    for (name, case) in cases("torch_randn") {
-        let got = torch_stream(case.bits("seed")[0], &case.usizes("calls"));
+/// Replays the streams of a group, and those of which the hash is recorded.
+fn check_streams<G: Generator>(group: &str, seeded: impl Fn(u64) -> G) {
+    for (name, case) in cases(group) {
+        let got = stream(seeded(case.bits("seed")[0]), &case.usizes("calls"));
         assert_same_bits(&got, &case.f32s("out"), name);
     }
-}
-
-#[test]
-fn long_streams_of_torch_randn_are_torchs() {
     let mut total = 0;
-    for (name, case) in cases("torch_randn_hash") {
-        let got = torch_stream(case.bits("seed")[0], &case.usizes("calls"));
+    for (name, case) in cases(&format!("{group}_hash")) {
+        let got = stream(seeded(case.bits("seed")[0]), &case.usizes("calls"));
         assert_eq!(got.len() as u64, case.bits("count")[0]);
         total += got.len();
         let fnv1a = got.iter().flat_map(|x| x.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -265,6 +262,16 @@ fn long_streams_of_torch_randn_are_torchs() {
         assert_eq!(fnv1a, case.bits("fnv1a")[0], "{name}");
     }
     assert!(total >= 1_000_000);
+}
+
+#[test]
+fn torch_randn_is_torchs() {
+    check_streams("torch_randn", TorchCpu::new);
+}
+
+#[test]
+fn numpy_randn_is_numpys() {
+    check_streams("numpy_randn", |seed| Numpy::new(u32::try_from(seed).unwrap()));
 }
 
 #[test]
@@ -328,7 +335,7 @@ fn whole_loops_from_a_torch_seed_are_those_of_diffusers() {
         let mut sampler = Sampler::new(&config, case.usizes("shape")[0], options).unwrap();
         loop {
             match sampler.next(&tables.schedule(), &mut sample, &score, Some(&noise)).unwrap() {
-                Request::Noise => generator.fill(&mut noise).unwrap(),
+                Request::Noise { .. } => generator.fill(&mut noise).unwrap(),
                 Request::Score { sigma, .. } => {
                     let denominator = sigma * sigma + s2;
                     for ((score, x), mu) in score.iter_mut().zip(&sample).zip(&mu) {

@@ -5,9 +5,9 @@
 use std::fmt::Write;
 
 use vesde::{
-    Averaging, Config, Counter, NORM_BLOCK, Noise, Norm, Request, Sampler, SamplerOptions, Schedule,
-    Scheduler, SimdLevel, TorchCpu, Update, fill_from_rng, limit_simd_level, norm_blocks, set_sigmas,
-    set_timesteps, simd_level, sum_squares, torch_norm,
+    Averaging, Config, Counter, CudaGrid, NORM_BLOCK, Noise, Norm, Numpy, Request, Sampler, SamplerOptions,
+    Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, Update, fill_from_rng, limit_simd_level,
+    norm_blocks, set_sigmas, set_timesteps, simd_level, sum_squares, torch_norm,
 };
 
 /// FNV-1a over the little-endian bytes of floats.
@@ -75,6 +75,21 @@ fn hashes() -> String {
             state.fill(&mut z).unwrap();
             hash.floats(&z);
         }
+    });
+    job("torch_cuda", &|hash| {
+        for (multiprocessors, threads_per_multiprocessor) in [(1, 256), (2, 1024), (u32::MAX, u32::MAX)] {
+            let mut state = TorchCuda::new(3, CudaGrid { multiprocessors, threads_per_multiprocessor });
+            for len in lengths() {
+                let mut z = vec![0.0; len];
+                state.fill(&mut z).unwrap();
+                hash.floats(&z);
+            }
+        }
+    });
+    job("numpy", &|hash| {
+        let mut z = vec![0.0; 10_000];
+        Numpy::new(3).fill(&mut z).unwrap();
+        hash.floats(&z);
     });
     job("rand_core", &|hash| {
         use rand_xoshiro::rand_core::SeedableRng;

@@ -426,7 +426,7 @@ fn sample(options: SamplerOptions, config: &Config, steps: usize) -> (Vec<f32>, 
         assert_eq!(copy.next(&tables.schedule(), &mut copy_x, &score, Some(&z)), Ok(request));
         assert!(same(&copy_x, &x));
         match request {
-            Request::Noise => {
+            Request::Noise { .. } => {
                 Counter::new(options.seed, options.stream + draws).fill(&mut z).unwrap();
                 draws += 1;
             }

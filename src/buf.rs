@@ -20,7 +20,7 @@ pub(crate) struct In<'a> {
 
 /// An output: `len` writable floats, which may be uninitialised.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Out<'a> {
+pub struct Out<'a> {
     ptr: *mut f32,
     len: usize,
     lives: PhantomData<&'a mut [f32]>,

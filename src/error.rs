@@ -70,6 +70,8 @@ pub enum Error {
 
     /// A random state is not one that its seed function makes.
     InvalidRandomState = -60,
+    /// No GPU of this name is known.
+    UnknownGpu = -61,
 }
 
 impl Error {
@@ -104,6 +106,7 @@ impl Error {
         Self::InvalidSampler,
         Self::SamplerDone,
         Self::InvalidRandomState,
+        Self::UnknownGpu,
     ];
 
     /// The message of this error: one sentence without a full stop.
@@ -152,6 +155,7 @@ impl Error {
             Self::InvalidSampler => c"the sampler's state is not a valid one",
             Self::SamplerDone => c"the sampler is done",
             Self::InvalidRandomState => c"the random state is not a valid one",
+            Self::UnknownGpu => c"no GPU of this name is known",
         }
     }
 }

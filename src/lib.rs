@@ -52,7 +52,7 @@ mod simd;
 pub use buf::Update;
 pub use config::Config;
 pub use error::Error;
-pub use noise::{Counter, Noise, TorchCpu, fill_from_rng};
+pub use noise::{Counter, CudaGrid, Generator, Noise, Numpy, TorchCpu, TorchCuda, fill_from_rng, randn};
 pub use rand_core;
 pub use sampler::{Request, Sampler, SamplerNoise, SamplerOptions};
 pub use schedule::{PredictorStep, Schedule, set_sigmas, set_timesteps};

@@ -18,7 +18,11 @@ static float model_output[MOST], sample[MOST], noise[MOST];
 static int64_t indices[BATCH] = {0, MOST - 1, 7};
 static const double norms[BATCH] = {3.0, 4.5, 1.5};
 static const char json[] = "{\"_class_name\": \"ScoreSdeVeScheduler\", \"snr\": 0.25, \"unknown\": [null]}";
-static vesde_torch_cpu torch_cpu;
+static vesde_torch_cpu torch_cpus[BATCH];
+static vesde_torch_cuda torch_cudas[BATCH];
+static vesde_numpy numpys[BATCH];
+static const char gpu[] = "NVIDIA H200";
+static vesde_cuda_grid grid = {132, 2048};
 static vesde_sampler_options options;
 static vesde_sampler sampler;  // at a step of the corrector, which has its score and now asks for noise
 
@@ -37,7 +41,11 @@ static void prepare(void) {
     OK(vesde_set_timesteps(&config, MOST, timesteps));
     OK(vesde_set_sigmas(&config, timesteps, MOST, MOST, sigmas, discrete_sigmas));
     scheduler = (vesde_scheduler){config, timesteps, MOST, sigmas, MOST, discrete_sigmas, MOST};
-    OK(vesde_torch_cpu_seed(&torch_cpu, 42));
+    for (int i = 0; i < BATCH; ++i) {
+        OK(vesde_torch_cpu_seed(&torch_cpus[i], 42));
+        OK(vesde_torch_cuda_seed(&torch_cudas[i], 42, grid));
+        OK(vesde_numpy_seed(&numpys[i], 42));
+    }
 
     static float scratch[MOST];
     vesde_request request;
@@ -47,6 +55,7 @@ static void prepare(void) {
     for (int turn = 0; turn < 3; ++turn) {
         OK(vesde_sampler_next(&sampler, &scheduler, model_output, noise, MOST, scratch, &request));
         CHECK(request.kind == (turn == 1 ? VESDE_REQUEST_KIND_SCORE : VESDE_REQUEST_KIND_NOISE));
+        CHECK(request.draw == (turn == 2));
     }
 }
 
@@ -111,7 +120,14 @@ CALL(update, drift, diffusion, p[0], p[1], p[2], n[0], p[3], p[4])
 CALL(update_counter, drift, diffusion, p[0], p[1], n[0], counter, p[2], p[3])
 CALL(counter_fill, counter, n[0], p[0])
 CALL(torch_cpu_seed, p[0], 42)
-CALL(torch_cpu_fill, p[0], n[0], p[1])
+CALL(torch_cpu_fill, p[0], n[1], n[0], p[1])
+CALL(cuda_grid_of_gpu, p[0], n[0], p[1])
+CALL(torch_cuda_seed, p[0], 42, grid)
+CALL(torch_cuda_fill, p[0], n[1], n[0], p[1])
+CALL(torch_cuda_fill_part, p[0], 1000000, 12345, n[0], p[1])
+CALL(torch_cuda_skip, p[0], 1000000)
+CALL(numpy_seed, p[0], 42)
+CALL(numpy_fill, p[0], n[1], n[0], p[1])
 CALL(sampler_options_default, p[0])
 CALL(sampler_init, p[0], n[0], p[1], p[2])
 CALL(sampler_next, p[0], p[1], p[2], p[3], n[0], p[4], p[5])
@@ -120,6 +136,7 @@ CALL(sampler_next, p[0], p[1], p[2], p[3], n[0], p[4], p[5])
 #define GET(object) {IN, sizeof(object), ONE, NULL_IS, &(object)}
 #define MAKE(type) {OUT, sizeof(type), ONE, NULL_IS, NULL}
 #define CHANGE(object) {IN_OUT, sizeof(object), ONE, NULL_IS, &(object)}
+#define CHANGE_ALL(array, length) {IN_OUT, sizeof *(array), length, NULL_IS, array}
 #define READ(array, length) {IN, sizeof *(array), length, NULL_IS, array}
 #define READ_APART(array, length) {IN_APART, sizeof *(array), length, NULL_IS, array}
 #define WRITE(type, length) {OUT, sizeof(type), length, NULL_IS, NULL}
@@ -169,7 +186,15 @@ static const struct function functions[] = {
     {"update_counter", update_counter, {LENS}, {READ(model_output, 0), READ(sample, 0), PREV, MEAN}},
     {"counter_fill", counter_fill, {LENS}, {WRITE(float, 0)}},
     {"torch_cpu_seed", torch_cpu_seed, {NONE}, {MAKE(vesde_torch_cpu)}},
-    {"torch_cpu_fill", torch_cpu_fill, {LENS}, {CHANGE(torch_cpu), WRITE(float, 0)}},
+    {"torch_cpu_fill", torch_cpu_fill, {LENS, TABLE}, {CHANGE_ALL(torch_cpus, 1), WRITE(float, 0)}},
+    {"cuda_grid_of_gpu", cuda_grid_of_gpu, {{sizeof gpu - 1, VESDE_ERROR_TOO_LARGE}},
+     {READ(gpu, 0), MAKE(vesde_cuda_grid)}},
+    {"torch_cuda_seed", torch_cuda_seed, {NONE}, {MAKE(vesde_torch_cuda)}},
+    {"torch_cuda_fill", torch_cuda_fill, {LENS, TABLE}, {CHANGE_ALL(torch_cudas, 1), WRITE(float, 0)}},
+    {"torch_cuda_fill_part", torch_cuda_fill_part, {LENS}, {GET(torch_cudas[0]), WRITE(float, 0)}},
+    {"torch_cuda_skip", torch_cuda_skip, {NONE}, {CHANGE(torch_cudas[0])}},
+    {"numpy_seed", numpy_seed, {NONE}, {MAKE(vesde_numpy)}},
+    {"numpy_fill", numpy_fill, {LENS, TABLE}, {CHANGE_ALL(numpys, 1), WRITE(float, 0)}},
     {"sampler_options_default", sampler_options_default, {NONE}, {MAKE(vesde_sampler_options)}},
     {"sampler_init", sampler_init, {{BATCH, VESDE_OK}}, {GET(config), GET(options), MAKE(vesde_sampler)}},
     {"sampler_next", sampler_next, {LENS},
@@ -189,7 +214,7 @@ static int parameters(const struct function *f) {
 
 // ---- one call, in memory of which every byte is compared ----
 
-enum { SLOT = 8192, MARGIN = 2048, SENTINEL = 0xa5 };
+enum { SLOT = 16384, MARGIN = 2048, SENTINEL = 0xa5 };
 
 static double memory[PARAMETERS * SLOT / sizeof(double) + 8];
 static unsigned char before[PARAMETERS * SLOT];
@@ -814,20 +839,93 @@ static void torch_noise(void) {
     const float golden[] = {1.92691529f, 1.48728406f, 0.900717199f, -2.10552096f};
     vesde_torch_cpu state, copy;
     OK(vesde_torch_cpu_seed(&state, (1ULL << 32) + 42));  // the upper half of a seed does not count
-    OK(vesde_torch_cpu_fill(&state, 16, prev));
+    OK(vesde_torch_cpu_fill(&state, 1, 16, prev));
     CHECK(differing(prev, golden, 4) == 0);
     copy = state;
-    OK(vesde_torch_cpu_fill(&state, 7, prev));
-    OK(vesde_torch_cpu_fill(&copy, 7, mean));
+    OK(vesde_torch_cpu_fill(&state, 1, 7, prev));
+    OK(vesde_torch_cpu_fill(&copy, 1, 7, mean));
     CHECK(differing(prev, mean, 7) == 0 && memcmp(&state, &copy, sizeof state) == 0);
 
-    uint32_t right = torch_cpu.mt.taken;
+    uint32_t right = torch_cpus[1].state.mt.taken;
     const uint32_t wrong[] = {625, UINT32_MAX};
     for (int i = 0; i < 2; ++i) {
-        torch_cpu.mt.taken = wrong[i];
+        torch_cpus[1].state.mt.taken = wrong[i];
         STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("torch_cpu_fill"));
     }
-    torch_cpu.mt.taken = right;
+    torch_cpus[1].state.mt.taken = right;
+}
+
+static void cuda_noise(void) {
+    const float documented[] = {-0.92466259f, -0.42534415f, -2.6438457f, 0.14518388f, -0.12086647f};
+    vesde_cuda_grid unlimited, one = {1, 256};
+    vesde_torch_cuda state, copy;
+    OK(vesde_cuda_grid_of_gpu("unlimited", 9, &unlimited));
+    OK(vesde_torch_cuda_seed(&state, 0, unlimited));
+    OK(vesde_torch_cuda_fill(&state, 1, MOST, prev));
+    for (int i = 0; i < 5; ++i) {
+        CHECK(fabsf(prev[i] - documented[i]) < 2e-6f);
+    }
+    CHECK(state.offset == 4);
+    // A draw of two and a half rows of 256 threads, in parts.
+    float whole[640], parts[640];
+    OK(vesde_torch_cuda_seed(&state, 1ULL << 40, one));
+    copy = state;
+    OK(vesde_torch_cuda_fill(&state, 1, 640, whole));
+    OK(vesde_torch_cuda_fill_part(&copy, 640, 300, 340, parts + 300));
+    OK(vesde_torch_cuda_fill_part(&copy, 640, 0, 300, parts));
+    CHECK(differing(whole, parts, 640) == 0);
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_torch_cuda_fill_part(&copy, 640, 301, 340, parts));
+    OK(vesde_torch_cuda_skip(&copy, 640));
+    CHECK(memcmp(&state, &copy, sizeof state) == 0);
+
+    OK(vesde_cuda_grid_of_gpu("tesla t4", 8, &one));
+    CHECK(one.multiprocessors == 40 && one.threads_per_multiprocessor == 1024);
+    STATUS(VESDE_ERROR_UNKNOWN_GPU, vesde_cuda_grid_of_gpu("T4", 1, &one));
+    CHECK(one.multiprocessors == 40);
+    torch_cudas[2].grid.multiprocessors = 0;
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("torch_cuda_fill"));
+    torch_cudas[2].grid.multiprocessors = 132;
+    torch_cudas[0].offset = 2;
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("torch_cuda_fill_part"));
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("torch_cuda_skip"));
+    torch_cudas[0].offset = 0;
+}
+
+static void numpy_noise(void) {
+    const double golden[] = {1.764052345967664, 0.4001572083672233, 0.9787379841057392};
+    vesde_numpy state, copy;
+    OK(vesde_numpy_seed(&state, 0));
+    OK(vesde_numpy_fill(&state, 1, 3, prev));
+    for (int i = 0; i < 3; ++i) {
+        CHECK(bits(prev[i]) == bits((float)golden[i]));
+    }
+    copy = state;
+    OK(vesde_numpy_fill(&state, 1, 8, prev));
+    OK(vesde_numpy_fill(&copy, 1, 5, mean));
+    OK(vesde_numpy_fill(&copy, 1, 3, mean + 5));
+    CHECK(differing(prev, mean, 8) == 0 && memcmp(&state, &copy, sizeof state) == 0);
+
+    double right = numpys[2].state.cached;
+    numpys[2].state.cached = NAN;
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("numpy_fill"));
+    numpys[2].state.cached = right;
+}
+
+// One generator for the whole batch, or one for each sample.
+static void lists_of_generators(void) {
+    vesde_torch_cpu list[BATCH], one;
+    for (uint64_t i = 0; i < BATCH; ++i) {
+        OK(vesde_torch_cpu_seed(&list[i], i));
+    }
+    OK(vesde_torch_cpu_fill(list, BATCH, BATCH * 20, prev));
+    for (uint64_t i = 0; i < BATCH; ++i) {
+        OK(vesde_torch_cpu_seed(&one, i));
+        OK(vesde_torch_cpu_fill(&one, 1, 20, mean));
+        CHECK(differing(prev + 20 * i, mean, 20) == 0);
+        CHECK(memcmp(&one, &list[i], sizeof one) == 0);
+    }
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_torch_cpu_fill(list, BATCH, 20, prev));
+    CHECK(memcmp(&one, &list[BATCH - 1], sizeof one) == 0);
 }
 
 static void samplers(void) {
@@ -893,7 +991,7 @@ static void every_status_was_seen(void) {
         VESDE_ERROR_INVALID_SIGMA, VESDE_ERROR_ZERO_GRADIENT_NORM, VESDE_ERROR_NON_FINITE_GRADIENT_NORM,
         VESDE_ERROR_NON_FINITE_NOISE_NORM, VESDE_ERROR_JSON_SYNTAX, VESDE_ERROR_JSON_TRUNCATED, VESDE_ERROR_JSON_TYPE,
         VESDE_ERROR_JSON_NUMBER, VESDE_ERROR_JSON_CLASS_NAME, VESDE_ERROR_JSON_DEPTH, VESDE_ERROR_INVALID_SAMPLER,
-        VESDE_ERROR_SAMPLER_DONE, VESDE_ERROR_INVALID_RANDOM_STATE,
+        VESDE_ERROR_SAMPLER_DONE, VESDE_ERROR_INVALID_RANDOM_STATE, VESDE_ERROR_UNKNOWN_GPU,
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
         const char *message = vesde_status_message(all[i]);
@@ -931,6 +1029,9 @@ int main(void) {
         enumerations,
         counter_noise,
         torch_noise,
+        cuda_noise,
+        numpy_noise,
+        lists_of_generators,
         samplers,
         every_status_was_seen,
     };

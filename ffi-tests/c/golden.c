@@ -242,33 +242,53 @@ static void add_noises(void) {
     line_of_equals("add_noise", tally);
 }
 
-static void torch_randns(void) {
+// A generator of either kind; `kind` is the name of its cases.
+struct generator {
+    const char *kind;
+    vesde_torch_cpu torch;
+    vesde_numpy numpy;
+};
+
+static int is_torch(const struct generator *g) {
+    return strcmp(g->kind, "torch_randn") == 0;
+}
+
+static void seed(struct generator *g, uint64_t seed) {
+    OK(is_torch(g) ? vesde_torch_cpu_seed(&g->torch, seed) : vesde_numpy_seed(&g->numpy, (uint32_t)seed));
+}
+
+static void draw(struct generator *g, size_t len, float *to) {
+    OK(is_torch(g) ? vesde_torch_cpu_fill(&g->torch, 1, len, to) : vesde_numpy_fill(&g->numpy, 1, len, to));
+}
+
+static void randns(const char *kind) {
+    static struct generator generator;
+    generator.kind = kind;
+    char group[32];
+    snprintf(group, sizeof group, "%s/", kind);
     struct tally tally = {0};
-    for (const char *test = NULL; (test = next_case("torch_randn/", test)) != NULL; ++tally.cases) {
+    for (const char *test = NULL; (test = next_case(group, test)) != NULL; ++tally.cases) {
         size_t calls_len, len, at = 0;
         const uint32_t *calls = U32("calls", &calls_len);
         const float *theirs = F32("out", &len);
-        vesde_torch_cpu state;
-        OK(vesde_torch_cpu_seed(&state, *U64("seed")));
+        seed(&generator, *U64("seed"));
         for (size_t i = 0; i < calls_len; at += calls[i++]) {
-            OK(vesde_torch_cpu_fill(&state, calls[i], out + at));
+            draw(&generator, calls[i], out + at);
         }
         CHECK(at == len);
         count(&tally, out, theirs, len);
     }
-    line_of_equals("torch_randn", tally);
-}
+    line_of_equals(kind, tally);
 
-static void torch_randn_hashes(void) {
-    struct tally tally = {0};
-    for (const char *test = NULL; (test = next_case("torch_randn_hash/", test)) != NULL; ++tally.cases) {
+    snprintf(group, sizeof group, "%s_hash/", kind);
+    tally = (struct tally){0};
+    for (const char *test = NULL; (test = next_case(group, test)) != NULL; ++tally.cases) {
         size_t calls_len, len = 0;
         const uint32_t *calls = U32("calls", &calls_len);
         uint64_t hash = 0xcbf29ce484222325;
-        vesde_torch_cpu state;
-        OK(vesde_torch_cpu_seed(&state, *U64("seed")));
+        seed(&generator, *U64("seed"));
         for (size_t i = 0; i < calls_len; len += calls[i++]) {
-            OK(vesde_torch_cpu_fill(&state, calls[i], out));
+            draw(&generator, calls[i], out);
             for (size_t k = 0; k < 4 * (size_t)calls[i]; ++k) {
                 hash = (hash ^ (bits(out[k / 4]) >> k % 4 * 8 & 255)) * 0x100000001b3;  // little-endian everywhere
             }
@@ -277,7 +297,8 @@ static void torch_randn_hashes(void) {
         tally.values += len;
         tally.differing += hash == *U64("fnv1a") ? 0 : len;
     }
-    line_of_equals("torch_randn_hash", tally);
+    group[strlen(group) - 1] = '\0';
+    line_of_equals(group, tally);
 }
 
 // diffusers' own test, with its two tables of different lengths.
@@ -299,7 +320,7 @@ static void full_loop(void) {
             for (size_t k = 0; k < len; ++k) {
                 score[k] = sample[k] * their_sigmas[i] / (their_sigmas[i] + 1);
             }
-            OK(vesde_torch_cpu_fill(&state, len, noise));
+            OK(vesde_torch_cpu_fill(&state, 1, len, noise));
             OK(predict ? vesde_step_pred(&scheduler, score, &timesteps[i], 1, sample, noise, len, sample, NULL)
                        : vesde_step_correct(&scheduler, score, sample, noise, len, 4, VESDE_AVERAGING_BATCH,
                                             VESDE_NORM_TORCH, sample, NULL));
@@ -342,7 +363,7 @@ static void loops(void) {
                 score[k] = (mu[k] - sample[k]) / denom;
             }
             if (request.kind == VESDE_REQUEST_KIND_NOISE) {
-                OK(vesde_torch_cpu_fill(&state, len, noise));
+                OK(vesde_torch_cpu_fill(&state, 1, len, noise));
             }
         }
         for (size_t k = 0; k < len; ++k) {
@@ -362,8 +383,8 @@ int main(void) {
     preds();
     corrects();
     add_noises();
-    torch_randns();
-    torch_randn_hashes();
+    randns("torch_randn");
+    randns("numpy_randn");
     full_loop();
     loops();
     return report();

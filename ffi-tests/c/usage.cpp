@@ -65,11 +65,11 @@ static void noise_of_torch() {
     vesde_torch_cpu state;
     OK(vesde_torch_cpu_seed(&state, 42));
     std::vector<float> first(16), next(7), again(7);
-    OK(vesde_torch_cpu_fill(&state, first.size(), first.data()));
+    OK(vesde_torch_cpu_fill(&state, 1, first.size(), first.data()));
     CHECK(std::equal(std::begin(golden), std::end(golden), first.begin()));
     vesde_torch_cpu copy = state;
-    OK(vesde_torch_cpu_fill(&state, next.size(), next.data()));
-    OK(vesde_torch_cpu_fill(&copy, again.size(), again.data()));
+    OK(vesde_torch_cpu_fill(&state, 1, next.size(), next.data()));
+    OK(vesde_torch_cpu_fill(&copy, 1, again.size(), again.data()));
     CHECK(next == again);
 }
 

@@ -1,5 +1,5 @@
 """Writes golden.txt, the vectors that vesde is tested against: every number in it was computed by diffusers'
-ScoreSdeVeScheduler and by torch's CPU generator, never by vesde. `make.py` writes the file, `make.py --check` compares
+ScoreSdeVeScheduler, by torch's CPU generator and by NumPy's RandomState, never by vesde. `make.py` writes the file, `make.py --check` compares
 a fresh run with the file and exits 1 on a difference; both refuse other versions than those in requirements.txt.
 """
 
@@ -344,6 +344,22 @@ def fnv1a(data):
     return value
 
 
+def put_hashes(name, stream, cases):
+    """Streams too long to be written down, as their hashes."""
+    total = 0
+    for i, (seed, calls) in enumerate(cases):
+        out = np.asarray(stream(seed, calls)).astype("<f4")
+        total += out.size
+        put(
+            f"{name}_hash/{i:02}",
+            seed=u64(seed),
+            calls=u32(*calls),
+            count=u64(out.size),
+            fnv1a=u64(fnv1a(out.tobytes())),
+        )
+    assert total >= 1_200_000
+
+
 def torch_randn_hashes():
     rng = np.random.RandomState(0)
     cases = [
@@ -353,18 +369,31 @@ def torch_randn_hashes():
         (2**63 + 1, rng.randint(1, 100, 400).tolist()),
         (31337, rng.randint(1, 2000, 150).tolist()),
     ]
-    total = 0
+    put_hashes("torch_randn", randn_stream, cases)
+
+
+def numpy_stream(seed, calls):
+    state = np.random.RandomState(seed)
+    return np.concatenate([state.randn(n) for n in calls]).astype(np.float32)
+
+
+def numpy_randns():
+    cases = [(42, [n]) for n in (1, 2, 3, 16)]
+    cases += [
+        (0, [1, 2, 16, 3, 17, 15, 31, 1]),  # calls of odd lengths leave a cached normal
+        (2**32 - 1, [7, 33, 7]),
+        (7, [243, 1, 1, 244]),  # around the 624 words of the generator
+    ]
     for i, (seed, calls) in enumerate(cases):
-        out = randn_stream(seed, calls).numpy().astype("<f4")
-        total += out.size
-        put(
-            f"torch_randn_hash/{i:02}",
-            seed=u64(seed),
-            calls=u32(*calls),
-            count=u64(out.size),
-            fnv1a=u64(fnv1a(out.tobytes())),
-        )
-    assert total >= 1_200_000
+        put(f"numpy_randn/{i:02}", seed=u64(seed), calls=u32(*calls), out=numpy_stream(seed, calls))
+    rng = np.random.RandomState(1)
+    cases = [
+        (0, [500_000]),
+        (42, [196_608, 3, 100_003, 196_608, 1]),
+        (2**32 - 5, [65_537, 15, 65_551, 7, 131_072]),
+        (31337, rng.randint(1, 2000, 150).tolist()),
+    ]
+    put_hashes("numpy_randn", numpy_stream, cases)
 
 
 def full_loop():
@@ -433,7 +462,17 @@ def loops():
 
 
 def main():
-    for cases in (schedules, preds, corrects, add_noises, torch_randns, torch_randn_hashes, full_loop, loops):
+    for cases in (
+        schedules,
+        preds,
+        corrects,
+        add_noises,
+        torch_randns,
+        torch_randn_hashes,
+        numpy_randns,
+        full_loop,
+        loops,
+    ):
         cases()
     text = HEADER + MADE_ON + cpu_vendor() + "\n" + "".join(lines)
     if sys.argv[1:] == ["--check"]:
@@ -454,7 +493,6 @@ def check(text):
         if line not in fresh:
             print("differs:", line if line.startswith("#") else " ".join(line.split()[:4]))
     sys.exit("golden.txt is not what diffusers computes here")
-
 
 
 main()

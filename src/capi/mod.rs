@@ -186,10 +186,21 @@ unsafe fn object<'a, T>(ptr: *const T, outs: &[Span]) -> Result<&'a T, Error> {
     Ok(unsafe { &*ptr })
 }
 
+/// Objects that are changed.
+///
+/// # Safety
+/// If `ptr` is not NULL its `len` objects are initialised, and nothing but `buffers` is accessed as long as `'a`.
+unsafe fn table_mut<'a, T>(ptr: *mut T, len: usize, buffers: &[Span]) -> Result<&'a mut [T], Error> {
+    check(ptr, len)?;
+    apart(ptr, len, buffers)?;
+    // SAFETY: checked not to be NULL, misaligned, too long or in a buffer; the rest is this function's own condition.
+    Ok(unsafe { core::slice::from_raw_parts_mut(ptr, len) })
+}
+
 /// An object that is changed.
 ///
 /// # Safety
-/// If `ptr` is not NULL it is initialised, and nothing but `buffers` is accessed as long as `'a`.
+/// As [`table_mut`], for one object.
 unsafe fn object_mut<'a, T>(ptr: *mut T, buffers: &[Span]) -> Result<&'a mut T, Error> {
     check(ptr, 1)?;
     apart(ptr, 1, buffers)?;

@@ -37,7 +37,8 @@ pub enum RequestKind {
     Noise = 2,
 }
 
-/// A sampler's request. All but `kind` is set for VESDE_REQUEST_KIND_SCORE only, and zero otherwise.
+/// A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE, what else there is besides `kind` for VESDE_REQUEST_KIND_SCORE; the rest is
+/// zero.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CRequest {
@@ -49,6 +50,9 @@ pub struct CRequest {
     pub step: usize,
     /// The number of steps.
     pub steps: usize,
+    /// Which draw of noise: 0 is the initial sample's, later ones are those of the steps in diffusers' order. They may come from
+    /// different generators.
+    pub draw: u64,
     /// The noise scale: what the network is given.
     pub sigma: f32,
     /// The continuous timestep.
@@ -151,7 +155,8 @@ pub unsafe extern "C" fn vesde_sampler_next(
         let sampler = object_mut(sampler, &buffers)?;
         let (model_output, sample) = (input(model_output, len)?, output(sample, len)?);
         let noise = if noise.is_null() { None } else { Some(input(noise, len)?) };
-        let nothing = CRequest { kind: 0, correction: 0, step: 0, steps: 0, sigma: 0.0, timestep: 0.0 };
+        let nothing =
+            CRequest { kind: 0, correction: 0, step: 0, steps: 0, draw: 0, sigma: 0.0, timestep: 0.0 };
         let next = match sampler.next_raw(&schedule, sample, model_output, noise)? {
             Request::Score { sigma, timestep, step, correction } => CRequest {
                 kind: RequestKind::Score as i32,
@@ -160,8 +165,9 @@ pub unsafe extern "C" fn vesde_sampler_next(
                 steps: schedule.timesteps.len(),
                 sigma,
                 timestep,
+                ..nothing
             },
-            Request::Noise => CRequest { kind: RequestKind::Noise as i32, ..nothing },
+            Request::Noise { draw } => CRequest { kind: RequestKind::Noise as i32, draw, ..nothing },
             Request::Done => CRequest { kind: RequestKind::Done as i32, ..nothing },
         };
         request.write(next);

@@ -59,9 +59,11 @@ impl<'a> Source<'a> {
     }
 }
 
+pub(crate) mod cephes;
 pub(crate) mod mt19937;
 pub(crate) mod norm;
 pub(crate) mod normal;
 pub(crate) mod philox;
-pub(crate) mod torch;
+pub(crate) mod torch_cpu;
+pub(crate) mod torch_cuda;
 pub(crate) mod update;

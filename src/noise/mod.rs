@@ -2,12 +2,20 @@
 //! users who have a generator and a seed already. The arithmetic is in `kernels`.
 
 mod counter;
+mod generator;
+mod numpy;
 mod rng;
 mod torch_cpu;
+mod torch_cuda;
 
 pub use counter::Counter;
+#[cfg(feature = "capi")]
+pub(crate) use generator::randn_out;
+pub use generator::{Generator, randn};
+pub use numpy::Numpy;
 pub use rng::fill_from_rng;
 pub use torch_cpu::TorchCpu;
+pub use torch_cuda::{CudaGrid, TorchCuda};
 
 use crate::kernels::Source;
 

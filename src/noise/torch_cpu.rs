@@ -1,9 +1,10 @@
 //! `torch.randn` of torch's CPU generator, bit for bit.
 
+use super::generator::{Generator, Paired, sealed};
 use crate::buf::{self, Out};
 use crate::error::Error;
 use crate::kernels::mt19937::Mt19937;
-use crate::kernels::torch::{Randn, TORCH_BLOCK};
+use crate::kernels::torch_cpu::{Randn, TORCH_BLOCK};
 use crate::simd::dispatch;
 
 /// The state of torch's CPU generator: what `torch.Generator().manual_seed(seed)` makes and `torch.randn` advances.
@@ -13,17 +14,15 @@ use crate::simd::dispatch;
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TorchCpu {
-    mt: Mt19937,
-    /// Whether `cached` holds the second normal of a pair, drawn by a call for fewer than 16.
-    has_cached: u32,
-    cached: f64,
+    /// The pairs are those of calls for fewer than 16.
+    state: Paired,
 }
 
 impl TorchCpu {
     /// `manual_seed(seed)`: the generator uses the lower 32 bits only, as torch does.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { mt: Mt19937::new(seed as u32), has_cached: 0, cached: 0.0 }
+        Self { state: Paired::new(seed as u32) }
     }
 
     /// `torch.randn(out.len())`. One call for n is not two calls for parts of n, unless the parts are multiples
@@ -32,43 +31,42 @@ impl TorchCpu {
     /// # Errors
     /// `Empty`; `InvalidRandomState` where the state is not one that [`new`](Self::new) makes.
     pub fn fill(&mut self, out: &mut [f32]) -> Result<(), Error> {
-        self.fill_out(out.into())
+        sealed::Generator::fill_out(self, out.into())
+    }
+}
+
+/// Two normals in `f64` arithmetic, as torch makes fewer than 16.
+fn pair(mt: &mut Mt19937) -> (f64, f64) {
+    let (u1, u2) = (uniform(mt), uniform(mt));
+    let radius = libm::sqrt(-2.0 * libm::log1p(-u2));
+    let angle = 2.0 * core::f64::consts::PI * u1;
+    (radius * libm::cos(angle), radius * libm::sin(angle))
+}
+
+/// 53 bits in 0..1.
+fn uniform(mt: &mut Mt19937) -> f64 {
+    let word = u64::from(mt.next_u32()) << 32 | u64::from(mt.next_u32());
+    (word & ((1 << 53) - 1)) as f64 * (1.0 / (1_u64 << 53) as f64)
+}
+
+impl Generator for TorchCpu {}
+
+impl sealed::Generator for TorchCpu {
+    fn check(&self) -> Result<(), Error> {
+        self.state.check()
     }
 
-    pub(crate) fn fill_out(&mut self, out: Out<'_>) -> Result<(), Error> {
+    fn fill_out(&mut self, out: Out<'_>) -> Result<(), Error> {
         buf::check(&[], &[out])?;
-        self.mt.check()?;
-        if self.has_cached > 1 || !self.cached.is_finite() {
-            return Err(Error::InvalidRandomState);
-        }
+        self.check()?;
         if out.len() < TORCH_BLOCK {
             for i in 0..out.len() {
-                out.write(i, &[self.one()]);
+                out.write(i, &[self.state.one(pair) as f32]);
             }
         } else {
-            dispatch(Randn { mt: &mut self.mt, out });
+            dispatch(Randn { mt: &mut self.state.mt, out });
         }
         Ok(())
-    }
-
-    /// One normal in `f64` arithmetic, as torch makes fewer than 16.
-    fn one(&mut self) -> f32 {
-        if self.has_cached != 0 {
-            self.has_cached = 0;
-            return self.cached as f32;
-        }
-        let (u1, u2) = (self.uniform_f64(), self.uniform_f64());
-        let radius = libm::sqrt(-2.0 * libm::log1p(-u2));
-        let angle = 2.0 * core::f64::consts::PI * u1;
-        self.cached = radius * libm::sin(angle);
-        self.has_cached = 1;
-        (radius * libm::cos(angle)) as f32
-    }
-
-    /// 53 bits in 0..1.
-    fn uniform_f64(&mut self) -> f64 {
-        let word = u64::from(self.mt.next_u32()) << 32 | u64::from(self.mt.next_u32());
-        (word & ((1 << 53) - 1)) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 }
 

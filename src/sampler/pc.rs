@@ -72,7 +72,11 @@ pub enum Request {
         correction: u32,
     },
     /// Fill `noise` with as many standard normal numbers as the sample has elements.
-    Noise,
+    Noise {
+        /// Which draw: 0 is the initial sample's, later ones are those of the steps in diffusers' order. They may come from
+        /// different generators.
+        draw: u64,
+    },
     /// Nothing: the sample is the result.
     Done,
 }
@@ -176,11 +180,13 @@ impl Sampler {
         match self.phase {
             phase::NOTHING if self.gives_noise()? => {
                 self.phase = phase::INITIAL_NOISE;
-                return Ok(Request::Noise);
+                return Ok(Request::Noise { draw: 0 });
             }
             phase::SCORE if self.gives_noise()? => {
                 self.phase = phase::NOISE;
-                return Ok(Request::Noise);
+                let updates = u64::from(self.config.correct_steps) + 1;
+                let before = self.step.wrapping_mul(updates).wrapping_add(u64::from(self.correction));
+                return Ok(Request::Noise { draw: before.wrapping_add(1) });
             }
             phase::NOTHING | phase::INITIAL_NOISE => self.begin(sample, noise)?,
             phase::SCORE | phase::NOISE => {

@@ -1,0 +1,321 @@
+//! Generators of torch and NumPy beyond what golden.rs replays: the numbers of real GPUs, grids, splits, lists, states that are saved and
+//! restored, and the seams between calls.
+
+use vesde::{
+    Config, CudaGrid, Error, Norm, Numpy, Request, Sampler, SamplerNoise, SamplerOptions, Schedule, TorchCpu,
+    TorchCuda, randn, set_sigmas, set_timesteps,
+};
+
+fn gpu(name: &str) -> CudaGrid {
+    CudaGrid::of_gpu(name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+fn cuda(seed: u64, grid: CudaGrid, len: usize) -> Vec<f32> {
+    let mut z = vec![f32::NAN; len];
+    TorchCuda::new(seed, grid).fill(&mut z).unwrap();
+    z
+}
+
+/// Compares with what a user's terminal showed: four digits behind the point.
+#[track_caller]
+fn assert_printed(got: &[f32], printed: &[f32]) {
+    assert_eq!(got.len(), printed.len());
+    for (i, (got, want)) in got.iter().zip(printed).enumerate() {
+        assert!((got - want).abs() <= 0.5e-4 + 3e-6, "{i}: {got} is not printed as {want}");
+    }
+}
+
+#[test]
+fn numbers_that_gpus_have_printed_come_out() {
+    // torch.manual_seed(0), 8×8: the input that a public walk through fused kernels prints.
+    let seed_0 = [
+        -0.9247, -0.4253, -2.6438, 0.1452, -0.1209, -0.5797, -0.6229, -0.3284, -1.0745, -0.3631, -1.6711,
+        2.2655, 0.3117, -0.1842, 1.2866, 1.1820, -0.1271, 1.2169, 1.4353, 1.0605, -0.4941, -1.4244, -0.7244,
+        -1.2973, 0.0697, -0.0074, 1.8969, 0.6878, -0.0779, -0.8373, 1.3506, -0.2879, -0.5965, -0.3283,
+        -0.9086, -0.8059, -0.7407, -0.0504, 0.5435, 1.5150, 0.0141, 0.4532, 1.6349, 0.7124, -0.1806, 1.0252,
+        -1.4622, -0.7554, -0.1836, 0.3824, 0.3918, -0.0830, 0.8971, -1.1123, 0.1116, 0.4863, -0.5499,
+        -0.3231, -0.5469, 0.9049, 0.2837, 0.1210, 0.4730, -1.0823,
+    ];
+    for grid in [gpu("T4"), gpu("H200"), CudaGrid::UNLIMITED] {
+        assert_printed(&cuda(0, grid, 64), &seed_0);
+    }
+    // The first twelve to eight digits, as a widely used imitation of the GPU's generator documents them (rng_philox.py of
+    // stable-diffusion-webui, in f64).
+    let exact = [
+        -0.92466259,
+        -0.42534415,
+        -2.6438457,
+        0.14518388,
+        -0.12086647,
+        -0.57972564,
+        -0.62285122,
+        -0.32838709,
+        -1.07454231,
+        -0.36314407,
+        -1.67105067,
+        2.26550497,
+    ];
+    for (got, want) in cuda(0, CudaGrid::UNLIMITED, 12).into_iter().zip(exact) {
+        assert!((got - want).abs() < 1e-6, "{got} is not {want}");
+    }
+    // torch.manual_seed(42), from the documentation of FlashInfer's LogitsPipe.
+    let seed_42 = [0.1940, 2.1614, -0.1721, 0.8491, -1.9244, 0.6530, -0.6494, -0.8175, 0.5280, -1.2753];
+    assert_printed(&cuda(42, gpu("H100"), 10), &seed_42);
+
+    // pytorch/pytorch#143086: a draw of 9,483,264 from seed 1 ends differently on an H100 (SXM) and on an A100.
+    let len = 49 * 12 * 112 * 144;
+    for (name, last) in [("H100", [-0.6970, -0.7780, 0.3267]), ("A100", [0.1549, -0.6797, -0.1656])] {
+        let z = cuda(1, gpu(name), len);
+        assert_printed(&z[..3], &[-0.2963, 2.6764, -0.1408]);
+        assert_printed(&z[len - 3..], &last);
+    }
+
+    // pytorch/pytorch#97097: normal_(5, √5) of 1000×100 on an RTX A4000, seed 14: the corners of the matrix.
+    let rows = [
+        (0, [2.8731, 5.2727, 2.9889, 1.6853, 9.6331, 6.6319]),
+        (1, [3.9968, 3.8097, 5.7328, 4.4029, 3.9804, 7.4698]),
+        (2, [6.5552, 4.0857, 4.2315, 2.7704, 3.5479, 3.3063]),
+        (997, [8.6297, 2.3137, 6.2596, 7.9358, 4.4697, 2.7475]),
+        (998, [7.0551, 7.8583, 3.9990, 4.1139, 8.9315, 4.2042]),
+        (999, [2.7337, 2.2106, 7.7815, 8.2207, 6.5395, 4.2604]),
+    ];
+    let z = cuda(14, gpu("NVIDIA RTX A4000"), 100_000);
+    let other = cuda(14, gpu("NVIDIA GeForce RTX 2070 SUPER"), 100_000);
+    for (row, printed) in rows {
+        let row: Vec<f32> =
+            [0, 1, 2, 97, 98, 99].map(|column| 5.0 + 5_f32.sqrt() * z[100 * row + column]).to_vec();
+        assert_printed(&row, &printed);
+    }
+    // On the other GPU of that thread, which holds 40,960 threads, the first rows were the same and the last were not.
+    assert_eq!(z[..40_960], other[..40_960]);
+    assert_ne!(z[40_960..], other[40_960..]);
+}
+
+/// The specification in scalar code and `f64`, for element `i` of a draw.
+fn oracle(seed: u64, offset: u64, threads: u64, i: u64) -> f64 {
+    let (row, thread) = (i / threads, i % threads);
+    let counter = u128::from(offset / 4 + row / 4) | u128::from(thread) << 64;
+    let mut x = [0, 32, 64, 96].map(|shift| (counter >> shift) as u32);
+    let mut key = [seed as u32, (seed >> 32) as u32];
+    for _ in 0..10 {
+        let (p0, p1) = (0xD251_1F53_u64 * u64::from(x[0]), 0xCD9E_8D57_u64 * u64::from(x[2]));
+        x = [(p1 >> 32) as u32 ^ x[1] ^ key[0], p1 as u32, (p0 >> 32) as u32 ^ x[3] ^ key[1], p0 as u32];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    let pair = (row % 4 / 2 * 2) as usize;
+    let u = x[pair] as f32 * 2.3283064e-10 + 1.1641532e-10;
+    let scale = 2.3283064e-10_f32 * 6.2831855;
+    let v = libm::fmaf(x[pair + 1] as f32, scale, scale / 2.0);
+    let (u, v) = (f64::from(u), f64::from(v));
+    let radius = (-2.0 * u.ln()).sqrt();
+    if row % 2 == 0 { radius * v.sin() } else { radius * v.cos() }
+}
+
+#[test]
+fn cuda_noise_is_its_specification() {
+    let (mut worst, mut count) = (0.0_f64, 0);
+    for (seed, offset) in [(0, 0), (42, 4), (u64::MAX, 1 << 40), (1 << 35 | 7, (u64::MAX / 4 - 1) * 4)] {
+        for (sms, per_sm, len) in
+            [(1, 256, 3000), (1, 511, 1024), (3, 1024, 20_001), (2, 768, 12_288), (40, 1024, 5_000)]
+        {
+            let grid = CudaGrid { multiprocessors: sms, threads_per_multiprocessor: per_sm };
+            let threads = 256 * (len as u64).div_ceil(256).min(u64::from(sms * (per_sm / 256)));
+            let mut state = TorchCuda { offset, ..TorchCuda::new(seed, grid) };
+            let mut z = vec![f32::NAN; len];
+            state.fill(&mut z).unwrap();
+            for (i, &z) in z.iter().enumerate() {
+                worst = worst.max((f64::from(z) - oracle(seed, offset, threads, i as u64)).abs());
+                count += 1;
+            }
+            assert_eq!(state.offset, offset.wrapping_add(4 * (len as u64).div_ceil(4 * threads)));
+        }
+    }
+    assert!(count > 100_000 && worst < 1e-6, "{worst:e}");
+}
+
+#[test]
+fn a_cuda_draw_is_the_same_in_parts() {
+    let grid = CudaGrid { multiprocessors: 2, threads_per_multiprocessor: 512 };
+    let state = TorchCuda { offset: 8, ..TorchCuda::new(5, grid) };
+    let len = 11_000; // two whole passes of 4 × 1024 threads, and the rows of a third
+    let mut whole = vec![0.0; len];
+    state.clone().fill(&mut whole).unwrap();
+    for count in [1, 2, 3, 7, 100, len] {
+        let mut parts = vec![f32::NAN; len];
+        for (i, part) in parts.chunks_mut(len.div_ceil(count)).enumerate() {
+            state.fill_part(len as u64, (i * len.div_ceil(count)) as u64, part).unwrap();
+        }
+        assert_eq!(parts, whole, "{count} parts");
+    }
+    let mut z = [7.0; 4];
+    assert_eq!(state.fill_part(10, 7, &mut z), Err(Error::LengthMismatch));
+    assert_eq!(state.fill_part(10, u64::MAX, &mut z), Err(Error::LengthMismatch));
+    assert_eq!(state.fill_part(0, 0, &mut z), Err(Error::Empty));
+    assert_eq!(z, [7.0; 4]);
+    let mut skipped = state;
+    skipped.skip(len as u64).unwrap();
+    let mut filled = state;
+    filled.fill(&mut whole).unwrap();
+    assert_eq!(skipped, filled);
+}
+
+#[test]
+fn a_draw_that_fits_the_grid_is_the_same_on_every_gpu() {
+    let unlimited = cuda(9, CudaGrid::UNLIMITED, 40_961);
+    for name in ["T4", "L4", "NVIDIA H100 80GB HBM3", "rtx 4090", "GeForce RTX 5090"] {
+        assert_eq!(cuda(9, gpu(name), 40_960), unlimited[..40_960], "{name}");
+    }
+    assert_ne!(cuda(9, gpu("Tesla T4"), 40_961)[40_960], unlimited[40_960]);
+    assert_eq!(cuda(9, gpu("L4"), 40_961), unlimited);
+    assert_eq!(CudaGrid::of_gpu("Unlimited"), Some(CudaGrid::UNLIMITED));
+    for unknown in ["", "NVIDIA", "GeForce ", "RTX 4090 Laptop GPU", "H300", "é"] {
+        assert_eq!(CudaGrid::of_gpu(unknown), None, "{unknown}");
+    }
+}
+
+#[test]
+fn cuda_seeds_have_64_bits_and_torch_cpu_seeds_32() {
+    assert_ne!(cuda(5, gpu("T4"), 100), cuda(5 | 1 << 32, gpu("T4"), 100));
+    let cpu = |seed| {
+        let mut z = [0.0; 100];
+        TorchCpu::new(seed).fill(&mut z).unwrap();
+        z
+    };
+    assert_eq!(cpu(5), cpu(5 | 1 << 32));
+    assert_ne!(cpu(5), cpu(6));
+}
+
+#[test]
+fn a_state_without_a_grid_is_refused() {
+    let mut z = [7.0; 5];
+    for (sms, per_sm, offset) in [(0, 2048, 0), (10, 0, 0), (10, 255, 0), (10, 1024, 2)] {
+        let grid = CudaGrid { multiprocessors: sms, threads_per_multiprocessor: per_sm };
+        let mut state = TorchCuda { offset, ..TorchCuda::new(0, grid) };
+        assert_eq!(state.fill(&mut z), Err(Error::InvalidRandomState));
+        assert_eq!(state.skip(5), Err(Error::InvalidRandomState));
+        assert_eq!(state.offset, offset);
+    }
+    let mut state = TorchCuda::new(0, gpu("T4"));
+    assert_eq!(state.fill(&mut []), Err(Error::Empty));
+    assert_eq!(z, [7.0; 5]);
+}
+
+/// Draws of mixed lengths, one after the other.
+const CALLS: [usize; 9] = [1, 5, 16, 3, 700, 15, 33, 2, 64];
+
+/// Draws all [`CALLS`], and again from a copy of the state taken before each of them.
+fn check_copies<G: Copy>(start: G, fill: impl Fn(&mut G, &mut [f32])) {
+    let run = |mut state: G, calls: &[usize]| {
+        let mut all = Vec::new();
+        for &n in calls {
+            let mut z = vec![0.0; n];
+            fill(&mut state, &mut z);
+            all.extend(z);
+        }
+        all
+    };
+    let whole = run(start, &CALLS);
+    let mut state = start;
+    for (i, &n) in CALLS.iter().enumerate() {
+        let saved = state;
+        let drawn: usize = CALLS[..i].iter().sum();
+        assert_eq!(run(saved, &CALLS[i..]), whole[drawn..]);
+        fill(&mut state, &mut vec![0.0; n]);
+    }
+}
+
+#[test]
+fn a_copy_of_a_state_continues_like_the_original() {
+    check_copies(TorchCpu::new(3), |state, z| state.fill(z).unwrap());
+    check_copies(TorchCuda::new(3, gpu("T4")), |state, z| state.fill(z).unwrap());
+    check_copies(Numpy::new(3), |state, z| state.fill(z).unwrap());
+    assert_eq!([size_of::<TorchCpu>(), size_of::<TorchCuda>(), size_of::<Numpy>()], [2512, 24, 2512]);
+}
+
+#[test]
+fn numpy_calls_for_parts_are_one_call_for_the_whole() {
+    let mut whole = vec![0.0; CALLS.iter().sum()];
+    Numpy::new(11).fill(&mut whole).unwrap();
+    let (mut state, mut at) = (Numpy::new(11), 0);
+    for n in CALLS {
+        state.fill(&mut whole.clone()[at..at + n]).unwrap();
+        at += n;
+    }
+    let mut next = [0.0; 3];
+    state.fill(&mut next).unwrap();
+    let mut all = vec![0.0; at + 3];
+    Numpy::new(11).fill(&mut all).unwrap();
+    assert_eq!((&all[..at], &all[at..]), (&whole[..], &next[..]));
+}
+
+#[test]
+fn a_list_of_generators_is_one_call_a_sample() {
+    const BATCH: usize = 3;
+    for len in [1, 7, 16, 50] {
+        let mut list = [4, 5, 6].map(TorchCpu::new);
+        let mut z = vec![0.0; BATCH * len];
+        for _ in 0..2 {
+            randn(&mut list, &mut z).unwrap();
+        }
+        for (seed, z) in [4, 5, 6].into_iter().zip(z.chunks(len)) {
+            let (mut one, mut want) = (TorchCpu::new(seed), vec![0.0; len]);
+            for _ in 0..2 {
+                one.fill(&mut want).unwrap();
+            }
+            assert_eq!(z, want);
+        }
+        let (mut one, mut whole) = (TorchCpu::new(4), vec![0.0; BATCH * len]);
+        one.fill(&mut whole).unwrap();
+        randn(&mut [TorchCpu::new(4)], &mut z).unwrap();
+        assert_eq!(z, whole);
+    }
+    let mut z = [7.0; 6];
+    let mut none: [Numpy; 0] = [];
+    assert_eq!(randn(&mut none, &mut z), Err(Error::Empty));
+    assert_eq!(randn(&mut [1, 2, 3, 4].map(Numpy::new), &mut z), Err(Error::LengthMismatch));
+    let bad = TorchCuda::new(0, CudaGrid { multiprocessors: 0, threads_per_multiprocessor: 0 });
+    let good = TorchCuda::new(0, gpu("T4"));
+    let mut list = [good, bad];
+    assert_eq!(randn(&mut list, &mut z), Err(Error::InvalidRandomState));
+    assert_eq!((list[0], z), (good, [7.0; 6]));
+}
+
+#[test]
+fn initial_noise_and_step_noise_may_come_from_different_generators() {
+    let config = Config { sigma_max: 10.0, correct_steps: 2, ..Config::default() };
+    let [mut timesteps, mut sigmas, mut discrete_sigmas] = [[0.0; 4]; 3];
+    set_timesteps(&config, &mut timesteps).unwrap();
+    set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas).unwrap();
+    let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+    let options =
+        SamplerOptions { noise: SamplerNoise::Given, norm: Norm::Torch, ..SamplerOptions::default() };
+    let mut sampler = Sampler::new(&config, 2, options).unwrap();
+    let (mut initial, mut steps) = (Numpy::new(1), [TorchCpu::new(2), TorchCpu::new(3)]);
+    let (mut sample, mut score, mut noise) = ([0.0; 40], [0.0; 40], [0.0; 40]);
+    let mut draws = Vec::new();
+    loop {
+        match sampler.next(&schedule, &mut sample, &score, Some(&noise)).unwrap() {
+            Request::Noise { draw } => {
+                draws.push(draw);
+                if draw == 0 {
+                    initial.fill(&mut noise).unwrap();
+                } else {
+                    randn(&mut steps, &mut noise).unwrap();
+                }
+            }
+            Request::Score { sigma, step, correction, .. } => {
+                if (step, correction) == (0, 0) {
+                    let mut z = [0.0; 40];
+                    Numpy::new(1).fill(&mut z).unwrap();
+                    assert_eq!(sample, z.map(|z| z * 10.0));
+                }
+                for (score, x) in score.iter_mut().zip(&sample) {
+                    *score = (0.5 - x) / (sigma * sigma + 0.01);
+                }
+            }
+            Request::Done => break,
+        }
+    }
+    // The initial draw, and for each of four timesteps two corrector steps and the predictor step.
+    assert_eq!(draws, Vec::from_iter(0..=12));
+}

@@ -1,0 +1,78 @@
+//! What generators with a state have in common, and how diffusers draws from one of them or from a list.
+
+use crate::buf::{self, Out};
+use crate::error::Error;
+use crate::kernels::mt19937::Mt19937;
+
+/// A generator of standard normal noise whose state its caller owns: `TorchCpu`, `TorchCuda`, `Numpy`.
+pub trait Generator: sealed::Generator {}
+
+pub(crate) mod sealed {
+    use super::{Error, Out};
+
+    /// What a generator does; for this crate's own only.
+    pub trait Generator {
+        /// Checks what a caller's memory may have done to the state.
+        fn check(&self) -> Result<(), Error>;
+        /// One draw.
+        fn fill_out(&mut self, out: Out<'_>) -> Result<(), Error>;
+    }
+}
+
+/// Standard normal noise as diffusers draws it (`randn_tensor`): one generator makes the whole batch in one call; of several, each
+/// makes one sample of the batch, in order.
+///
+/// # Errors
+/// `Empty`; `LengthMismatch` where the generators do not divide `out`; `InvalidRandomState` where a state is not one that its type makes.
+/// Nothing has been drawn then.
+pub fn randn<G: Generator>(generators: &mut [G], out: &mut [f32]) -> Result<(), Error> {
+    randn_out(generators, out.into())
+}
+
+pub(crate) fn randn_out<G: Generator>(generators: &mut [G], out: Out<'_>) -> Result<(), Error> {
+    buf::check(&[], &[out])?;
+    let len = match out.len().checked_rem(generators.len()) {
+        None => return Err(Error::Empty),
+        Some(0) => out.len().checked_div(generators.len()).unwrap_or_default(),
+        Some(_) => return Err(Error::LengthMismatch),
+    };
+    for generator in &*generators {
+        generator.check()?;
+    }
+    for (i, generator) in generators.iter_mut().enumerate() {
+        generator.fill_out(out.part(i * len, len))?;
+    }
+    Ok(())
+}
+
+/// MT19937, and the second normal of a pair, which those who make pairs in `f64` keep for the next call.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Paired {
+    pub(super) mt: Mt19937,
+    has_cached: u32,
+    cached: f64,
+}
+
+impl Paired {
+    pub(super) fn new(seed: u32) -> Self {
+        Self { mt: Mt19937::new(seed), has_cached: 0, cached: 0.0 }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.mt.check()?;
+        if self.has_cached > 1 || !self.cached.is_finite() { Err(Error::InvalidRandomState) } else { Ok(()) }
+    }
+
+    /// The cached normal, or the first of a new pair.
+    pub(super) fn one(&mut self, make_pair: impl FnOnce(&mut Mt19937) -> (f64, f64)) -> f64 {
+        if self.has_cached != 0 {
+            self.has_cached = 0;
+            return self.cached;
+        }
+        let (first, second) = make_pair(&mut self.mt);
+        self.has_cached = 1;
+        self.cached = second;
+        first
+    }
+}
