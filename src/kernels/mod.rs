@@ -59,7 +59,6 @@ impl<'a> Source<'a> {
     }
 }
 
-pub(crate) mod cephes;
 pub(crate) mod mt19937;
 pub(crate) mod norm;
 pub(crate) mod normal;

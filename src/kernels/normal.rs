@@ -19,7 +19,8 @@
 //! Four steps make a group of 64 elements: step k of lane l gives words 2l (its low half) and 2l+1 (its high half)
 //! of a, b, c, d for k = 0, 1, 2, 3, and the results of word i are elements i, 16+i, 32+i and 48+i.
 
-use super::{Place, philox};
+use super::Place;
+use super::philox::{Philox4x32, pack};
 use crate::buf::{GROUP, Out, Pads, Tiles};
 use crate::simd::{Group, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
@@ -85,16 +86,23 @@ fn odd<L: Lanes>(l: L, word: L::U) -> L::F {
     l.i32_to_f32(word | l.splat_u(1))
 }
 
-/// −2 ln(1+x). The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a register waits longest.
+/// −2 ln(x/2^top) of numbers x in 1..=2^top. The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a
+/// register waits longest.
 #[inline(always)]
-fn log<L: Lanes>(l: L, x: L::F) -> L::F {
-    let x2 = x * x;
-    let mut pairs = [x; LOG.len() / 2];
+pub(crate) fn minus_2_ln<L: Lanes>(l: L, x: L::F, top: f32) -> L::F {
+    // x = (1+y)·2^e with 1+y in 0.75..1.5: (top − e)·2 ln 2 − 2 ln(1+y)
+    let from = l.splat_u(THREE_QUARTERS);
+    let bits = l.bits(x) - from;
+    let e = l.i32_to_f32(l.shr::<23>(bits));
+    let y = l.of_bits((bits & l.splat_u(0x007f_ffff)) + from) - l.splat(1.0);
+    let y2 = y * y;
+    let mut pairs = [y; LOG.len() / 2];
     for (pair, &[a, b]) in pairs.iter_mut().zip(LOG.as_chunks().0) {
-        *pair = l.splat(a) + l.splat(b) * x;
+        *pair = l.splat(a) + l.splat(b) * y;
     }
     let [p01, p23, p45, p67] = pairs;
-    ((p01 + p23 * x2) + (p45 + p67 * x2) * (x2 * x2)) * x
+    let log = ((p01 + p23 * y2) + (p45 + p67 * y2) * (y2 * y2)) * y;
+    (l.splat(top) - e) * l.splat(2.0 * core::f32::consts::LN_2) + log
 }
 
 /// `x` with its sign changed where the top bit of `sign` is set.
@@ -106,12 +114,8 @@ pub(crate) fn signed<L: Lanes>(l: L, x: L::F, sign: L::U) -> L::F {
 /// The two radii of four words a lane.
 #[inline(always)]
 fn radii<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; 2] {
-    // −2 ln(u₁u₂) = (62 − e)·2 ln 2 − 2 ln m, where the product of the integers is m·2^e.
-    let from = l.splat_u(THREE_QUARTERS);
-    let bits = (l.bits(odd(l, a) * odd(l, b)) & l.splat_u(!SIGN)) - from;
-    let exponent = l.i32_to_f32(l.shr::<23>(bits));
-    let x = l.of_bits((bits & l.splat_u(0x007f_ffff)) + from) - l.splat(1.0);
-    let sum = (l.splat(TOP) - exponent) * l.splat(2.0 * core::f32::consts::LN_2) + log(l, x);
+    let product = l.of_bits(l.bits(odd(l, a) * odd(l, b)) & l.splat_u(!SIGN));
+    let sum = minus_2_ln(l, product, TOP);
 
     // v is (2k+1)·2⁻²⁴ for a 23-bit k; it and 1−v are exact.
     let k = (l.shl::<15>(d) ^ l.shl::<7>(c) ^ a) & l.splat_u(0x007f_ffff);
@@ -144,28 +148,10 @@ fn normals<L: Lanes>(l: L, words: &[[L::U; 4]; MAX_PARTS]) -> Group<L> {
     group
 }
 
-/// The states of a block's eight generators: 16 words, two for each.
-#[inline(always)]
-fn seed_block(Place { seed, stream, .. }: Place, block: u64) -> [[u64; philox::LANES]; 2] {
-    let first = block.wrapping_mul(philox::LANES as u64);
-    let mut counters =
-        [first, first >> 32, stream, stream >> 32].map(|half| [half & 0xffff_ffff; philox::LANES]);
-    for (lane, low) in counters[0].iter_mut().enumerate() {
-        *low |= lane as u64;
-    }
-    let words = philox::philox4x32_10(counters, seed);
-    let mut states = [[0; philox::LANES]; 2];
-    for lane in 0..philox::LANES {
-        for half in 0..2 {
-            states[half][lane] = words[2 * half][lane] | words[2 * half + 1][lane] << 32;
-        }
-    }
-    states
-}
-
 /// Counter noise group by group, from any index on.
 pub(crate) struct CounterGroups<L: Lanes> {
-    place: Place,
+    philox: Philox4x32<L>,
+    stream: u64,
     /// The next group, counted from the stream's beginning.
     next: u64,
     states: [[L::W; 2]; MAX_PARTS],
@@ -182,7 +168,8 @@ impl<L: Lanes> CounterGroups<L> {
         let next = place.index / GROUP as u64;
         let zero = l.wide(&[0; LANES / 2], 0);
         let mut groups = Self {
-            place,
+            philox: Philox4x32::new(l, place.seed),
+            stream: place.stream,
             next,
             states: [[zero; 2]; MAX_PARTS],
             skew: (place.index % GROUP as u64) as usize,
@@ -202,11 +189,18 @@ impl<L: Lanes> CounterGroups<L> {
         groups
     }
 
+    /// The states of the next block's eight generators: 16 words of Philox, two for each.
     #[inline(always)]
     fn reseed(&mut self, l: L) {
-        let [s0, s1] = seed_block(self.place, self.next / GROUPS);
+        const GENERATORS: [u64; LANES / 2] = [0, 1, 2, 3, 4, 5, 6, 7];
+        let first = l.splat_wide((self.next / GROUPS).wrapping_mul(LANES as u64 / 2));
+        let stream = l.splat_wide(self.stream);
+        let counter = [first, l.wide_shr::<32>(first), stream, l.wide_shr::<32>(stream)];
         for part in 0..L::PARTS {
-            self.states[part] = [l.wide(&s0, part), l.wide(&s1, part)];
+            let mut counter = counter;
+            counter[0] = first + l.wide(&GENERATORS, part);
+            let [[a, b, c, d]] = self.philox.words(l, [counter]);
+            self.states[part] = [pack(l, a, b), pack(l, c, d)];
         }
     }
 

@@ -1,36 +1,65 @@
 //! Philox4x32-10, the counter-based generator of Salmon et al. 2011 ("Parallel random numbers: as easy as 1, 2,
-//! 3"), on eight counters at once: plain loops over eight lanes, which compilers turn into vectors.
+//! 3"), on as many counters at once as a register has lanes of 64 bits.
 
-/// Counters that are advanced side by side.
-pub(crate) const LANES: usize = 8;
+use crate::simd::Lanes;
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const KEY_INCREMENTS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-const ROUNDS: u32 = 10;
+const ROUNDS: usize = 10;
 
-/// The four output words of eight counters under one key. `words[i][lane]` is word `i` of a lane's counter on the
-/// way in, and word `i` of its output on the way out.
-///
-/// Words have the room of a product, so that a round is a multiplication, a shift and two exclusive ors on whole registers; what
-/// stands in a word's upper half meanwhile is never looked at.
-#[inline(always)]
-pub(crate) fn philox4x32_10(mut words: [[u64; LANES]; 4], key: u64) -> [[u64; LANES]; 4] {
-    const LOW: u64 = u32::MAX as u64;
-    let mut key = [key as u32, (key >> 32) as u32];
-    for _ in 0..ROUNDS {
-        let [a, b, c, d] = words;
-        for lane in 0..LANES {
-            let p0 = u64::from(MULTIPLIERS[0]) * (a[lane] & LOW);
-            let p1 = u64::from(MULTIPLIERS[1]) * (c[lane] & LOW);
-            words[0][lane] = p1 >> 32 ^ b[lane] ^ u64::from(key[0]);
-            words[1][lane] = p1;
-            words[2][lane] = p0 >> 32 ^ d[lane] ^ u64::from(key[1]);
-            words[3][lane] = p0;
+/// The generator under one key: what is xored into the first and the third word in each round.
+pub(crate) struct Philox4x32<L: Lanes>([[L::W; 2]; ROUNDS]);
+
+impl<L: Lanes> Philox4x32<L> {
+    #[inline(always)]
+    pub(crate) fn new(l: L, key: u64) -> Self {
+        let mut key = [key as u32, (key >> 32) as u32];
+        let mut keys = [[l.splat_wide(0); 2]; ROUNDS];
+        for round in &mut keys {
+            *round = [l.splat_wide(u64::from(key[0])), l.splat_wide(u64::from(key[1]))];
+            key = [key[0].wrapping_add(KEY_INCREMENTS[0]), key[1].wrapping_add(KEY_INCREMENTS[1])];
         }
-        key = [key[0].wrapping_add(KEY_INCREMENTS[0]), key[1].wrapping_add(KEY_INCREMENTS[1])];
+        Self(keys)
     }
-    for word in words.as_flattened_mut() {
-        *word &= LOW;
+
+    /// The four output words of each lane's counter, in several registers: word `i` of a counter in the low half of a lane of
+    /// `words[i]`, and so for the output.
+    ///
+    /// A lane has the room of a product, so that a round is a multiplication, a shift and two exclusive ors on whole registers; what
+    /// stands in upper halves is never looked at, and [`pack`] drops it. The registers go side by side, since each is one long chain,
+    /// and the rounds stand one by one, so that what a caller's loop does not change is computed once.
+    #[inline(always)]
+    pub(crate) fn words<const COUNT: usize>(&self, l: L, words: [[L::W; 4]; COUNT]) -> [[L::W; 4]; COUNT] {
+        let [k0, k1, k2, k3, k4, k5, k6, k7, k8, k9] = self.0;
+        let words = round(l, words, k0);
+        let words = round(l, words, k1);
+        let words = round(l, words, k2);
+        let words = round(l, words, k3);
+        let words = round(l, words, k4);
+        let words = round(l, words, k5);
+        let words = round(l, words, k6);
+        let words = round(l, words, k7);
+        let words = round(l, words, k8);
+        round(l, words, k9)
+    }
+}
+
+/// The low halves of `low`, and as high halves those of `high`.
+#[inline(always)]
+pub(crate) fn pack<L: Lanes>(l: L, low: L::W, high: L::W) -> L::W {
+    low & l.splat_wide(u64::from(u32::MAX)) | l.wide_shl::<32>(high)
+}
+
+#[inline(always)]
+fn round<L: Lanes, const COUNT: usize>(
+    l: L,
+    mut words: [[L::W; 4]; COUNT],
+    [k0, k1]: [L::W; 2],
+) -> [[L::W; 4]; COUNT] {
+    for words in &mut words {
+        let [a, b, c, d] = *words;
+        let (p0, p1) = (l.wide_mul(a, MULTIPLIERS[0]), l.wide_mul(c, MULTIPLIERS[1]));
+        *words = [l.wide_shr::<32>(p1) ^ (b ^ k0), p1, l.wide_shr::<32>(p0) ^ (d ^ k1), p0];
     }
     words
 }
@@ -38,6 +67,22 @@ pub(crate) fn philox4x32_10(mut words: [[u64; LANES]; 4], key: u64) -> [[u64; LA
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::{Kernel, SimdLevel, dispatch, limit_simd_level};
+
+    /// The output words of a counter, computed in every lane.
+    struct Known([u32; 4], u64);
+
+    impl Kernel for Known {
+        type Output = [Vec<u32>; 4];
+        fn run<L: Lanes>(self, l: L) -> Self::Output {
+            let counter = self.0.map(|word| l.splat_wide(u64::from(word) | 0xdead_beef << 32));
+            let [_, words] = Philox4x32::new(l, self.1).words(l, [[l.splat_wide(0); 4], counter]);
+            words.map(|word| {
+                let word = l.of_bits(l.halves(pack(l, word, word)));
+                l.store(word).as_ref().iter().map(|x| x.to_bits()).collect()
+            })
+        }
+    }
 
     #[test]
     fn the_known_answers_of_random123_come_out() {
@@ -51,9 +96,13 @@ mod tests {
                 [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1],
             ),
         ];
-        for (counter, key, output) in cases {
-            let words = philox4x32_10(counter.map(|word: u32| [u64::from(word); LANES]), key);
-            assert_eq!(words, output.map(|word| [word; LANES]));
+        for level in [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512] {
+            limit_simd_level(level);
+            for (counter, key, output) in cases {
+                for (words, want) in dispatch(Known(counter, key)).iter().zip(output) {
+                    assert!(words.iter().all(|&word| word == want), "{level:?} {words:x?}");
+                }
+            }
         }
     }
 }

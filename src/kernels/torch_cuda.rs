@@ -1,12 +1,13 @@
 //! torch's CUDA generator: Philox4x32-10 with a counter for each thread of the launch, and cuRAND's Box–Muller transform. A thread
 //! makes four normals at a time, for elements that lie a whole launch apart.
 
+use core::f32::consts::PI;
 use core::num::NonZeroU64;
 
-use super::cephes::{UNFUSED, ln, sin_cos};
-use super::philox::{self, philox4x32_10};
+use super::normal::{minus_2_ln, signed};
+use super::philox::{Philox4x32, pack};
 use crate::buf::{GROUP, Out, Pads, Tiles};
-use crate::simd::{Kernel, Lanes};
+use crate::simd::{Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
 /// Normals that a thread makes of one counter.
 pub(crate) const UNROLL: u64 = 4;
@@ -43,11 +44,16 @@ impl Kernel for CudaRandn<'_> {
             let whole_pass = threads.checked_mul(UNROLL as usize).filter(|&all| all <= rest.len());
             let count = if let Some(all) = whole_pass.filter(|_| thread == 0 && normal == 0) {
                 let rows = [0, 1, 2, 3].map(|row| rest.part(row * threads, threads));
-                fill_rows(l, draw, pass, 0, 0, rows);
+                fill_rows::<L, 0, 2, 4>(l, draw, pass, 0, false, rows);
                 all
             } else {
                 let row = rest.part(0, usize::try_from(draw.threads.get() - thread).unwrap_or(usize::MAX));
-                fill_rows(l, draw, pass, thread, normal, [row]);
+                let cosine = !normal.is_multiple_of(2);
+                if normal < 2 {
+                    fill_rows::<L, 0, 1, 1>(l, draw, pass, thread, cosine, [row]);
+                } else {
+                    fill_rows::<L, 2, 1, 1>(l, draw, pass, thread, cosine, [row]);
+                }
                 row.len()
             };
             done += count;
@@ -56,73 +62,80 @@ impl Kernel for CudaRandn<'_> {
     }
 }
 
-/// Fills rows of one pass, from a thread on: all four rows, or the `normal`-th by itself.
+/// Fills rows of one pass, from a thread on: all four, or one, which is the sine or the cosine of words `FIRST` and `FIRST + 1`.
 #[inline(always)]
-fn fill_rows<L: Lanes, const ROWS: usize>(
+fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize>(
     l: L,
     draw: Draw,
     pass: u64,
     mut thread: u64,
-    normal: u64,
-    rows: [Out<'_>; ROWS],
+    cosine: bool,
+    rows: [Out<'_>; OUTS],
 ) {
-    let counter = draw.counter.wrapping_add(pass);
+    let (philox, counter) = (Philox4x32::new(l, draw.seed), draw.counter.wrapping_add(pass));
     let mut pads = Pads::new();
     let mut tiles = Tiles::new([], rows, &mut pads);
     while let Some(([], mut outs)) = tiles.next() {
-        let words = words(draw.seed, counter, thread);
-        for at in (0..GROUP).step_by(L::N) {
-            for pair in 0..2 {
-                if ROWS == 1 && pair as u64 != normal / 2 {
-                    continue;
-                }
-                let z = box_muller(l, l.load_u(&words[2 * pair], at), l.load_u(&words[2 * pair + 1], at));
-                if ROWS == 1 {
-                    let [sine, cosine] = z;
-                    outs[0].put(at, l.store(if normal.is_multiple_of(2) { sine } else { cosine }));
-                } else {
-                    for (out, z) in outs.iter_mut().skip(2 * pair).zip(z) {
-                        out.put(at, l.store(z));
-                    }
+        // All words, then all radii, then all angles: chains side by side keep a machine busy.
+        let mut for_radii = [[[l.splat_u(0); PAIRS]; MAX_PARTS]; ROWS];
+        let mut for_angles = for_radii;
+        each!(L, |at, part, row| {
+            let words = words(l, &philox, counter, thread.wrapping_add(at as u64));
+            for pair in 0..PAIRS {
+                for_radii[row][part][pair] = words[FIRST + 2 * pair];
+                for_angles[row][part][pair] = words[FIRST + 2 * pair + 1];
+            }
+        });
+        thread = thread.wrapping_add(GROUP as u64);
+        let mut radii = [[[l.splat(0.0); PAIRS]; MAX_PARTS]; ROWS];
+        each!(L, |_, part, row| for pair in 0..PAIRS {
+            radii[row][part][pair] = radius(l, for_radii[row][part][pair]);
+        });
+        each!(L, |at, part, row| for pair in 0..PAIRS {
+            let (r, v) = (radii[row][part][pair], angle(l, for_angles[row][part][pair]));
+            if let [out] = &mut outs[..] {
+                out.put(at, l.store(r * if cosine { cos(l, v) } else { sin(l, v) }));
+            } else {
+                for (out, turned) in outs.iter_mut().skip(2 * pair).zip([sin(l, v), cos(l, v)]) {
+                    out.put(at, l.store(r * turned));
                 }
             }
-        }
-        thread = thread.wrapping_add(GROUP as u64);
+        });
     }
 }
 
-/// The four words of each of [`GROUP`] threads.
+/// The four words of each thread from one on, a lane each.
 #[inline(always)]
-fn words(seed: u64, counter: u64, thread: u64) -> [[u32; GROUP]; 4] {
-    let mut all = [[0; GROUP]; 4];
-    for first in (0..GROUP).step_by(philox::LANES) {
-        let mut counters = [counter, counter >> 32, 0, 0].map(|half| [half & 0xffff_ffff; philox::LANES]);
-        for lane in 0..philox::LANES {
-            let thread = thread.wrapping_add((first + lane) as u64);
-            counters[2][lane] = thread & 0xffff_ffff;
-            counters[3][lane] = thread >> 32;
-        }
-        let words = philox4x32_10(counters, seed);
-        for (all, words) in all.iter_mut().zip(&words) {
-            for (to, &from) in all.iter_mut().skip(first).zip(words) {
-                *to = from as u32;
-            }
-        }
+fn words<L: Lanes>(l: L, philox: &Philox4x32<L>, counter: u64, thread: u64) -> [L::U; 4] {
+    /// The words of these threads become the low halves of lanes, those of the threads behind them the high halves.
+    const EVEN: [u64; LANES / 2] = [0, 2, 4, 6, 8, 10, 12, 14];
+    let counter = l.splat_wide(counter);
+    let even = l.splat_wide(thread) + l.wide(&EVEN, 0);
+    let mut counters = [[counter, l.wide_shr::<32>(counter), even, l.wide_shr::<32>(even)]; 2];
+    let odd = even + l.splat_wide(1);
+    counters[1][2] = odd;
+    counters[1][3] = l.wide_shr::<32>(odd);
+    let [even, odd] = philox.words(l, counters);
+    let mut all = [l.splat_u(0); 4];
+    for ((to, even), odd) in all.iter_mut().zip(even).zip(odd) {
+        *to = l.halves(pack(l, even, odd));
     }
     all
 }
 
-/// cuRAND's `_curand_box_muller`: √(−2 ln u) times the sine and the cosine of v, with u in 0..=1 and v in 0..=2π.
+// cuRAND's `_curand_box_muller` makes √(−2 ln u)·sin v and √(−2 ln u)·cos v of two words.
+
+/// √(−2 ln u) of a word, with u = (word + ½)·2⁻³².
 #[inline(always)]
-fn box_muller<L: Lanes>(l: L, a: L::U, b: L::U) -> [L::F; 2] {
-    /// 2⁻³², and 2⁻³²·2π as a product of floats.
-    const SCALE: f32 = 1.0 / (1_u64 << 32) as f32;
-    const TURN: f32 = SCALE * (2.0 * core::f32::consts::PI);
-    let u = to_f32(l, a) * l.splat(SCALE) + l.splat(SCALE / 2.0);
-    let v = l.fma(to_f32(l, b), l.splat(TURN), l.splat(TURN / 2.0)); // as the GPU has it
-    let radius = l.sqrt(l.splat(-2.0) * ln::<L, UNFUSED>(l, u));
-    let (sin, cos) = sin_cos::<L, UNFUSED>(l, v);
-    [radius * sin, radius * cos]
+fn radius<L: Lanes>(l: L, word: L::U) -> L::F {
+    l.sqrt(minus_2_ln(l, to_f32(l, word) * l.splat(2.0) + l.splat(1.0), 33.0))
+}
+
+/// The angle v = (word + ½)·2⁻³²·2π of a word, rounded once as on the GPU.
+#[inline(always)]
+fn angle<L: Lanes>(l: L, word: L::U) -> L::F {
+    const TURN: f32 = 2.0 * PI / (1_u64 << 32) as f32;
+    l.fma(to_f32(l, word), l.splat(TURN), l.splat(TURN / 2.0))
 }
 
 /// The nearest floats of unsigned integers: both halves are exact, and their sum rounds once.
@@ -130,4 +143,37 @@ fn box_muller<L: Lanes>(l: L, a: L::U, b: L::U) -> [L::F; 2] {
 fn to_f32<L: Lanes>(l: L, x: L::U) -> L::F {
     let high = l.i32_to_f32(l.shr::<16>(x)) * l.splat(65536.0);
     high + l.i32_to_f32(x & l.splat_u(0xffff))
+}
+
+/// π in two parts: 21 bits, of which small multiples are exact, and the rest.
+const PI_PARTS: [f32; 2] = [3.14159203, 6.27832947e-07];
+
+/// (sin x − x)/x³ in x², for |x| ≤ π/2 (sollya's fpminimax; the sine is off by 2.3e-8 at most).
+const SIN: [f32; 4] = [-0.16666666, 0.0083332295, -0.00019821446, 2.631148e-6];
+
+/// The sine of an angle in 0..=2π.
+#[inline(always)]
+fn sin<L: Lanes>(l: L, v: L::F) -> L::F {
+    let half_turns = l.f32_to_i32(v * l.splat(1.0 / PI) + l.splat(0.5));
+    let k = l.i32_to_f32(half_turns);
+    let [a, b] = PI_PARTS;
+    signed(l, sin_near_zero(l, v - k * l.splat(a) - k * l.splat(b)), l.shl::<31>(half_turns))
+}
+
+/// The cosine of an angle in 0..=2π: within a half turn, the sine of what is missing to its middle.
+#[inline(always)]
+fn cos<L: Lanes>(l: L, v: L::F) -> L::F {
+    let half_turns = l.f32_to_i32(v * l.splat(1.0 / PI));
+    let k = l.i32_to_f32(half_turns) + l.splat(0.5);
+    let [a, b] = PI_PARTS;
+    signed(l, sin_near_zero(l, k * l.splat(a) - v + k * l.splat(b)), l.shl::<31>(half_turns))
+}
+
+/// The sine of an angle within a quarter turn of zero, or a little more.
+#[inline(always)]
+fn sin_near_zero<L: Lanes>(l: L, x: L::F) -> L::F {
+    let z = x * x;
+    let [c0, c1, c2, c3] = SIN;
+    let p = ((l.splat(c3) * z + l.splat(c2)) * z + l.splat(c1)) * z + l.splat(c0);
+    x + x * z * p
 }

@@ -105,8 +105,21 @@ impl Lanes for Baseline {
         pairs.get(part).copied().unwrap_or_default().into()
     }
     #[inline(always)]
+    fn splat_wide(self, x: u64) -> u64x2 {
+        u64x2::splat(x)
+    }
+    #[inline(always)]
     fn wide_shl<const K: u32>(self, x: u64x2) -> u64x2 {
         x << K
+    }
+    #[inline(always)]
+    fn wide_shr<const K: u32>(self, x: u64x2) -> u64x2 {
+        x >> K
+    }
+    #[inline(always)]
+    fn wide_mul(self, x: u64x2, y: u32) -> u64x2 {
+        let [a, b] = x.to_array();
+        u64x2::new([u64::from(a as u32) * u64::from(y), u64::from(b as u32) * u64::from(y)])
     }
     #[inline(always)]
     fn wide_rotl<const K: u32>(self, x: u64x2) -> u64x2 {

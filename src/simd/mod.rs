@@ -43,7 +43,11 @@ pub(crate) trait Lanes: Copy {
         + BitOr<Output = Self::U>
         + BitXor<Output = Self::U>;
     /// Lanes of `u64`, half as many; arithmetic wraps.
-    type W: Copy + Add<Output = Self::W> + BitXor<Output = Self::W>;
+    type W: Copy
+        + Add<Output = Self::W>
+        + BitAnd<Output = Self::W>
+        + BitOr<Output = Self::W>
+        + BitXor<Output = Self::W>;
     /// Lanes of `f64`, as many as `F` has, in two registers.
     type D: Copy;
 
@@ -124,8 +128,14 @@ pub(crate) trait Lanes: Copy {
 
     /// The lanes `N/2·part ..` of eight.
     fn wide(self, x: &[u64; LANES / 2], part: usize) -> Self::W;
+    /// The same integer in every lane.
+    fn splat_wide(self, x: u64) -> Self::W;
     /// `x << K`.
     fn wide_shl<const K: u32>(self, x: Self::W) -> Self::W;
+    /// `x >> K`, zeros shifted in.
+    fn wide_shr<const K: u32>(self, x: Self::W) -> Self::W;
+    /// The low half of each lane, times `y`.
+    fn wide_mul(self, x: Self::W, y: u32) -> Self::W;
     /// `x` rotated left by `K`.
     fn wide_rotl<const K: u32>(self, x: Self::W) -> Self::W;
     /// Each `u64` as two lanes: its low half, then its high half.

@@ -90,11 +90,13 @@ macro_rules! register {
 register!(F8(__m256) Add add _mm256_add_ps Sub sub _mm256_sub_ps Mul mul _mm256_mul_ps);
 register!(U8(__m256i) Add add _mm256_add_epi32 Sub sub _mm256_sub_epi32
     BitAnd bitand _mm256_and_si256 BitOr bitor _mm256_or_si256 BitXor bitxor _mm256_xor_si256);
-register!(W4(__m256i) Add add _mm256_add_epi64 BitXor bitxor _mm256_xor_si256);
+register!(W4(__m256i) Add add _mm256_add_epi64
+    BitAnd bitand _mm256_and_si256 BitOr bitor _mm256_or_si256 BitXor bitxor _mm256_xor_si256);
 register!(F16(__m512) Add add _mm512_add_ps Sub sub _mm512_sub_ps Mul mul _mm512_mul_ps);
 register!(U16(__m512i) Add add _mm512_add_epi32 Sub sub _mm512_sub_epi32
     BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
-register!(W8(__m512i) Add add _mm512_add_epi64 BitXor bitxor _mm512_xor_si512);
+register!(W8(__m512i) Add add _mm512_add_epi64
+    BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
 
 /// Defines operations of a token, each one expression of intrinsics.
 macro_rules! operations {
@@ -143,6 +145,9 @@ impl Lanes for Avx2 {
             let quad = quads.get(part).copied().unwrap_or_default();
             W4(_mm256_loadu_si256(quad.as_ptr().cast()))
         };
+        splat_wide(x: u64) -> W4 = W4(_mm256_set1_epi64x(x as i64));
+        wide_shr<const K>(x: W4) -> W4 = W4(_mm256_srl_epi64(x.0, _mm_cvtsi32_si128(K as i32)));
+        wide_mul(x: W4, y: u32) -> W4 = W4(_mm256_mul_epu32(x.0, _mm256_set1_epi64x(i64::from(y))));
         wide_shl<const K>(x: W4) -> W4 = W4(_mm256_sll_epi64(x.0, _mm_cvtsi32_si128(K as i32)));
         wide_rotl<const K>(x: W4) -> W4 = W4(_mm256_or_si256(
             _mm256_sll_epi64(x.0, _mm_cvtsi32_si128(K as i32)),
@@ -209,6 +214,9 @@ impl Lanes for Avx512 {
             debug_assert!(part == 0);
             W8(_mm512_loadu_si512(x.as_ptr().cast()))
         };
+        splat_wide(x: u64) -> W8 = W8(_mm512_set1_epi64(x as i64));
+        wide_shr<const K>(x: W8) -> W8 = W8(_mm512_srli_epi64::<K>(x.0));
+        wide_mul(x: W8, y: u32) -> W8 = W8(_mm512_mul_epu32(x.0, _mm512_set1_epi64(i64::from(y))));
         wide_shl<const K>(x: W8) -> W8 = W8(_mm512_slli_epi64::<K>(x.0));
         wide_rotl<const K>(x: W8) -> W8 = W8(_mm512_rolv_epi64(x.0, _mm512_set1_epi64(i64::from(K))));
         zero_d() -> [__m512d; 2] = [_mm512_setzero_pd(); 2];
