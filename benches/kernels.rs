@@ -13,8 +13,9 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use vesde::{
-    Averaging, Config, Counter, Norm, Schedule, Scheduler, SimdLevel, TorchCpu, Update, fill_from_rng,
-    limit_simd_level, norm_blocks, scale_model_input, set_sigmas, set_timesteps, sum_squares, torch_norm,
+    Averaging, Config, Counter, CudaGrid, Norm, Numpy, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda,
+    Update, fill_from_rng, limit_simd_level, norm_blocks, scale_model_input, set_sigmas, set_timesteps,
+    sum_squares, torch_norm,
 };
 
 /// Floats of a buffer, and how many sets of four buffers a benchmark takes in turn: one set for caches, and for DRAM
@@ -222,7 +223,7 @@ fn kernels(c: &mut Criterion) {
     let tables = Tables::new();
     let scheduler = tables.scheduler();
     let counter = Counter::new(42, 0);
-    let mut torch = TorchCpu::new(42);
+    let (mut torch, mut numpy) = (TorchCpu::new(42), Numpy::new(42));
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(42);
     let mut memory = Memory::new();
 
@@ -345,7 +346,16 @@ fn kernels(c: &mut Criterion) {
             g.bench_function("memcpy of 1", |b| b.iter(|| sets.memcpy(1)));
             bench!(g, sets, "bare loop, write 1", |s| write_1(level, s.noise));
             bench!(g, sets, "counter", |s| counter.fill(s.noise).expect("a length"));
+            bench!(g, sets, "counter, from the middle of a group", |s| {
+                counter.at(1).fill(s.noise).expect("a length");
+            });
             bench!(g, sets, "torch cpu", |s| torch.fill(s.noise).expect("a length"));
+            for gpu in ["T4", "H200"] {
+                let grid = CudaGrid::of_gpu(gpu).expect("a GPU");
+                let mut cuda = TorchCuda::new(42, grid);
+                bench!(g, sets, format!("torch cuda, {gpu}"), |s| cuda.fill(s.noise).expect("a length"));
+            }
+            bench!(g, sets, "numpy", |s| numpy.fill(s.noise).expect("a length"));
             bench!(g, sets, "xoshiro256++", |s| fill_from_rng(&mut rng, s.noise));
             g.finish();
         }

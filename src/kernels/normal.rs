@@ -22,7 +22,7 @@
 use super::Place;
 use super::philox::{Philox4x32, pack};
 use crate::buf::{GROUP, Out, Pads, Tiles};
-use crate::simd::{Group, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
+use crate::simd::{Group, Job, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
 /// Elements of counter noise that come from one seeding.
 pub(crate) const BLOCK: u64 = 1024;
@@ -165,52 +165,23 @@ impl<L: Lanes> CounterGroups<L> {
     /// Begins at `place`.
     #[inline(always)]
     pub(crate) fn new(l: L, place: Place) -> Self {
-        let next = place.index / GROUP as u64;
-        let zero = l.wide(&[0; LANES / 2], 0);
+        let zero = l.splat_wide(0);
         let mut groups = Self {
             philox: Philox4x32::new(l, place.seed),
             stream: place.stream,
-            next,
+            next: place.index / GROUP as u64,
             states: [[zero; 2]; MAX_PARTS],
             skew: (place.index % GROUP as u64) as usize,
             carry: [0.0; GROUP],
         };
-        groups.reseed(l);
-        for _ in 0..next % GROUPS {
-            for part in 0..L::PARTS {
-                for _ in 0..4 {
-                    groups.step(l, part);
-                }
-            }
-        }
-        if groups.skew != 0 {
-            groups.refill(l);
-        }
+        l.apart(Begin(&mut groups));
         groups
     }
 
-    /// The states of the next block's eight generators: 16 words of Philox, two for each.
+    /// The next 64 elements.
     #[inline(always)]
-    fn reseed(&mut self, l: L) {
-        const GENERATORS: [u64; LANES / 2] = [0, 1, 2, 3, 4, 5, 6, 7];
-        let first = l.splat_wide((self.next / GROUPS).wrapping_mul(LANES as u64 / 2));
-        let stream = l.splat_wide(self.stream);
-        let counter = [first, l.wide_shr::<32>(first), stream, l.wide_shr::<32>(stream)];
-        for part in 0..L::PARTS {
-            let mut counter = counter;
-            counter[0] = first + l.wide(&GENERATORS, part);
-            let [[a, b, c, d]] = self.philox.words(l, [counter]);
-            self.states[part] = [pack(l, a, b), pack(l, c, d)];
-        }
-    }
-
-    /// One step of xoroshiro128+ (the 2018 constants 24, 16, 37).
-    #[inline(always)]
-    fn step(&mut self, l: L, part: usize) -> L::U {
-        let [s0, s1] = self.states[part];
-        let x = s1 ^ s0;
-        self.states[part] = [l.wide_rotl::<24>(s0) ^ x ^ l.wide_shl::<16>(x), l.wide_rotl::<37>(x)];
-        l.halves(s0 + s1)
+    pub(crate) fn next(&mut self, l: L) -> Group<L> {
+        if self.skew == 0 { self.aligned(l) } else { l.apart(Skewed(self)) }
     }
 
     /// The next group of the stream, whatever the skew.
@@ -223,33 +194,81 @@ impl<L: Lanes> CounterGroups<L> {
         let group = normals(l, &words);
         self.next += 1;
         if self.next.is_multiple_of(GROUPS) {
-            self.reseed(l);
+            l.apart(Seed(self));
         }
         group
     }
 
-    #[inline(never)]
-    fn refill(&mut self, l: L) {
-        let group = self.aligned(l);
-        scatter(l, &group, &mut self.carry);
-    }
-
-    /// The next 64 elements.
+    /// One step of xoroshiro128+ (the 2018 constants 24, 16, 37).
     #[inline(always)]
-    pub(crate) fn next(&mut self, l: L) -> Group<L> {
-        if self.skew == 0 { self.aligned(l) } else { self.skewed(l) }
+    fn step(&mut self, l: L, part: usize) -> L::U {
+        let [s0, s1] = self.states[part];
+        let x = s1 ^ s0;
+        self.states[part] = [l.wide_rotl::<24>(s0) ^ x ^ l.wide_shl::<16>(x), l.wide_rotl::<37>(x)];
+        l.halves(s0 + s1)
     }
+}
 
-    #[inline(never)]
-    fn skewed(&mut self, l: L) -> Group<L> {
-        let mut floats = [0.0; GROUP];
-        let old = self.carry;
-        self.refill(l);
-        let elements = old.iter().chain(&self.carry).skip(self.skew);
-        for (to, &from) in floats.iter_mut().zip(elements) {
-            *to = from;
+/// Seeds the eight generators of the next group's block: 16 words of Philox, two for each.
+struct Seed<'a, L: Lanes>(&'a mut CounterGroups<L>);
+
+impl<L: Lanes> Job<L> for Seed<'_, L> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self, l: L) {
+        const GENERATORS: [u64; LANES / 2] = [0, 1, 2, 3, 4, 5, 6, 7];
+        let Self(groups) = self;
+        let first = l.splat_wide((groups.next / GROUPS).wrapping_mul(LANES as u64 / 2));
+        let stream = l.splat_wide(groups.stream);
+        let high = [l.wide_shr::<32>(first), l.wide_shr::<32>(stream)];
+        for part in 0..L::PARTS {
+            let counter = [first + l.wide(&GENERATORS, part), high[0], stream, high[1]];
+            let [[a, b, c, d]] = groups.philox.words(l, [counter]);
+            groups.states[part] = [pack(l, a, b), pack(l, c, d)];
         }
-        gather(l, &floats)
+    }
+}
+
+/// Brings the generators to the next group, and fills the carry if there is a skew.
+struct Begin<'a, L: Lanes>(&'a mut CounterGroups<L>);
+
+impl<L: Lanes> Job<L> for Begin<'_, L> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self, l: L) {
+        let Self(groups) = self;
+        l.apart(Seed(groups));
+        for _ in 0..groups.next % GROUPS {
+            for part in 0..L::PARTS {
+                for _ in 0..4 {
+                    groups.step(l, part);
+                }
+            }
+        }
+        if groups.skew != 0 {
+            let group = groups.aligned(l);
+            scatter(l, &group, &mut groups.carry);
+        }
+    }
+}
+
+/// The next 64 elements, where they lie across two groups.
+struct Skewed<'a, L: Lanes>(&'a mut CounterGroups<L>);
+
+impl<L: Lanes> Job<L> for Skewed<'_, L> {
+    type Output = Group<L>;
+    #[inline(always)]
+    fn run(self, l: L) -> Group<L> {
+        let Self(groups) = self;
+        let mut both = [0.0; 2 * GROUP];
+        let (old, new) = both.split_at_mut(GROUP);
+        old.copy_from_slice(&groups.carry);
+        let group = groups.aligned(l);
+        scatter(l, &group, &mut groups.carry);
+        new.copy_from_slice(&groups.carry);
+        let mut group = group;
+        each!(L, |at, part, row| group[part][row] = l.load_at(&both, groups.skew + at));
+        group
     }
 }
 
@@ -257,14 +276,6 @@ impl<L: Lanes> CounterGroups<L> {
 #[inline(always)]
 pub(crate) fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
     each!(L, |at, part, row| l.store_at(floats, at, group[part][row]));
-}
-
-/// The group of elements in order.
-#[inline(always)]
-fn gather<L: Lanes>(l: L, floats: &[f32; GROUP]) -> Group<L> {
-    let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
-    each!(L, |at, part, row| group[part][row] = l.load_at(floats, at));
-    group
 }
 
 /// Fills `out` with counter noise.

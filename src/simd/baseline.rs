@@ -5,7 +5,7 @@
 use wide::bytemuck::cast;
 use wide::{f32x4, f64x2, i32x4, u32x4, u64x2};
 
-use super::{LANES, Lanes};
+use super::{Job, LANES, Lanes};
 
 /// The target's baseline: every machine that runs the code has it.
 #[derive(Clone, Copy)]
@@ -41,6 +41,10 @@ impl Lanes for Baseline {
     type W = u64x2;
     type D = [f64x2; 2];
 
+    #[inline(never)]
+    fn apart<J: Job<Self>>(self, job: J) -> J::Output {
+        job.run(self)
+    }
     #[inline(always)]
     fn load(self, floats: [f32; 4]) -> f32x4 {
         f32x4::new(floats)

@@ -51,6 +51,10 @@ pub(crate) trait Lanes: Copy {
     /// Lanes of `f64`, as many as `F` has, in two registers.
     type D: Copy;
 
+    /// Runs a job in a function of its own that is compiled for these registers. An ordinary function is not, even when its caller is:
+    /// intrinsics in it would be calls.
+    fn apart<J: Job<Self>>(self, job: J) -> J::Output;
+
     /// The lanes of an array.
     fn load(self, floats: Self::Floats) -> Self::F;
     /// The array of the lanes.
@@ -155,6 +159,14 @@ pub(crate) trait Kernel {
     type Output;
     /// Runs it.
     fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+}
+
+/// A part of a kernel that runs [`apart`](Lanes::apart).
+pub(crate) trait Job<L: Lanes> {
+    /// What it returns.
+    type Output;
+    /// Runs it.
+    fn run(self, lanes: L) -> Self::Output;
 }
 
 /// A set of vector instructions that kernels can run on. Every level gives the same bits.

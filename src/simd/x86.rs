@@ -7,7 +7,7 @@ use core::arch::x86::*;
 use core::arch::x86_64::*;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
 
-use super::{Kernel, LANES, Lanes};
+use super::{Job, Kernel, LANES, Lanes};
 
 /// The proof of AVX2 and FMA, which came together (Haswell, Zen).
 #[derive(Clone, Copy)]
@@ -119,6 +119,16 @@ impl Lanes for Avx2 {
     type D = [__m256d; 2];
 
     #[inline(always)]
+    fn apart<J: Job<Self>>(self, job: J) -> J::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        fn apart<J: Job<Avx2>>(token: Avx2, job: J) -> J::Output {
+            job.run(token)
+        }
+        // SAFETY: the token is the proof of the features.
+        unsafe { apart(self, job) }
+    }
+    #[inline(always)]
     fn halves(self, x: W4) -> U8 {
         U8(x.0)
     }
@@ -178,6 +188,18 @@ impl Lanes for Avx512 {
     type W = W8;
     type D = [__m512d; 2];
 
+    #[inline(always)]
+    fn apart<J: Job<Self>>(self, job: J) -> J::Output {
+        #[inline(never)]
+        #[target_feature(
+            enable = "avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx2,fma"
+        )]
+        fn apart<J: Job<Avx512>>(token: Avx512, job: J) -> J::Output {
+            job.run(token)
+        }
+        // SAFETY: the token is the proof of the features.
+        unsafe { apart(self, job) }
+    }
     #[inline(always)]
     fn eights(self, x: F16, y: F16) -> (F16, F16) {
         // SAFETY: the token is the proof of the instructions.
