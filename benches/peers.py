@@ -13,7 +13,6 @@ import os
 import pathlib
 import platform
 import statistics
-import subprocess
 import sys
 import time
 
@@ -24,7 +23,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "examples" / "parity"))
+import vesde
+from vesde import Counter, CudaGrid, Numpy, TorchCpu, TorchCuda, pointer
+
 TIMESTEP, INDEX, SNR = 0.5, 500, 0.15
 STEPS = 1000
 
@@ -45,75 +47,19 @@ else:
     torch.set_grad_enabled(False)
 
 
-# ---- vesde through ctypes -----------------------------------------------------------------------------------------
-
-
-class Config(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_double) for name in ("snr", "sigma_min", "sigma_max", "sampling_eps")]
-    _fields_ += [("num_train_timesteps", ctypes.c_uint32), ("correct_steps", ctypes.c_uint32)]
-
-
-class Scheduler(ctypes.Structure):
-    _fields_ = [("config", Config)] + [
-        field
-        for table in ("timesteps", "sigmas", "discrete_sigmas")
-        for field in ((table, ctypes.c_void_p), (table + "_len", ctypes.c_size_t))
-    ]
-
-
-class Counter(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64) for name in ("seed", "stream", "index")]
-
-
-class TorchCpu(ctypes.Structure):
-    _fields_ = [
-        ("words", ctypes.c_uint32 * 624),
-        ("taken", ctypes.c_uint32),
-        ("has_cached", ctypes.c_uint32),
-        ("cached", ctypes.c_double),
-    ]
-
-
 class Vesde:
-    """vesde's shared library, built from this checkout, and the tables of a scheduler."""
-
-    LEVELS = ("baseline", "AVX2", "AVX-512")
+    """The tables of a scheduler, and the best level of SIMD."""
 
     def __init__(self):
-        build = "cargo rustc --lib --release --features capi --crate-type cdylib --target-dir target/peers"
-        flags = os.environ | {"RUSTFLAGS": "--cfg vesde_staticlib"}
-        subprocess.run(build.split(), cwd=ROOT, env=flags, check=True)
-        name = {"Darwin": "libvesde.dylib", "Windows": "vesde.dll"}.get(platform.system(), "libvesde.so")
-        self.library = ctypes.CDLL(str(ROOT / "target" / "peers" / "release" / name))
-        config = Config()
-        self.call("config_default", ctypes.byref(config))
+        config = vesde.Config()
+        vesde.call("config_default", ctypes.byref(config))
         self.tables = [np.empty(STEPS, np.float32) for _ in range(3)]
         pointers = [pointer(table) for table in self.tables]
         size = ctypes.c_size_t(STEPS)
-        self.call("set_timesteps", ctypes.byref(config), size, pointers[0])
-        self.call("set_sigmas", ctypes.byref(config), pointers[0], size, size, *pointers[1:])
-        self.scheduler = Scheduler(config, *(field for p in pointers for field in (p, STEPS)))
-        self.level = self.library.vesde_simd_level()
-
-    def call(self, name, *arguments):
-        """Calls a function, and insists on success: a refused call would be a fast one."""
-        self.bind(name, *arguments)()
-
-    def bind(self, name, *arguments):
-        """The call, ready to be timed."""
-        function = getattr(self.library, "vesde_" + name)
-
-        def run():
-            status = function(*arguments)
-            if status != 0:
-                sys.exit(f"vesde_{name} returned {status}")
-
-        return run
-
-
-def pointer(array):
-    """The array's address, which keeps the array alive."""
-    return array.ctypes.data_as(ctypes.c_void_p)
+        vesde.call("set_timesteps", ctypes.byref(config), size, pointers[0])
+        vesde.call("set_sigmas", ctypes.byref(config), pointers[0], size, size, *pointers[1:])
+        self.scheduler = vesde.Scheduler(config, *(field for p in pointers for field in (p, STEPS)))
+        self.level = vesde.library().vesde_simd_level()
 
 
 # ---- what is timed ------------------------------------------------------------------------------------------------
@@ -126,7 +72,7 @@ def aligned(length):
     return memory[start : start + length]
 
 
-def jobs(vesde, shape, large):
+def jobs(ours, shape, large):
     """(operation, who, prepare, run) for everything that is timed at a shape. Everyone works on the same buffers."""
     length = int(np.prod(shape))
     sample, score, noise, prev, mean = buffers = [aligned(length) for _ in range(5)]
@@ -136,14 +82,15 @@ def jobs(vesde, shape, large):
 
     x, m, z, out, mu = (pointer(buffer) for buffer in buffers)
     n, one = ctypes.c_size_t(length), ctypes.c_size_t(1)
-    s = ctypes.byref(vesde.scheduler)
+    s = ctypes.byref(ours.scheduler)
     t, i = ctypes.byref(ctypes.c_float(TIMESTEP)), ctypes.byref(ctypes.c_int64(INDEX))
     place = Counter(42, 0, 0)
     batch_mean, exact, torch_norm = 0, 0, 1
-    state = TorchCpu()
+    state, cuda, numpy_state = TorchCpu(), TorchCuda(42, 0, vesde.grid_of_gpu("H200")), Numpy()
     vesde.call("torch_cpu_seed", ctypes.byref(state), ctypes.c_uint64(42))
+    vesde.call("numpy_seed", ctypes.byref(numpy_state), ctypes.c_uint32(42))
 
-    for level in range(vesde.level, -1, -1):
+    for level in range(ours.level, -1, -1):
         who = f"vesde, {vesde.LEVELS[level]}"
 
         def job(operation, *call, who=who, level=level):
@@ -159,7 +106,9 @@ def jobs(vesde, shape, large):
         if not large:
             yield job(NOISE, "counter_fill", place, n, z)
             yield job(TORCH_NOISE, "torch_cpu_fill", ctypes.byref(state), one, n, z)
-        if level == vesde.level:
+            yield job(CUDA_NOISE, "torch_cuda_fill", ctypes.byref(cuda), one, n, z)
+            yield job(NUMPY_NOISE, "numpy_fill", ctypes.byref(numpy_state), one, n, z)
+        if level == ours.level:
             yield job(PRED_GIVEN, "step_pred", s, m, t, one, x, z, n, x, None)
             yield job(CORRECT_GIVEN, *correct(z, exact))
             yield job(CORRECT_GIVEN, *correct(z, torch_norm), who=who + ", torch's norm")
@@ -178,7 +127,8 @@ def jobs(vesde, shape, large):
         yield from diffusers_jobs(*(torch.from_numpy(b).view(1, *shape) for b in (sample, score, noise)))
     generator, legacy = np.random.default_rng(42), np.random.RandomState(42)
     yield NOISE, "NumPy Generator, f32", None, lambda: generator.standard_normal(dtype=np.float32, out=prev)
-    yield NOISE, "NumPy RandomState, f64", None, lambda: legacy.standard_normal(length)
+    for operation in (NOISE, NUMPY_NOISE):
+        yield operation, "NumPy RandomState, f64", None, lambda: legacy.standard_normal(length)
 
 
 PRED = "predictor, noise generated"
@@ -189,7 +139,9 @@ CORRECT_GIVEN = "corrector, noise given"
 ADD = "add_noise, noise given"
 NOISE = "noise alone"
 TORCH_NOISE = "noise alone, torch's bits"
-OPERATIONS = (PRED, PRED_GIVEN, PRED_MEAN, CORRECT, CORRECT_GIVEN, ADD, NOISE, TORCH_NOISE)
+CUDA_NOISE = "noise alone, torch's on an H200"
+NUMPY_NOISE = "noise alone, NumPy's legacy bits"
+OPERATIONS = (PRED, PRED_GIVEN, PRED_MEAN, CORRECT, CORRECT_GIVEN, ADD, NOISE, TORCH_NOISE, CUDA_NOISE, NUMPY_NOISE)
 
 
 def torch_jobs(buffers, large):
@@ -305,7 +257,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=15, help="time for each shape (default 15)")
     parser.add_argument("--no-large", action="store_true", help="leave out the tensor of 64 M elements (1.3 GB)")
     arguments = parser.parse_args()
-    vesde = Vesde()
+    ours = Vesde()
     shapes = [(4, 64, 64), (3, 256, 256), (3, 1024, 1024)]
     if not arguments.no_large:
         shapes.append((64, 1024, 1024))
@@ -313,7 +265,7 @@ def main():
     columns = []
     for shape in shapes:
         large = shape[0] == 64
-        columns.append(measure(list(jobs(vesde, shape, large)), int(np.prod(shape)), arguments.seconds))
+        columns.append(measure(list(jobs(ours, shape, large)), int(np.prod(shape)), arguments.seconds))
         print("timed", *shape, file=sys.stderr)
 
     packages = [f"{p.__name__} {p.__version__}" for p in (torch, diffusers, numba, np) if p is not None]

@@ -1,12 +1,10 @@
 """Train the digits example's class-conditional score network by denoising score matching.
 
 The data are scikit-learn's bundled 8x8 digits, less a held-out fifth that the network never sees
-and that check.py measures against. Writes weights.safetensors and scheduler_config.json; the
-network uses only + - * / sqrt max, so that any language can evaluate it to the same bits.
+and that check.py measures against. Writes weights.safetensors and scheduler_config.json.
 """
 
 import argparse
-import math
 import time
 from pathlib import Path
 
@@ -15,62 +13,7 @@ from diffusers import ScoreSdeVeScheduler
 from safetensors.torch import save_file
 
 from check import split_digits
-
-CLASSES, PIXELS = 10, 64
-SIGMA_MIN, SIGMA_MAX = 0.01, 10.0
-
-
-class ScoreNetwork(torch.nn.Module):
-    """A residual ReLU perceptron in EDM preconditioning; dense weights are stored [in][out]."""
-
-    def __init__(self, mean: float, sd: float, features: int, width: int, blocks: int):
-        super().__init__()
-        sizes = [(PIXELS + features + CLASSES, width), *[(width, width)] * blocks, (width, PIXELS)]
-        self.weights = torch.nn.ParameterList(
-            torch.randn(size) * math.sqrt(1.0 / size[0]) for size in sizes
-        )
-        self.biases = torch.nn.ParameterList(torch.zeros(outputs) for _, outputs in sizes)
-        torch.nn.init.zeros_(self.weights[-1])
-        self.register_buffer("mean", torch.tensor([mean]))
-        self.register_buffer("sd", torch.tensor([sd]))
-        self.register_buffer(
-            "tau", torch.logspace(math.log10(SIGMA_MIN / 2), math.log10(SIGMA_MAX * 2), features)
-        )
-
-    def residual(self, y: torch.Tensor, sigma: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
-        """F, the part of the denoiser that is learned, for a centred noisy image y."""
-        variance = sigma * sigma
-        scale = (variance + self.sd * self.sd).sqrt()
-        noise = variance / (variance + self.tau * self.tau)
-        hidden = torch.cat([y / scale, noise, one_hot], dim=1) @ self.weights[0] + self.biases[0]
-        hidden = hidden.relu()
-        for weight, bias in zip(self.weights[1:-1], self.biases[1:-1]):
-            hidden = hidden + (hidden @ weight + bias).relu()
-        return hidden @ self.weights[-1] + self.biases[-1]
-
-    def loss(self, x: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
-        """Denoising score matching, weighted so that F's target has unit variance.
-
-        Three noise levels in four are log-normal about 1, where the shape of a digit is decided,
-        and the rest log-uniform, to cover the whole range.
-        """
-        log_min, log_max = math.log(SIGMA_MIN / 1.25), math.log(SIGMA_MAX * 1.25)
-        uniform = log_min + (log_max - log_min) * torch.rand(len(x), 1)
-        normal = torch.randn(len(x), 1).clamp(log_min, log_max)
-        sigma = torch.where(torch.rand(len(x), 1) < 0.25, uniform, normal).exp()
-        clean = x - self.mean
-        y = clean + sigma * torch.randn_like(x)
-        total = sigma * sigma + self.sd * self.sd
-        target = (clean - y * (self.sd * self.sd / total)) * total.sqrt() / (sigma * self.sd)
-        return (self.residual(y, sigma, one_hot) - target).square().mean()
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """The network as weights.safetensors holds it."""
-        named = {"mean": self.mean, "sd": self.sd, "tau": self.tau}
-        for index, (weight, bias) in enumerate(zip(self.weights, self.biases)):
-            named[f"dense{index}.weight"] = weight.detach()
-            named[f"dense{index}.bias"] = bias.detach()
-        return {name: tensor.contiguous() for name, tensor in named.items()}
+from network import CLASSES, SIGMA_MAX, SIGMA_MIN, ScoreNetwork
 
 
 def train(args: argparse.Namespace) -> ScoreNetwork:
@@ -127,7 +70,8 @@ def main() -> None:
     torch.set_num_threads(1)
     net = train(args)
 
-    save_file(net.tensors(), args.out / "weights.safetensors", metadata={"format": "pt"})
+    tensors = {name: tensor.contiguous() for name, tensor in net.tensors().items()}
+    save_file(tensors, args.out / "weights.safetensors", metadata={"format": "pt"})
     scheduler = ScoreSdeVeScheduler(
         num_train_timesteps=200,
         snr=0.1,

@@ -1,0 +1,119 @@
+"""vesde.h through ctypes: the structs, and calls that raise `Error` with the library's own message. Builds the shared library of this
+checkout with cargo; VESDE_LIBRARY names another one instead.
+"""
+
+import ctypes
+import functools
+import os
+import pathlib
+import platform
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+LEVELS = ("baseline", "AVX2", "AVX-512")
+
+# What the enums of vesde.h call them.
+AVERAGING_BATCH, AVERAGING_PER_SAMPLE = 0, 1
+NORM_EXACT, NORM_TORCH = 0, 1
+
+
+class Config(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_double) for name in ("snr", "sigma_min", "sigma_max", "sampling_eps")]
+    _fields_ += [(name, ctypes.c_uint32) for name in ("num_train_timesteps", "correct_steps")]
+
+
+class Scheduler(ctypes.Structure):
+    _fields_ = [("config", Config)] + [
+        field
+        for table in ("timesteps", "sigmas", "discrete_sigmas")
+        for field in ((table, ctypes.c_void_p), (table + "_len", ctypes.c_size_t))
+    ]
+
+
+class Counter(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("seed", "stream", "index")]
+
+
+class Paired(ctypes.Structure):
+    """MT19937 and the second normal of a pair: the state of torch's CPU generator, and of NumPy's."""
+
+    _fields_ = [
+        ("words", ctypes.c_uint32 * 624),
+        ("taken", ctypes.c_uint32),
+        ("has_cached", ctypes.c_uint32),
+        ("cached", ctypes.c_double),
+    ]
+
+
+class TorchCpu(Paired):
+    pass
+
+
+class Numpy(Paired):
+    pass
+
+
+class CudaGrid(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint32) for name in ("multiprocessors", "threads_per_multiprocessor")]
+
+
+class TorchCuda(ctypes.Structure):
+    _fields_ = [("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64), ("grid", CudaGrid)]
+
+
+class Error(ValueError):
+    """A status other than VESDE_OK."""
+
+    def __init__(self, name, status):
+        message = library().vesde_status_message(status).decode()
+        super().__init__(f"vesde_{name}: {message} ({status})")
+        self.status = status
+
+
+@functools.cache
+def library():
+    path = os.environ.get("VESDE_LIBRARY")
+    if path is None:
+        build = "cargo rustc --quiet --lib --release --features capi --crate-type cdylib --target-dir target/python"
+        flags = os.environ | {"RUSTFLAGS": "--cfg vesde_staticlib"}
+        subprocess.run(build.split(), cwd=ROOT, env=flags, check=True)
+        name = {"Darwin": "libvesde.dylib", "Windows": "vesde.dll"}.get(platform.system(), "libvesde.so")
+        path = ROOT / "target" / "python" / "release" / name
+    loaded = ctypes.CDLL(str(path))
+    loaded.vesde_status_message.restype = ctypes.c_char_p
+    return loaded
+
+
+def bind(name, *arguments):
+    """A call of `vesde_<name>`, ready to be made: it insists on success."""
+    function = getattr(library(), "vesde_" + name)
+
+    def run():
+        status = function(*arguments)
+        if status != 0:
+            raise Error(name, status)
+
+    return run
+
+
+def call(name, *arguments):
+    bind(name, *arguments)()
+
+
+def version():
+    number = library().vesde_version()
+    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+def pointer(array):
+    """The address of a contiguous NumPy array; keeps the array alive."""
+    assert array.flags.c_contiguous
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def grid_of_gpu(name):
+    """The grid of a GPU by the name that torch.cuda.get_device_name gives it."""
+    grid = CudaGrid()
+    text = name.encode()
+    call("cuda_grid_of_gpu", text, ctypes.c_size_t(len(text)), ctypes.byref(grid))
+    return grid
