@@ -160,6 +160,17 @@ fn a_cuda_draw_is_the_same_in_parts() {
 }
 
 #[test]
+fn threads_beyond_32_bits_are_their_specification() {
+    let (len, start) = ((1 << 33) + 5, (1 << 32) - 100);
+    let mut z = [0.0; 300];
+    TorchCuda::new(6, CudaGrid::UNLIMITED).fill_part(len, start, &mut z).unwrap();
+    let threads = len.div_ceil(256) * 256;
+    for (i, &z) in z.iter().enumerate() {
+        assert!((f64::from(z) - oracle(6, 0, threads, start + i as u64)).abs() < 1e-6, "{i}");
+    }
+}
+
+#[test]
 fn a_draw_that_fits_the_grid_is_the_same_on_every_gpu() {
     let unlimited = cuda(9, CudaGrid::UNLIMITED, 40_961);
     for name in ["T4", "L4", "NVIDIA H100 80GB HBM3", "rtx 4090", "GeForce RTX 5090"] {

@@ -12,6 +12,9 @@ use crate::simd::{Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 /// Normals that a thread makes of one counter.
 pub(crate) const UNROLL: u64 = 4;
 
+/// Threads that have the upper half of their number in common.
+const SPAN: u64 = 1 << 32;
+
 /// One call of `randn` on a GPU.
 #[derive(Clone, Copy)]
 pub(crate) struct Draw {
@@ -40,14 +43,19 @@ impl Kernel for CudaRandn<'_> {
             // Element `thread + threads·row` is the `row % 4`-th normal of its thread's pass `row / 4`.
             let (row, thread) = (start / draw.threads, start % draw.threads);
             let (pass, normal) = (row / UNROLL, row % UNROLL);
-            let threads = usize::try_from(draw.threads.get()).unwrap_or(usize::MAX);
-            let whole_pass = threads.checked_mul(UNROLL as usize).filter(|&all| all <= rest.len());
-            let count = if let Some(all) = whole_pass.filter(|_| thread == 0 && normal == 0) {
-                let rows = [0, 1, 2, 3].map(|row| rest.part(row * threads, threads));
+            let threads = draw.threads.get();
+            let pass_len = threads.saturating_mul(UNROLL);
+            let count = if row.is_multiple_of(UNROLL)
+                && thread == 0
+                && threads <= SPAN
+                && pass_len <= rest.len() as u64
+            {
+                let rows = [0, 1, 2, 3].map(|row| rest.part(row * threads as usize, threads as usize));
                 fill_rows::<L, 0, 2, 4>(l, draw, pass, 0, false, rows);
-                all
+                pass_len as usize
             } else {
-                let row = rest.part(0, usize::try_from(draw.threads.get() - thread).unwrap_or(usize::MAX));
+                let most = (threads - thread).min(SPAN - thread % SPAN);
+                let row = rest.part(0, usize::try_from(most).unwrap_or(usize::MAX));
                 let cosine = !normal.is_multiple_of(2);
                 if normal < 2 {
                     fill_rows::<L, 0, 1, 1>(l, draw, pass, thread, cosine, [row]);
@@ -62,7 +70,8 @@ impl Kernel for CudaRandn<'_> {
     }
 }
 
-/// Fills rows of one pass, from a thread on: all four, or one, which is the sine or the cosine of words `FIRST` and `FIRST + 1`.
+/// Fills rows of one pass, from a thread on, within one [`SPAN`]: all four, or one, which is the sine or the cosine of words `FIRST` and
+/// `FIRST + 1`.
 #[inline(always)]
 fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize>(
     l: L,
@@ -72,7 +81,11 @@ fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize
     cosine: bool,
     rows: [Out<'_>; OUTS],
 ) {
-    let (philox, counter) = (Philox4x32::new(l, draw.seed), draw.counter.wrapping_add(pass));
+    let philox = Philox4x32::new(l, draw.seed);
+    let counter = draw.counter.wrapping_add(pass);
+    // All words of the counters but the third are the same for all threads, which saves much of the first rounds.
+    let [low, high] = [l.splat_wide(counter), l.splat_wide(counter >> 32)];
+    let counter = [low, high, low, l.splat_wide(thread >> 32)];
     let mut pads = Pads::new();
     let mut tiles = Tiles::new([], rows, &mut pads);
     while let Some(([], mut outs)) = tiles.next() {
@@ -106,15 +119,13 @@ fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize
 
 /// The four words of each thread from one on, a lane each.
 #[inline(always)]
-fn words<L: Lanes>(l: L, philox: &Philox4x32<L>, counter: u64, thread: u64) -> [L::U; 4] {
+fn words<L: Lanes>(l: L, philox: &Philox4x32<L>, counter: [L::W; 4], thread: u64) -> [L::U; 4] {
     /// The words of these threads become the low halves of lanes, those of the threads behind them the high halves.
     const EVEN: [u64; LANES / 2] = [0, 2, 4, 6, 8, 10, 12, 14];
-    let counter = l.splat_wide(counter);
+    let mut counters = [counter; 2];
     let even = l.splat_wide(thread) + l.wide(&EVEN, 0);
-    let mut counters = [[counter, l.wide_shr::<32>(counter), even, l.wide_shr::<32>(even)]; 2];
-    let odd = even + l.splat_wide(1);
-    counters[1][2] = odd;
-    counters[1][3] = l.wide_shr::<32>(odd);
+    counters[0][2] = even;
+    counters[1][2] = even + l.splat_wide(1);
     let [even, odd] = philox.words(l, counters);
     let mut all = [l.splat_u(0); 4];
     for ((to, even), odd) in all.iter_mut().zip(even).zip(odd) {
@@ -128,21 +139,14 @@ fn words<L: Lanes>(l: L, philox: &Philox4x32<L>, counter: u64, thread: u64) -> [
 /// √(−2 ln u) of a word, with u = (word + ½)·2⁻³².
 #[inline(always)]
 fn radius<L: Lanes>(l: L, word: L::U) -> L::F {
-    l.sqrt(minus_2_ln(l, to_f32(l, word) * l.splat(2.0) + l.splat(1.0), 33.0))
+    l.sqrt(minus_2_ln(l, l.u32_to_f32(word) * l.splat(2.0) + l.splat(1.0), 33.0))
 }
 
 /// The angle v = (word + ½)·2⁻³²·2π of a word, rounded once as on the GPU.
 #[inline(always)]
 fn angle<L: Lanes>(l: L, word: L::U) -> L::F {
     const TURN: f32 = 2.0 * PI / (1_u64 << 32) as f32;
-    l.fma(to_f32(l, word), l.splat(TURN), l.splat(TURN / 2.0))
-}
-
-/// The nearest floats of unsigned integers: both halves are exact, and their sum rounds once.
-#[inline(always)]
-fn to_f32<L: Lanes>(l: L, x: L::U) -> L::F {
-    let high = l.i32_to_f32(l.shr::<16>(x)) * l.splat(65536.0);
-    high + l.i32_to_f32(x & l.splat_u(0xffff))
+    l.fma(l.u32_to_f32(word), l.splat(TURN), l.splat(TURN / 2.0))
 }
 
 /// π in two parts: 21 bits, of which small multiples are exact, and the rest.

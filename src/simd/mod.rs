@@ -73,6 +73,13 @@ pub(crate) trait Lanes: Copy {
     fn of_bits(self, x: Self::U) -> Self::F;
     /// The nearest floats of the lanes as `i32`.
     fn i32_to_f32(self, x: Self::U) -> Self::F;
+    /// The nearest floats of the lanes.
+    #[inline(always)]
+    fn u32_to_f32(self, x: Self::U) -> Self::F {
+        // Both halves are exact, and their sum rounds once.
+        let high = self.i32_to_f32(self.shr::<16>(x)) * self.splat(65536.0);
+        high + self.i32_to_f32(x & self.splat_u(0xffff))
+    }
     /// The lanes, at least 0 and less than 2³¹, as `i32`, rounded towards zero.
     fn f32_to_i32(self, x: Self::F) -> Self::U;
     /// `x << K`.

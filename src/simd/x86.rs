@@ -228,6 +228,7 @@ impl Lanes for Avx512 {
         bits(x: F16) -> U16 = U16(_mm512_castps_si512(x.0));
         of_bits(x: U16) -> F16 = F16(_mm512_castsi512_ps(x.0));
         i32_to_f32(x: U16) -> F16 = F16(_mm512_cvtepi32_ps(x.0));
+        u32_to_f32(x: U16) -> F16 = F16(_mm512_cvtepu32_ps(x.0));
         f32_to_i32(x: F16) -> U16 = U16(_mm512_cvttps_epi32(x.0));
         shl<const K>(x: U16) -> U16 = U16(_mm512_slli_epi32::<K>(x.0));
         shr<const K>(x: U16) -> U16 = U16(_mm512_srli_epi32::<K>(x.0));
