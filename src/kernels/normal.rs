@@ -48,7 +48,7 @@ const SIN: [f32; 4] = [1.11072075, -0.114191465, 0.00352174835, -5.10431673e-5];
 const COS: [f32; 4] = [1.41421354, -0.43617779, 0.0224151202, -0.000450902531];
 
 /// The sign bit of a float, and of an `i32`.
-const SIGN: u32 = 1 << 31;
+pub(crate) const SIGN: u32 = 1 << 31;
 
 /// 2⁻³¹.
 const TO_UNIT: f32 = 1.0 / (1_u32 << 31) as f32;

@@ -4,10 +4,10 @@
 use core::f32::consts::PI;
 use core::num::NonZeroU64;
 
-use super::normal::{minus_2_ln, signed};
+use super::normal::{SIGN, minus_2_ln, signed};
 use super::philox::{Philox4x32, pack};
-use crate::buf::{GROUP, Out, Pads, Tiles};
-use crate::simd::{Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
+use crate::buf::{Out, Pads, Tiles};
+use crate::simd::{Kernel, LANES, Lanes, each};
 
 /// Normals that a thread makes of one counter.
 pub(crate) const UNROLL: u64 = 4;
@@ -51,16 +51,16 @@ impl Kernel for CudaRandn<'_> {
                 && pass_len <= rest.len() as u64
             {
                 let rows = [0, 1, 2, 3].map(|row| rest.part(row * threads as usize, threads as usize));
-                fill_rows::<L, 0, 2, 4>(l, draw, pass, 0, false, rows);
+                fill_rows::<L, 0, 2, 4>(l, draw, pass, 0, Wave::Sine, rows);
                 pass_len as usize
             } else {
                 let most = (threads - thread).min(SPAN - thread % SPAN);
                 let row = rest.part(0, usize::try_from(most).unwrap_or(usize::MAX));
-                let cosine = !normal.is_multiple_of(2);
+                let single = if normal.is_multiple_of(2) { Wave::Sine } else { Wave::Cosine };
                 if normal < 2 {
-                    fill_rows::<L, 0, 1, 1>(l, draw, pass, thread, cosine, [row]);
+                    fill_rows::<L, 0, 1, 1>(l, draw, pass, thread, single, [row]);
                 } else {
-                    fill_rows::<L, 2, 1, 1>(l, draw, pass, thread, cosine, [row]);
+                    fill_rows::<L, 2, 1, 1>(l, draw, pass, thread, single, [row]);
                 }
                 row.len()
             };
@@ -78,7 +78,7 @@ fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize
     draw: Draw,
     pass: u64,
     mut thread: u64,
-    cosine: bool,
+    single: Wave,
     rows: [Out<'_>; OUTS],
 ) {
     let philox = Philox4x32::new(l, draw.seed);
@@ -86,31 +86,25 @@ fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize
     // All words of the counters but the third are the same for all threads, which saves much of the first rounds.
     let [low, high] = [l.splat_wide(counter), l.splat_wide(counter >> 32)];
     let counter = [low, high, low, l.splat_wide(thread >> 32)];
+    let mut next = words(l, &philox, counter, thread);
     let mut pads = Pads::new();
     let mut tiles = Tiles::new([], rows, &mut pads);
     while let Some(([], mut outs)) = tiles.next() {
-        // All words, then all radii, then all angles: chains side by side keep a machine busy.
-        let mut for_radii = [[[l.splat_u(0); PAIRS]; MAX_PARTS]; ROWS];
-        let mut for_angles = for_radii;
-        each!(L, |at, part, row| {
-            let words = words(l, &philox, counter, thread.wrapping_add(at as u64));
+        each!(L, |at, _, _| {
+            // The words of the next register are on their way while these become normals: both are long chains.
+            let words_now = next;
+            thread = thread.wrapping_add(L::N as u64);
+            next = words(l, &philox, counter, thread);
             for pair in 0..PAIRS {
-                for_radii[row][part][pair] = words[FIRST + 2 * pair];
-                for_angles[row][part][pair] = words[FIRST + 2 * pair + 1];
-            }
-        });
-        thread = thread.wrapping_add(GROUP as u64);
-        let mut radii = [[[l.splat(0.0); PAIRS]; MAX_PARTS]; ROWS];
-        each!(L, |_, part, row| for pair in 0..PAIRS {
-            radii[row][part][pair] = radius(l, for_radii[row][part][pair]);
-        });
-        each!(L, |at, part, row| for pair in 0..PAIRS {
-            let (r, v) = (radii[row][part][pair], angle(l, for_angles[row][part][pair]));
-            if let [out] = &mut outs[..] {
-                out.put(at, l.store(r * if cosine { cos(l, v) } else { sin(l, v) }));
-            } else {
-                for (out, turned) in outs.iter_mut().skip(2 * pair).zip([sin(l, v), cos(l, v)]) {
-                    out.put(at, l.store(r * turned));
+                let (r, v) =
+                    (radius(l, words_now[FIRST + 2 * pair]), angle(l, words_now[FIRST + 2 * pair + 1]));
+                if let [out] = &mut outs[..] {
+                    out.put(at, l.store(r * wave(l, v, single)));
+                } else {
+                    let both = [wave(l, v, Wave::Sine), wave(l, v, Wave::Cosine)];
+                    for (out, turned) in outs.iter_mut().skip(2 * pair).zip(both) {
+                        out.put(at, l.store(r * turned));
+                    }
                 }
             }
         });
@@ -155,22 +149,25 @@ const PI_PARTS: [f32; 2] = [3.14159203, 6.27832947e-07];
 /// (sin x − x)/x³ in x², for |x| ≤ π/2 (sollya's fpminimax; the sine is off by 2.3e-8 at most).
 const SIN: [f32; 4] = [-0.16666666, 0.0083332295, -0.00019821446, 2.631148e-6];
 
-/// The sine of an angle in 0..=2π.
-#[inline(always)]
-fn sin<L: Lanes>(l: L, v: L::F) -> L::F {
-    let half_turns = l.f32_to_i32(v * l.splat(1.0 / PI) + l.splat(0.5));
-    let k = l.i32_to_f32(half_turns);
-    let [a, b] = PI_PARTS;
-    signed(l, sin_near_zero(l, v - k * l.splat(a) - k * l.splat(b)), l.shl::<31>(half_turns))
+/// Which function of an angle.
+#[derive(Clone, Copy)]
+enum Wave {
+    Sine,
+    Cosine,
 }
 
-/// The cosine of an angle in 0..=2π: within a half turn, the sine of what is missing to its middle.
+/// The sine or the cosine of an angle in 0..=2π: up to its sign, the sine of what the angle is from the nearest zero, which lie at k·π or
+/// at (k + ½)·π.
 #[inline(always)]
-fn cos<L: Lanes>(l: L, v: L::F) -> L::F {
-    let half_turns = l.f32_to_i32(v * l.splat(1.0 / PI));
-    let k = l.i32_to_f32(half_turns) + l.splat(0.5);
+fn wave<L: Lanes>(l: L, v: L::F, wave: Wave) -> L::F {
+    let (shift, sign) = match wave {
+        Wave::Sine => (0.0, 0),
+        Wave::Cosine => (0.5, SIGN),
+    };
+    let k = l.f32_to_i32(v * l.splat(1.0 / PI) + l.splat(0.5 - shift));
+    let zero = l.i32_to_f32(k) + l.splat(shift);
     let [a, b] = PI_PARTS;
-    signed(l, sin_near_zero(l, k * l.splat(a) - v + k * l.splat(b)), l.shl::<31>(half_turns))
+    signed(l, sin_near_zero(l, v - zero * l.splat(a) - zero * l.splat(b)), l.shl::<31>(k) ^ l.splat_u(sign))
 }
 
 /// The sine of an angle within a quarter turn of zero, or a little more.
@@ -178,6 +175,6 @@ fn cos<L: Lanes>(l: L, v: L::F) -> L::F {
 fn sin_near_zero<L: Lanes>(l: L, x: L::F) -> L::F {
     let z = x * x;
     let [c0, c1, c2, c3] = SIN;
-    let p = ((l.splat(c3) * z + l.splat(c2)) * z + l.splat(c1)) * z + l.splat(c0);
+    let p = (l.splat(c0) + l.splat(c1) * z) + (l.splat(c2) + l.splat(c3) * z) * (z * z);
     x + x * z * p
 }
