@@ -281,7 +281,7 @@ pub fn sum_squares(x: &[f32], blocks: &mut [f64]) -> Result<(), Error> {
 fn sum_squares_of(x: Source<'_>, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
     let places = blocks.len();
     let mut blocks = blocks.iter_mut();
-    sum_squares_raw(x, len, places, |sum| {
+    sum_squares_raw(x, len, places, &mut |sum| {
         if let Some(to) = blocks.next() {
             *to = sum;
         }
@@ -293,7 +293,7 @@ pub(crate) fn sum_squares_raw(
     x: Source<'_>,
     len: usize,
     places: usize,
-    sink: impl FnMut(f64),
+    sink: &mut dyn FnMut(f64),
 ) -> Result<(), Error> {
     x.check(len)?;
     if places != norm_blocks(len) {
@@ -434,7 +434,7 @@ fn norm_of(x: Source<'_>, start: usize, len: usize, norm: Norm) -> f64 {
     match norm {
         Norm::Exact => {
             let mut total = 0.0;
-            dispatch(SumSquares { x, len, sink: |sum| total += sum });
+            dispatch(SumSquares { x, len, sink: &mut |sum| total += sum });
             libm::sqrt(total)
         }
         Norm::Torch => f64::from(dispatch(TorchNorm { x, len })),

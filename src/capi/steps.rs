@@ -209,7 +209,7 @@ pub extern "C" fn vesde_norm_blocks(len: usize) -> usize {
 unsafe fn sum_squares(x: Source<'_>, len: usize, blocks: *mut f64, blocks_len: usize) -> Result<(), Error> {
     super::check(blocks, blocks_len)?;
     let mut next = 0;
-    scheduler::sum_squares_raw(x, len, blocks_len, |sum| {
+    scheduler::sum_squares_raw(x, len, blocks_len, &mut |sum| {
         if next < blocks_len {
             // SAFETY: next < blocks_len, and the rest is this function's own condition.
             unsafe { blocks.add(next).write(sum) };

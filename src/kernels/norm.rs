@@ -14,16 +14,16 @@ const TURNS: usize = 2;
 /// The sums of squares of each [`NORM_BLOCK`] floats, in `f64`, handed to `sink` in order.
 ///
 /// Within a block, element i is added to lane i mod 32; then the lanes are added in order, from 0.
-pub(crate) struct SumSquares<'a, S> {
+pub(crate) struct SumSquares<'a> {
     pub x: Source<'a>,
     pub len: usize,
-    pub sink: S,
+    pub sink: &'a mut dyn FnMut(f64),
 }
 
-impl<S: FnMut(f64)> Kernel for SumSquares<'_, S> {
+impl Kernel for SumSquares<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(mut self, l: L) {
+    fn run<L: Lanes>(self, l: L) {
         match self.x {
             Source::Given(x) => {
                 let mut start = 0;
@@ -69,15 +69,12 @@ impl<S: FnMut(f64)> Kernel for SumSquares<'_, S> {
 /// Sets all but a group's first `count` elements to zero.
 #[inline(always)]
 fn keep<L: Lanes>(l: L, group: &mut Group<L>, count: usize) {
-    each!(L, |at, part, row| {
-        let mut lanes = l.store(group[part][row]);
-        for (i, lane) in lanes.as_mut().iter_mut().enumerate() {
-            if at + i >= count {
-                *lane = 0.0;
-            }
-        }
-        group[part][row] = l.load(lanes);
-    });
+    let mut floats = [0.0; GROUP];
+    scatter(l, group, &mut floats);
+    for x in floats.iter_mut().skip(count) {
+        *x = 0.0;
+    }
+    each!(L, |at, part, row| group[part][row] = l.load_at(&floats, at));
 }
 
 #[inline(always)]

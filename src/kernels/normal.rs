@@ -181,7 +181,8 @@ impl<L: Lanes> CounterGroups<L> {
     /// The next 64 elements.
     #[inline(always)]
     pub(crate) fn next(&mut self, l: L) -> Group<L> {
-        if self.skew == 0 { self.aligned(l) } else { l.apart(Skewed(self)) }
+        // Where sixteen lanes take four registers, none is left for the kernel around: there one copy of the code is enough.
+        if self.skew == 0 && L::PARTS < MAX_PARTS { self.aligned(l) } else { l.apart(Next(self)) }
     }
 
     /// The next group of the stream, whatever the skew.
@@ -246,28 +247,28 @@ impl<L: Lanes> Job<L> for Begin<'_, L> {
             }
         }
         if groups.skew != 0 {
-            let group = groups.aligned(l);
-            scatter(l, &group, &mut groups.carry);
+            l.apart(Next(groups)); // for the carry that it leaves
         }
     }
 }
 
-/// The next 64 elements, where they lie across two groups.
-struct Skewed<'a, L: Lanes>(&'a mut CounterGroups<L>);
+/// The next 64 elements, which may lie across two groups.
+struct Next<'a, L: Lanes>(&'a mut CounterGroups<L>);
 
-impl<L: Lanes> Job<L> for Skewed<'_, L> {
+impl<L: Lanes> Job<L> for Next<'_, L> {
     type Output = Group<L>;
     #[inline(always)]
     fn run(self, l: L) -> Group<L> {
         let Self(groups) = self;
-        let mut both = [0.0; 2 * GROUP];
-        let (old, new) = both.split_at_mut(GROUP);
-        old.copy_from_slice(&groups.carry);
-        let group = groups.aligned(l);
-        scatter(l, &group, &mut groups.carry);
-        new.copy_from_slice(&groups.carry);
-        let mut group = group;
-        each!(L, |at, part, row| group[part][row] = l.load_at(&both, groups.skew + at));
+        let mut group = groups.aligned(l);
+        if groups.skew != 0 {
+            let mut both = [0.0; 2 * GROUP];
+            let (old, new) = both.split_at_mut(GROUP);
+            old.copy_from_slice(&groups.carry);
+            scatter(l, &group, &mut groups.carry);
+            new.copy_from_slice(&groups.carry);
+            each!(L, |at, part, row| group[part][row] = l.load_at(&both, groups.skew + at));
+        }
         group
     }
 }

@@ -4,7 +4,7 @@
 use super::mt19937::{Mt19937, temper};
 use super::normal::signed;
 use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
-use crate::simd::{Kernel, Lanes};
+use crate::simd::{Job, Kernel, Lanes};
 
 /// Elements that torch transforms together: eight radii with eight angles.
 pub(crate) const TORCH_BLOCK: usize = 16;
@@ -31,7 +31,7 @@ impl Kernel for Randn<'_> {
             let mut words = [0; GROUP];
             self.mt.take(l, words.get_mut(..rest.min(GROUP)).unwrap_or_default());
             temper(&mut words);
-            box_muller(l, &words, &mut out);
+            l.apart(BoxMuller { words: &words, out: &mut out });
             rest = rest.saturating_sub(GROUP);
         }
         let tail = len % TORCH_BLOCK;
@@ -43,29 +43,37 @@ impl Kernel for Randn<'_> {
             let mut pads = Pads::new();
             let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)], &mut pads);
             while let Some(([], [mut out])) = tiles.next() {
-                box_muller(l, &words, &mut out);
+                l.apart(BoxMuller { words: &words, out: &mut out });
             }
         }
     }
 }
 
 /// The normals of four blocks of 16 words.
-#[inline(always)]
-fn box_muller<L: Lanes>(l: L, words: &[u32; GROUP], out: &mut TileMut<'_>) {
-    let mut uniforms = [0.0; GROUP]; // 24 bits of each word, in 0..1
-    for (to, word) in uniforms.iter_mut().zip(words) {
-        *to = (word & 0x00ff_ffff) as i32 as f32 * (1.0 / (1 << 24) as f32);
-    }
-    for first in (0..GROUP / 2).step_by(L::N) {
-        // Radii `first..` stand in eights, each before the eight of its angles.
-        let at = first / EIGHT * TORCH_BLOCK + first % EIGHT;
-        let behind = at + if L::N > EIGHT { L::N } else { EIGHT };
-        let (u1, u2) = l.eights(l.load_at(&uniforms, at), l.load_at(&uniforms, behind));
-        let radius = l.sqrt(l.splat(-2.0) * ln(l, l.splat(1.0) - u1));
-        let (sin, cos) = sin_cos(l, l.splat(2.0 * core::f32::consts::PI) * u2);
-        let (z1, z2) = l.eights(radius * cos, radius * sin);
-        out.put(at, l.store(z1));
-        out.put(behind, l.store(z2));
+struct BoxMuller<'a, 't> {
+    words: &'a [u32; GROUP],
+    out: &'a mut TileMut<'t>,
+}
+
+impl<L: Lanes> Job<L> for BoxMuller<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self, l: L) {
+        let mut uniforms = [0.0; GROUP]; // 24 bits of each word, in 0..1
+        for (to, word) in uniforms.iter_mut().zip(self.words) {
+            *to = (word & 0x00ff_ffff) as i32 as f32 * (1.0 / (1 << 24) as f32);
+        }
+        for first in (0..GROUP / 2).step_by(L::N) {
+            // Radii `first..` stand in eights, each before the eight of its angles.
+            let at = first / EIGHT * TORCH_BLOCK + first % EIGHT;
+            let behind = at + if L::N > EIGHT { L::N } else { EIGHT };
+            let (u1, u2) = l.eights(l.load_at(&uniforms, at), l.load_at(&uniforms, behind));
+            let radius = l.sqrt(l.splat(-2.0) * ln(l, l.splat(1.0) - u1));
+            let (sin, cos) = sin_cos(l, l.splat(2.0 * core::f32::consts::PI) * u2);
+            let (z1, z2) = l.eights(radius * cos, radius * sin);
+            self.out.put(at, l.store(z1));
+            self.out.put(behind, l.store(z2));
+        }
     }
 }
 
