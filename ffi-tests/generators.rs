@@ -150,6 +150,7 @@ fn a_cuda_draw_is_the_same_in_parts() {
     let mut z = [7.0; 4];
     assert_eq!(state.fill_part(10, 7, &mut z), Err(Error::LengthMismatch));
     assert_eq!(state.fill_part(10, u64::MAX, &mut z), Err(Error::LengthMismatch));
+    assert_eq!(state.fill_part(u64::MAX, 0, &mut z), Err(Error::TooLarge));
     assert_eq!(state.fill_part(0, 0, &mut z), Err(Error::Empty));
     assert_eq!(z, [7.0; 4]);
     let mut skipped = state;
@@ -160,13 +161,18 @@ fn a_cuda_draw_is_the_same_in_parts() {
 }
 
 #[test]
-fn threads_beyond_32_bits_are_their_specification() {
-    let (len, start) = ((1 << 33) + 5, (1 << 32) - 100);
+fn the_longest_draw_is_the_longest_that_torch_makes_in_one() {
+    let (len, start) = (1 << 29, (1 << 29) - 300);
     let mut z = [0.0; 300];
-    TorchCuda::new(6, CudaGrid::UNLIMITED).fill_part(len, start, &mut z).unwrap();
-    let threads = len.div_ceil(256) * 256;
-    for (i, &z) in z.iter().enumerate() {
-        assert!((f64::from(z) - oracle(6, 0, threads, start + i as u64)).abs() < 1e-6, "{i}");
+    for (grid, threads) in [(CudaGrid::UNLIMITED, len), (gpu("T4"), 40_960)] {
+        let mut state = TorchCuda::new(6, grid);
+        state.fill_part(len, start, &mut z).unwrap();
+        for (i, &z) in z.iter().enumerate() {
+            assert!((f64::from(z) - oracle(6, 0, threads, start + i as u64)).abs() < 1e-6, "{i}");
+        }
+        assert_eq!(state.fill_part(len + 1, 0, &mut z), Err(Error::TooLarge));
+        assert_eq!(state.skip(len + 1), Err(Error::TooLarge));
+        assert_eq!(state.skip(len), Ok(()));
     }
 }
 

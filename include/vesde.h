@@ -251,8 +251,9 @@ typedef struct vesde_cuda_grid {
 // The state of torch's CUDA generator: what `torch.Generator("cuda").manual_seed(seed)` makes and `torch.randn` on the GPU
 // advances.
 //
-// It gives the GPU's numbers to within 2e-6 (the GPU's fast sine and cosine are not reproduced), the same bits on every machine. Checked
-// against values that users of an H100, an A100 and an RTX A4000 have printed, to four digits; no GPU was at hand for more.
+// It gives the GPU's numbers up to what the GPU's fast sine and cosine are off, about 2e-6 for large numbers, and the same bits on every
+// machine. Checked against values that users of an H100, an A100 and an RTX A4000 have printed, to four digits; no GPU was at hand
+// for more. Draws have 2²⁹ elements at most: longer ones torch splits.
 //
 // Owned by the caller, fixed in size (24 bytes), copyable: a copy continues like the original.
 typedef struct vesde_torch_cuda {
@@ -654,7 +655,8 @@ vesde_status vesde_cuda_grid_of_gpu(const char *name,
                                     size_t name_len,
                                     struct vesde_cuda_grid *grid);
 
-// Seeds `state` as manual_seed does on a GPU with this grid: all 64 bits of the seed count.
+// Seeds `state` as manual_seed does on a GPU with this grid: all 64 bits of the seed count. VESDE_ERROR_INVALID_RANDOM_STATE where the grid has no
+// threads.
 //
 // Pointers:
 // `state` is NULL or writable.
@@ -662,7 +664,8 @@ vesde_status vesde_torch_cuda_seed(struct vesde_torch_cuda *state,
                                    uint64_t seed,
                                    struct vesde_cuda_grid grid);
 
-// torch.randn(len, device="cuda"), to within 2e-6, advancing the state. `generators_len` as for vesde_torch_cpu_fill.
+// torch.randn(len, device="cuda"), up to what the GPU's fast functions are off (about 2e-6 for large numbers), advancing the state. A draw
+// has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE). `generators_len` as for vesde_torch_cpu_fill.
 //
 // Pointers:
 // As vesde_torch_cpu_fill.
@@ -672,7 +675,7 @@ vesde_status vesde_torch_cuda_fill(struct vesde_torch_cuda *generators,
                                    float *out);
 
 // Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is split over threads. The state stays as it
-// is until vesde_torch_cuda_skip.
+// is until vesde_torch_cuda_skip. VESDE_ERROR_LENGTH_MISMATCH where the draw has no such elements.
 //
 // Pointers:
 // `state` is NULL or readable; `out` is NULL or writable for `len` floats.

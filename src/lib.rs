@@ -4,7 +4,7 @@
 //!
 //! - No allocation, no panics, no state but the caller's: bad input is an [`Error`], and outputs are then untouched.
 //! - The same inputs give the same bits on every machine, for every split of the work.
-//! - With torch's noise ([`TorchCpu`]) it gives the pictures of diffusers from the same seed.
+//! - With torch's or NumPy's noise ([`TorchCpu`], [`TorchCuda`], [`Numpy`]) it gives the pictures of diffusers from the same seed.
 //!
 //! ```
 //! use vesde::{Config, Counter, Request, Sampler, SamplerOptions, Schedule, set_sigmas, set_timesteps};

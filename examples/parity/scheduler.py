@@ -30,8 +30,8 @@ TORCH_STATE = np.dtype(
         ("unused_x", "<f8"),
         ("cached", "<f8"),
         ("unused_rho", "<f8"),
-        ("has_cached", "<i8"),
-        ("float_cache", "<u8"),
+        ("has_cached", "<i4"),
+        ("rest", "V12"),
     ]
 )
 
@@ -54,6 +54,8 @@ def read_state(generator):
         return state, lambda s: generator.set_state(
             ("MT19937", np.array(s.words, np.uint32), s.taken, s.has_cached, s.cached if s.has_cached else 0.0)
         )
+    if generator.device.type != "cpu":
+        raise ValueError("for the generator of a GPU take vesde.TorchCuda(seed, offset, grid)")
     record = np.frombuffer(generator.get_state().numpy().tobytes(), TORCH_STATE)[0].copy()
     # torch counts what is left of a block, and one more; a block that is used up has 1.
     state = paired(
@@ -82,6 +84,8 @@ def randn(shape, generator=None):
         return torch.cat([randn((1, *shape[1:]), one) for one in several])
     states, write_backs = zip(*map(read_state, several))
     kind = type(states[0])
+    if any(type(state) is not kind for state in states):
+        raise ValueError("the generators of a list must be of one kind")
     out = np.empty(shape, np.float32)
     array = (kind * len(states))(*states)
     vesde.call(FILL[kind], array, ctypes.c_size_t(len(states)), ctypes.c_size_t(out.size), vesde.pointer(out))

@@ -878,6 +878,9 @@ static void cuda_noise(void) {
     OK(vesde_torch_cuda_skip(&copy, 640));
     CHECK(memcmp(&state, &copy, sizeof state) == 0);
 
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, vesde_torch_cuda_seed(&copy, 0, (vesde_cuda_grid){0, 2048}));
+    CHECK(memcmp(&state, &copy, sizeof state) == 0);
+
     OK(vesde_cuda_grid_of_gpu("tesla t4", 8, &one));
     CHECK(one.multiprocessors == 40 && one.threads_per_multiprocessor == 1024);
     STATUS(VESDE_ERROR_UNKNOWN_GPU, vesde_cuda_grid_of_gpu("T4", 1, &one));

@@ -85,7 +85,8 @@ pub unsafe extern "C" fn vesde_cuda_grid_of_gpu(
     unsafe { produce(grid, find) }
 }
 
-/// Seeds `state` as manual_seed does on a GPU with this grid: all 64 bits of the seed count.
+/// Seeds `state` as manual_seed does on a GPU with this grid: all 64 bits of the seed count. VESDE_ERROR_INVALID_RANDOM_STATE where the grid has no
+/// threads.
 ///
 /// # Safety
 /// `state` is NULL or writable.
@@ -96,10 +97,11 @@ pub unsafe extern "C" fn vesde_torch_cuda_seed(
     grid: CudaGrid,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(state, || Ok(TorchCuda::new(seed, grid))) }
+    unsafe { produce(state, || TorchCuda::new(seed, grid).checked()) }
 }
 
-/// torch.randn(len, device="cuda"), to within 2e-6, advancing the state. `generators_len` as for vesde_torch_cpu_fill.
+/// torch.randn(len, device="cuda"), up to what the GPU's fast functions are off (about 2e-6 for large numbers), advancing the state. A draw
+/// has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE). `generators_len` as for vesde_torch_cpu_fill.
 ///
 /// # Safety
 /// As vesde_torch_cpu_fill.
@@ -115,7 +117,7 @@ pub unsafe extern "C" fn vesde_torch_cuda_fill(
 }
 
 /// Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is split over threads. The state stays as it
-/// is until vesde_torch_cuda_skip.
+/// is until vesde_torch_cuda_skip. VESDE_ERROR_LENGTH_MISMATCH where the draw has no such elements.
 ///
 /// # Safety
 /// `state` is NULL or readable; `out` is NULL or writable for `len` floats.

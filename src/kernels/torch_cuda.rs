@@ -2,7 +2,7 @@
 //! makes four normals at a time, for elements that lie a whole launch apart.
 
 use core::f32::consts::PI;
-use core::num::NonZeroU64;
+use core::num::NonZeroU32;
 
 use super::normal::{SIGN, minus_2_ln, signed};
 use super::philox::{Philox4x32, pack};
@@ -10,10 +10,10 @@ use crate::buf::{Out, Pads, Tiles};
 use crate::simd::{Kernel, LANES, Lanes, each};
 
 /// Normals that a thread makes of one counter.
-pub(crate) const UNROLL: u64 = 4;
+pub(crate) const UNROLL: u32 = 4;
 
-/// Threads that have the upper half of their number in common.
-const SPAN: u64 = 1 << 32;
+/// The longest draw: of a longer one torch makes several, with other counters, since its kernels index bytes in 32 bits.
+pub(crate) const LONGEST: u64 = 1 << 29;
 
 /// One call of `randn` on a GPU.
 #[derive(Clone, Copy)]
@@ -21,14 +21,14 @@ pub(crate) struct Draw {
     pub seed: u64,
     /// The counter of the first pass.
     pub counter: u64,
-    /// Threads of the launch.
-    pub threads: NonZeroU64,
+    /// Threads of the launch: as many as [`LONGEST`] at the most.
+    pub threads: NonZeroU32,
 }
 
 /// The elements of a draw from `start` on.
 pub(crate) struct CudaRandn<'a> {
     pub draw: Draw,
-    pub start: u64,
+    pub start: u32,
     pub out: Out<'a>,
 }
 
@@ -43,19 +43,13 @@ impl Kernel for CudaRandn<'_> {
             // Element `thread + threads·row` is the `row % 4`-th normal of its thread's pass `row / 4`.
             let (row, thread) = (start / draw.threads, start % draw.threads);
             let (pass, normal) = (row / UNROLL, row % UNROLL);
-            let threads = draw.threads.get();
-            let pass_len = threads.saturating_mul(UNROLL);
-            let count = if row.is_multiple_of(UNROLL)
-                && thread == 0
-                && threads <= SPAN
-                && pass_len <= rest.len() as u64
-            {
-                let rows = [0, 1, 2, 3].map(|row| rest.part(row * threads as usize, threads as usize));
+            let threads = draw.threads.get() as usize;
+            let count = if normal == 0 && thread == 0 && threads.saturating_mul(4) <= rest.len() {
+                let rows = [0, 1, 2, 3].map(|row| rest.part(row * threads, threads));
                 fill_rows::<L, 0, 2, 4>(l, draw, pass, 0, Wave::Sine, rows);
-                pass_len as usize
+                4 * threads
             } else {
-                let most = (threads - thread).min(SPAN - thread % SPAN);
-                let row = rest.part(0, usize::try_from(most).unwrap_or(usize::MAX));
+                let row = rest.part(0, threads - thread as usize);
                 let single = if normal.is_multiple_of(2) { Wave::Sine } else { Wave::Cosine };
                 if normal < 2 {
                     fill_rows::<L, 0, 1, 1>(l, draw, pass, thread, single, [row]);
@@ -65,27 +59,26 @@ impl Kernel for CudaRandn<'_> {
                 row.len()
             };
             done += count;
-            start = start.wrapping_add(count as u64);
+            start = start.wrapping_add(count as u32);
         }
     }
 }
 
-/// Fills rows of one pass, from a thread on, within one [`SPAN`]: all four, or one, which is the sine or the cosine of words `FIRST` and
-/// `FIRST + 1`.
+/// Fills rows of one pass, from a thread on: all four, or one, which is the sine or the cosine of words `FIRST` and `FIRST + 1`.
 #[inline(always)]
 fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize>(
     l: L,
     draw: Draw,
-    pass: u64,
-    mut thread: u64,
+    pass: u32,
+    mut thread: u32,
     single: Wave,
     rows: [Out<'_>; OUTS],
 ) {
     let philox = Philox4x32::new(l, draw.seed);
-    let counter = draw.counter.wrapping_add(pass);
+    let counter = draw.counter.wrapping_add(u64::from(pass));
     // All words of the counters but the third are the same for all threads, which saves much of the first rounds.
     let [low, high] = [l.splat_wide(counter), l.splat_wide(counter >> 32)];
-    let counter = [low, high, low, l.splat_wide(thread >> 32)];
+    let counter = [low, high, low, l.splat_wide(0)];
     let mut next = words(l, &philox, counter, thread);
     let mut pads = Pads::new();
     let mut tiles = Tiles::new([], rows, &mut pads);
@@ -93,7 +86,7 @@ fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize
         each!(L, |at, _, _| {
             // The words of the next register are on their way while these become normals: both are long chains.
             let words_now = next;
-            thread = thread.wrapping_add(L::N as u64);
+            thread = thread.wrapping_add(L::N as u32);
             next = words(l, &philox, counter, thread);
             for pair in 0..PAIRS {
                 let (r, v) =
@@ -113,11 +106,11 @@ fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize
 
 /// The four words of each thread from one on, a lane each.
 #[inline(always)]
-fn words<L: Lanes>(l: L, philox: &Philox4x32<L>, counter: [L::W; 4], thread: u64) -> [L::U; 4] {
+fn words<L: Lanes>(l: L, philox: &Philox4x32<L>, counter: [L::W; 4], thread: u32) -> [L::U; 4] {
     /// The words of these threads become the low halves of lanes, those of the threads behind them the high halves.
     const EVEN: [u64; LANES / 2] = [0, 2, 4, 6, 8, 10, 12, 14];
     let mut counters = [counter; 2];
-    let even = l.splat_wide(thread) + l.wide(&EVEN, 0);
+    let even = l.splat_wide(u64::from(thread)) + l.wide(&EVEN, 0);
     counters[0][2] = even;
     counters[1][2] = even + l.splat_wide(1);
     let [even, odd] = philox.words(l, counters);

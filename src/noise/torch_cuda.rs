@@ -1,11 +1,11 @@
 //! `torch.randn` of torch's CUDA generator, on the CPU.
 
-use core::num::NonZeroU64;
+use core::num::NonZeroU32;
 
 use super::generator::{Generator, sealed};
 use crate::buf::{self, Out};
 use crate::error::Error;
-use crate::kernels::torch_cuda::{CudaRandn, Draw, UNROLL};
+use crate::kernels::torch_cuda::{CudaRandn, Draw, LONGEST, UNROLL};
 use crate::simd::dispatch;
 
 /// Threads of a block of torch's launches.
@@ -29,9 +29,9 @@ impl CudaGrid {
     pub const UNLIMITED: Self = Self { multiprocessors: u32::MAX, threads_per_multiprocessor: u32::MAX };
 
     /// The grid of a GPU by its name, as `torch.cuda.get_device_name` has it or without "NVIDIA", "Tesla" and "GeForce" in
-    /// front, whatever the case: "NVIDIA H200", "T4", "rtx 4090"; "unlimited" is [`UNLIMITED`](Self::UNLIMITED). The sizes are those that NVIDIA has published.
-    ///
-    /// A MIG slice has fewer multiprocessors than its name says.
+    /// front, whatever the case: "NVIDIA H200", "T4", "rtx 4090"; "H100" alone is the SXM module, and "unlimited" is
+    /// [`UNLIMITED`](Self::UNLIMITED). The sizes are those that NVIDIA has published. Where torch is at hand,
+    /// `torch.cuda.get_device_properties` knows better, and MIG slices too.
     #[must_use]
     pub fn of_gpu(name: &str) -> Option<Self> {
         Self::of_gpu_bytes(name.as_bytes())
@@ -58,14 +58,14 @@ impl CudaGrid {
     }
 
     /// The threads of a launch for `len` elements, if the GPU can launch any.
-    fn threads(self, len: u64) -> Option<NonZeroU64> {
+    fn threads(self, len: u64) -> Option<NonZeroU32> {
         let per_multiprocessor = u64::from(self.threads_per_multiprocessor) / BLOCK;
         let blocks = len.div_ceil(BLOCK).min(u64::from(self.multiprocessors) * per_multiprocessor);
-        NonZeroU64::new(blocks * BLOCK)
+        NonZeroU32::new(u32::try_from(blocks * BLOCK).ok()?)
     }
 }
 
-/// Name, multiprocessors, threads of one: 1024 on compute capability 7.5, 1536 on 8.6, 8.7, 8.9 and 12.0, else 2048.
+/// Names that stand for one GPU only (not so RTX 2060 and RTX 3080), multiprocessors, threads of one: 1024 on compute capability 7.5, 1536 on 8.6, 8.7, 8.9 and 12.0, else 2048.
 const GPUS: &[(&str, u32, u32)] = &[
     ("A10", 72, 1536),
     ("A10G", 80, 1536),
@@ -87,7 +87,6 @@ const GPUS: &[(&str, u32, u32)] = &[
     ("L40", 142, 1536),
     ("L40S", 142, 1536),
     ("P100-PCIE-16GB", 56, 2048),
-    ("RTX 2060", 30, 1024),
     ("RTX 2070", 36, 1024),
     ("RTX 2070 SUPER", 40, 1024),
     ("RTX 2080", 46, 1024),
@@ -97,7 +96,6 @@ const GPUS: &[(&str, u32, u32)] = &[
     ("RTX 3060 Ti", 38, 1536),
     ("RTX 3070", 46, 1536),
     ("RTX 3070 Ti", 48, 1536),
-    ("RTX 3080", 68, 1536),
     ("RTX 3080 Ti", 80, 1536),
     ("RTX 3090", 82, 1536),
     ("RTX 3090 Ti", 84, 1536),
@@ -127,8 +125,9 @@ const GPUS: &[(&str, u32, u32)] = &[
 /// The state of torch's CUDA generator: what `torch.Generator("cuda").manual_seed(seed)` makes and `torch.randn` on the GPU
 /// advances.
 ///
-/// It gives the GPU's numbers to within 2e-6 (the GPU's fast sine and cosine are not reproduced), the same bits on every machine. Checked
-/// against values that users of an H100, an A100 and an RTX A4000 have printed, to four digits; no GPU was at hand for more.
+/// It gives the GPU's numbers up to what the GPU's fast sine and cosine are off, about 2e-6 for large numbers, and the same bits on every
+/// machine. Checked against values that users of an H100, an A100 and an RTX A4000 have printed, to four digits; no GPU was at hand
+/// for more. Draws have 2²⁹ elements at most: longer ones torch splits.
 ///
 /// Owned by the caller, fixed in size (24 bytes), copyable: a copy continues like the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,10 +148,16 @@ impl TorchCuda {
         Self { seed, offset: 0, grid }
     }
 
+    /// The state, if its grid has threads and its offset is one of torch's.
+    #[cfg(feature = "capi")]
+    pub(crate) fn checked(self) -> Result<Self, Error> {
+        self.draw(1).map(|_| self)
+    }
+
     /// `torch.randn(out.len(), device="cuda")`.
     ///
     /// # Errors
-    /// `Empty`; `InvalidRandomState` where the grid has no threads or the offset is not a multiple of 4.
+    /// `Empty`; `TooLarge` beyond 2²⁹ elements; `InvalidRandomState` where the grid has no threads or the offset is not a multiple of 4.
     pub fn fill(&mut self, out: &mut [f32]) -> Result<(), Error> {
         sealed::Generator::fill_out(self, out.into())
     }
@@ -172,18 +177,19 @@ impl TorchCuda {
         if start.checked_add(out.len() as u64).is_none_or(|end| end > len) {
             return Err(Error::LengthMismatch);
         }
-        dispatch(CudaRandn { draw, start, out });
+        dispatch(CudaRandn { draw, start: start as u32, out });
         Ok(())
     }
 
     /// Goes past a draw of `len` elements.
     ///
     /// # Errors
-    /// `InvalidRandomState`, as [`fill`](Self::fill); `Empty`.
+    /// Those of [`fill`](Self::fill).
     pub fn skip(&mut self, len: u64) -> Result<(), Error> {
         let Draw { threads, .. } = self.draw(len)?;
-        let passes = len.div_ceil(threads.get().saturating_mul(UNROLL));
-        self.offset = self.offset.wrapping_add(passes.wrapping_mul(UNROLL));
+        let unroll = u64::from(UNROLL);
+        let passes = len.div_ceil(u64::from(threads.get()) * unroll);
+        self.offset = self.offset.wrapping_add(passes * unroll);
         Ok(())
     }
 
@@ -191,9 +197,13 @@ impl TorchCuda {
         if len == 0 {
             return Err(Error::Empty);
         }
-        let threads = self.grid.threads(len).filter(|_| self.offset.is_multiple_of(UNROLL));
+        if len > LONGEST {
+            return Err(Error::TooLarge);
+        }
+        let unroll = u64::from(UNROLL);
+        let threads = self.grid.threads(len).filter(|_| self.offset.is_multiple_of(unroll));
         let threads = threads.ok_or(Error::InvalidRandomState)?;
-        Ok(Draw { seed: self.seed, counter: self.offset / UNROLL, threads })
+        Ok(Draw { seed: self.seed, counter: self.offset / unroll, threads })
     }
 }
 
