@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs vesde with CMake, static and shared, and uses it as others do: find_package and pkg-config, before and after the prefix has
-# been moved, and from its sources. Then what goes wrong must say so, and uninstalling must leave nothing. Needs cmake, make, pkg-config, cc
-# and LLVM's nm (llvm-nm, or what NM names). `test.sh FOLDER` works there, by default in target/package.
+# been moved, and from its sources. Then what goes wrong must say so, and uninstalling must leave nothing. Needs cmake, make, pkg-config, cc,
+# binutils and LLVM's nm (llvm-nm, or what NM names). `test.sh FOLDER` works there, by default in target/package.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -42,6 +42,23 @@ for shared in OFF ON; do
   mv prefix moved
   use "moved-$shared" "$work/moved"
   mv moved prefix
+  if [ $shared = OFF ] && [ "$(uname)" = Linux ]; then
+    # One object, in which the API is visible and nothing else, and which needs nothing but memory routines and the compiler's arithmetic.
+    [ "$(ar t prefix/lib/libvesde.a)" = vesde.o ]
+    visible=$($nm --defined-only --extern-only --format=just-symbols prefix/lib/libvesde.a | grep -vE ':$|^$' | sort -u)
+    grep -qx vesde_step_pred <<<"$visible"
+    if grep -v '^vesde_' <<<"$visible"; then echo "visible besides the API"; exit 1; fi
+    needed=$($nm --undefined-only --format=just-symbols prefix/lib/libvesde.a | grep -vE ':$|^$' | sort -u)
+    grep -qx memcpy <<<"$needed"
+    if grep -vxE 'mem(cpy|move|set|cmp)|__[a-z0-9]+' <<<"$needed"; then echo "needed besides memory routines"; exit 1; fi
+    bytes=$(size prefix/lib/libvesde.a | awk 'NR == 2 { print $4 }')
+    echo "size $bytes bytes of code and data"
+    # Beside another Rust library, which has a standard library and a panic handler of its own.
+    rustc --edition 2024 --crate-type staticlib "$here/other.rs" -o libother.a
+    cc -DOTHER "$here/user.c" -Iprefix/include prefix/lib/libvesde.a libother.a -lpthread -ldl -lm -o beside
+    runs ./beside
+    [ "$bytes" -lt $((256 * 1024)) ]
+  fi
   if [ $shared = ON ]; then
     # Nothing is exported but the API, and programs ask for the library by its versioned name.
     exported=$($nm --dynamic --defined-only --extern-only --format=just-symbols prefix/lib/libvesde.so)

@@ -3,8 +3,18 @@
 #include <stdio.h>
 #include <vesde.h>
 
+#ifdef OTHER
+size_t other_length(uint32_t number);
+#endif
+
 int main(void) {
     float noise[4];
+#ifdef OTHER
+    if (other_length(12345) != 5) {
+        puts("the other library does not work");
+        return 1;
+    }
+#endif
     vesde_counter counter = {42, 0, 0};
     if (vesde_version() != (VESDE_VERSION_MAJOR << 16 | VESDE_VERSION_MINOR << 8 | VESDE_VERSION_PATCH)) {
         puts("the header is not the library's");

@@ -3,7 +3,7 @@
 //! Tested on 2³⁰ numbers along a stream, across streams and across seeds (`cargo test --release --test quality -- --ignored`): moments to the
 //! sixth, Kolmogorov–Smirnov, tails at 3 to 6 sigma, correlations of neighbours, streams and seeds, and joint distributions within a group show
 //! nothing beyond chance. The bits of Φ(z) through dieharder 3.31.1: of 114 results on one stream 110 passed and 4 were weak (p beyond 0.005),
-//! and these passed on another stream.
+//! and these passed on another stream; across streams and seeds 97 of 100 passed, and 3 were weak.
 
 use crate::buf::{self, Out};
 use crate::error::Error;
