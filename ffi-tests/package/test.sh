@@ -3,6 +3,7 @@
 # been moved, and from its sources. Then what goes wrong must say so, and uninstalling must leave nothing. Needs cmake, make, pkg-config, cc,
 # binutils and LLVM's nm (llvm-nm, or what NM names). `test.sh FOLDER` works there, by default in target/package.
 set -euo pipefail
+trap 'echo "failed in line $LINENO"' ERR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$(realpath -m "${1:-$root/target/package}")
@@ -17,7 +18,11 @@ quietly() { # runs a command, and shows its output only if it fails
 fails_with() { # fails_with TEXT COMMAND...: the command fails, and says TEXT
   local text=$1
   shift
-  if "$@" >log 2>&1 || ! tr '\n' ' ' <log | tr -s ' ' | grep -q "$text"; then cat log; echo "did not fail with \"$text\": $*"; exit 1; fi
+  if "$@" >log 2>&1 || ! grep -q "$text" <<<"$(tr -s '\n ' '  ' <log)"; then
+    cat log
+    echo "did not fail with \"$text\": $*"
+    exit 1
+  fi
 }
 runs() { # the user's program prints the first numbers of counter noise
   local said
@@ -65,7 +70,8 @@ for shared in OFF ON; do
     grep -qx vesde_step_pred <<<"$exported"
     if grep -v '^vesde_' <<<"$exported"; then echo "exported besides the API"; exit 1; fi
     version=$(sed -n 's/^version = "\([0-9]*\.[0-9]*\).*/\1/p' "$root/Cargo.toml" | head -n 1)
-    ldd user-ON/user | grep -q "libvesde.so.$version "
+    needed=$(ldd user-ON/user)
+    grep -q "libvesde.so.$version " <<<"$needed"
   fi
   fails_with "99" cmake -S "$here" -B wrong -DCMAKE_PREFIX_PATH="$work/prefix" -DVERSION=99
   quietly cmake --build "build-$shared" --target uninstall
