@@ -1,11 +1,11 @@
-// vesde for C++17 and later: vesde.h with spans in place of pointers and lengths, enumerations that are types, and
-// objects whose functions are members. Header-only, inline, without exceptions, RTTI or allocation; names are those of
-// vesde.h without the prefix, and what a function does, computes and refuses is said there.
+// vesde for C++17 and later: vesde.h with spans in place of pointers and lengths, enumerations that are types,
+// and objects whose functions are members. Header-only, inline, without exceptions, RTTI or allocation; names
+// are those of vesde.h without the prefix, and what a function does, computes and refuses is said there.
 //
-// - What can fail returns a status. Unless it is status::ok, nothing has been written; a member function that makes an
-//   object (config::from_json, cuda_grid::of_gpu, sampler::init) writes it to *this.
-// - Spans that belong together and differ in length are status::length_mismatch. An output may be the same span as an
-//   input (in place). A prev_sample_mean that is not wanted is left out: an empty span.
+// - What can fail returns a status. Unless it is status::ok, nothing has been written; a member function that
+//   makes an object (config::from_json, cuda_grid::of_gpu, sampler::init) writes it to *this.
+// - Spans that belong together and differ in length are status::length_mismatch. An output may be the same span
+//   as an input (in place). A prev_sample_mean that is not wanted is left out: an empty span.
 // - Every type is trivially copyable: a copy of a state continues like the original.
 
 #ifndef VESDE_HPP
@@ -57,13 +57,19 @@ enum class [[nodiscard]] status : std::int32_t {
 };
 
 // Over what the corrector averages its norms.
-enum class averaging : std::int32_t { batch = VESDE_AVERAGING_BATCH, per_sample = VESDE_AVERAGING_PER_SAMPLE };
+enum class averaging : std::int32_t {
+    batch = VESDE_AVERAGING_BATCH,
+    per_sample = VESDE_AVERAGING_PER_SAMPLE,
+};
 
 // How the corrector computes norms and step size.
 enum class norm : std::int32_t { exact = VESDE_NORM_EXACT, torch = VESDE_NORM_TORCH };
 
 // Who makes the noise of a whole job.
-enum class sampler_noise : std::int32_t { counter = VESDE_SAMPLER_NOISE_COUNTER, given = VESDE_SAMPLER_NOISE_GIVEN };
+enum class sampler_noise : std::int32_t {
+    counter = VESDE_SAMPLER_NOISE_COUNTER,
+    given = VESDE_SAMPLER_NOISE_GIVEN,
+};
 
 // What is to be done before the next sampler::next.
 enum class request_kind : std::int32_t {
@@ -107,7 +113,8 @@ class span {
     // Only qualifiers may change on the way from a range's elements to T.
     template <typename Range>
     using if_range = std::enable_if_t<
-        std::is_convertible_v<std::remove_pointer_t<decltype(std::declval<Range &>().data())> (*)[], T (*)[]> &&
+        std::is_convertible_v<std::remove_pointer_t<decltype(std::declval<Range &>().data())> (*)[],
+                              T (*)[]> &&
         std::is_convertible_v<decltype(std::declval<Range &>().size()), std::size_t>>;
 
 public:
@@ -147,7 +154,8 @@ namespace detail {
 // Whether all spans have one length, the optional one too unless it is empty.
 template <typename T, typename First, typename... Rest>
 constexpr bool fit(span<T> optional, First first, Rest... rest) noexcept {
-    return ((first.size() == rest.size()) && ...) && (optional.size() == 0 || optional.size() == first.size());
+    return ((first.size() == rest.size()) && ...) &&
+           (optional.size() == 0 || optional.size() == first.size());
 }
 
 // An empty vector may have a pointer, where C needs NULL.
@@ -166,8 +174,8 @@ struct counter {
     std::uint64_t stream = 0;
     std::uint64_t index = 0;
 
-    // The place `offset` elements on, for work that is split. Beyond the end of the stream it is a place that every call
-    // refuses with too_large.
+    // The place `offset` elements on, for work that is split. Beyond the end of the stream it is a place that
+    // every call refuses with too_large.
     [[nodiscard]] constexpr counter at(std::uint64_t offset) const noexcept {
         return {seed, stream, offset > UINT64_MAX - index ? UINT64_MAX : index + offset};
     }
@@ -207,7 +215,9 @@ struct cuda_grid {
         return code;
     }
 
-    constexpr operator vesde_cuda_grid() const noexcept { return {multiprocessors, threads_per_multiprocessor}; }
+    constexpr operator vesde_cuda_grid() const noexcept {
+        return {multiprocessors, threads_per_multiprocessor};
+    }
 };
 
 // torch's CUDA generator after manual_seed on a GPU with this grid.
@@ -221,7 +231,7 @@ struct torch_cuda : vesde_torch_cuda {
         return static_cast<status>(vesde_torch_cuda_fill(this, 1, out.size(), out.data()));
     }
 
-    // The elements from `start` on of the next draw of `draw_len` elements. The state stays as it is until skip.
+    // Elements from `start` on of the next draw of `draw_len`. The state stays as it is until skip.
     status fill_part(std::uint64_t draw_len, std::uint64_t start, span<float> out) const noexcept {
         return static_cast<status>(vesde_torch_cuda_fill_part(this, draw_len, start, out.size(), out.data()));
     }
@@ -242,17 +252,20 @@ struct numpy : vesde_numpy {
     }
 };
 
-// A list of generators, as diffusers takes it: each makes one sample of the batch `out`, in a draw of its own.
+// A list of generators, as diffusers takes it: each makes one sample of the batch, in a draw of its own.
 inline status randn(span<torch_cpu> generators, span<float> out) noexcept {
-    return static_cast<status>(vesde_torch_cpu_fill(generators.data(), generators.size(), out.size(), out.data()));
+    return static_cast<status>(
+        vesde_torch_cpu_fill(generators.data(), generators.size(), out.size(), out.data()));
 }
 
 inline status randn(span<torch_cuda> generators, span<float> out) noexcept {
-    return static_cast<status>(vesde_torch_cuda_fill(generators.data(), generators.size(), out.size(), out.data()));
+    return static_cast<status>(
+        vesde_torch_cuda_fill(generators.data(), generators.size(), out.size(), out.data()));
 }
 
 inline status randn(span<numpy> generators, span<float> out) noexcept {
-    return static_cast<status>(vesde_numpy_fill(generators.data(), generators.size(), out.size(), out.data()));
+    return static_cast<status>(
+        vesde_numpy_fill(generators.data(), generators.size(), out.size(), out.data()));
 }
 
 // ---- the corrector in phases, for work that is split over threads ----
@@ -291,7 +304,8 @@ inline status torch_norm(counter x, std::size_t len, double &result) noexcept {
 
 // The mean over the batch of one norm a sample.
 inline status mean_norm(span<const double> norms, norm how, double &mean) noexcept {
-    return static_cast<status>(vesde_mean_norm(norms.data(), norms.size(), static_cast<std::int32_t>(how), &mean));
+    return static_cast<status>(
+        vesde_mean_norm(norms.data(), norms.size(), static_cast<std::int32_t>(how), &mean));
 }
 
 // The factors of a corrector step from its two norms.
@@ -303,12 +317,14 @@ inline status get_corrector_step(double snr, double grad_norm, double noise_norm
 
 // The elementwise part of a step, of any range: part k takes noise.at(its offset).
 inline status update(float drift, float diffusion, span<const float> model_output, span<const float> sample,
-                     span<const float> noise, span<float> prev_sample, span<float> prev_sample_mean = {}) noexcept {
+                     span<const float> noise, span<float> prev_sample,
+                     span<float> prev_sample_mean = {}) noexcept {
     if (!detail::fit(prev_sample_mean, model_output, sample, noise, prev_sample)) {
         return status::length_mismatch;
     }
-    return static_cast<status>(vesde_update(drift, diffusion, model_output.data(), sample.data(), noise.data(),
-                                            sample.size(), prev_sample.data(), detail::or_null(prev_sample_mean)));
+    return static_cast<status>(vesde_update(drift, diffusion, model_output.data(), sample.data(),
+                                            noise.data(), sample.size(), prev_sample.data(),
+                                            detail::or_null(prev_sample_mean)));
 }
 
 inline status update(float drift, float diffusion, span<const float> model_output, span<const float> sample,
@@ -358,17 +374,19 @@ struct config : vesde_config {
     }
 
     // As many sigmas as timesteps; the discrete ones may be another number.
-    status set_sigmas(span<const float> timesteps, span<float> sigmas, span<float> discrete_sigmas) const noexcept {
+    status set_sigmas(span<const float> timesteps, span<float> sigmas,
+                      span<float> discrete_sigmas) const noexcept {
         if (timesteps.size() != sigmas.size()) {
             return status::length_mismatch;
         }
-        return static_cast<status>(vesde_set_sigmas(this, timesteps.data(), timesteps.size(), discrete_sigmas.size(),
-                                                    sigmas.data(), discrete_sigmas.data()));
+        return static_cast<status>(vesde_set_sigmas(this, timesteps.data(), timesteps.size(),
+                                                    discrete_sigmas.size(), sigmas.data(),
+                                                    discrete_sigmas.data()));
     }
 };
 
-// A configuration and its tables, which somebody else owns: scheduler{config, timesteps, sigmas, discrete_sigmas}. A
-// table that a function does not need may be left empty.
+// A configuration and its tables, which somebody else owns: scheduler{config, timesteps, sigmas,
+// discrete_sigmas}. A table that a function does not need may be left empty.
 struct scheduler {
     vesde::config config;
     span<const float> timesteps;
@@ -401,20 +419,21 @@ struct scheduler {
             return status::length_mismatch;
         }
         const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_step_pred(&tables, model_output.data(), timestep.data(), timestep.size(),
-                                                   sample.data(), noise.data(), sample.size(), prev_sample.data(),
-                                                   detail::or_null(prev_sample_mean)));
+        return static_cast<status>(vesde_step_pred(
+            &tables, model_output.data(), timestep.data(), timestep.size(), sample.data(), noise.data(),
+            sample.size(), prev_sample.data(), detail::or_null(prev_sample_mean)));
     }
 
     status step_pred(span<const float> model_output, one_or_each<float> timestep, span<const float> sample,
-                     counter noise, span<float> prev_sample, span<float> prev_sample_mean = {}) const noexcept {
+                     counter noise, span<float> prev_sample,
+                     span<float> prev_sample_mean = {}) const noexcept {
         if (!detail::fit(prev_sample_mean, model_output, sample, prev_sample)) {
             return status::length_mismatch;
         }
         const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_step_pred_counter(&tables, model_output.data(), timestep.data(),
-                                                           timestep.size(), sample.data(), sample.size(), noise,
-                                                           prev_sample.data(), detail::or_null(prev_sample_mean)));
+        return static_cast<status>(vesde_step_pred_counter(
+            &tables, model_output.data(), timestep.data(), timestep.size(), sample.data(), sample.size(),
+            noise, prev_sample.data(), detail::or_null(prev_sample_mean)));
     }
 
     // One corrector step for a batch of `batch` samples, with noise given or made on the way.
@@ -425,34 +444,35 @@ struct scheduler {
             return status::length_mismatch;
         }
         const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_step_correct(&tables, model_output.data(), sample.data(), noise.data(),
-                                                      sample.size(), batch, static_cast<std::int32_t>(over),
-                                                      static_cast<std::int32_t>(how), prev_sample.data(),
-                                                      detail::or_null(prev_sample_mean)));
+        return static_cast<status>(
+            vesde_step_correct(&tables, model_output.data(), sample.data(), noise.data(), sample.size(),
+                               batch, static_cast<std::int32_t>(over), static_cast<std::int32_t>(how),
+                               prev_sample.data(), detail::or_null(prev_sample_mean)));
     }
 
-    status step_correct(span<const float> model_output, span<const float> sample, counter noise, std::size_t batch,
-                        averaging over, norm how, span<float> prev_sample,
+    status step_correct(span<const float> model_output, span<const float> sample, counter noise,
+                        std::size_t batch, averaging over, norm how, span<float> prev_sample,
                         span<float> prev_sample_mean = {}) const noexcept {
         if (!detail::fit(prev_sample_mean, model_output, sample, prev_sample)) {
             return status::length_mismatch;
         }
         const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_step_correct_counter(&tables, model_output.data(), sample.data(),
-                                                              sample.size(), batch, static_cast<std::int32_t>(over),
-                                                              static_cast<std::int32_t>(how), noise,
-                                                              prev_sample.data(), detail::or_null(prev_sample_mean)));
+        return static_cast<status>(
+            vesde_step_correct_counter(&tables, model_output.data(), sample.data(), sample.size(), batch,
+                                       static_cast<std::int32_t>(over), static_cast<std::int32_t>(how), noise,
+                                       prev_sample.data(), detail::or_null(prev_sample_mean)));
     }
 
     // The forward process, with noise given or made on the way.
-    status add_noise(span<const float> original_samples, one_or_each<std::int64_t> index, span<const float> noise,
-                     span<float> noisy_samples) const noexcept {
+    status add_noise(span<const float> original_samples, one_or_each<std::int64_t> index,
+                     span<const float> noise, span<float> noisy_samples) const noexcept {
         if (!detail::fit(span<float>(), original_samples, noise, noisy_samples)) {
             return status::length_mismatch;
         }
         const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_add_noise(&tables, original_samples.data(), index.data(), index.size(),
-                                                   noise.data(), original_samples.size(), noisy_samples.data()));
+        return static_cast<status>(vesde_add_noise(&tables, original_samples.data(), index.data(),
+                                                   index.size(), noise.data(), original_samples.size(),
+                                                   noisy_samples.data()));
     }
 
     status add_noise(span<const float> original_samples, one_or_each<std::int64_t> index, counter noise,
@@ -467,8 +487,8 @@ struct scheduler {
     }
 
     operator vesde_scheduler() const noexcept {
-        return {config, timesteps.data(), timesteps.size(), sigmas.data(), sigmas.size(), discrete_sigmas.data(),
-                discrete_sigmas.size()};
+        return {config,        timesteps.data(),       timesteps.size(),      sigmas.data(),
+                sigmas.size(), discrete_sigmas.data(), discrete_sigmas.size()};
     }
 };
 
@@ -486,8 +506,12 @@ struct sampler_options {
     bool clamp = true;
 
     constexpr operator vesde_sampler_options() const noexcept {
-        return {seed, stream, static_cast<std::int32_t>(noise), static_cast<std::int32_t>(averaging),
-                static_cast<std::int32_t>(norm), clamp};
+        return {seed,
+                stream,
+                static_cast<std::int32_t>(noise),
+                static_cast<std::int32_t>(averaging),
+                static_cast<std::int32_t>(norm),
+                clamp};
     }
 };
 
@@ -510,8 +534,8 @@ public:
         return static_cast<status>(vesde_sampler_init(&settings, batch, &wanted, &state_));
     }
 
-    // Takes what the last request asked for, advances `sample` in place, and says what is needed next. `noise` may be
-    // empty unless it was asked for.
+    // Takes what the last request asked for, advances `sample` in place, and says what is needed next.
+    // `noise` may be empty unless it was asked for.
     status next(const scheduler &schedule, span<const float> model_output, span<const float> noise,
                 span<float> sample, request &wanted) noexcept {
         if (!detail::fit(noise, sample, model_output)) {
@@ -519,12 +543,17 @@ public:
         }
         const vesde_scheduler tables = schedule;
         vesde_request made;
-        const status code =
-            static_cast<status>(vesde_sampler_next(&state_, &tables, model_output.data(), detail::or_null(noise),
-                                                   sample.size(), sample.data(), &made));
+        const status code = static_cast<status>(vesde_sampler_next(&state_, &tables, model_output.data(),
+                                                                   detail::or_null(noise), sample.size(),
+                                                                   sample.data(), &made));
         if (code == status::ok) {
-            wanted = {static_cast<request_kind>(made.kind), made.correction, made.step, made.steps, made.draw,
-                      made.sigma, made.timestep};
+            wanted = {static_cast<request_kind>(made.kind),
+                      made.correction,
+                      made.step,
+                      made.steps,
+                      made.draw,
+                      made.sigma,
+                      made.timestep};
         }
         return code;
     }
@@ -537,7 +566,8 @@ private:
 
 namespace detail {
 
-// Lists of generators are handed to C as they are; of what is copied field by field, no field may have been forgotten.
+// Lists of generators are handed to C as they are; of what is copied field by field, no field may have been
+// forgotten.
 template <typename Ours, typename Theirs>
 constexpr bool same_layout = sizeof(Ours) == sizeof(Theirs) && alignof(Ours) == alignof(Theirs) &&
                              std::is_standard_layout_v<Ours> && std::is_trivially_copyable_v<Ours>;

@@ -1,5 +1,5 @@
-// vesde.hpp as an inference engine has it, without exceptions and RTTI: every function beside the one of vesde.h that
-// it stands for, bit for bit, on vectors, arrays and pointers; then whole jobs.
+// vesde.hpp as an inference engine has it, without exceptions and RTTI: every function beside the one of
+// vesde.h that it stands for, bit for bit, on vectors, arrays and pointers; then whole jobs.
 
 #include <algorithm>
 #include <array>
@@ -19,7 +19,8 @@ using floats = std::vector<float>;
 constexpr std::size_t BATCH = 2, LEN = BATCH * 5003, STEPS = 40;
 
 // STATUS and OK for a call of vesde.hpp: the status must have the value that vesde.h gives it.
-static int check_status(vesde_status wanted, vesde::status got, const char *what, const char *file, int line) {
+static int check_status(vesde_status wanted, vesde::status got, const char *what, const char *file,
+                        int line) {
     return check_status(wanted, static_cast<vesde_status>(got), what, file, line);
 }
 
@@ -37,24 +38,31 @@ static bool same_bytes(const Struct &a, const Struct &b) {
 template <typename... Types>
 constexpr bool are_plain = ((std::is_trivially_copyable_v<Types> && std::is_standard_layout_v<Types>) && ...);
 
-static_assert(are_plain<vesde_config, vesde_scheduler, vesde_predictor_step, vesde_corrector_step, vesde_counter,
-                        vesde_torch_cpu, vesde_cuda_grid, vesde_torch_cuda, vesde_numpy, vesde_sampler_options,
-                        vesde_sampler, vesde_request>);
+static_assert(are_plain<vesde_config, vesde_scheduler, vesde_predictor_step, vesde_corrector_step,
+                        vesde_counter, vesde_torch_cpu, vesde_cuda_grid, vesde_torch_cuda, vesde_numpy,
+                        vesde_sampler_options, vesde_sampler, vesde_request>);
 static_assert(are_plain<vesde::config, vesde::scheduler, vesde::counter, vesde::torch_cpu, vesde::cuda_grid,
-                        vesde::torch_cuda, vesde::numpy, vesde::sampler_options, vesde::sampler, vesde::request,
-                        span<float>>);
-static_assert(sizeof(vesde::torch_cpu) == 2512 && sizeof(vesde::torch_cuda) == 24 && sizeof(vesde::numpy) == 2512);
+                        vesde::torch_cuda, vesde::numpy, vesde::sampler_options, vesde::sampler,
+                        vesde::request, span<float>>);
+static_assert(sizeof(vesde::torch_cpu) == 2512 && sizeof(vesde::torch_cuda) == 24 &&
+              sizeof(vesde::numpy) == 2512);
 
-static_assert(std::is_convertible_v<floats &, span<float>> && std::is_convertible_v<const floats &, span<const float>>);
-static_assert(std::is_convertible_v<span<float>, span<const float>> && std::is_convertible_v<float (&)[3], span<float>>);
-static_assert(std::is_convertible_v<floats, span<const float>> && std::is_convertible_v<span<float>, span<float>>);
-static_assert(!std::is_convertible_v<const floats &, span<float>> && !std::is_convertible_v<floats, span<float>>);
+static_assert(std::is_convertible_v<floats &, span<float>> &&
+              std::is_convertible_v<const floats &, span<const float>>);
+static_assert(std::is_convertible_v<span<float>, span<const float>> &&
+              std::is_convertible_v<float (&)[3], span<float>>);
+static_assert(std::is_convertible_v<floats, span<const float>> &&
+              std::is_convertible_v<span<float>, span<float>>);
+static_assert(!std::is_convertible_v<const floats &, span<float>> &&
+              !std::is_convertible_v<floats, span<float>>);
 static_assert(!std::is_convertible_v<span<const float>, span<float>>);
 static_assert(!std::is_convertible_v<std::vector<double> &, span<const float>>);
 static_assert(!std::is_convertible_v<std::vector<vesde::torch_cpu> &, span<vesde_torch_cpu>>);
-static_assert(!std::is_convertible_v<std::vector<bool> &, span<const bool>> && !std::is_convertible_v<int, span<int>>);
+static_assert(!std::is_convertible_v<std::vector<bool> &, span<const bool>> &&
+              !std::is_convertible_v<int, span<int>>);
 
-static_assert(noexcept(std::declval<vesde::sampler &>().next({}, {}, {}, {}, std::declval<vesde::request &>())));
+static_assert(noexcept(std::declval<vesde::sampler &>().next({}, {}, {}, {},
+                                                             std::declval<vesde::request &>())));
 static_assert(noexcept(vesde::config()) && noexcept(vesde::torch_cpu(1)));
 static_assert(vesde::counter{1, 2, 3}.at(4).index == 7 && vesde::counter{1, 2, 3}.at(4).stream == 2);
 static_assert(vesde::counter{1, 2, 3}.at(UINT64_MAX).index == UINT64_MAX);
@@ -144,7 +152,8 @@ static void has_the_values_of(std::initializer_list<Theirs> all) {
     }
 }
 
-// Every status with a message of its own has an enumerator; the other enumerations have the values of vesde.h.
+// Every status with a message of its own has an enumerator; the other enumerations have the values of
+// vesde.h.
 static void enumerations() {
     const std::string unknown = vesde_status_message(1);
     int known = 0;
@@ -160,7 +169,8 @@ static void enumerations() {
     has_the_values_of({VESDE_NORM_EXACT, VESDE_NORM_TORCH});
     has_the_values_of({VESDE_SAMPLER_NOISE_COUNTER, VESDE_SAMPLER_NOISE_GIVEN});
     has_the_values_of({VESDE_REQUEST_KIND_DONE, VESDE_REQUEST_KIND_SCORE, VESDE_REQUEST_KIND_NOISE});
-    has_the_values_of({VESDE_SIMD_LEVEL_KIND_BASELINE, VESDE_SIMD_LEVEL_KIND_AVX2, VESDE_SIMD_LEVEL_KIND_AVX512});
+    has_the_values_of(
+        {VESDE_SIMD_LEVEL_KIND_BASELINE, VESDE_SIMD_LEVEL_KIND_AVX2, VESDE_SIMD_LEVEL_KIND_AVX512});
 }
 
 static void the_library() {
@@ -193,7 +203,8 @@ static void configurations() {
     vesde_config theirs;
     vesde::config config;
     OK(vesde_config_default(&theirs));
-    CHECK(same_bytes<vesde_config>(config, theirs) && same_bytes<vesde_config>(vesde::config(theirs), theirs));
+    CHECK(same_bytes<vesde_config>(config, theirs) &&
+          same_bytes<vesde_config>(vesde::config(theirs), theirs));
     OK(config.from_json(std::string("{\"snr\": 0.25}")));
     CHECK(config.snr == 0.25 && config.num_train_timesteps == 2000);
     STATUS(VESDE_ERROR_JSON_TRUNCATED, config.from_json("{\"snr\": 0.5"));
@@ -230,7 +241,8 @@ static void schedules() {
     STATUS(VESDE_ERROR_LENGTH_MISMATCH, made.config.set_sigmas(timesteps, more, discrete_sigmas));
     CHECK(same(more, floats(STEPS + 1, 7.0f)));
     OK(made.config.set_sigmas(in_place, in_place, more));
-    CHECK(same(in_place, sigmas) && more.front() == discrete_sigmas.front() && more.back() == discrete_sigmas.back());
+    CHECK(same(in_place, sigmas) && more.front() == discrete_sigmas.front() &&
+          more.back() == discrete_sigmas.back());
 
     std::size_t index = 7, their_index = 0;
     float adjacent = 7, their_adjacent = 0;
@@ -245,7 +257,8 @@ static void schedules() {
     OK(vesde_get_adjacent_sigma(&theirs, index, &their_adjacent));
     OK(ours.get_predictor_step(0.5f, step));
     OK(vesde_get_predictor_step(&theirs, 0.5f, &their_step));
-    CHECK(index == their_index && adjacent == their_adjacent && same_bytes(step, their_step) && step.drift > 0);
+    CHECK(index == their_index && adjacent == their_adjacent && same_bytes(step, their_step) &&
+          step.drift > 0);
     // Tables that are not needed may be missing.
     OK(vesde::scheduler{made.config, {}, {}, made.discrete_sigmas}.get_adjacent_sigma(5, adjacent));
 }
@@ -260,33 +273,36 @@ static floats draw(std::uint64_t stream) {
 
 static const vesde::counter PLACE{42, 7, 100};
 
-// One step, by ours(model_output, sample, noise, prev_sample, prev_sample_mean), with the noise that is given and with a
-// counter, against theirs(noise, prev_sample, prev_sample_mean) of C.
+// One step, by ours(model_output, sample, noise, prev_sample, prev_sample_mean), with the noise that is given
+// and with a counter, against theirs(noise, prev_sample, prev_sample_mean) of C.
 template <typename Noise, typename Ours, typename Theirs>
 static void a_step(const floats &model_output, const floats &sample, Noise noise, Ours ours, Theirs theirs) {
     constexpr bool given = !std::is_same_v<Noise, vesde::counter>;
-    floats wanted(LEN), wanted_mean(LEN), prev(LEN), mean(LEN), none;
+    floats wanted(LEN), wanted_mean(LEN), prev(LEN), mean(LEN);
     OK(theirs(noise, wanted.data(), wanted_mean.data()));
     CHECK(!same(wanted, wanted_mean) && !same(wanted, prev));
     OK(ours(model_output, sample, noise, prev, mean));
     CHECK(same(prev, wanted) && same(mean, wanted_mean));
 
-    // In place, on an array and on a pointer, without the mean.
-    none.reserve(LEN);
+    // In place, on an array and on a pointer, without the mean: an empty span is none, wherever it points.
+    const floats before(LEN, 7.0f);
+    mean = before;
     static std::array<float, LEN> array;
     static float raw[LEN];
     std::copy(sample.begin(), sample.end(), array.begin());
     std::copy(sample.begin(), sample.end(), raw);
-    OK(ours(model_output, array, noise, array, none));
+    OK(ours(model_output, array, noise, array, {mean.data(), 0}));
     OK(ours(model_output, raw, noise, span<float>(raw, LEN), span<float>()));
-    CHECK(same(array, wanted) && same(raw, wanted));
+    CHECK(same(array, wanted) && same(raw, wanted) && same(mean, before));
 
     // Each span but one has the right length; then a partial overlap, which is for C to find.
-    const floats before(LEN, 7.0f);
-    prev = mean = before;
+    prev = before;
     for (int wrong = 0; wrong < (given ? 5 : 4); ++wrong) {
-        const auto cut = [=](auto all, int which) { return decltype(all)(all.data(), LEN - (which == wrong)); };
-        const span<const float> score = cut(span(model_output.data(), LEN), 0), x = cut(span(sample.data(), LEN), 1);
+        const auto cut = [=](auto all, int which) {
+            return decltype(all)(all.data(), LEN - (which == wrong));
+        };
+        const span<const float> score = cut(span(model_output.data(), LEN), 0),
+                                x = cut(span(sample.data(), LEN), 1);
         const span<float> out = cut(span<float>(prev), 2), out_mean = cut(span<float>(mean), 3);
         if constexpr (given) {
             STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours(score, x, cut(noise, 4), out, out_mean));
@@ -308,9 +324,8 @@ static void steps() {
     const float *m = score.data(), *x = sample.data();
     const span<const float> given = noise;
 
-    const auto update = [](span<const float> s, span<const float> from, auto z, span<float> prev, span<float> mean) {
-        return vesde::update(0.75f, 1.25f, s, from, z, prev, mean);
-    };
+    const auto update = [](span<const float> s, span<const float> from, auto z, span<float> prev,
+                           span<float> mean) { return vesde::update(0.75f, 1.25f, s, from, z, prev, mean); };
     a_step(score, sample, given, update, [=](span<const float> z, float *prev, float *mean) {
         return vesde_update(0.75f, 1.25f, m, x, z.data(), LEN, prev, mean);
     });
@@ -321,10 +336,10 @@ static void steps() {
     // One timestep for the batch, or one a sample.
     const float one = 0.5f;
     const std::array<float, BATCH> each = {0.5f, 0.25f};
-    for (const vesde::one_or_each<float> at : {vesde::one_or_each<float>(one), vesde::one_or_each<float>(each)}) {
-        const auto step = [=](span<const float> s, span<const float> from, auto z, span<float> prev, span<float> mean) {
-            return ours.step_pred(s, at, from, z, prev, mean);
-        };
+    for (const vesde::one_or_each<float> at :
+         {vesde::one_or_each<float>(one), vesde::one_or_each<float>(each)}) {
+        const auto step = [=](span<const float> s, span<const float> from, auto z, span<float> prev,
+                              span<float> mean) { return ours.step_pred(s, at, from, z, prev, mean); };
         a_step(score, sample, given, step, [=](span<const float> z, float *prev, float *mean) {
             return vesde_step_pred(&theirs, m, at.data(), at.size(), x, z.data(), LEN, prev, mean);
         });
@@ -364,11 +379,13 @@ static void noisy_samples() {
     const std::array<std::int64_t, BATCH> each = {5, 9};
     const std::int64_t one = 5;
     floats wanted(LEN), got(LEN);
-    for (const vesde::one_or_each<std::int64_t> at : {vesde::one_or_each(one), vesde::one_or_each<std::int64_t>(each)}) {
+    for (const vesde::one_or_each<std::int64_t> at :
+         {vesde::one_or_each(one), vesde::one_or_each<std::int64_t>(each)}) {
         OK(vesde_add_noise(&theirs, original.data(), at.data(), at.size(), noise.data(), LEN, wanted.data()));
         OK(ours.add_noise(original, at, noise, got));
         CHECK(same(got, wanted) && !same(got, original));
-        OK(vesde_add_noise_counter(&theirs, original.data(), at.data(), at.size(), LEN, PLACE, wanted.data()));
+        OK(vesde_add_noise_counter(&theirs, original.data(), at.data(), at.size(), LEN, PLACE,
+                                   wanted.data()));
         got = original;
         OK(ours.add_noise(got, at, PLACE, got));
         CHECK(same(got, wanted));
@@ -438,7 +455,8 @@ static void a_corrector_step_in_phases() {
     OK(vesde::get_corrector_step(made.config.snr, means[0], means[1], vesde::norm::exact, step));
 
     floats whole(LEN), parts = sample;
-    OK(made.scheduler().step_correct(score, sample, PLACE, BATCH, vesde::averaging::batch, vesde::norm::exact, whole));
+    OK(made.scheduler().step_correct(score, sample, PLACE, BATCH, vesde::averaging::batch, vesde::norm::exact,
+                                     whole));
     const std::size_t cuts[] = {0, 1, 777, part + 13, LEN};
     for (std::size_t i = 4; i > 0; --i) {
         const std::size_t from = cuts[i - 1], n = cuts[i] - from;
@@ -494,7 +512,8 @@ static void generators() {
     vesde::cuda_grid grid;
     OK(grid.of_gpu("NVIDIA Tesla T4"));
     a_generator(vesde::torch_cpu(42), vesde::torch_cpu(43), cpus[0], cpus[1], vesde_torch_cpu_fill);
-    a_generator(vesde::torch_cuda(42, grid), vesde::torch_cuda(43, grid), cudas[0], cudas[1], vesde_torch_cuda_fill);
+    a_generator(vesde::torch_cuda(42, grid), vesde::torch_cuda(43, grid), cudas[0], cudas[1],
+                vesde_torch_cuda_fill);
     a_generator(vesde::numpy(42), vesde::numpy(43), numpys[0], numpys[1], vesde_numpy_fill);
 
     const float golden[] = {1.92691529f, 1.48728406f, 0.900717199f, -2.10552096f};
@@ -541,8 +560,8 @@ static void counter_noise() {
 
 // ---- whole jobs ----
 
-// Every request is answered on copies of the state and the sample, which then take the originals' place. `draw` fills a
-// buffer with the noise of a draw; without it, counter noise is made on the way.
+// Every request is answered on copies of the state and the sample, which then take the originals' place.
+// `draw` fills a buffer with the noise of a draw; without it, counter noise is made on the way.
 template <typename Draw>
 static floats run(const vesde::scheduler &scheduler, std::size_t batch, std::size_t len,
                   const vesde::sampler_options &options, Draw draw) {
@@ -564,7 +583,8 @@ static floats run(const vesde::scheduler &scheduler, std::size_t batch, std::siz
         }
         if (request.kind == vesde::request_kind::score) {
             const float variance = request.sigma * request.sigma + 0.01f;
-            std::transform(sample.begin(), sample.end(), score.begin(), [=](float x) { return (0.5f - x) / variance; });
+            std::transform(sample.begin(), sample.end(), score.begin(),
+                           [=](float x) { return (0.5f - x) / variance; });
         }
     } while (request.kind != vesde::request_kind::done);
     return sample;
@@ -601,10 +621,11 @@ static void a_job_on_mixed_generators() {
         vesde::numpy initial(1);
         std::vector<vesde::torch_cpu> list = {vesde::torch_cpu(2), vesde::torch_cpu(3)};
         std::uint64_t draws = 0;
-        const floats sample = run(made.scheduler(), BATCH, len, options, [&](std::uint64_t draw, floats &noise) {
-            CHECK(draw == draws++);
-            OK(draw == 0 ? initial.fill(noise) : vesde::randn(list, noise));
-        });
+        const floats sample =
+            run(made.scheduler(), BATCH, len, options, [&](std::uint64_t draw, floats &noise) {
+                CHECK(draw == draws++);
+                OK(draw == 0 ? initial.fill(noise) : vesde::randn(list, noise));
+            });
         CHECK(draws == 1 + 2 * steps);  // a corrector step and a predictor step for each timestep
         return sample;
     };
@@ -630,8 +651,8 @@ static void samplers() {
     options.averaging = vesde::averaging::per_sample;
     options.norm = vesde::norm::torch;
     options.clamp = false;
-    const vesde_sampler_options their_options = {5, 6, VESDE_SAMPLER_NOISE_GIVEN, VESDE_AVERAGING_PER_SAMPLE,
-                                                 VESDE_NORM_TORCH, 0};
+    const vesde_sampler_options their_options = {
+        5, 6, VESDE_SAMPLER_NOISE_GIVEN, VESDE_AVERAGING_PER_SAMPLE, VESDE_NORM_TORCH, 0};
     floats sample(len), score(len, 0.5f), noise(len, 0.25f), their_sample(len);
     vesde::sampler sampler;
     vesde::request request;
@@ -648,15 +669,20 @@ static void samplers() {
     // The first request is for noise; without it the call is refused and can be repeated.
     for (int turn = 0; turn < 7; ++turn) {
         const vesde::request before = request;
-        STATUS(VESDE_ERROR_LENGTH_MISMATCH, sampler.next(scheduler, {score.data(), 59}, noise, sample, request));
-        STATUS(VESDE_ERROR_LENGTH_MISMATCH, sampler.next(scheduler, score, {noise.data(), 59}, sample, request));
-        STATUS(VESDE_ERROR_LENGTH_MISMATCH, sampler.next(scheduler, score, noise, {sample.data(), 59}, request));
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH,
+               sampler.next(scheduler, {score.data(), 59}, noise, sample, request));
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH,
+               sampler.next(scheduler, score, {noise.data(), 59}, sample, request));
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH,
+               sampler.next(scheduler, score, noise, {sample.data(), 59}, request));
         if (turn > 0 && before.kind == vesde::request_kind::noise) {
-            STATUS(VESDE_ERROR_NULL_POINTER, sampler.next(scheduler, score, {}, sample, request));
+            STATUS(VESDE_ERROR_NULL_POINTER,
+                   sampler.next(scheduler, score, {noise.data(), 0}, sample, request));
         }
         CHECK(same_bytes(before, request) && std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
         OK(sampler.next(scheduler, score, noise, sample, request));
-        OK(vesde_sampler_next(&theirs, &their_scheduler, score.data(), noise.data(), len, their_sample.data(), &wanted));
+        OK(vesde_sampler_next(&theirs, &their_scheduler, score.data(), noise.data(), len, their_sample.data(),
+                              &wanted));
         CHECK(request.kind == translated(static_cast<vesde_request_kind>(wanted.kind)));
         CHECK(request.step == wanted.step && request.steps == wanted.steps && request.draw == wanted.draw);
         CHECK(request.correction == wanted.correction && request.sigma == wanted.sigma);
