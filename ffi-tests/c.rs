@@ -1,5 +1,5 @@
 //! The C ABI as its users meet it: the static library is built by a nested cargo, the programs in `c/` are compiled
-//! against the header by the system's compilers (`$CC` or `cc`, `$CXX` or `c++`), linked with it, and run.
+//! against the headers by the system's compilers (`$CC` or `cc`, `$CXX` or `c++`), linked with it, and run.
 
 #![cfg(all(unix, not(miri)))]
 
@@ -28,12 +28,13 @@ use sampling::{Job, sample};
 const FOLDER: &str = "target/ffi";
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
 
-/// A language and those of its standards that the header promises.
+/// A language, those of its standards that the headers promise, and the headers.
 struct Language {
     name: &'static str,
     variable: &'static str,
     compiler: &'static str,
     standards: &'static [&'static str],
+    headers: &'static [&'static str],
     flags: &'static [&'static str],
 }
 
@@ -42,6 +43,7 @@ const C: Language = Language {
     variable: "CC",
     compiler: "cc",
     standards: &["c99", "c11"],
+    headers: &["vesde.h"],
     // The programs compute in float as diffusers does: one rounding an operation.
     flags: &["-ffp-contract=off"],
 };
@@ -50,8 +52,9 @@ const CPP: Language = Language {
     name: "c++",
     variable: "CXX",
     compiler: "c++",
-    standards: &["c++17"],
-    flags: &["-fno-exceptions", "-fno-rtti"],
+    standards: &["c++17", "c++20"],
+    headers: &["vesde.h", "vesde.hpp"],
+    flags: &["-fno-exceptions", "-fno-rtti", "-Wconversion", "-Wshadow"],
 };
 
 impl Language {
@@ -137,15 +140,17 @@ fn succeed(command: &mut Command, input: &str) {
 }
 
 #[test]
-fn the_header_needs_nothing_before_it_and_may_come_twice() {
+fn headers_need_nothing_before_them_and_may_come_twice() {
     for language in [C, CPP] {
         if language.is_missing() {
             continue;
         }
         for standard in language.standards {
-            let mut compiler = language.compiler(standard);
-            compiler.args(["-x", language.name, "-fsyntax-only", "-"]);
-            succeed(&mut compiler, "#include \"vesde.h\"\n#include \"vesde.h\"\n");
+            for header in language.headers {
+                let mut compiler = language.compiler(standard);
+                compiler.args(["-x", language.name, "-fsyntax-only", "-"]);
+                succeed(&mut compiler, &format!("#include \"{header}\"\n#include \"{header}\"\n"));
+            }
         }
     }
 }
@@ -166,9 +171,9 @@ fn sampling_loops() {
 }
 
 #[test]
-fn usage() {
+fn hpp() {
     if !CPP.is_missing() {
-        CPP.run("usage.cpp");
+        CPP.run("hpp.cpp");
     }
 }
 

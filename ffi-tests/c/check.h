@@ -34,8 +34,9 @@ static inline int check_status(vesde_status wanted, vesde_status got, const char
 }
 
 #define CHECK(condition) check(!!(condition), #condition, __FILE__, __LINE__)
-#define STATUS(wanted, call) check_status(wanted, call, #call, __FILE__, __LINE__)
-#define OK(call) STATUS(VESDE_OK, call)
+// Variadic, because the braces of C++ do not protect commas from the preprocessor.
+#define STATUS(wanted, ...) check_status(wanted, __VA_ARGS__, #__VA_ARGS__, __FILE__, __LINE__)
+#define OK(...) STATUS(VESDE_OK, __VA_ARGS__)
 
 // How a program ends: the number of failures, and the exit status.
 static inline int report(void) {
