@@ -220,9 +220,9 @@ struct cuda_grid {
     }
 };
 
-// torch's CUDA generator after manual_seed on a GPU with this grid.
+// torch's CUDA generator after manual_seed on a GPU with this grid. A grid of no GPU leaves zeros, which fill refuses.
 struct torch_cuda : vesde_torch_cuda {
-    torch_cuda(std::uint64_t manual_seed, cuda_grid gpu) noexcept {
+    torch_cuda(std::uint64_t manual_seed, cuda_grid gpu) noexcept : vesde_torch_cuda{} {
         static_cast<void>(vesde_torch_cuda_seed(this, manual_seed, gpu));
     }
 
