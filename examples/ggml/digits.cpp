@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,7 @@ void check(vesde_status status, const char *what) {
 
 // ------------------------------------------------------------------------------------------------------ the network
 
-// A backend of its own threads, which sleep between the graphs of no one else.
+// The CPU backend with threads that outlive a graph.
 struct Engine {
     struct FreeThreadpool {
         void operator()(ggml_threadpool *threadpool) { ggml_threadpool_free(threadpool); }
@@ -117,7 +118,7 @@ struct Steps {
     float timestep = 0;
     bool last = false;
     std::atomic<vesde_status> status{VESDE_OK};
-    int64_t microseconds = 0; // spent in vesde's ops by thread 0
+    int64_t microseconds = 0; // spent in the step's ops by thread 0
 
     // An op cannot return an error: the first is kept, and ggml asks after each node whether to go on.
     bool ok(vesde_status now) {
@@ -236,8 +237,6 @@ struct Job {
     ggml_gallocr_ptr allocator;
     ggml_tensor *x, *sigma, *one_hot;
     ggml_cgraph *graph = nullptr;
-    int64_t microseconds = 0;
-
     explicit Job(const Engine &engine) : engine(engine) {
         x = ggml_new_tensor_2d(inputs.get(), GGML_TYPE_F32, PIXELS, DIGITS);
         sigma = ggml_new_tensor_1d(inputs.get(), GGML_TYPE_F32, 1);
@@ -259,17 +258,18 @@ struct Job {
             fail("memory", "there is not enough");
     }
 
-    bool compute() {
-        const int64_t start = ggml_time_us();
-        const bool computed = ggml_backend_graph_compute(engine.backend.get(), graph) == GGML_STATUS_SUCCESS;
-        microseconds += ggml_time_us() - start;
-        return computed;
-    }
+    bool compute() const { return ggml_backend_graph_compute(engine.backend.get(), graph) == GGML_STATUS_SUCCESS; }
 };
 
 void progress(size_t step, size_t steps) {
     if ((step + 1) % 50 == 0 || step + 1 == steps)
         std::fprintf(stderr, "step %zu of %zu\n", step + 1, steps);
+}
+
+int64_t median(std::vector<int64_t> values) {
+    const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
 }
 
 // Every step a graph, vesde's part of it included.
@@ -293,6 +293,7 @@ void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &s
     check(vesde_counter_fill(noise, DIGITS * PIXELS, floats(job.x)), "initial sample");
     std::for_each(floats(job.x), floats(job.x) + DIGITS * PIXELS, [=](float &value) { value *= init_noise_sigma; });
 
+    std::vector<int64_t> whole, in_vesde; // microseconds a step
     for (size_t step = 0; step < scheduler.timesteps_len; step++) {
         progress(step, scheduler.timesteps_len);
         steps.timestep = scheduler.timesteps[step];
@@ -300,13 +301,17 @@ void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &s
         *floats(job.sigma) = scheduler.sigmas[step];
         for (Draw &draw : draws)
             draw.noise.stream = ++noise.stream;
+        steps.microseconds = 0;
+        const int64_t start = ggml_time_us();
         const bool computed = job.compute();
+        whole.push_back(ggml_time_us() - start);
+        in_vesde.push_back(steps.microseconds);
         check(steps.status, "a step");
         if (!computed)
             fail("ggml", "cannot compute the graph");
     }
-    std::printf("%.1f ms a step, of which vesde %.1f us: %.2f %%\n", job.microseconds / 1e3 / scheduler.timesteps_len,
-                static_cast<double>(steps.microseconds) / scheduler.timesteps_len, 100.0 * steps.microseconds / job.microseconds);
+    const int64_t step = median(whole), ours = median(in_vesde);
+    std::printf("a step takes %.2f ms, of which vesde %.3f ms: %.2f %%\n", 1e-3 * step, 1e-3 * ours, 100.0 * ours / step);
 }
 
 // The network a graph, vesde on one thread between two of them.
