@@ -1,5 +1,5 @@
-/* Digits as a gray picture, one class a row: tiles of upscaled pixels, written as a PNG without compression. For C and C++; the Rust
- * example has the same layout in picture.rs.
+/* Digits as a gray picture, one class a row: tiles of upscaled pixels, written as a PNG without compression.
+ * For C and C++; the Rust example has the same layout in picture.rs.
  */
 
 #ifndef PICTURE_H
@@ -46,7 +46,7 @@ static unsigned char gray(const float *digits, size_t x, size_t y) {
     return (unsigned char)(*digits * 255.0f + 0.5f);
 }
 
-/* Writes DIGITS digits of PIXELS values in 0 to 1 as an 8-bit PNG; returns 0, or 1 if the file cannot be written. */
+/* Writes all DIGITS, of PIXELS values in 0 to 1 each, as an 8-bit PNG; returns 1 if that fails, else 0. */
 static int write_picture(const char *path, const float *digits) {
     enum { ROW = 1 + WIDTH }; /* each row begins with its filter: none */
     static unsigned char data[2 + HEIGHT * (ROW + 5) + 4];
@@ -57,7 +57,8 @@ static int write_picture(const char *path, const float *digits) {
     FILE *file = fopen(path, "wb");
     if (file == NULL)
         return 1;
-    memcpy(big_endian(big_endian(header, WIDTH), HEIGHT), "\10\0\0\0\0", 5); /* 8 bits, gray */
+    /* 8 bits, gray */
+    memcpy(big_endian(big_endian(header, WIDTH), HEIGHT), "\10\0\0\0\0", 5);
     *to++ = 0x78;
     *to++ = 0x01;
     for (y = 0; y < HEIGHT; y++) {

@@ -1,5 +1,5 @@
-"""Compares the pixels of two pictures of digits, as picture.h writes them. Fails where they differ by more than one gray level, which is
-what the network's sums in another order may do.
+"""Compares the pixels of two pictures of digits, as picture.h writes them. Fails where they differ by more
+than one gray level: that much the network's sums in another order may do.
 """
 
 import sys
@@ -9,13 +9,17 @@ import numpy as np
 
 
 def pixels(path: str) -> np.ndarray:
-    """The rows of a gray PNG in one chunk of data whose rows have no filter, filter bytes included."""
+    """The pixels of a gray PNG with one chunk of data, whose rows begin with a filter that is none."""
     with open(path, "rb") as file:
         png = file.read()
-    at = png.index(b"IDAT")
-    return np.frombuffer(zlib.decompress(png[at + 4 : at + 4 + int.from_bytes(png[at - 4 : at])]), np.uint8).astype(int)
+    data = png.index(b"IDAT") + 4
+    size = int.from_bytes(png[data - 8 : data - 4], "big")
+    rows = np.frombuffer(zlib.decompress(png[data : data + size]), np.uint8)
+    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+    return rows.reshape(height, 1 + width)[:, 1:].astype(int)
 
 
 difference = np.abs(pixels(sys.argv[1]) - pixels(sys.argv[2]))
-print(f"{np.count_nonzero(difference)} of {difference.size} pixels differ, by at most {difference.max()}")
-sys.exit(difference.max() > 1)
+most = int(difference.max())
+print(f"{np.count_nonzero(difference)} of {difference.size} pixels differ, by at most {most} of 255")
+sys.exit(most > 1)

@@ -1,8 +1,11 @@
-// Samples the digits with the network as a ggml graph and vesde's steps as custom ops in it: one graph is a whole step, on ggml's threads
-// alone, and vesde adds no buffer to the graph but the sums of squares and norms of corrector steps.
+// Samples the digits with the network as a ggml graph and vesde's steps as custom ops in it: one graph is a
+// whole step, on ggml's threads alone, and vesde adds no buffer to the graph but the sums of squares and
+// norms of corrector steps.
 //
-//   digits-ggml MODEL.gguf OUTPUT THREADS [SEED [STEPS]]    writes OUTPUT.png and OUTPUT.f32
-//   digits-ggml MODEL.gguf OUTPUT THREADS SEED STEPS loop   the same by vesde_sampler_next between graphs of the network alone
+//   digits-ggml MODEL.gguf OUTPUT THREADS [SEED [STEPS [loop]]]
+//
+// writes OUTPUT.png, and OUTPUT.f32 to be compared bit by bit. With `loop` a graph is the network alone, and
+// vesde_sampler_next makes the steps between graphs.
 
 #include <algorithm>
 #include <atomic>
@@ -30,7 +33,7 @@ void check(vesde_status status, const char *what) {
         fail(what, vesde_status_message(status));
 }
 
-// ------------------------------------------------------------------------------------------------------ the network
+// ----------------------------------------------------------------------------------------------- the network
 
 // The CPU backend with threads that outlive a graph.
 struct Engine {
@@ -85,7 +88,8 @@ struct Network {
         return tensor;
     }
 
-    // Adds the score (denoised − x)/sigma² of a batch to the graph, the denoiser preconditioned as in Karras et al. 2022.
+    // Adds the score (denoised − x)/sigma² of a batch to the graph, with the denoiser preconditioned as in
+    // Karras et al. 2022.
     ggml_tensor *score(ggml_context *graph, ggml_tensor *x, ggml_tensor *sigma, ggml_tensor *one_hot) const {
         const auto dense = [&](int layer, ggml_tensor *input) {
             const std::string name = "dense" + std::to_string(layer);
@@ -97,9 +101,11 @@ struct Network {
             last++;
 
         ggml_tensor *sd = find("sd"), *tau = find("tau");
-        ggml_tensor *variance = ggml_sqr(graph, sigma), *total = ggml_add(graph, variance, ggml_sqr(graph, sd));
+        ggml_tensor *variance = ggml_sqr(graph, sigma);
+        ggml_tensor *total = ggml_add(graph, variance, ggml_sqr(graph, sd));
         ggml_tensor *root = ggml_sqrt(graph, total), *centred = ggml_sub(graph, x, find("mean"));
-        ggml_tensor *noise = ggml_div(graph, ggml_repeat(graph, variance, tau), ggml_add(graph, ggml_sqr(graph, tau), variance));
+        ggml_tensor *noise = ggml_div(graph, ggml_repeat(graph, variance, tau),
+                                      ggml_add(graph, ggml_sqr(graph, tau), variance));
         ggml_tensor *input = ggml_concat(graph, ggml_div(graph, centred, root),
                                          ggml_repeat_4d(graph, noise, tau->ne[0], x->ne[1], 1, 1), 0);
         ggml_tensor *hidden = ggml_relu(graph, dense(0, ggml_concat(graph, input, one_hot, 0)));
@@ -110,7 +116,7 @@ struct Network {
     }
 };
 
-// ----------------------------------------------------------------------------------------------- vesde's steps as ops
+// -------------------------------------------------------------------------------------- vesde's steps as ops
 
 // What the ops of a graph share; the step is set between graphs.
 struct Steps {
@@ -120,7 +126,7 @@ struct Steps {
     std::atomic<vesde_status> status{VESDE_OK};
     int64_t microseconds = 0; // spent in the step's ops by thread 0
 
-    // An op cannot return an error: the first is kept, and ggml asks after each node whether to go on.
+    // An op cannot return an error: the first is kept, and ggml's abort callback asks for it after each node.
     bool ok(vesde_status now) {
         vesde_status none = VESDE_OK;
         return now == VESDE_OK || (status.compare_exchange_strong(none, now), false);
@@ -144,28 +150,33 @@ struct Part {
     size_t begin, end;
 
     Part(size_t len, size_t unit, int ith, int nth) {
-        const size_t units = (len + unit - 1) / unit, i = static_cast<size_t>(ith), n = static_cast<size_t>(nth);
+        const size_t units = (len + unit - 1) / unit;
+        const size_t i = static_cast<size_t>(ith), n = static_cast<size_t>(nth);
         begin = std::min(len, units * i / n * unit);
         end = std::min(len, units * (i + 1) / n * unit);
     }
 };
 
-// x ← x + drift·score + diffusion·noise on a thread's part. Noise is seeded anew every 1024 elements, where a part begins best.
-void update(const Draw &draw, float drift, float diffusion, const ggml_tensor *score, ggml_tensor *x, int ith, int nth) {
+// x ← x + drift·score + diffusion·noise on a thread's part. Noise is seeded anew every 1024 elements, where a
+// part begins best.
+void update(const Draw &draw, float drift, float diffusion, const ggml_tensor *score, ggml_tensor *x, int ith,
+            int nth) {
     const Part part(static_cast<size_t>(ggml_nelements(x)), 1024, ith, nth);
     float *begin = floats(x) + part.begin;
     if (part.begin != part.end)
-        draw.steps->ok(vesde_update_counter(drift, diffusion, floats(score) + part.begin, begin, part.end - part.begin,
-                                            draw.from(part.begin), begin, nullptr));
+        draw.steps->ok(vesde_update_counter(drift, diffusion, floats(score) + part.begin, begin,
+                                            part.end - part.begin, draw.from(part.begin), begin, nullptr));
 }
 
-// Corrector, phase 1: sums of squares of score and noise, [block of a sample][sample][score, noise]. Noise is stored nowhere.
+// Corrector, phase 1: sums of squares of score and noise, [block of a sample][sample][score, noise]. Noise is
+// stored nowhere.
 void sum_squares(const Draw &draw, ggml_tensor *sums, int ith, int nth) {
     const ggml_tensor *score = sums->src[0];
     const size_t pixels = static_cast<size_t>(score->ne[0]), blocks = static_cast<size_t>(sums->ne[0]);
     const size_t all = blocks * static_cast<size_t>(sums->ne[1]);
     for (Part part(all, 1, ith, nth); part.begin != part.end; part.begin++) {
-        const size_t in_sample = part.begin % blocks * VESDE_NORM_BLOCK, at = part.begin / blocks * pixels + in_sample;
+        const size_t in_sample = part.begin % blocks * VESDE_NORM_BLOCK;
+        const size_t at = part.begin / blocks * pixels + in_sample;
         const size_t len = std::min<size_t>(pixels - in_sample, VESDE_NORM_BLOCK);
         draw.steps->ok(vesde_sum_squares(floats(score) + at, len, 1, doubles(sums) + part.begin));
         draw.steps->ok(vesde_sum_squares_counter(draw.from(at), len, 1, doubles(sums) + all + part.begin));
@@ -175,8 +186,10 @@ void sum_squares(const Draw &draw, ggml_tensor *sums, int ith, int nth) {
 // Phase 2, once every sum is there: the norms, [sample][score, noise].
 void take_norms(const Draw &draw, ggml_tensor *norms, int ith, int nth) {
     const size_t blocks = static_cast<size_t>(norms->src[0]->ne[0]);
-    for (Part part(static_cast<size_t>(ggml_nelements(norms)), 1, ith, nth); part.begin != part.end; part.begin++)
-        draw.steps->ok(vesde_sample_norm(doubles(norms->src[0]) + part.begin * blocks, blocks, doubles(norms) + part.begin));
+    for (Part part(static_cast<size_t>(ggml_nelements(norms)), 1, ith, nth); part.begin != part.end;
+         part.begin++)
+        draw.steps->ok(vesde_sample_norm(doubles(norms->src[0]) + part.begin * blocks, blocks,
+                                         doubles(norms) + part.begin));
 }
 
 // Phase 3, once every norm is there: each thread finds the same step size, and updates its part.
@@ -187,8 +200,8 @@ void correct(const Draw &draw, ggml_tensor *x, int ith, int nth) {
     vesde_corrector_step step;
     if (draw.steps->ok(vesde_mean_norm(norms, batch, VESDE_NORM_EXACT, &score_norm))
         && draw.steps->ok(vesde_mean_norm(norms + batch, batch, VESDE_NORM_EXACT, &noise_norm))
-        && draw.steps->ok(vesde_get_corrector_step(draw.steps->scheduler.config.snr, score_norm, noise_norm, VESDE_NORM_EXACT,
-                                                   &step)))
+        && draw.steps->ok(vesde_get_corrector_step(draw.steps->scheduler.config.snr, score_norm, noise_norm,
+                                                   VESDE_NORM_EXACT, &step)))
         update(draw, step.step_size, step.noise_factor, x->src[1], x, ith, nth);
 }
 
@@ -201,7 +214,8 @@ void predict(const Draw &draw, ggml_tensor *x, int ith, int nth) {
     update(draw, step.drift, steps.last ? 0.0f : step.diffusion, x->src[1], x, ith, nth);
     const Part part(static_cast<size_t>(ggml_nelements(x)), 1024, ith, nth);
     if (steps.last)
-        std::for_each(floats(x) + part.begin, floats(x) + part.end, [](float &value) { value = std::clamp(value, 0.0f, 1.0f); });
+        std::for_each(floats(x) + part.begin, floats(x) + part.end,
+                      [](float &value) { value = std::clamp(value, 0.0f, 1.0f); });
 }
 
 // One of these functions as ggml calls it.
@@ -215,9 +229,10 @@ void op(ggml_tensor *result, int ith, int nth, void *draw) {
 
 ggml_tensor *add_corrector(ggml_context *graph, ggml_tensor *x, ggml_tensor *score, Draw *draw) {
     const auto blocks = static_cast<int64_t>(vesde_norm_blocks(static_cast<size_t>(x->ne[0])));
-    ggml_tensor *sums = ggml_custom_4d(graph, GGML_TYPE_F64, blocks, x->ne[1], 2, 1, &score, 1, op<sum_squares>,
-                                       GGML_N_TASKS_MAX, draw);
-    ggml_tensor *norms = ggml_custom_4d(graph, GGML_TYPE_F64, x->ne[1], 2, 1, 1, &sums, 1, op<take_norms>, GGML_N_TASKS_MAX, draw);
+    ggml_tensor *sums = ggml_custom_4d(graph, GGML_TYPE_F64, blocks, x->ne[1], 2, 1, &score, 1,
+                                       op<sum_squares>, GGML_N_TASKS_MAX, draw);
+    ggml_tensor *norms = ggml_custom_4d(graph, GGML_TYPE_F64, x->ne[1], 2, 1, 1, &sums, 1, op<take_norms>,
+                                        GGML_N_TASKS_MAX, draw);
     ggml_tensor *args[] = {score, norms};
     return ggml_custom_inplace(graph, x, args, 2, op<correct>, GGML_N_TASKS_MAX, draw);
 }
@@ -226,7 +241,7 @@ ggml_tensor *add_predictor(ggml_context *graph, ggml_tensor *x, ggml_tensor *sco
     return ggml_custom_inplace(graph, x, &score, 1, op<predict>, GGML_N_TASKS_MAX, draw);
 }
 
-// ------------------------------------------------------------------------------------------------------ the sampling
+// ---------------------------------------------------------------------------------------------- the sampling
 
 // The tensors that live as long as the job, and the graph over them.
 struct Job {
@@ -236,7 +251,8 @@ struct Job {
     ggml_backend_buffer_ptr memory;
     ggml_gallocr_ptr allocator;
     ggml_tensor *x, *sigma, *one_hot;
-    ggml_cgraph *graph = nullptr;
+    ggml_cgraph *graph;
+
     explicit Job(const Engine &engine) : engine(engine) {
         x = ggml_new_tensor_2d(inputs.get(), GGML_TYPE_F32, PIXELS, DIGITS);
         sigma = ggml_new_tensor_1d(inputs.get(), GGML_TYPE_F32, 1);
@@ -258,7 +274,9 @@ struct Job {
             fail("memory", "there is not enough");
     }
 
-    bool compute() const { return ggml_backend_graph_compute(engine.backend.get(), graph) == GGML_STATUS_SUCCESS; }
+    bool compute() const {
+        return ggml_backend_graph_compute(engine.backend.get(), graph) == GGML_STATUS_SUCCESS;
+    }
 };
 
 void progress(size_t step, size_t steps) {
@@ -291,7 +309,8 @@ void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &s
     float init_noise_sigma;
     check(vesde_init_noise_sigma(&scheduler.config, &init_noise_sigma), "init_noise_sigma");
     check(vesde_counter_fill(noise, DIGITS * PIXELS, floats(job.x)), "initial sample");
-    std::for_each(floats(job.x), floats(job.x) + DIGITS * PIXELS, [=](float &value) { value *= init_noise_sigma; });
+    std::for_each(floats(job.x), floats(job.x) + DIGITS * PIXELS,
+                  [=](float &value) { value *= init_noise_sigma; });
 
     std::vector<int64_t> whole, in_vesde; // microseconds a step
     for (size_t step = 0; step < scheduler.timesteps_len; step++) {
@@ -311,7 +330,8 @@ void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &s
             fail("ggml", "cannot compute the graph");
     }
     const int64_t step = median(whole), ours = median(in_vesde);
-    std::printf("a step takes %.2f ms, of which vesde %.3f ms: %.2f %%\n", 1e-3 * step, 1e-3 * ours, 100.0 * ours / step);
+    std::printf("a step takes %.2f ms, of which vesde %.3f ms: %.2f %%\n", 1e-3 * step, 1e-3 * ours,
+                100.0 * ours / step);
 }
 
 // The network a graph, vesde on one thread between two of them.
@@ -325,7 +345,9 @@ void sample_in_loop(Job &job, const Network &network, const vesde_scheduler &sch
     options.seed = seed;
     check(vesde_sampler_init(&scheduler.config, DIGITS, &options, &sampler), "sampler");
     for (;;) {
-        check(vesde_sampler_next(&sampler, &scheduler, floats(score), nullptr, DIGITS * PIXELS, floats(job.x), &request), "a step");
+        const vesde_status status = vesde_sampler_next(&sampler, &scheduler, floats(score), nullptr,
+                                                       DIGITS * PIXELS, floats(job.x), &request);
+        check(status, "a step");
         if (request.kind == VESDE_REQUEST_KIND_DONE)
             return;
         if (request.correction == 0)
@@ -347,28 +369,31 @@ unsigned long number(const char *text, const char *what) {
 } // namespace
 
 int main(int argc, char **argv) {
-    if (argc < 4)
+    const bool loop = argc == 7 && std::strcmp(argv[6], "loop") == 0;
+    if (argc < 4 || argc > 7 || (argc == 7 && !loop))
         fail("usage", "digits-ggml MODEL.gguf OUTPUT THREADS [SEED [STEPS [loop]]]");
     const std::string output = argv[2];
-    const unsigned long threads = number(argv[3], "THREADS"), seed = number(argc > 4 ? argv[4] : "42", "SEED");
+    const unsigned long threads = number(argv[3], "THREADS");
+    const unsigned long seed = number(argc > 4 ? argv[4] : "42", "SEED");
     const size_t steps = number(argc > 5 ? argv[5] : "200", "STEPS");
     if (threads == 0 || threads > GGML_MAX_N_THREADS || steps == 0)
         fail("THREADS and STEPS", "must be at least 1");
-    const bool loop = argc > 6 && std::strcmp(argv[6], "loop") == 0;
 
     ggml_time_init();
     const Engine engine(static_cast<int>(threads));
     const Network network(argv[1], engine);
     std::vector<float> timesteps(steps), sigmas(steps), discrete_sigmas(steps);
-    check(vesde_set_timesteps(&network.config, steps, timesteps.data()), "timesteps");
-    check(vesde_set_sigmas(&network.config, timesteps.data(), steps, steps, sigmas.data(), discrete_sigmas.data()), "sigmas");
-    const vesde_scheduler scheduler = {network.config, timesteps.data(), steps, sigmas.data(), steps, discrete_sigmas.data(), steps};
+    float *t = timesteps.data(), *s = sigmas.data(), *d = discrete_sigmas.data();
+    check(vesde_set_timesteps(&network.config, steps, t), "timesteps");
+    check(vesde_set_sigmas(&network.config, t, steps, steps, s, d), "sigmas");
+    const vesde_scheduler scheduler = {network.config, t, steps, s, steps, d, steps};
 
     Job job(engine);
     (loop ? sample_in_loop : sample_in_graphs)(job, network, scheduler, seed);
 
     std::FILE *raw = std::fopen((output + ".f32").c_str(), "wb");
-    if (!raw || std::fwrite(job.x->data, 1, ggml_nbytes(job.x), raw) != ggml_nbytes(job.x) || std::fclose(raw) != 0)
+    if (!raw || std::fwrite(job.x->data, 1, ggml_nbytes(job.x), raw) != ggml_nbytes(job.x)
+        || std::fclose(raw) != 0)
         fail(output + ".f32", "cannot be written");
     if (write_picture((output + ".png").c_str(), floats(job.x)) != 0)
         fail(output + ".png", "cannot be written");

@@ -1,5 +1,5 @@
-"""Writes the digits' network as a GGUF file, as converters of ggml's runtimes do: the tensors of weights.safetensors, and the
-scheduler's configuration as a string beside them, so that the runtime needs no other file.
+"""Writes the digits' network as a GGUF file, as converters of ggml's runtimes do: the tensors of
+weights.safetensors, and the scheduler's configuration beside them, so that the runtime needs no other file.
 """
 
 import sys
