@@ -1,6 +1,6 @@
 /* Samples handwritten digits from pure noise, as the Rust example does: the same weights, the same seed, the same pixels.
- * Everything between two evaluations of the network is vesde; the network, the safetensors reader and the PNG writer are
- * as small as they can be.
+ * Everything between two evaluations of the network is vesde; the network, the safetensors reader and the PNG writer
+ * (picture.h) are as small as they can be.
  *
  *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/release/libvesde.a -lm -o digits
  *   ./digits [OUTPUT.png [SEED [STEPS]]]
@@ -11,11 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "picture.h"
 #include "vesde.h"
 
-enum { SIDE = 8, PIXELS = SIDE * SIDE, CLASSES = 10, COLUMNS = 10, DIGITS = CLASSES * COLUMNS };
-enum { SCALE = 8, GAP = 8, TILE = SIDE * SCALE + GAP, BACKGROUND = 64 };
-enum { WIDTH = COLUMNS * TILE + GAP, HEIGHT = CLASSES * TILE + GAP };
 enum { MAX_LAYERS = 8, MAX_WIDTH = 512 };
 
 static void fail(const char *what, const char *why) {
@@ -209,67 +207,6 @@ static void sample_digits(const network *net, const vesde_config *config, uint64
     free(score);
 }
 
-/* ------------------------------------------------------------------------------------------------- the picture */
-
-static uint32_t crc(uint32_t state, const unsigned char *bytes, size_t len) {
-    int bit;
-    while (len-- > 0)
-        for (state ^= *bytes++, bit = 0; bit < 8; bit++)
-            state = state >> 1 ^ (state & 1 ? 0xEDB88320u : 0);
-    return state;
-}
-
-static unsigned char *big_endian(unsigned char *to, uint32_t value) {
-    int i;
-    for (i = 3; i >= 0; i--, value >>= 8)
-        to[i] = (unsigned char)value;
-    return to + 4;
-}
-
-static void write_chunk(FILE *file, const char *name, const unsigned char *data, size_t len) {
-    unsigned char head[8], tail[4];
-    memcpy(big_endian(head, (uint32_t)len), name, 4);
-    big_endian(tail, ~crc(crc(~0u, head + 4, 4), data, len));
-    fwrite(head, 1, 8, file);
-    fwrite(data, 1, len, file);
-    fwrite(tail, 1, 4, file);
-}
-
-/* An 8-bit gray PNG, stored without compression. */
-static void write_png(const char *path, const unsigned char *pixels) {
-    const size_t row = 1 + WIDTH; /* each row begins with its filter: none */
-    unsigned char header[13], *data = allocate(2 + HEIGHT * (row + 5) + 4, 1), *to = data;
-    uint32_t a = 1, b = 0; /* Adler-32 */
-    size_t y, x;
-    FILE *file = fopen(path, "wb");
-    memcpy(big_endian(big_endian(header, WIDTH), HEIGHT), "\10\0\0\0\0", 5); /* 8 bits, gray */
-    *to++ = 0x78;
-    *to++ = 0x01;
-    for (y = 0; y < HEIGHT; y++) {
-        const unsigned char *from = pixels + y * WIDTH;
-        *to++ = y + 1 == HEIGHT;
-        *to++ = row & 255;
-        *to++ = (unsigned char)(row >> 8);
-        *to++ = ~row & 255;
-        *to++ = (unsigned char)(~row >> 8 & 255);
-        for (x = 0; x < row; x++) {
-            *to = x == 0 ? 0 : from[x - 1];
-            a = (a + *to++) % 65521;
-            b = (b + a) % 65521;
-        }
-    }
-    to = big_endian(to, b << 16 | a);
-    if (file == NULL)
-        fail(path, "cannot be written");
-    fwrite("\x89PNG\r\n\x1a\n", 1, 8, file);
-    write_chunk(file, "IHDR", header, sizeof header);
-    write_chunk(file, "IDAT", data, (size_t)(to - data));
-    write_chunk(file, "IEND", header, 0);
-    if (ferror(file) != 0 || fclose(file) != 0)
-        fail(path, "cannot be written");
-    free(data);
-}
-
 static uint64_t number(const char *text, const char *what) {
     char *end;
     const uint64_t value = strtoull(text, &end, 10);
@@ -283,8 +220,7 @@ int main(int argc, char **argv) {
     const uint64_t seed = number(argc > 2 ? argv[2] : "42", "SEED");
     const size_t steps = (size_t)number(argc > 3 ? argv[3] : "200", "STEPS");
     static float digits[DIGITS * PIXELS];
-    static unsigned char pixels[WIDTH * HEIGHT];
-    size_t json_len, i, x, y;
+    size_t json_len;
     char *json = read_file("examples/digits/scheduler_config.json", &json_len);
     network net = load_network("examples/digits/weights.safetensors");
     vesde_config config;
@@ -294,15 +230,8 @@ int main(int argc, char **argv) {
     check(vesde_config_from_json(json, json_len, &config), "scheduler_config.json");
     sample_digits(&net, &config, seed, steps, digits);
 
-    memset(pixels, BACKGROUND, sizeof pixels);
-    for (i = 0; i < DIGITS; i++)
-        for (y = 0; y < SIDE * SCALE; y++)
-            for (x = 0; x < SIDE * SCALE; x++) {
-                const float value = digits[i * PIXELS + y / SCALE * SIDE + x / SCALE];
-                const size_t left = GAP + i % COLUMNS * TILE, top = GAP + i / COLUMNS * TILE;
-                pixels[(top + y) * WIDTH + left + x] = (unsigned char)(value * 255.0f + 0.5f);
-            }
-    write_png(output, pixels);
+    if (write_picture(output, digits) != 0)
+        fail(output, "cannot be written");
     printf("%s (%dx%d)\n", output, WIDTH, HEIGHT);
     free(json);
     return 0;
