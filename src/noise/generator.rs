@@ -23,7 +23,8 @@ pub(crate) mod sealed {
 /// makes one sample of the batch, in order.
 ///
 /// # Errors
-/// `Empty`; `LengthMismatch` where the generators do not divide `out`; `InvalidRandomState` where a state is not one that its type makes.
+/// `Empty`; `LengthMismatch` where the generators do not divide `out`; `InvalidRandomState` where a state is not one that its type makes;
+/// `TooLarge` where a draw is longer than its type has.
 /// Nothing has been drawn then.
 pub fn randn<G: Generator>(generators: &mut [G], out: &mut [f32]) -> Result<(), Error> {
     randn_out(generators, out.into())
