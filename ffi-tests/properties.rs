@@ -541,6 +541,32 @@ fn an_error_leaves_outputs_and_state_alone() {
     assert_eq!(sampler.next(&short, &mut x, &score, None), Err(Error::LengthMismatch));
     assert_eq!(x, [7.0; 12]);
 
+    // So is a value that the network must not be asked about, in the first step and in the next.
+    for step in 0..2 {
+        for (table, wrong, error) in [
+            (0, f32::NAN, Error::TimestepOutOfRange),
+            (0, 1.5, Error::TimestepOutOfRange),
+            (1, f32::NAN, Error::InvalidSigma),
+            (1, f32::INFINITY, Error::InvalidSigma),
+        ] {
+            let mut edited = Tables::new(10);
+            edited.0[table][step] = wrong;
+            let mut sampler = Sampler::new(&predictor_only, 1, options).unwrap();
+            let mut x = vec![7.0; 12];
+            if step > 0 {
+                sampler.next(&edited.schedule(), &mut x, &score, None).unwrap();
+            }
+            let before = (x.clone(), format!("{sampler:?}"));
+            assert_eq!(sampler.next(&edited.schedule(), &mut x, &score, None), Err(error));
+            assert_eq!((x, format!("{sampler:?}")), before);
+        }
+    }
+    for wrong in [f32::NAN, f32::NEG_INFINITY] {
+        let edited = Schedule { discrete_sigmas: &[1.0, wrong, 2.0], ..good };
+        assert_eq!(edited.adjacent_sigma(2), Err(Error::InvalidSigma));
+        assert_eq!(edited.discrete_sigma(1), Err(Error::InvalidSigma));
+    }
+
     // A network that answers NaN can be asked again: the sampler stands where it stood.
     let mut sampler = Sampler::new(&Config::default(), 1, SamplerOptions::default()).unwrap();
     let mut x = vec![0.0; 12];

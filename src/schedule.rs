@@ -87,8 +87,8 @@ pub(crate) fn set_sigmas_out(
     if discrete_sigmas.overlaps(timesteps) || discrete_sigmas.overlaps(sigmas.as_in()) {
         return Err(Error::Overlap);
     }
-    if !timesteps.iter().all(|t| (0.0..=1.0).contains(&t)) {
-        return Err(Error::TimestepOutOfRange);
+    for t in timesteps.iter() {
+        in_range(t)?;
     }
     let sigma_min = config.sigma_min as f32;
     let ratio = f64::from((config.sigma_max / config.sigma_min) as f32);
@@ -104,6 +104,16 @@ pub(crate) fn set_sigmas_out(
     Ok(())
 }
 
+/// A sigma from a table, which its owner may have edited.
+pub(crate) fn finite(sigma: f32) -> Result<f32, Error> {
+    if sigma.is_finite() { Ok(sigma) } else { Err(Error::InvalidSigma) }
+}
+
+/// Checks a timestep.
+pub(crate) fn in_range(timestep: f32) -> Result<f32, Error> {
+    if (0.0..=1.0).contains(&timestep) { Ok(timestep) } else { Err(Error::TimestepOutOfRange) }
+}
+
 impl Schedule<'_> {
     /// The index into `discrete_sigmas` at a continuous timestep: `trunc(t·(len − 1))` in `f32`, with the length of
     /// `timesteps`.
@@ -113,25 +123,22 @@ impl Schedule<'_> {
     /// table.
     pub fn index(&self, timestep: f32) -> Result<usize, Error> {
         let last = self.timesteps.len().checked_sub(1).ok_or(Error::Empty)?;
-        if !(0.0..=1.0).contains(&timestep) {
-            return Err(Error::TimestepOutOfRange);
-        }
-        let index = (timestep * last as f32) as usize;
+        let index = (in_range(timestep)? * last as f32) as usize;
         if index < self.discrete_sigmas.len() { Ok(index) } else { Err(Error::TimestepOutOfRange) }
     }
 
     /// `discrete_sigmas[index]`.
     ///
     /// # Errors
-    /// `TimestepOutOfRange` where there is none.
+    /// `TimestepOutOfRange` where there is none; `InvalidSigma` where it is not finite.
     pub fn discrete_sigma(&self, index: usize) -> Result<f32, Error> {
-        self.discrete_sigmas.get(index).copied().ok_or(Error::TimestepOutOfRange)
+        finite(self.discrete_sigmas.get(index).copied().ok_or(Error::TimestepOutOfRange)?)
     }
 
     /// The sigma one index below: `discrete_sigmas[index − 1]`, or 0 at index 0 (diffusers' `get_adjacent_sigma`).
     ///
     /// # Errors
-    /// `TimestepOutOfRange` where `index` is beyond the table.
+    /// `TimestepOutOfRange` where `index` is beyond the table; `InvalidSigma` where one of the two is not finite.
     pub fn adjacent_sigma(&self, index: usize) -> Result<f32, Error> {
         self.discrete_sigma(index)?;
         index.checked_sub(1).map_or(Ok(0.0), |below| self.discrete_sigma(below))

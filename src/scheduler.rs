@@ -203,8 +203,7 @@ impl Scheduler<'_> {
         let len = per_sample(x.len(), indices.len())?;
         let sigma = |index: i64| {
             let index = usize::try_from(index).map_err(|_| Error::TimestepOutOfRange)?;
-            let sigma = self.schedule.discrete_sigma(index)?;
-            if sigma.is_finite() { Ok(sigma) } else { Err(Error::InvalidSigma) }
+            self.schedule.discrete_sigma(index)
         };
         for &index in indices {
             sigma(index)?;

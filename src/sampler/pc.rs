@@ -8,7 +8,7 @@ use crate::kernels::Source;
 use crate::kernels::normal::Fill;
 use crate::kernels::update::{AddNoise, ClampUnit, Scale};
 use crate::noise::Counter;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, finite, in_range};
 use crate::scheduler::{Averaging, Norm, Scheduler};
 use crate::simd::dispatch;
 
@@ -151,10 +151,11 @@ impl Sampler {
     /// say so. `noise` is needed only where [`Request::Noise`] has asked for it. All buffers have the same length at every call.
     ///
     /// # Errors
-    /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`]; `LengthMismatch` where `sigmas` is shorter than `timesteps`
-    /// or the batch does not divide the sample; `NullPointer` where noise was asked for and is missing; `SamplerDone` after `Done`;
-    /// `InvalidSampler` where the state is not one that this type makes, or the schedule has lost the current step. A score that is
-    /// not a number is noticed by corrector steps only. After an error state and sample are as before: the call can be repeated.
+    /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`], the former also where a timestep or a sigma that the network
+    /// would be asked about is none; `LengthMismatch` where `sigmas` is shorter than `timesteps` or the batch does not divide the sample;
+    /// `NullPointer` where noise was asked for and is missing; `SamplerDone` after `Done`; `InvalidSampler` where the state is not one
+    /// that this type makes, or the schedule has lost the current step. A score that is not a number is noticed by corrector steps
+    /// only. After an error state and sample are as before: the call can be repeated.
     pub fn next(
         &mut self,
         schedule: &Schedule<'_>,
@@ -172,7 +173,7 @@ impl Sampler {
         model_output: In<'_>,
         noise: Option<In<'_>>,
     ) -> Result<Request, Error> {
-        let place = self.place(schedule)?;
+        let place = self.place(schedule, self.step)?;
         buf::check(&[model_output], &[sample])?;
         if (sample.len() as u64).checked_rem(self.batch) != Some(0) {
             return Err(Error::LengthMismatch);
@@ -198,21 +199,21 @@ impl Sampler {
             _ => return Err(Error::InvalidSampler),
         }
         self.phase = phase::SCORE;
-        let Place { sigma, timestep, step, .. } = self.place(schedule)?;
+        let Place { sigma, timestep, step, .. } = self.place(schedule, self.step)?;
         Ok(Request::Score { sigma, timestep, step, correction: self.correction })
     }
 
-    /// Checks the state against the schedule, and finds the current step.
-    fn place(&self, schedule: &Schedule<'_>) -> Result<Place, Error> {
+    /// Checks the state against the schedule, and finds a step.
+    fn place(&self, schedule: &Schedule<'_>, step: u64) -> Result<Place, Error> {
         self.config.validate().map_err(|_| Error::InvalidSampler)?;
         if self.phase == phase::DONE {
             return Err(Error::SamplerDone);
         }
-        let in_range = self.phase <= phase::DONE
+        let valid = self.phase <= phase::DONE
             && self.correction <= self.config.correct_steps
             && self.batch != 0
             && (0..=1).contains(&self.clamp);
-        let step = usize::try_from(self.step).ok().filter(|_| in_range);
+        let step = usize::try_from(step).ok().filter(|_| valid);
         let step = step.ok_or(Error::InvalidSampler)?;
         if schedule.timesteps.is_empty() {
             return Err(Error::Empty);
@@ -222,8 +223,8 @@ impl Sampler {
             return Err(Error::LengthMismatch);
         }
         let find = |table: &[f32]| table.get(step).copied().ok_or(Error::InvalidSampler);
-        let timestep = find(schedule.timesteps)?;
-        let sigma = find(schedule.sigmas)?;
+        let timestep = in_range(find(schedule.timesteps)?)?;
+        let sigma = finite(find(schedule.sigmas)?)?;
         Ok(Place { step, timestep, sigma, last: step + 1 == schedule.timesteps.len() })
     }
 
@@ -290,6 +291,7 @@ impl Sampler {
                 dispatch(ClampUnit { x, out: sample });
             }
         } else {
+            self.place(schedule, self.step + 1)?; // what is asked for afterwards
             scheduler.step_pred_raw(model_output, &[place.timestep], &update, noise)?;
             self.correction = 0;
             self.step += 1;
