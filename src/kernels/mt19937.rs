@@ -33,7 +33,11 @@ impl Mt19937 {
     /// Checks what a caller's memory may have done to the state.
     pub(crate) fn check(&self) -> Result<(), Error> {
         // Never 0: the words are twisted when they are all taken, and the first is taken at once.
-        if (1..=N).contains(&(self.taken as usize)) { Ok(()) } else { Err(Error::InvalidRandomState) }
+        let in_range = (1..=N).contains(&(self.taken as usize));
+        // Zeros would stay zeros for ever, and whoever rejects them would never return. Of the first word one bit counts.
+        let [first, rest @ ..] = &self.words;
+        let alive = first & UPPER != 0 || rest.iter().any(|&word| word != 0);
+        if in_range && alive { Ok(()) } else { Err(Error::InvalidRandomState) }
     }
 
     /// The next word.
@@ -157,5 +161,15 @@ mod tests {
             mt.taken = taken;
             assert_eq!(mt.check(), Err(Error::InvalidRandomState));
         }
+    }
+
+    #[test]
+    fn a_state_of_zeros_is_refused() {
+        let mut mt = Mt19937::new(1);
+        mt.words = [0; N];
+        mt.words[0] = !UPPER; // which no twist reads
+        assert_eq!(mt.check(), Err(Error::InvalidRandomState));
+        mt.words[N - 1] = 1;
+        assert_eq!(mt.check(), Ok(()));
     }
 }

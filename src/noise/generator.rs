@@ -46,6 +46,9 @@ pub(crate) fn randn_out<G: Generator>(generators: &mut [G], out: Out<'_>) -> Res
     Ok(())
 }
 
+/// No normal of a pair lies farther out: √(2·104·ln 2) = 12.007, of the least square of two numbers that are multiples of 2⁻⁵².
+const FARTHEST: f64 = 12.01;
+
 /// MT19937, and the second normal of a pair, which those who make pairs in `f64` keep for the next call.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -62,7 +65,8 @@ impl Paired {
 
     pub(super) fn check(&self) -> Result<(), Error> {
         self.mt.check()?;
-        if self.has_cached > 1 || !self.cached.is_finite() { Err(Error::InvalidRandomState) } else { Ok(()) }
+        let possible = self.has_cached <= 1 && self.cached.abs() <= FARTHEST;
+        if possible { Ok(()) } else { Err(Error::InvalidRandomState) }
     }
 
     /// The cached normal, or the first of a new pair.
@@ -75,5 +79,23 @@ impl Paired {
         self.has_cached = 1;
         self.cached = second;
         first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cached_normal_that_no_pair_has_is_refused() {
+        let mut state = Paired::new(1);
+        for (cached, result) in [
+            (-12.0, Ok(())),
+            (12.1, Err(Error::InvalidRandomState)),
+            (f64::NAN, Err(Error::InvalidRandomState)),
+        ] {
+            state.cached = cached;
+            assert_eq!(state.check(), result);
+        }
     }
 }
