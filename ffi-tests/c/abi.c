@@ -133,7 +133,7 @@ static void every_partial_overlap_is_refused(void) {
         for (int pair = 0; pair < PARAMETERS * PARAMETERS; ++pair) {
             int a = pair / PARAMETERS, b = pair % PARAMETERS;
             const struct parameter *out = &f->parameters[a], *other = &f->parameters[b];
-            int is_object = other->length == ONE && other->role != OUT && other->size != 0;
+            int is_object = other->length == ONE && other->size != 0;
             if (a == b || out->role < OUT || !is_buffer(f, a) || !(is_buffer(f, b) || is_object)) {
                 continue;
             }

@@ -1,7 +1,8 @@
 //! The sampler in C.
 
 use super::{
-    CScheduler, averaging, input, norm, object, object_mut, output, produce, span, status, vesde_status,
+    CScheduler, apart, averaging, input, norm, object, object_mut, output, produce, span, status,
+    vesde_status,
 };
 use crate::config::Config;
 use crate::error::Error;
@@ -151,8 +152,10 @@ pub unsafe extern "C" fn vesde_sampler_next(
         let outs = [span(sample, len), span(request, 1), span(sampler, 1)];
         let [sample_span, request_span, _] = outs;
         let schedule = CScheduler::view(scheduler, &outs)?.schedule;
-        let buffers = [sample_span, request_span, span(model_output, len), span(noise, len)];
+        let buffers = [request_span, sample_span, span(model_output, len), span(noise, len)];
         let sampler = object_mut(sampler, &buffers)?;
+        let [_, floats @ ..] = &buffers;
+        apart(request, 1, floats)?;
         let (model_output, sample) = (input(model_output, len)?, output(sample, len)?);
         let noise = if noise.is_null() { None } else { Some(input(noise, len)?) };
         let nothing =
