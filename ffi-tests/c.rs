@@ -161,6 +161,11 @@ fn abi() {
 }
 
 #[test]
+fn faults() {
+    C.run("faults.c");
+}
+
+#[test]
 fn golden() {
     C.run("golden.c");
 }

@@ -1,0 +1,973 @@
+// What hostile callers, broken networks and damaged memory do: buffers between pages that do not exist, inputs that
+// cannot be written, tables, states and samplers full of anything. Each call gives a status and leaves all memory as it
+// was, or gives the right answer. abi.c has what is wrong with the arguments themselves.
+
+#if !defined __unix__ && !defined __APPLE__
+
+#include <stdio.h>
+
+int main(void) {
+    printf("skipped, because there is no mmap\n");
+}
+
+#else
+
+// Anonymous memory, which -std=c99 hides.
+#define _DEFAULT_SOURCE
+#define _DARWIN_C_SOURCE
+
+#include <float.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define ROOM 8300  // more than two blocks of a norm, and than eight of counter noise
+#include "functions.h"
+
+// ---- memory without neighbours ----
+
+enum { MARGIN = 1024, SENTINEL = 0xa5, LEVELS = 3, TRIES = 300000 };
+
+static int32_t levels[LEVELS];  // those of this machine
+static int levels_len;
+
+static void find_levels(void) {
+    const int32_t kinds[] = {VESDE_SIMD_LEVEL_KIND_BASELINE, VESDE_SIMD_LEVEL_KIND_AVX2, VESDE_SIMD_LEVEL_KIND_AVX512};
+    for (int i = 0; i < LEVELS; ++i) {
+        OK(vesde_limit_simd_level(kinds[i]));
+        int32_t level = vesde_simd_level();
+        if (levels_len == 0 || level != levels[levels_len - 1]) {
+            levels[levels_len++] = level;
+        }
+    }
+    const int32_t unknown[] = {-1, LEVELS, INT32_MIN, INT32_MAX};
+    for (int i = 0; i < 4; ++i) {
+        STATUS(VESDE_ERROR_UNKNOWN_ENUM, vesde_limit_simd_level(unknown[i]));
+        CHECK(vesde_simd_level() == levels[levels_len - 1]);
+    }
+    printf("levels up to %d\n", (int)levels[levels_len - 1]);
+}
+
+// At least `bytes` of memory between two pages that do not exist; sets `bytes` to how many there are.
+static unsigned char *map(size_t *bytes) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    *bytes = (*bytes + page - 1) / page * page;
+    unsigned char *all = mmap(NULL, *bytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED || mprotect(all + page, *bytes, PROT_READ | PROT_WRITE) != 0) {
+        perror("mmap");
+        exit(1);
+    }
+    return all + page;
+}
+
+static void protect(void *slot, size_t bytes, int protection) {
+    if (mprotect(slot, bytes, protection) != 0) {
+        perror("mprotect");
+        exit(1);
+    }
+}
+
+static unsigned char *slots[PARAMETERS];
+static size_t slot_size = ROOM * sizeof(double);
+
+// What of a slot is compared: its parameter, and a margin on the side where memory goes on.
+struct span {
+    unsigned char *from;
+    size_t len;
+};
+
+static struct span around(int i, const void *p, size_t bytes) {
+    unsigned char *from = (unsigned char *)p, *slot = slots[i];
+    if (from == slot) {
+        return (struct span){slot, bytes + MARGIN < slot_size ? bytes + MARGIN : slot_size};
+    }
+    size_t margin = (size_t)(from - slot) < MARGIN ? (size_t)(from - slot) : MARGIN;
+    return (struct span){from - margin, margin + bytes};
+}
+
+// Each parameter directly behind a page that does not exist, or directly before one.
+static void lay_out(const struct function *f, const size_t *n, int at_end, void **p) {
+    for (int i = 0; i < parameters(f); ++i) {
+        p[i] = slots[i] + (at_end ? slot_size - bytes_of(f, i, n) : 0);
+    }
+}
+
+static unsigned char before[PARAMETERS][ROOM * sizeof(double) + MARGIN];
+
+// Calls `f` on parameters in their slots, of which inputs cannot be written. After an error the others are as before,
+// after success all around them. What points elsewhere is left alone.
+static vesde_status attempt(const struct function *f, void **p, const size_t *n) {
+    struct span spans[PARAMETERS];
+    int in_slot[PARAMETERS];
+    for (int i = 0; i < parameters(f); ++i) {
+        const struct parameter *x = &f->parameters[i];
+        uintptr_t offset = (uintptr_t)p[i] - (uintptr_t)slots[i];
+        in_slot[i] = p[i] != NULL && offset <= slot_size;
+        if (in_slot[i]) {
+            spans[i] = around(i, p[i], bytes_of(f, i, n));
+            memset(spans[i].from, SENTINEL, spans[i].len);
+            if (x->role != OUT) {
+                memcpy(p[i], x->content, bytes_of(f, i, n));
+            }
+            memcpy(before[i], spans[i].from, spans[i].len);
+            if (x->role < OUT) {
+                protect(slots[i], slot_size, PROT_READ);
+            }
+        }
+    }
+    vesde_status status = f->call(p, n);
+    for (int i = 0; i < parameters(f); ++i) {
+        if (in_slot[i] && f->parameters[i].role < OUT) {
+            protect(slots[i], slot_size, PROT_READ | PROT_WRITE);
+        } else if (in_slot[i]) {
+            if (status == VESDE_OK) {
+                memcpy(before[i] + ((unsigned char *)p[i] - spans[i].from), p[i], bytes_of(f, i, n));
+            }
+            CHECK(memcmp(before[i], spans[i].from, spans[i].len) == 0);
+        }
+    }
+    return status;
+}
+
+static unsigned char wanted[PARAMETERS * ROOM * sizeof(double)], got[PARAMETERS * ROOM * sizeof(double)];
+
+// The status of a call in ordinary memory, without vector instructions of run time; its outputs go to `wanted`.
+static vesde_status reference(const struct function *f, const size_t *n, int without) {
+    static double memory[PARAMETERS][ROOM];
+    void *p[PARAMETERS];
+    for (int i = 0; i < parameters(f); ++i) {
+        p[i] = i == without ? NULL : memory[i];
+        memset(memory[i], SENTINEL, bytes_of(f, i, n));
+        if (i != without && f->parameters[i].role != OUT) {
+            memcpy(p[i], f->parameters[i].content, bytes_of(f, i, n));
+        }
+    }
+    vesde_limit_simd_level(VESDE_SIMD_LEVEL_KIND_BASELINE);
+    vesde_status status = f->call(p, n);
+    collect(f, p, n, wanted);
+    return status;
+}
+
+// The status of a call on every level, at both ends of memory, with and without what may be NULL: each time that of
+// ordinary memory, and its bits.
+static vesde_status everywhere(const struct function *f, const size_t *n) {
+    vesde_status status = VESDE_OK;
+    for (int without = -1; without < parameters(f); ++without) {
+        if (without >= 0 && f->parameters[without].null != VESDE_OK) {
+            continue;
+        }
+        status = reference(f, n, without);
+        for (int k = 0; k < 2 * levels_len; ++k) {
+            void *p[PARAMETERS];
+            vesde_limit_simd_level(levels[k / 2]);
+            lay_out(f, n, k % 2, p);
+            if (without >= 0) {
+                p[without] = NULL;
+            }
+            CHECK(check_status(status, attempt(f, p, n), f->name, __FILE__, __LINE__) &&
+                  (status != VESDE_OK || memcmp(wanted, got, collect(f, p, n, got)) == 0));
+        }
+    }
+    return status;
+}
+
+static void usual(const struct function *f, size_t *n) {
+    for (int i = 0; i < LENGTHS; ++i) {
+        n[i] = f->lengths[i].value;
+    }
+}
+
+static const struct function *find(const char *name) {
+    EACH(f) {
+        if (strcmp(f->name, name) == 0) {
+            return f;
+        }
+    }
+    fprintf(stderr, "no function %s\n", name);
+    exit(1);
+}
+
+// As the table has it, everywhere.
+static vesde_status call(const char *name) {
+    const struct function *f = find(name);
+    size_t n[LENGTHS];
+    usual(f, n);
+    return everywhere(f, n);
+}
+
+// ---- samplers at every place of a job ----
+
+enum { PLACES = 12 };
+
+static vesde_sampler places[PLACES];
+
+// Four calls of either kind of noise, and the same in the last step.
+static void make_places(void) {
+    static float scratch[MOST];
+    vesde_request request;
+    size_t len = 0;
+    for (int32_t kind = VESDE_SAMPLER_NOISE_COUNTER; kind <= VESDE_SAMPLER_NOISE_GIVEN; ++kind) {
+        vesde_sampler_options here = options;
+        vesde_sampler made;
+        here.noise = kind;
+        OK(vesde_sampler_init(&config, 1, &here, &made));
+        for (int i = 0; i < (kind == VESDE_SAMPLER_NOISE_GIVEN ? 6 : 3); ++i) {
+            made.norm = (int32_t)len & 1;
+            made.averaging = (int32_t)len >> 1 & 1;
+            places[len++] = made;
+            OK(vesde_sampler_next(&made, &scheduler, model_output, noise, MOST, scratch, &request));
+        }
+    }
+    const int at_predictor[] = {2, 7, 8};  // with the score: of counter noise, before and after noise is asked for
+    for (int i = 0; i < 3; ++i) {
+        places[len] = places[at_predictor[i]];
+        CHECK(places[len].correction == config.correct_steps);
+        places[len++].step = MOST - 1;
+    }
+    CHECK(len == PLACES);
+}
+
+// ---- every length between pages that do not exist ----
+
+static size_t lengths[500];
+static int lengths_len;
+
+static void make_lengths(void) {
+    for (size_t len = 0; len <= 4 * 64 + 1; ++len) {
+        lengths[lengths_len++] = len;
+    }
+    for (size_t block = 1024; block <= 2 * VESDE_NORM_BLOCK; block += 1024) {
+        const int around[] = {-65, -64, -1, 0, 1, 15, 65};
+        for (int i = 0; i < 7; ++i) {
+            lengths[lengths_len++] = (size_t)((int)block + around[i]);
+        }
+    }
+    CHECK(lengths[lengths_len - 1] <= ROOM && lengths_len <= 500);
+}
+
+static int is_text(const struct function *f) {
+    int text = 0;
+    for (int i = 0; i < parameters(f); ++i) {
+        text |= f->parameters[i].size == 1;
+    }
+    return text;
+}
+
+static void every_length(const struct function *f) {
+    int split = f->lengths[1].huge == VESDE_ERROR_LENGTH_MISMATCH, two = strcmp(f->name, "set_sigmas") == 0;
+    for (int i = 0; i < lengths_len && f->lengths[0].value != 0; ++i) {
+        size_t len = lengths[i], usual_second = f->lengths[1].value;
+        if (is_text(f) && len > f->lengths[0].value) {
+            break;
+        }
+        // No second length, the blocks of a norm, or a batch: of one, of three, and of samples of one float.
+        const size_t seconds[] = {usual_second == 1 ? vesde_norm_blocks(len) : usual_second != 0, BATCH, len};
+        int count = usual_second != BATCH ? 1 : len <= 4 * 64 && (split || two) ? 3 : 2;
+        counter.index = 37 * (uint64_t)i;
+        for (int k = 0; k < count; ++k) {
+            size_t n[LENGTHS] = {len, seconds[k]};
+            at(f, "length %d, %d", (int)len, (int)n[1]);
+            vesde_status status = everywhere(f, n);
+            if (is_text(f)) {
+                CHECK(len < f->lengths[0].value || status == VESDE_OK);
+            } else if (len == 0) {
+                CHECK(status == VESDE_ERROR_EMPTY);
+            } else {
+                int divides = k == 0 || two || len % n[1] == 0;
+                CHECK(status == (divides ? VESDE_OK : VESDE_ERROR_LENGTH_MISMATCH));
+            }
+        }
+    }
+}
+
+static void every_length_between_pages_that_do_not_exist(void) {
+    vesde_counter usual_counter = counter;
+    vesde_cuda_grid usual_grid = torch_cudas[0].grid, small = {1, 256};
+    EACH(f) {
+        if (strcmp(f->name, "sampler_next") == 0) {
+            vesde_sampler kept = sampler;
+            for (int i = 0; i < PLACES; ++i) {
+                sampler = places[i];
+                every_length(f);
+            }
+            sampler = kept;
+        } else if (strncmp(f->name, "step_correct", 12) == 0 || strcmp(f->name, "mean_norm") == 0) {
+            for (int mode = 0; mode < 4; ++mode) {
+                averaging = mode & 1;
+                norm = mode >> 1;
+                every_length(f);
+            }
+            averaging = VESDE_AVERAGING_BATCH;
+            norm = VESDE_NORM_EXACT;
+        } else if (strcmp(f->name, "torch_cuda_fill") == 0) {
+            for (int i = 0; i < BATCH; ++i) {
+                torch_cudas[i].grid = small;  // whole passes of four rows
+            }
+            every_length(f);
+            for (int i = 0; i < BATCH; ++i) {
+                torch_cudas[i].grid = usual_grid;
+            }
+        }
+        every_length(f);
+        size_t n[LENGTHS];
+        usual(f, n);
+        at(f, "as in the table");
+        OK(everywhere(f, n));
+    }
+    counter = usual_counter;
+}
+
+// ---- outputs that are stored past the caches, and inputs that are asked for ahead ----
+
+enum { FAR = 1 << 23, PIECE = 1 << 16 };
+
+// The same work in pieces, each too short for such stores, from the bits of which not one differs.
+static void pieces(const struct function *f, void **p, size_t len) {
+    static float piece[2][PIECE + 64];
+    vesde_counter kept = counter;
+    for (size_t done = 0, count; done < len; done += count) {
+        void *q[PARAMETERS] = {0};
+        float *outs[2];
+        int outs_len = 0;
+        count = len - done <= PIECE + 64 ? len - done : PIECE;  // torch makes its last sixteen together
+        for (int i = 0; i < parameters(f); ++i) {
+            const struct parameter *x = &f->parameters[i];
+            q[i] = x->length == 0 && x->role < OUT ? (float *)p[i] + done : p[i];
+            if (x->length == 0 && x->role == OUT) {
+                outs[outs_len] = (float *)p[i] + done;
+                q[i] = piece[outs_len++];
+            }
+        }
+        counter.index = kept.index + done;
+        OK(f->call(q, (size_t[]){count, 1}));
+        for (int i = 0; i < outs_len; ++i) {
+            CHECK(memcmp(piece[i], outs[i], count * sizeof(float)) == 0);
+        }
+    }
+    counter = kept;
+}
+
+static void far_stores_stay_inside(void) {
+    const char *names[] = {"update", "update_counter", "add_noise", "add_noise_counter", "scale_model_input",
+                           "counter_fill", "torch_cpu_fill"};
+    vesde_counter kept = counter;
+    unsigned char *far[5];
+    size_t size = (FAR + BATCH + 64) * sizeof(float);
+    for (int i = 0; i < 5; ++i) {
+        far[i] = map(&size);
+        OK(vesde_counter_fill((vesde_counter){3, (uint64_t)i, 0}, size / sizeof(float), (float *)far[i]));
+    }
+    counter.index = 37;
+    for (size_t k = 0; k < sizeof names / sizeof *names; ++k) {
+        const struct function *f = find(names[k]);
+        for (int variant = 0; variant < 2 * levels_len; ++variant) {
+            // Aligned for these stores, with a tail and without, at the end and at the beginning.
+            size_t len = variant % 2 ? FAR + 36 : FAR + BATCH, n[] = {len, 1};
+            size_t offset = variant % 2 ? size - len * sizeof(float) : 0;
+            vesde_torch_cpu state = torch_cpus[0];
+            void *p[PARAMETERS];
+            for (int i = 0, next = 0; i < parameters(f); ++i) {
+                const struct parameter *x = &f->parameters[i];
+                p[i] = x->length == 0 ? (void *)(far[next++] + offset)
+                                      : x->role == IN_OUT ? (void *)&state : (void *)(uintptr_t)x->content;
+            }
+            at(f, "%d floats, level %d", (int)len, (int)levels[variant / 2]);
+            vesde_limit_simd_level(levels[variant / 2]);
+            OK(f->call(p, n));
+            state = torch_cpus[0];
+            pieces(f, p, len);
+        }
+    }
+    counter = kept;
+    for (int i = 0; i < 5; ++i) {
+        munmap(far[i], size);
+    }
+}
+
+// ---- lengths that no memory has, and the end of the address space ----
+
+static void products_of_lengths_that_overflow(void) {
+    // Of floats or more, these are all more bytes than an object can have, or none at all.
+    const size_t values[] = {0, 1, BATCH, SIZE_MAX, SIZE_MAX - BATCH + 1, SIZE_MAX / 2, SIZE_MAX / 2 + 1,
+                             SIZE_MAX / 4, SIZE_MAX / 4 + 1, SIZE_MAX / 8 + 1};
+    const int count = sizeof values / sizeof *values;
+    EACH(f) {
+        for (int pair = 0; pair < count * count && f->lengths[1].value != 0; ++pair) {
+            void *p[PARAMETERS];
+            size_t n[LENGTHS] = {values[pair / count], values[pair % count]};
+            if (n[0] <= BATCH && n[1] <= BATCH) {
+                continue;
+            }
+            lay_out(f, n, 1, p);
+            at(f, "lengths %zx and %zx", n[0], n[1]);
+            vesde_status status = attempt(f, p, n);
+            CHECK(status == VESDE_ERROR_TOO_LARGE || status == VESDE_ERROR_LENGTH_MISMATCH ||
+                  (status == VESDE_ERROR_EMPTY && (n[0] == 0 || n[1] == 0)));
+        }
+    }
+    // A batch of more samples than there are bytes, in states that a caller may have edited.
+    vesde_sampler kept = sampler;
+    for (int i = 3; i < count; ++i) {
+        sampler.batch = values[i];
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH, call("sampler_next"));
+    }
+    sampler = kept;
+    const struct {
+        uint64_t draw_len, start;
+        vesde_status status;
+    } draws[] = {
+        {0, 0, VESDE_ERROR_EMPTY},
+        {LEN, 0, VESDE_OK},
+        {LEN, 1, VESDE_ERROR_LENGTH_MISMATCH},
+        {LEN - 1, 0, VESDE_ERROR_LENGTH_MISMATCH},
+        {LEN, UINT64_MAX, VESDE_ERROR_LENGTH_MISMATCH},
+        {LEN, UINT64_MAX - LEN + 1, VESDE_ERROR_LENGTH_MISMATCH},
+        {1ULL << 29, (1ULL << 29) - LEN, VESDE_OK},
+        {(1ULL << 29) + 1, 0, VESDE_ERROR_TOO_LARGE},
+        {(1ULL << 32) + LEN, 0, VESDE_ERROR_TOO_LARGE},
+        {UINT64_MAX, 0, VESDE_ERROR_TOO_LARGE},
+    };
+    uint64_t kept_draw[] = {draw_len, draw_start};
+    for (size_t i = 0; i < sizeof draws / sizeof *draws; ++i) {
+        draw_len = draws[i].draw_len;
+        draw_start = draws[i].start;
+        STATUS(draws[i].status, call("torch_cuda_fill_part"));
+        STATUS(draws[i].status == VESDE_ERROR_LENGTH_MISMATCH ? VESDE_OK : draws[i].status, call("torch_cuda_skip"));
+    }
+    draw_len = kept_draw[0];
+    draw_start = kept_draw[1];
+}
+
+// Every pointer at addresses from which its parameter would reach the end of the address space, or go beyond.
+static void pointers_at_the_end_of_the_address_space(void) {
+    EACH(f) {
+        for (int i = 0; i < parameters(f); ++i) {
+            size_t n[LENGTHS], size = f->parameters[i].size;
+            usual(f, n);
+            const size_t back[] = {bytes_of(f, i, n), bytes_of(f, i, n) / 2 / size * size, size};
+            for (int k = 0; k < 3; ++k) {
+                void *p[PARAMETERS];
+                lay_out(f, n, k % 2, p);
+                size_t align = size % 8 == 0 ? 8 : size % 4 == 0 ? 4 : 1;
+                p[i] = (void *)((UINTPTR_MAX - back[k] + 1) / align * align);
+                at(f, "pointer %d, %d bytes before the end", i, (int)back[k]);
+                if (p[i] != NULL) {
+                    STATUS(VESDE_ERROR_TOO_LARGE, attempt(f, p, n));
+                }
+            }
+        }
+    }
+}
+
+// An output over what else the call writes or reads, which abi.c's loops do not reach: objects over buffers.
+static void objects_over_buffers(void) {
+    const struct {
+        const char *name;
+        int object, buffer;
+    } pairs[] = {{"sampler_next", 5, 2}, {"sampler_next", 5, 3}, {"sampler_next", 5, 4}, {"config_to_json", 2, 1}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; ++i) {
+        const struct function *f = find(pairs[i].name);
+        size_t n[LENGTHS];
+        usual(f, n);
+        for (size_t offset = 0; offset < 16; offset += 8) {
+            void *p[PARAMETERS];
+            lay_out(f, n, 0, p);
+            p[pairs[i].object] = (char *)p[pairs[i].buffer] + offset;
+            at(f, "pointer %d at pointer %d", pairs[i].object, pairs[i].buffer);
+            STATUS(VESDE_ERROR_OVERLAP, attempt(f, p, n));
+        }
+    }
+}
+
+// ---- tables and timesteps ----
+
+static const float strange[] = {NAN,     -NAN,   INFINITY, -INFINITY, -1.0f,   0.0f,  -0.0f, 1e-45f,
+                                FLT_MIN, FLT_MAX, -FLT_MAX, 1e30f,     1e-30f, 1.0f, 2.0f,  -2.0f};
+enum { STRANGE = sizeof strange / sizeof *strange };
+
+// Discrete sigmas at and below a step's index, each of them anything: a step exists where the difference of squares
+// does.
+static void edited_discrete_sigmas(void) {
+    vesde_sampler kept = sampler;
+    const size_t index = MOST - 1;
+    float *at_index = &discrete_sigmas[index], *below = at_index - 1, kept_sigmas[2] = {*below, *at_index};
+    float kept_timesteps[BATCH];
+    memcpy(kept_timesteps, timesteps, sizeof kept_timesteps);
+    for (int i = 1; i < BATCH; ++i) {
+        timesteps[i] = 0.25f;  // the other samples' steps are sound
+    }
+    int64_t kept_index = indices[0];
+    indices[0] = (int64_t)index;
+    sampler = places[2];  // at a predictor step
+    for (int pair = 0; pair < STRANGE * STRANGE; ++pair) {
+        float sigma = strange[pair / STRANGE], adjacent = strange[pair % STRANGE], found = -1;
+        float variance = sigma * sigma - adjacent * adjacent;
+        int finite = isfinite(sigma) && isfinite(adjacent);
+        vesde_status status = variance >= 0 && isfinite(variance) && finite ? VESDE_OK : VESDE_ERROR_INVALID_SIGMA;
+        *at_index = sigma;
+        *below = adjacent;
+        vesde_predictor_step step = {-1, -1};
+        snprintf(context, sizeof context, "sigma %g above %g", sigma, adjacent);
+        STATUS(status, vesde_get_predictor_step(&scheduler, 1.0f, &step));
+        if (status == VESDE_OK) {
+            CHECK(step.drift == step.diffusion * step.diffusion);
+            CHECK(variance < FLT_MIN || ulps(step.drift, variance) <= 2);
+        } else {
+            CHECK(step.drift == -1 && step.diffusion == -1);
+        }
+        const char *steps[] = {"step_pred", "step_pred_counter"};
+        for (int i = 0; i < 2; ++i) {
+            STATUS(status, call(steps[i]));
+        }
+        STATUS(status, call("sampler_next"));
+        STATUS(finite ? VESDE_OK : VESDE_ERROR_INVALID_SIGMA, vesde_get_adjacent_sigma(&scheduler, index, &found));
+        CHECK(bits(found) == bits(finite ? adjacent : -1));
+        const char *adders[] = {"add_noise", "add_noise_counter"};
+        for (int i = 0; i < 2; ++i) {
+            STATUS(isfinite(sigma) ? VESDE_OK : VESDE_ERROR_INVALID_SIGMA, call(adders[i]));
+        }
+    }
+    *below = kept_sigmas[0];
+    *at_index = kept_sigmas[1];
+    memcpy(timesteps, kept_timesteps, sizeof kept_timesteps);
+    indices[0] = kept_index;
+    sampler = kept;
+}
+
+// The sigma and the timestep that a sampler's next request would name, at every place of a job.
+static void edited_sigmas_and_timesteps(void) {
+    vesde_sampler kept = sampler;
+    for (int i = 0; i < PLACES; ++i) {
+        for (int k = 0; k < STRANGE * 4; ++k) {
+            int is_timestep = k & 1, next = k >> 1 & 1;
+            float value = strange[k / 4], *table = is_timestep ? timesteps : sigmas;
+            size_t step = (size_t)places[i].step + next;
+            if (step >= MOST) {
+                continue;
+            }
+            float right = table[step];
+            // At a predictor step of noise that is there the next step is asked for, and needed.
+            int is_next_needed = i == 2 || i == 8;
+            int is_sound = is_timestep ? value >= 0 && value <= 1 : isfinite(value);
+            sampler = places[i];
+            table[step] = value;
+            vesde_status status = is_sound || (next && !is_next_needed) ? VESDE_OK
+                                  : is_timestep                         ? VESDE_ERROR_TIMESTEP_OUT_OF_RANGE
+                                                                        : VESDE_ERROR_INVALID_SIGMA;
+            snprintf(context, sizeof context, "place %d, %s %g", i, is_timestep ? "timestep" : "sigma", value);
+            STATUS(status, call("sampler_next"));
+            table[step] = right;
+        }
+    }
+    sampler = kept;
+    const char *takers[] = {"step_pred", "step_pred_counter", "set_sigmas"};
+    for (int i = 0; i < 3 * BATCH; ++i) {
+        for (int k = 0; k < STRANGE; ++k) {
+            float right = timesteps[i % BATCH];
+            timesteps[i % BATCH] = strange[k];
+            int is_sound = strange[k] >= 0 && strange[k] <= 1;
+            STATUS(is_sound ? VESDE_OK : VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, call(takers[i / BATCH]));
+            timesteps[i % BATCH] = right;
+        }
+    }
+}
+
+// ---- what the network and the noise may hold ----
+
+// The scores or the noise of one sample of a batch, wherever it lies: nothing is written of the samples before it. Step
+// sizes of the first 128 are kept between the pass that checks and the pass that writes; those behind are computed twice.
+static void one_wrong_float_in_a_batch(void) {
+    enum { SAMPLES = 131, FLOATS = 2 * SAMPLES };
+    const struct {
+        float values[2];  // of a sample's two floats
+        vesde_status averaged, alone, of_noise;
+    } wrong[] = {
+        {{NAN, 1}, VESDE_ERROR_NON_FINITE_GRADIENT_NORM, VESDE_ERROR_NON_FINITE_GRADIENT_NORM,
+         VESDE_ERROR_NON_FINITE_NOISE_NORM},
+        {{1, INFINITY}, VESDE_ERROR_NON_FINITE_GRADIENT_NORM, VESDE_ERROR_NON_FINITE_GRADIENT_NORM,
+         VESDE_ERROR_NON_FINITE_NOISE_NORM},
+        {{-INFINITY, INFINITY}, VESDE_ERROR_NON_FINITE_GRADIENT_NORM, VESDE_ERROR_NON_FINITE_GRADIENT_NORM,
+         VESDE_ERROR_NON_FINITE_NOISE_NORM},
+        {{0, -0.0f}, VESDE_OK, VESDE_ERROR_ZERO_GRADIENT_NORM, VESDE_OK},
+    };
+    const size_t positions[] = {0, 1, 63, 127, 128, 129, SAMPLES - 1};
+    const char *names[] = {"step_correct", "step_correct_counter"};
+    size_t n[] = {FLOATS, SAMPLES};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+        for (size_t k = 0; k < sizeof positions / sizeof *positions; ++k) {
+            float *there[] = {model_output + 2 * positions[k], noise + 2 * positions[k]}, kept[2];
+            for (int mode = 0; mode < 16; ++mode) {
+                averaging = mode & 1;
+                norm = mode >> 1 & 1;
+                int in_noise = mode >> 2 & 1, made = mode >> 3;
+                memcpy(kept, there[in_noise], sizeof kept);
+                memcpy(there[in_noise], wrong[i].values, sizeof kept);
+                const struct function *f = find(names[made]);
+                at(f, "float %g of sample %d, mode %d", wrong[i].values[0], (int)positions[k], mode);
+                vesde_status of_score = averaging == VESDE_AVERAGING_BATCH ? wrong[i].averaged : wrong[i].alone;
+                STATUS(!in_noise ? of_score : made ? VESDE_OK : wrong[i].of_noise, everywhere(f, n));
+                memcpy(there[in_noise], kept, sizeof kept);
+            }
+        }
+    }
+    averaging = VESDE_AVERAGING_BATCH;
+    norm = VESDE_NORM_EXACT;
+}
+
+// Scores and noise that are all alike: where double has a norm and float has none.
+static void norms_beyond_float(void) {
+    const struct {
+        float score, noise;
+        vesde_status exact, torch;
+    } rows[] = {
+        {0, 1, VESDE_ERROR_ZERO_GRADIENT_NORM, VESDE_ERROR_ZERO_GRADIENT_NORM},
+        {-0.0f, 0, VESDE_ERROR_ZERO_GRADIENT_NORM, VESDE_ERROR_ZERO_GRADIENT_NORM},
+        {1e-30f, 1, VESDE_ERROR_NON_FINITE_GRADIENT_NORM, VESDE_ERROR_ZERO_GRADIENT_NORM},
+        {1e-45f, 1, VESDE_ERROR_NON_FINITE_GRADIENT_NORM, VESDE_ERROR_ZERO_GRADIENT_NORM},
+        {FLT_MAX, 1, VESDE_OK, VESDE_ERROR_NON_FINITE_GRADIENT_NORM},
+        {-FLT_MAX, FLT_MAX, VESDE_OK, VESDE_ERROR_NON_FINITE_GRADIENT_NORM},
+        {1, FLT_MAX, VESDE_ERROR_NON_FINITE_GRADIENT_NORM, VESDE_ERROR_NON_FINITE_NOISE_NORM},  // the step size overflows
+        {1, 0, VESDE_OK, VESDE_OK},
+        {1, 1e-45f, VESDE_OK, VESDE_OK},
+    };
+    float *buffers[] = {model_output, noise}, kept[2][LEN];
+    for (int i = 0; i < 2; ++i) {
+        memcpy(kept[i], buffers[i], sizeof kept[i]);
+    }
+    vesde_sampler kept_sampler = sampler;
+    sampler = places[6];  // at a corrector step, with its noise
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        for (size_t k = 0; k < LEN; ++k) {
+            model_output[k] = rows[i].score;
+            noise[k] = rows[i].noise;
+        }
+        for (int mode = 0; mode < 4; ++mode) {
+            averaging = sampler.averaging = mode & 1;
+            norm = sampler.norm = mode >> 1;
+            STATUS(mode >> 1 ? rows[i].torch : rows[i].exact, call("step_correct"));
+            STATUS(mode >> 1 ? rows[i].torch : rows[i].exact, call("sampler_next"));
+        }
+    }
+    averaging = VESDE_AVERAGING_BATCH;
+    norm = VESDE_NORM_EXACT;
+    sampler = kept_sampler;
+    for (int i = 0; i < 2; ++i) {
+        memcpy(buffers[i], kept[i], sizeof kept[i]);
+    }
+}
+
+// A predictor step passes on what is not a number, and to its own element only.
+static void a_predictor_step_passes_on_what_is_not_a_number(void) {
+    const char *names[] = {"step_pred", "step_pred_counter", "update", "update_counter"};
+    static float usual_outputs[2 * MOST], outputs[2 * MOST];
+    size_t n[] = {MOST, 1};
+    for (size_t k = 0; k < sizeof names / sizeof *names; ++k) {
+        const struct function *f = find(names[k]);
+        OK(reference(f, n, -1));
+        memcpy(usual_outputs, wanted, sizeof usual_outputs);
+        for (size_t i = 0; i < MOST; i += 7) {
+            float right = model_output[i];
+            model_output[i] = NAN;
+            at(f, "a score that is not a number at %d", (int)i);
+            OK(everywhere(f, n));
+            OK(reference(f, n, -1));
+            memcpy(outputs, wanted, sizeof outputs);
+            CHECK(isnan(outputs[i]) && isnan(outputs[MOST + i]));
+            outputs[i] = usual_outputs[i];
+            outputs[MOST + i] = usual_outputs[MOST + i];
+            CHECK(differing(outputs, usual_outputs, 2 * MOST) == 0);
+            model_output[i] = right;
+        }
+    }
+}
+
+// ---- structs full of anything ----
+
+// xorshift64* of Vigna 2016, so that every run tries the same.
+static uint64_t random_state = 88172645463325252ULL;
+
+static uint64_t random_word(void) {
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return random_state * 2685821657736338717ULL;
+}
+
+// Six manners: zeros, ones, anything; and, of an object that was right, a few bits, a few bytes, or a few bytes at an end of
+// their range.
+static void spoil(void *object, size_t size, int how) {
+    unsigned char *bytes = object;
+    if (how < 2) {
+        memset(bytes, how ? 0xff : 0, size);
+        return;
+    }
+    size_t count = how == 2 ? size : 1 + random_word() % 4;
+    for (size_t i = 0; i < count; ++i) {
+        size_t which = how == 2 ? i : random_word() % size;
+        unsigned char value = (unsigned char)random_word();
+        if (how == 3) {
+            bytes[which] ^= (unsigned char)(1 << value % 8);
+        } else {
+            bytes[which] = how < 5 ? value : value & 1 ? 0xff : 0;
+        }
+    }
+}
+
+enum { MANNERS = 6 };
+
+// A configuration is refused with a status of its own, or all that is made of it is sound.
+static void configurations_of_anything(void) {
+    int accepted = 0;
+    for (int i = 0; i < TRIES; ++i) {
+        vesde_config any = config, untouched;
+        float t[3], s[3], d[3], initial;
+        spoil(&any, sizeof any, i % MANNERS);
+        snprintf(context, sizeof context, "configuration %d", i);
+        untouched = any;
+        vesde_status status = vesde_config_validate(&any);
+        if (status == VESDE_OK) {
+            ++accepted;
+            OK(vesde_init_noise_sigma(&any, &initial));
+            OK(vesde_set_timesteps(&any, 3, t));
+            OK(vesde_set_sigmas(&any, t, 3, 3, s, d));
+            CHECK(initial > 0 && isfinite(initial) && t[0] == 1 && t[1] <= 1 && t[2] >= 0 && t[2] <= t[1]);
+            for (int k = 0; k < 3; ++k) {
+                CHECK(s[k] > 0 && isfinite(s[k]) && d[k] > 0 && isfinite(d[k]));
+            }
+        } else {
+            CHECK(status <= VESDE_ERROR_INVALID_NUM_TRAIN_TIMESTEPS && status >= VESDE_ERROR_INVALID_SAMPLING_EPS);
+            STATUS(status, vesde_set_timesteps(&any, 3, t));
+        }
+        CHECK(memcmp(&any, &untouched, sizeof any) == 0);
+    }
+    CHECK(accepted > TRIES / 4 && accepted < TRIES);
+}
+
+// Whether a seed function makes such a state, or draws lead there.
+static int is_paired(const vesde_paired *state) {
+    uint32_t words = state->mt.words[0] & 0x80000000;
+    for (int i = 1; i < 624; ++i) {
+        words |= state->mt.words[i];
+    }
+    return state->mt.taken >= 1 && state->mt.taken <= 624 && words != 0 && state->has_cached <= 1 &&
+           fabs(state->cached) <= 12.01;
+}
+
+static void generators_of_anything(void) {
+    enum { DRAW = 40 };
+    static float draws[2][DRAW];
+    int accepted[3] = {0};
+    for (int i = 0; i < TRIES / 3; ++i) {
+        vesde_torch_cpu torch, torch_before;
+        vesde_numpy numpy, numpy_before;
+        vesde_torch_cuda cuda, cuda_before;
+        int how = i / 2 % MANNERS;
+        size_t len = i % 2 ? 5 : DRAW;  // torch makes fewer than 16 in another way
+        snprintf(context, sizeof context, "generator %d", i);
+        vesde_limit_simd_level(levels[i % levels_len]);
+
+        torch = torch_cpus[0];
+        torch.state.mt.taken = 1 + (uint32_t)(random_word() % 624);
+        // The words are nearly all of the state: half of the time what is behind them is spoiled.
+        size_t words = sizeof torch.state.mt.words, behind = sizeof torch - words;
+        if (how > 1 && random_word() % 2) {
+            spoil((char *)&torch + words, behind, how);
+        } else {
+            spoil(&torch, random_word() % 2 ? words : sizeof torch, how);
+        }
+        memcpy(&numpy, &torch, sizeof numpy);
+        torch_before = torch;
+        numpy_before = numpy;
+        vesde_status status = is_paired(&torch.state) ? VESDE_OK : VESDE_ERROR_INVALID_RANDOM_STATE;
+        memset(draws, SENTINEL, sizeof draws);
+        STATUS(status, vesde_torch_cpu_fill(&torch, 1, len, draws[0]));
+        STATUS(status, vesde_numpy_fill(&numpy, 1, len, draws[1]));
+        accepted[0] += status == VESDE_OK;
+        for (int k = 0; k < 2; ++k) {
+            unsigned char untouched[sizeof(float)];
+            memset(untouched, SENTINEL, sizeof untouched);
+            for (size_t j = 0; j < DRAW; ++j) {
+                CHECK(status == VESDE_OK && j < len ? fabsf(draws[k][j]) <= 12.01f
+                                                    : memcmp(&draws[k][j], untouched, sizeof untouched) == 0);
+            }
+        }
+        if (status == VESDE_OK) {
+            CHECK(is_paired(&torch.state) && is_paired(&numpy.state));
+        } else {
+            CHECK(memcmp(&torch, &torch_before, sizeof torch) == 0);
+            CHECK(memcmp(&numpy, &numpy_before, sizeof numpy) == 0);
+        }
+
+        cuda = torch_cudas[0];
+        spoil(&cuda, sizeof cuda, how);
+        cuda_before = cuda;
+        int has_threads = cuda.grid.multiprocessors != 0 && cuda.grid.threads_per_multiprocessor >= 256;
+        int is_cuda = has_threads && cuda.offset % 4 == 0;
+        status = is_cuda ? VESDE_OK : VESDE_ERROR_INVALID_RANDOM_STATE;
+        accepted[1] += is_cuda;
+        memset(draws, SENTINEL, sizeof draws);
+        STATUS(status, vesde_torch_cuda_fill_part(&cuda, len, 0, len, draws[0]));
+        CHECK(memcmp(&cuda, &cuda_before, sizeof cuda) == 0);
+        STATUS(status, vesde_torch_cuda_fill(&cuda, 1, len, draws[1]));
+        CHECK(memcmp(draws[0], draws[1], sizeof draws[0]) == 0);
+        STATUS(status, vesde_torch_cuda_skip(&cuda_before, len));
+        CHECK(memcmp(&cuda, &cuda_before, sizeof cuda) == 0 && cuda.offset % 4 == cuda_before.offset % 4);
+        for (size_t j = 0; j < len; ++j) {
+            CHECK(status != VESDE_OK || fabsf(draws[1][j]) < 7);
+        }
+    }
+    CHECK(accepted[0] > TRIES / 12 && accepted[0] < TRIES / 3 && accepted[1] > TRIES / 24 && accepted[1] < TRIES / 3);
+
+    // States with a single bit, which take long to become random; none, which never would.
+    for (int bit = 0; bit < 624 * 32; bit += 61) {
+        vesde_numpy numpy = {0};
+        numpy.state.mt.taken = 624;
+        numpy.state.mt.words[bit / 32] = 1U << bit % 32;
+        snprintf(context, sizeof context, "NumPy, bit %d", bit);
+        STATUS(bit < 31 ? VESDE_ERROR_INVALID_RANDOM_STATE : VESDE_OK, vesde_numpy_fill(&numpy, 1, DRAW, draws[0]));
+    }
+}
+
+// What vesde_sampler_next is, by the functions that it is made of: what a sampler with a status of VESDE_OK becomes, its
+// sample and its request.
+static void next_by_steps(vesde_sampler *state, float *x, size_t len, vesde_request *request) {
+    enum { NOTHING, INITIAL_NOISE, SCORE, NOISE, DONE };
+    const vesde_scheduler tables = {state->config,   timesteps, scheduler.timesteps_len, sigmas, scheduler.sigmas_len,
+                                    discrete_sigmas, scheduler.discrete_sigmas_len};
+    int gives = state->noise == VESDE_SAMPLER_NOISE_GIVEN;
+    int predicts = state->correction == state->config.correct_steps;
+    int is_last = state->step + 1 == tables.timesteps_len;
+    float z[LEN], zeros[LEN] = {0};
+    memset(request, 0, sizeof *request);
+    if (gives && (state->phase == NOTHING || state->phase == SCORE)) {
+        uint64_t updates = (uint64_t)state->config.correct_steps + 1;
+        request->kind = VESDE_REQUEST_KIND_NOISE;
+        request->draw = state->phase == NOTHING ? 0 : state->step * updates + state->correction + 1;
+        state->phase += 1;
+        return;
+    }
+    memcpy(z, noise, len * sizeof *z);
+    if (!gives) {
+        OK(vesde_counter_fill((vesde_counter){state->seed, state->stream, 0}, len, z));
+    }
+    state->stream += 1;
+    if (state->phase <= INITIAL_NOISE) {
+        float sigma;
+        OK(vesde_init_noise_sigma(&state->config, &sigma));
+        for (size_t i = 0; i < len; ++i) {
+            x[i] = z[i] * sigma;
+        }
+    } else if (!predicts) {
+        OK(vesde_step_correct(&tables, model_output, x, z, len, (size_t)state->batch, state->averaging, state->norm, x,
+                              NULL));
+        state->correction += 1;
+    } else if (!is_last) {
+        OK(vesde_step_pred(&tables, model_output, &timesteps[state->step], 1, x, z, len, x, NULL));
+        state->step += 1;
+        state->correction = 0;
+    } else {
+        float mean[LEN];
+        OK(vesde_step_pred(&tables, model_output, &timesteps[state->step], 1, x, zeros, len, x, mean));
+        for (size_t i = 0; i < len; ++i) {
+            x[i] = !state->clamp ? mean[i] : mean[i] < 0 ? 0 : mean[i] > 1 ? 1 : mean[i];
+        }
+        state->phase = DONE;
+        return;  // a request of zeros: done
+    }
+    state->phase = SCORE;
+    request->kind = VESDE_REQUEST_KIND_SCORE;
+    request->correction = state->correction;
+    request->step = (size_t)state->step;
+    request->steps = tables.timesteps_len;
+    request->sigma = sigmas[state->step];
+    request->timestep = timesteps[state->step];
+}
+
+static void samplers_of_anything(void) {
+    int accepted = 0;
+    for (int i = 0; i < TRIES; ++i) {
+        vesde_sampler any = places[i / MANNERS % PLACES], any_before, by_steps;
+        vesde_request request, request_before, by_steps_request;
+        float x[LEN], x_before[LEN];
+        snprintf(context, sizeof context, "sampler %d", i);
+        spoil(&any, sizeof any, i % MANNERS);
+        vesde_limit_simd_level(levels[i % levels_len]);
+        memcpy(x, sample, sizeof x);
+        memset(&request, SENTINEL, sizeof request);
+        memcpy(x_before, x, sizeof x);
+        memcpy(&request_before, &request, sizeof request);
+        any_before = by_steps = any;
+        vesde_status status = vesde_sampler_next(&any, &scheduler, model_output, noise, LEN, x, &request);
+        if (status == VESDE_OK) {
+            ++accepted;
+            next_by_steps(&by_steps, x_before, LEN, &by_steps_request);
+            CHECK(memcmp(&any, &by_steps, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
+            CHECK(memcmp(&request, &by_steps_request, sizeof request) == 0);
+        } else {
+            CHECK(status == VESDE_ERROR_INVALID_SAMPLER || status == VESDE_ERROR_SAMPLER_DONE ||
+                  status == VESDE_ERROR_LENGTH_MISMATCH || status == VESDE_ERROR_NON_FINITE_GRADIENT_NORM);
+            CHECK(memcmp(&any, &any_before, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
+            CHECK(memcmp(&request, &request_before, sizeof request) == 0);
+        }
+    }
+    CHECK(accepted > TRIES / 6 && accepted < TRIES);
+}
+
+// A job that is moved at every request: the state and the sample are copied to other memory and another level, and what
+// was left behind is overwritten.
+static void a_job_that_moves_at_every_request(void) {
+    static struct {
+        vesde_sampler sampler;
+        float sample[LEN];
+    } jobs[2], still;
+    vesde_scheduler tables = scheduler;
+    vesde_request request = {0}, still_request = {0};
+    tables.timesteps_len = tables.sigmas_len = tables.discrete_sigmas_len = BATCH;
+    OK(vesde_sampler_init(&config, 1, &options, &still.sampler));
+    jobs[0] = still;
+    for (int i = 0; i < 100 && (i == 0 || still_request.kind != VESDE_REQUEST_KIND_DONE); ++i) {
+        vesde_limit_simd_level(levels[i % levels_len]);
+        OK(vesde_sampler_next(&jobs[i % 2].sampler, &tables, model_output, noise, LEN, jobs[i % 2].sample, &request));
+        memcpy(&jobs[1 - i % 2], &jobs[i % 2], sizeof still);
+        memset(&jobs[i % 2], 0xff, sizeof still);
+        vesde_limit_simd_level(VESDE_SIMD_LEVEL_KIND_BASELINE);
+        OK(vesde_sampler_next(&still.sampler, &tables, model_output, noise, LEN, still.sample, &still_request));
+        CHECK(memcmp(&jobs[1 - i % 2], &still, sizeof still) == 0);
+        CHECK(memcmp(&request, &still_request, sizeof request) == 0);
+    }
+    CHECK(still_request.kind == VESDE_REQUEST_KIND_DONE);
+}
+
+int main(void) {
+    for (int i = 0; i < PARAMETERS; ++i) {
+        slots[i] = map(&slot_size);
+    }
+    alarm(300);  // a call that never returns is a failure
+    void (*const tests[])(void) = {
+        find_levels,
+        prepare,
+        make_places,
+        make_lengths,
+        every_length_between_pages_that_do_not_exist,
+        far_stores_stay_inside,
+        products_of_lengths_that_overflow,
+        pointers_at_the_end_of_the_address_space,
+        objects_over_buffers,
+        edited_discrete_sigmas,
+        edited_sigmas_and_timesteps,
+        one_wrong_float_in_a_batch,
+        norms_beyond_float,
+        a_predictor_step_passes_on_what_is_not_a_number,
+        configurations_of_anything,
+        generators_of_anything,
+        samplers_of_anything,
+        a_job_that_moves_at_every_request,
+    };
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; ++i) {
+        *context = '\0';
+        tests[i]();
+    }
+    return report();
+}
+
+#endif
