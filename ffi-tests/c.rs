@@ -3,6 +3,8 @@
 
 #![cfg(all(unix, not(miri)))]
 
+#[path = "abi.rs"]
+mod abi_record;
 #[path = "../examples/digits/network.rs"]
 mod network;
 #[allow(dead_code)]
@@ -20,6 +22,7 @@ use std::sync::OnceLock;
 
 use vesde::Config;
 
+use abi_record::{Item, breaks};
 use network::{CLASSES, Network};
 use picture::Picture;
 use sampling::{Job, sample};
@@ -85,7 +88,8 @@ impl Language {
         command
     }
 
-    /// Compiles a program and links it with the library and `libraries`.
+    /// Compiles a program and links it with the library and `libraries`. What is linked has every symbol: an executable's may not be
+    /// undefined.
     fn build(&self, source: &str, standard: &str, libraries: &[&str]) -> Command {
         let (_, name) = source.rsplit_once('/').expect("a folder");
         let program = format!("{FOLDER}/{name}.{standard}");
@@ -158,6 +162,68 @@ fn headers_need_nothing_before_them_and_may_come_twice() {
 #[test]
 fn abi() {
     C.run("abi.c");
+}
+
+/// The record of the last release, abi.txt. Until the next minor version functions and statuses may come, and nothing may go or change.
+/// `VESDE_BLESS=1 cargo test --test c` writes it anew, for a release.
+#[test]
+fn the_abi_is_that_of_the_last_release() {
+    if cfg!(not(target_pointer_width = "64")) {
+        println!("skipped, because the record is that of 64 bits");
+        return;
+    }
+    let header = fs::read_to_string("include/vesde.h").unwrap();
+    let source = format!("{FOLDER}/abi.generated.c");
+    fs::create_dir_all(FOLDER).unwrap();
+    fs::write(&source, abi_record::program(&abi_record::items(&header))).unwrap();
+    let printed = run(&mut C.build(&source, "c99", &[]), "").unwrap();
+    let mut lines: Vec<&str> = printed.lines().collect();
+    lines.sort_unstable();
+    let version = concat!("version ", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+    lines.push(version);
+    let now = lines.join("\n") + "\n";
+    let path = "ffi-tests/abi.txt";
+    if env::var_os("VESDE_BLESS").is_some() {
+        fs::write(path, &now).unwrap();
+    }
+    let recorded = fs::read_to_string(path).unwrap();
+    let broken = breaks(&recorded, &now);
+    assert!(broken.is_empty(), "not the ABI of {path}:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn a_change_of_the_abi_is_seen() {
+    let header = fs::read_to_string("include/vesde.h").unwrap();
+    let items = abi_record::items(&header);
+    // As many of each as the header has lines that look like one.
+    let lines = |what: &str| {
+        header.lines().filter(|line| !line.trim_start().starts_with("//") && line.contains(what)).count()
+    };
+    let count = |what: fn(&Item) -> bool| items.iter().filter(|item| what(item)).count();
+    assert_eq!(count(|x| matches!(x, Item::Struct { .. })), lines("typedef struct"));
+    assert_eq!(count(|x| matches!(x, Item::Function { .. })), lines(");"));
+    assert_eq!(count(|x| matches!(x, Item::Type { .. })), lines("typedef int32_t"));
+    assert_eq!(
+        count(|x| matches!(x, Item::Constant(_))),
+        lines("VESDE_OK 0") + lines("VESDE_NORM_BLOCK") + lines(" = ")
+    );
+
+    let recorded = fs::read_to_string("ffi-tests/abi.txt").unwrap();
+    for line in recorded.lines() {
+        let without = recorded.replace(&format!("{line}\n"), "");
+        assert_eq!(breaks(&recorded, &without), [format!("- {line}")]);
+    }
+    for (new, may_come) in [
+        ("function void vesde_new(void)", true),
+        ("constant VESDE_ERROR_NEW = -99", true),
+        ("constant VESDE_AVERAGING_NEW = 2", false),
+        ("struct vesde_new: size 8, alignment 8", true),
+        ("struct vesde_config: float new at 36", false),
+        ("type vesde_new = int32_t", false),
+    ] {
+        let broken = breaks(&recorded, &format!("{recorded}{new}\n"));
+        assert_eq!(broken.is_empty(), may_come, "{new}");
+    }
 }
 
 #[test]
