@@ -17,6 +17,7 @@ int main(void) {
 #define _DARWIN_C_SOURCE
 
 #include <float.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -65,6 +66,18 @@ static void protect(void *slot, size_t bytes, int protection) {
         perror("mprotect");
         exit(1);
     }
+}
+
+// Says where a call has left its buffers.
+static void outside(int signal) {
+    (void)signal;
+    const char *const parts[] = {"memory that is not for this call: ", context, "\n"};
+    for (int i = 0; i < 3; ++i) {
+        if (write(2, parts[i], strlen(parts[i])) < 0) {
+            break;
+        }
+    }
+    _exit(1);
 }
 
 static unsigned char *slots[PARAMETERS];
@@ -883,6 +896,23 @@ static void next_by_steps(vesde_sampler *state, float *x, size_t len, vesde_requ
     request->timestep = timesteps[state->step];
 }
 
+// The status of a sampler by what its functions make of one, but for norms that no float holds.
+static vesde_status status_of(const vesde_sampler *state) {
+    enum { NOTHING, INITIAL_NOISE, SCORE, NOISE, DONE };
+    int begins = state->phase <= INITIAL_NOISE, asked = state->phase == INITIAL_NOISE || state->phase == NOISE;
+    int is_made = state->phase < DONE && state->correction <= state->config.correct_steps && state->batch != 0 &&
+                  state->step < MOST && !(begins && (state->step != 0 || state->correction != 0));
+    is_made &= (state->noise == VESDE_SAMPLER_NOISE_GIVEN || (state->noise == VESDE_SAMPLER_NOISE_COUNTER && !asked)) &&
+               (state->averaging & ~1) == 0 && (state->norm & ~1) == 0 && (state->clamp & ~1) == 0;
+    if (vesde_config_validate(&state->config) != VESDE_OK) {
+        return VESDE_ERROR_INVALID_SAMPLER;
+    }
+    if (state->phase == DONE) {
+        return VESDE_ERROR_SAMPLER_DONE;
+    }
+    return !is_made ? VESDE_ERROR_INVALID_SAMPLER : LEN % state->batch != 0 ? VESDE_ERROR_LENGTH_MISMATCH : VESDE_OK;
+}
+
 static void samplers_of_anything(void) {
     int accepted = 0;
     for (int i = 0; i < TRIES; ++i) {
@@ -898,14 +928,14 @@ static void samplers_of_anything(void) {
         memcpy(&request_before, &request, sizeof request);
         any_before = by_steps = any;
         vesde_status status = vesde_sampler_next(&any, &scheduler, model_output, noise, LEN, x, &request);
+        // A step size that overflows is the configuration's.
+        STATUS(status_of(&any_before), status == VESDE_ERROR_NON_FINITE_GRADIENT_NORM ? VESDE_OK : status);
         if (status == VESDE_OK) {
             ++accepted;
             next_by_steps(&by_steps, x_before, LEN, &by_steps_request);
             CHECK(memcmp(&any, &by_steps, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
             CHECK(memcmp(&request, &by_steps_request, sizeof request) == 0);
         } else {
-            CHECK(status == VESDE_ERROR_INVALID_SAMPLER || status == VESDE_ERROR_SAMPLER_DONE ||
-                  status == VESDE_ERROR_LENGTH_MISMATCH || status == VESDE_ERROR_NON_FINITE_GRADIENT_NORM);
             CHECK(memcmp(&any, &any_before, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
             CHECK(memcmp(&request, &request_before, sizeof request) == 0);
         }
@@ -942,7 +972,9 @@ int main(void) {
     for (int i = 0; i < PARAMETERS; ++i) {
         slots[i] = map(&slot_size);
     }
-    alarm(300);  // a call that never returns is a failure
+    signal(SIGSEGV, outside);
+    signal(SIGBUS, outside);
+    alarm(600);  // a call that never returns is a failure
     void (*const tests[])(void) = {
         find_levels,
         prepare,

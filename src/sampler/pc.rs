@@ -209,7 +209,17 @@ impl Sampler {
         if self.phase == phase::DONE {
             return Err(Error::SamplerDone);
         }
-        let valid = self.phase <= phase::DONE
+        let gives_noise = self.gives_noise()?;
+        self.modes()?;
+        let begins = self.step == 0 && self.correction == 0;
+        let in_phase = match self.phase {
+            phase::NOTHING => begins,
+            phase::INITIAL_NOISE => begins && gives_noise,
+            phase::SCORE => true,
+            phase::NOISE => gives_noise,
+            _ => false,
+        };
+        let valid = in_phase
             && self.correction <= self.config.correct_steps
             && self.batch != 0
             && (0..=1).contains(&self.clamp);
