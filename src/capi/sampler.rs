@@ -148,6 +148,7 @@ pub unsafe extern "C" fn vesde_sampler_next(
     // SAFETY: the caller's promise.
     status(|| unsafe {
         super::check(request, 1)?;
+        super::apart(request, 1, &[span(sample, len)])?;
         let outs = [span(sample, len), span(request, 1), span(sampler, 1)];
         let [sample_span, request_span, _] = outs;
         let schedule = CScheduler::view(scheduler, &outs)?.schedule;
