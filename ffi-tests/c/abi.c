@@ -998,6 +998,8 @@ static void samplers(void) {
     STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.step = MOST, call("sampler_next")));
     sampler = right;
     STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.norm = 2, call("sampler_next")));
+    sampler = right;
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.averaging = 2, sampler.phase = 0, call("sampler_next")));
     for (int byte = 0; byte <= 0xff; byte += 0xff) {
         memset(&sampler, byte, sizeof sampler);
         CHECK(call("sampler_next") < VESDE_OK);

@@ -211,7 +211,9 @@ impl Sampler {
         let in_range = self.phase <= phase::DONE
             && self.correction <= self.config.correct_steps
             && self.batch != 0
-            && (0..=1).contains(&self.clamp);
+            && (0..=1).contains(&self.clamp)
+            && self.gives_noise().is_ok()
+            && self.modes().is_ok();
         let step = usize::try_from(self.step).ok().filter(|_| in_range);
         let step = step.ok_or(Error::InvalidSampler)?;
         if schedule.timesteps.is_empty() {
