@@ -154,6 +154,32 @@ static void every_partial_overlap_is_refused(void) {
     }
 }
 
+// Of whatever kind outputs are, two never share memory, and none lies on a scheduler or its tables.
+static void outputs_lie_apart(void) {
+    EACH(f) {
+        for (int pair = 0; pair < PARAMETERS * PARAMETERS; ++pair) {
+            int a = pair / PARAMETERS, b = pair % PARAMETERS;
+            int is_scheduler = f->parameters[b].content == &scheduler;
+            if (a == b || f->parameters[a].role < OUT || !(f->parameters[b].role >= OUT || is_scheduler)) {
+                continue;
+            }
+            void *p[PARAMETERS], *tables[] = {timesteps, sigmas, discrete_sigmas};
+            size_t n[LENGTHS];
+            lay_out(f, 0, p, n);
+            at(f, "output %d at pointer %d", a, b);
+            OK(attempt(f, p, n));
+            p[a] = p[b];
+            STATUS(VESDE_ERROR_OVERLAP, attempt(f, p, n));
+            for (int i = 0; is_scheduler && i < 3; ++i) {
+                at(f, "output %d at table %d", a, i);
+                p[a] = tables[i];
+                p[b] = &scheduler;
+                STATUS(VESDE_ERROR_OVERLAP, f->call(p, n));
+            }
+        }
+    }
+}
+
 // Every choice of input buffers of the same kind as places of the outputs.
 static void in_place_gives_the_same_bits(void) {
     EACH(f) {
@@ -738,6 +764,8 @@ static void samplers(void) {
     STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.step = MOST, call("sampler_next")));
     sampler = right;
     STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.norm = 2, call("sampler_next")));
+    sampler = right;
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.averaging = 2, sampler.phase = 0, call("sampler_next")));
     for (int byte = 0; byte <= 0xff; byte += 0xff) {
         memset(&sampler, byte, sizeof sampler);
         CHECK(call("sampler_next") < VESDE_OK);
@@ -785,6 +813,7 @@ int main(void) {
         every_pointer_is_checked,
         every_length_is_checked,
         every_partial_overlap_is_refused,
+        outputs_lie_apart,
         in_place_gives_the_same_bits,
         every_length_and_alignment_gives_the_same_bits,
         versions_and_messages,

@@ -118,7 +118,7 @@ pub unsafe extern "C" fn vesde_get_timestep_index(
     index: *mut usize,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(index, || CScheduler::view(scheduler, &[])?.schedule.index(timestep)) }
+    unsafe { produce(index, || CScheduler::view(scheduler, &[span(index, 1)])?.schedule.index(timestep)) }
 }
 
 /// The discrete sigma one index below, or 0 at index 0: diffusers' get_adjacent_sigma.
@@ -132,7 +132,11 @@ pub unsafe extern "C" fn vesde_get_adjacent_sigma(
     adjacent_sigma: *mut f32,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(adjacent_sigma, || CScheduler::view(scheduler, &[])?.schedule.adjacent_sigma(index)) }
+    unsafe {
+        produce(adjacent_sigma, || {
+            CScheduler::view(scheduler, &[span(adjacent_sigma, 1)])?.schedule.adjacent_sigma(index)
+        })
+    }
 }
 
 /// The factors of a predictor step at a timestep, for vesde_update.
@@ -146,5 +150,7 @@ pub unsafe extern "C" fn vesde_get_predictor_step(
     step: *mut PredictorStep,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(step, || CScheduler::view(scheduler, &[])?.schedule.predictor_step(timestep)) }
+    unsafe {
+        produce(step, || CScheduler::view(scheduler, &[span(step, 1)])?.schedule.predictor_step(timestep))
+    }
 }
