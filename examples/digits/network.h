@@ -1,5 +1,5 @@
-/* The digits' score network, as network.rs has it: tensors in place in the bytes of a safetensors file, sums in a fixed order
- * without fused operations. It allocates nothing and calls no stdio, so that it runs on a microcontroller.
+/* The digits' score network, as network.rs has it: tensors in place in the bytes of a safetensors file, sums in a fixed
+ * order without fused operations. It allocates nothing and calls no stdio, so that it runs on a microcontroller.
  */
 
 #ifndef NETWORK_H
@@ -58,8 +58,8 @@ static const float *tensor(const void *file, size_t len, const char *key, size_t
     return (const float *)(const void *)(text + data + begin);
 }
 
-/* Finds the network's tensors in a file with a NUL behind its end, aligned as floats are and in the machine's order of bytes; 1 if
- * it is not the digits' network, else 0. */
+/* Finds the network's tensors in a file with a NUL behind its end, aligned as floats are and in the machine's order of
+ * bytes; 1 if it is not the digits' network, else 0. */
 static int load_network(const void *file, size_t len, network *net) {
     size_t count, in;
     const float *mean, *sd;

@@ -1,5 +1,6 @@
-/* The digits on a Cortex-M: the program of examples/digits/digits.c, with the files in flash, all memory static, no heap and no
- * stdio. It samples the same hundred digits, prints them as text, and writes the same PNG through the debug probe.
+/* The digits on a Cortex-M: the program of examples/digits/digits.c, with the files in flash, all memory static, no
+ * heap and no stdio. It samples the same hundred digits, prints them as text, and writes the same PNG through the
+ * debug probe.
  *
  *   [OUTPUT.png [SEED [STEPS]]] on semihosting's command line, behind the program's name
  */
@@ -93,7 +94,7 @@ int main(int argc, char **argv) {
     print_digits();
     if (argc > 1)
         write_png(argv[1]);
-    print_number("stack: ", stack_used(), "");
+    print_number("stack ", stack_used(), "");
     print_number(" of ", stack_size(), " bytes\n");
     return 0;
 }
