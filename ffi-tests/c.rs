@@ -237,6 +237,11 @@ fn golden() {
 }
 
 #[test]
+fn hashes() {
+    C.run("hashes.c");
+}
+
+#[test]
 fn sampling_loops() {
     C.run("sampling.c");
 }

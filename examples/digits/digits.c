@@ -1,20 +1,17 @@
 /* Samples handwritten digits from pure noise, as the Rust example does: the same weights, the same seed, the same pixels.
- * Everything between two evaluations of the network is vesde; the network, the safetensors reader and the PNG writer
- * (picture.h) are as small as they can be.
+ * Everything between two evaluations of the network is vesde; the network with its safetensors reader (network.h), the loop
+ * (sampling.h) and the PNG writer (picture.h) are as small as they can be, and examples/firmware has them too.
  *
  *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/release/libvesde.a -lm -o digits
  *   ./digits [OUTPUT.png [SEED [STEPS]]]
  */
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "picture.h"
-#include "vesde.h"
-
-enum { MAX_LAYERS = 8, MAX_WIDTH = 512 };
+#include "sampling.h"
 
 static void fail(const char *what, const char *why) {
     fprintf(stderr, "digits: %s: %s\n", what, why);
@@ -49,162 +46,17 @@ static char *read_file(const char *path, size_t *len) {
     return bytes;
 }
 
-/* ------------------------------------------------------------------------------------------------ the network */
-
-typedef struct dense {
-    const float *weight; /* [in][out] */
-    const float *bias;
-    size_t in, out;
-} dense;
-
-typedef struct network {
-    float mean, sd;
-    const float *tau;
-    size_t features, layers;
-    dense layer[MAX_LAYERS];
-} network;
-
-static uint64_t little_endian(const unsigned char *bytes, int count) {
-    uint64_t value = 0;
-    while (count-- > 0)
-        value = value << 8 | bytes[count];
-    return value;
-}
-
-/* A tensor of a safetensors file: eight bytes of header length, a JSON header, the data. NULL if there is no such tensor. */
-static const float *tensor(const char *file, size_t len, const char *name, size_t *count) {
-    const unsigned char *bytes = (const unsigned char *)file;
-    uint64_t header = len < 8 ? 0 : little_endian(bytes, 8);
-    unsigned long begin, end, i;
-    char key[64];
-    const char *entry, *offsets;
-    float *values;
-    if (header == 0 || header > len - 8)
-        fail("weights", "not a safetensors file");
-    snprintf(key, sizeof key, "\"%s\":", name);
-    entry = strstr(file + 8, key);
-    if (entry == NULL || entry >= file + 8 + header)
-        return NULL;
-    offsets = strstr(entry, "\"data_offsets\":[");
-    if (offsets == NULL || sscanf(offsets, "\"data_offsets\":[%lu,%lu]", &begin, &end) != 2 || begin > end
-        || end > len - 8 - header || (end - begin) % 4 != 0)
-        fail(name, "has no valid place in the file");
-    *count = (end - begin) / 4;
-    values = allocate(*count + 1, sizeof *values);
-    for (i = 0; i < *count; i++) {
-        uint32_t bits = (uint32_t)little_endian(bytes + 8 + header + begin + 4 * i, 4);
-        memcpy(&values[i], &bits, sizeof bits);
-    }
-    return values;
-}
-
-static network load_network(const char *path) {
-    network net = {0};
-    size_t len, count, in;
-    char *file = read_file(path, &len);
-    const float *mean = tensor(file, len, "mean", &count), *sd = tensor(file, len, "sd", &count);
-    net.tau = tensor(file, len, "tau", &net.features);
-    if (mean == NULL || sd == NULL || net.tau == NULL)
-        fail(path, "lacks mean, sd or tau");
-    net.mean = *mean;
-    net.sd = *sd;
-    for (in = PIXELS + net.features + CLASSES; net.layers < MAX_LAYERS; net.layers++) {
-        dense *layer = &net.layer[net.layers];
-        char name[32];
-        snprintf(name, sizeof name, "dense%u.bias", (unsigned)net.layers);
-        if ((layer->bias = tensor(file, len, name, &layer->out)) == NULL)
-            break;
-        snprintf(name, sizeof name, "dense%u.weight", (unsigned)net.layers);
-        layer->weight = tensor(file, len, name, &count);
-        layer->in = in;
-        if (layer->weight == NULL || count != in * layer->out || in > MAX_WIDTH || layer->out > MAX_WIDTH)
-            fail(name, "has an unexpected shape");
-        in = layer->out;
-    }
-    if (net.layers < 2 || in != PIXELS)
-        fail(path, "is not the digits network");
-    free(file);
-    return net;
-}
-
-static float relu(float x) { return x > 0.0f ? x : 0.0f; }
-
-/* out[j] = bias[j] + sum of x[i]·weight[i][j] over ascending i, without fused operations */
-static void apply(const dense *layer, const float *x, float *out) {
-    size_t i, j;
-    memcpy(out, layer->bias, layer->out * sizeof *out);
-    for (i = 0; i < layer->in; i++) {
-        const float *row = layer->weight + i * layer->out;
-        if (x[i] != 0.0f) /* most inputs behind a ReLU are zero, and add nothing */
-            for (j = 0; j < layer->out; j++)
-                out[j] += x[i] * row[j];
+/* The floats of a safetensors file are little-endian: makes them the machine's. */
+static void to_native(char *file, size_t len) {
+    size_t at = data_of(file, len);
+    for (; at != 0 && at + 4 <= len; at += 4) {
+        const uint32_t bits = (uint32_t)little_endian((unsigned char *)file + at, 4);
+        memcpy(file + at, &bits, sizeof bits);
     }
 }
 
-/* (denoised − x)/sigma² of one digit, the denoiser preconditioned as in Karras et al. 2022 */
-static void score_of(const network *net, const float *x, float sigma, size_t class_, float *score) {
-    float hidden[MAX_WIDTH], update[MAX_WIDTH], centred[PIXELS];
-    const float variance = sigma * sigma, total = variance + net->sd * net->sd, root = sqrtf(total);
-    const float gain = net->sd / (sigma * root);
-    size_t i, layer;
-    for (i = 0; i < PIXELS; i++) {
-        centred[i] = x[i] - net->mean;
-        update[i] = centred[i] / root;
-    }
-    for (i = 0; i < net->features; i++)
-        update[PIXELS + i] = variance / (variance + net->tau[i] * net->tau[i]);
-    for (i = 0; i < CLASSES; i++)
-        update[PIXELS + net->features + i] = i == class_ ? 1.0f : 0.0f;
-    apply(&net->layer[0], update, hidden);
-    for (i = 0; i < net->layer[0].out; i++)
-        hidden[i] = relu(hidden[i]);
-    for (layer = 1; layer + 1 < net->layers; layer++) {
-        apply(&net->layer[layer], hidden, update);
-        for (i = 0; i < net->layer[layer].out; i++)
-            hidden[i] += relu(update[i]);
-    }
-    apply(&net->layer[layer], hidden, update);
-    for (i = 0; i < PIXELS; i++)
-        score[i] = update[i] * gain - centred[i] / total;
-}
-
-/* ------------------------------------------------------------------------------------------------ the sampling */
-
-static void sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps, float *digits) {
-    const size_t len = (size_t)DIGITS * PIXELS;
-    float *timesteps = allocate(steps, sizeof *timesteps), *sigmas = allocate(steps, sizeof *sigmas);
-    float *discrete_sigmas = allocate(steps, sizeof *discrete_sigmas), *score = allocate(len, sizeof *score);
-    vesde_scheduler scheduler = {0};
-    vesde_sampler_options options;
-    vesde_sampler sampler;
-    vesde_request request;
-    size_t i;
-
-    check(vesde_set_timesteps(config, steps, timesteps), "timesteps");
-    check(vesde_set_sigmas(config, timesteps, steps, steps, sigmas, discrete_sigmas), "sigmas");
-    scheduler.config = *config;
-    scheduler.timesteps = timesteps;
-    scheduler.sigmas = sigmas;
-    scheduler.discrete_sigmas = discrete_sigmas;
-    scheduler.timesteps_len = scheduler.sigmas_len = scheduler.discrete_sigmas_len = steps;
-
-    check(vesde_sampler_options_default(&options), "options");
-    options.seed = seed;
-    check(vesde_sampler_init(config, DIGITS, &options, &sampler), "sampler");
-    for (;;) {
-        check(vesde_sampler_next(&sampler, &scheduler, score, NULL, len, digits, &request), "step");
-        if (request.kind == VESDE_REQUEST_KIND_DONE)
-            break;
-        if (request.correction == 0)
-            fprintf(stderr, "\rstep %lu of %lu", (unsigned long)request.step + 1, (unsigned long)request.steps);
-        for (i = 0; i < DIGITS; i++)
-            score_of(net, digits + i * PIXELS, request.sigma, i / COLUMNS, score + i * PIXELS);
-    }
-    fprintf(stderr, "\n");
-    free(timesteps);
-    free(sigmas);
-    free(discrete_sigmas);
-    free(score);
+static void print_step(const vesde_request *request) {
+    fprintf(stderr, "\rstep %lu of %lu", (unsigned long)request->step + 1, (unsigned long)request->steps);
 }
 
 static uint64_t number(const char *text, const char *what) {
@@ -219,20 +71,30 @@ int main(int argc, char **argv) {
     const char *output = argc > 1 ? argv[1] : "digits.png";
     const uint64_t seed = number(argc > 2 ? argv[2] : "42", "SEED");
     const size_t steps = (size_t)number(argc > 3 ? argv[3] : "200", "STEPS");
-    static float digits[DIGITS * PIXELS];
-    size_t json_len;
+    const char *weights = "examples/digits/weights.safetensors";
+    static float digits[DIGITS * PIXELS], score[DIGITS * PIXELS];
+    size_t json_len, file_len;
     char *json = read_file("examples/digits/scheduler_config.json", &json_len);
-    network net = load_network("examples/digits/weights.safetensors");
+    char *file = read_file(weights, &file_len);
+    float *tables;
+    network net;
     vesde_config config;
 
     if (steps == 0)
         fail("STEPS", "must be at least 1");
+    tables = allocate(steps, 3 * sizeof *tables);
     check(vesde_config_from_json(json, json_len, &config), "scheduler_config.json");
-    sample_digits(&net, &config, seed, steps, digits);
+    to_native(file, file_len);
+    if (load_network(file, file_len, &net) != 0)
+        fail(weights, "is not the digits network");
+    check(sample_digits(&net, &config, seed, steps, tables, score, digits, print_step), "sampling");
+    fprintf(stderr, "\n");
 
     if (write_picture(output, digits) != 0)
         fail(output, "cannot be written");
     printf("%s (%dx%d)\n", output, WIDTH, HEIGHT);
     free(json);
+    free(file);
+    free(tables);
     return 0;
 }

@@ -28,14 +28,31 @@ static unsigned char *big_endian(unsigned char *to, uint32_t value) {
     return to + 4;
 }
 
-static void write_chunk(FILE *file, const char *name, const unsigned char *data, size_t len) {
-    unsigned char head[8], tail[4];
-    memcpy(big_endian(head, (uint32_t)len), name, 4);
-    big_endian(tail, ~crc(crc(~0u, head + 4, 4), data, len));
-    fwrite(head, 1, 8, file);
-    fwrite(data, 1, len, file);
-    fwrite(tail, 1, 4, file);
+/* Where a picture goes, part by part, with the state of the current chunk's CRC. */
+typedef struct png {
+    void (*put)(void *to, const void *bytes, size_t len);
+    void *to;
+    uint32_t crc;
+} png;
+
+static void put_number(png *out, uint32_t value) {
+    unsigned char bytes[4];
+    big_endian(bytes, value);
+    out->put(out->to, bytes, 4);
 }
+
+static void put_data(png *out, const void *data, size_t len) {
+    out->crc = crc(out->crc, (const unsigned char *)data, len);
+    out->put(out->to, data, len);
+}
+
+static void begin_chunk(png *out, const char *name, size_t len) {
+    put_number(out, (uint32_t)len);
+    out->crc = ~0u;
+    put_data(out, name, 4);
+}
+
+static void end_chunk(png *out) { put_number(out, ~out->crc); }
 
 /* The picture's pixel at x, y. */
 static unsigned char gray(const float *digits, size_t x, size_t y) {
@@ -46,22 +63,22 @@ static unsigned char gray(const float *digits, size_t x, size_t y) {
     return (unsigned char)(*digits * 255.0f + 0.5f);
 }
 
-/* Writes all DIGITS, of PIXELS values in 0 to 1 each, as an 8-bit PNG; returns 1 if that fails, else 0. */
-static int write_picture(const char *path, const float *digits) {
-    enum { ROW = 1 + WIDTH }; /* each row begins with its filter: none */
-    static unsigned char data[2 + HEIGHT * (ROW + 5) + 4];
-    unsigned char header[13], *to = data;
+/* All DIGITS, of PIXELS values in 0 to 1 each, as an 8-bit PNG, a row of pixels at a time. */
+static void put_picture(png *out, const float *digits) {
+    enum { ROW = 1 + WIDTH, BLOCK = 5 + ROW }; /* each row begins with its filter: none; each is a block of its own */
+    unsigned char header[13], row[BLOCK], tail[4];
     uint32_t a = 1, b = 0; /* Adler-32 */
     size_t y, x;
-    int failed;
-    FILE *file = fopen(path, "wb");
-    if (file == NULL)
-        return 1;
+    out->put(out->to, "\x89PNG\r\n\x1a\n", 8);
     /* 8 bits, gray */
     memcpy(big_endian(big_endian(header, WIDTH), HEIGHT), "\10\0\0\0\0", 5);
-    *to++ = 0x78;
-    *to++ = 0x01;
+    begin_chunk(out, "IHDR", sizeof header);
+    put_data(out, header, sizeof header);
+    end_chunk(out);
+    begin_chunk(out, "IDAT", 2 + HEIGHT * BLOCK + 4);
+    put_data(out, "\x78\x01", 2);
     for (y = 0; y < HEIGHT; y++) {
+        unsigned char *to = row;
         *to++ = y + 1 == HEIGHT;
         *to++ = ROW & 255;
         *to++ = ROW >> 8;
@@ -72,12 +89,25 @@ static int write_picture(const char *path, const float *digits) {
             a = (a + *to++) % 65521;
             b = (b + a) % 65521;
         }
+        put_data(out, row, sizeof row);
     }
-    to = big_endian(to, b << 16 | a);
-    fwrite("\x89PNG\r\n\x1a\n", 1, 8, file);
-    write_chunk(file, "IHDR", header, sizeof header);
-    write_chunk(file, "IDAT", data, (size_t)(to - data));
-    write_chunk(file, "IEND", header, 0);
+    big_endian(tail, b << 16 | a);
+    put_data(out, tail, sizeof tail);
+    end_chunk(out);
+    begin_chunk(out, "IEND", 0);
+    end_chunk(out);
+}
+
+static inline void put_in_file(void *to, const void *bytes, size_t len) { fwrite(bytes, 1, len, (FILE *)to); }
+
+/* Writes the picture as a file; returns 1 if that fails, else 0. */
+static inline int write_picture(const char *path, const float *digits) {
+    FILE *file = fopen(path, "wb");
+    png out = {put_in_file, file, 0};
+    int failed;
+    if (file == NULL)
+        return 1;
+    put_picture(&out, digits);
     failed = ferror(file) != 0;
     return fclose(file) != 0 || failed;
 }

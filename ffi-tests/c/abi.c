@@ -473,7 +473,7 @@ static void corrector_steps(void) {
         int32_t average = mode & 1, kind = mode >> 1 & 1;
         int made = mode >> 2;
         const size_t part = MOST / 4;
-        snprintf(context, sizeof context, "averaging %d, norm %d, counter noise %d", average, kind, made);
+        snprintf(context, sizeof context, "averaging %d, norm %d, counter noise %d", (int)average, (int)kind, made);
         const float *m = model_output;
         OK(made ? vesde_step_correct_counter(&scheduler, m, sample, MOST, 4, average, kind, counter, prev, mean)
                 : vesde_step_correct(&scheduler, m, sample, noise, MOST, 4, average, kind, prev, mean));
@@ -552,7 +552,7 @@ static void corrector_statuses(void) {
     for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i) {
         for (int32_t kind = VESDE_NORM_EXACT; kind <= VESDE_NORM_TORCH; ++kind) {
             vesde_corrector_step step;
-            snprintf(context, sizeof context, "corrector step %d, norm %d", (int)i, kind);
+            snprintf(context, sizeof context, "corrector step %d, norm %d", (int)i, (int)kind);
             STATUS(refused[i].status, vesde_get_corrector_step(refused[i].snr, refused[i].grad_norm,
                                                                refused[i].noise_norm, kind, &step));
         }

@@ -1,12 +1,11 @@
 // Replays vectors/golden.txt, what diffusers and torch have computed (vectors/make.py), and counts the values whose
 // bits differ: none may, but where torch itself rounds incorrectly. Run from the repository's root.
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "check.h"
 
-enum { MOST = 500000 };  // the longest call of torch_randn_hash
+enum { MOST = 500000, MOST_OF_A_STEP = 1000 };  // the longest call of torch_randn_hash, and of any step
 
 // ---- the file: arrays, one a line, those of a case one after the other ----
 
@@ -20,16 +19,19 @@ static struct array arrays[1024];
 static size_t arrays_len;
 
 static int read_array(FILE *file, struct array *array) {
-    if (fscanf(file, "%23s %23s %3s %zu", array->test, array->name, array->type, &array->count) != 4) {
+    unsigned long count;  // newlib may lack %zu, and SCNx64
+    if (fscanf(file, "%23s %23s %3s %lu", array->test, array->name, array->type, &count) != 4) {
         return 0;
     }
+    array->count = count;
     int wide = strcmp(array->type + 1, "64") == 0;
     array->data = calloc(array->count, 8);
     for (size_t i = 0; array->data != NULL && i < array->count; ++i) {
-        uint64_t word;
-        if (fscanf(file, "%" SCNx64, &word) != 1) {
+        unsigned long long number;
+        if (fscanf(file, "%llx", &number) != 1) {
             return 0;
         }
+        uint64_t word = number;
         uint32_t half = (uint32_t)word;
         memcpy((char *)array->data + i * (wide ? 8 : 4), wide ? (void *)&word : (void *)&half, wide ? 8 : 4);
     }
@@ -101,7 +103,8 @@ static void count(struct tally *tally, const float *ours, const float *theirs, s
 }
 
 static void line(const char *what, struct tally tally) {
-    printf("%-24s %4zu cases %8zu values %4zu differ\n", what, tally.cases, tally.values, tally.differing);
+    printf("%-24s %4lu cases %8lu values %4lu differ\n", what, (unsigned long)tally.cases,
+           (unsigned long)tally.values, (unsigned long)tally.differing);
     CHECK(tally.cases > 0 && tally.values > 0);
 }
 
@@ -121,7 +124,7 @@ static uint32_t furthest(const float *ours, const float *theirs, size_t len) {
 
 // ---- buffers, and a scheduler on tables of its own ----
 
-static float out[MOST], mean[MOST], noise[MOST];
+static float out[MOST], mean[MOST_OF_A_STEP], noise[MOST_OF_A_STEP];
 static float timesteps[2000], sigmas[2000], discrete_sigmas[2000];
 
 static vesde_scheduler scheduler_of(const double *limits, size_t n, size_t discrete_n) {

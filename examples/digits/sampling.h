@@ -1,0 +1,45 @@
+/* From noise to digits, as sampling.rs has it: vesde's sampler and the network, taking turns. */
+
+#ifndef SAMPLING_H
+#define SAMPLING_H
+
+#include "network.h"
+#include "vesde.h"
+
+/* Samples all DIGITS as one batch. The memory is the caller's: 3·steps floats of tables, as many of score as of digits. `progress` is
+ * told each step as it begins. */
+static vesde_status sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
+                                  float *tables, float *score, float *digits,
+                                  void (*progress)(const vesde_request *request)) {
+    float *const timesteps = tables, *const sigmas = tables + steps, *const discrete_sigmas = tables + 2 * steps;
+    vesde_scheduler scheduler = {0};
+    vesde_sampler_options options;
+    vesde_sampler sampler;
+    vesde_request request;
+    vesde_status status;
+    size_t i;
+
+    scheduler.config = *config;
+    scheduler.timesteps = timesteps;
+    scheduler.sigmas = sigmas;
+    scheduler.discrete_sigmas = discrete_sigmas;
+    scheduler.timesteps_len = scheduler.sigmas_len = scheduler.discrete_sigmas_len = steps;
+    if ((status = vesde_set_timesteps(config, steps, timesteps)) != VESDE_OK
+        || (status = vesde_set_sigmas(config, timesteps, steps, steps, sigmas, discrete_sigmas)) != VESDE_OK
+        || (status = vesde_sampler_options_default(&options)) != VESDE_OK)
+        return status;
+    options.seed = seed;
+    if ((status = vesde_sampler_init(config, DIGITS, &options, &sampler)) != VESDE_OK)
+        return status;
+    for (;;) {
+        status = vesde_sampler_next(&sampler, &scheduler, score, NULL, (size_t)DIGITS * PIXELS, digits, &request);
+        if (status != VESDE_OK || request.kind == VESDE_REQUEST_KIND_DONE)
+            return status;
+        if (request.correction == 0)
+            progress(&request);
+        for (i = 0; i < DIGITS; i++)
+            score_of(net, digits + i * PIXELS, request.sigma, i / COLUMNS, score + i * PIXELS);
+    }
+}
+
+#endif

@@ -1,0 +1,242 @@
+// The same bits on every machine: computes the jobs of ../levels.rs over the C ABI and compares their hashes with
+// ../hashes.txt. All but one, rand_core: its function is generic over the generator, and Rust's alone. It is the program for
+// targets without an operating system: no heap but the C library's, and 98 KB of buffers. Run from the repository's root.
+
+#include "check.h"
+
+enum { STEPS = 50, LONGEST = VESDE_NORM_BLOCK + 1, MAX_OFFSET = 7 };
+
+static vesde_scheduler scheduler;
+static float timesteps[STEPS], sigmas[STEPS], discrete_sigmas[STEPS];
+static float sample[LONGEST + MAX_OFFSET], original[LONGEST + MAX_OFFSET], prev[LONGEST + MAX_OFFSET];
+static float mean[LONGEST], score[LONGEST], z[LONGEST + MAX_OFFSET];
+
+// ---- what a job computes becomes its hash: FNV-1a over little-endian bytes ----
+
+static uint64_t hash;
+
+static void hash_word(uint64_t word, int bytes) {
+    for (; bytes > 0; --bytes, word >>= 8) {
+        hash = (hash ^ (word & 255)) * 0x100000001b3;
+    }
+}
+
+static void hash_floats(const float *x, size_t len) {
+    for (size_t i = 0; i < len; ++i) {
+        hash_word(bits(x[i]), 4);
+    }
+}
+
+static void hash_double(double x) {
+    uint64_t word;
+    memcpy(&word, &x, sizeof word);
+    hash_word(word, 8);
+}
+
+// Lengths about a register, a group, a block of counter noise and a block of a norm.
+enum { EVERY = 3 * 64 + 1, LENGTHS = EVERY + 7 };
+
+static size_t length(size_t i) {
+    static const size_t longer[] = {1023, 1024, 1025, LONGEST - 2, LONGEST - 1, LONGEST, 3 * 1024 + 1};
+    return i < EVERY ? i + 1 : longer[i - EVERY];
+}
+
+static float *draw(uint64_t seed, uint64_t stream, uint64_t index, size_t len, float *to) {
+    OK(vesde_counter_fill((vesde_counter){seed, stream, index}, len, to));
+    return to;
+}
+
+// ---- the jobs; some come in variants ----
+
+static void schedule(int variant) {
+    (void)variant;
+    hash_floats(timesteps, STEPS);
+    hash_floats(sigmas, STEPS);
+    hash_floats(discrete_sigmas, STEPS);
+}
+
+static void counter_noise(int variant) {
+    (void)variant;
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        hash_floats(draw(1, len, 37 * len, len, z), len);
+    }
+}
+
+static void torch_cpu(int variant) {
+    (void)variant;
+    static vesde_torch_cpu state;
+    OK(vesde_torch_cpu_seed(&state, 3));
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        OK(vesde_torch_cpu_fill(&state, 1, len, z));
+        hash_floats(z, len);
+    }
+}
+
+static void torch_cuda(int variant) {
+    (void)variant;
+    static const vesde_cuda_grid grids[] = {{1, 256}, {2, 1024}, {UINT32_MAX, UINT32_MAX}};
+    for (size_t i = 0; i < sizeof grids / sizeof *grids; ++i) {
+        vesde_torch_cuda state;
+        OK(vesde_torch_cuda_seed(&state, 3, grids[i]));
+        for (size_t k = 0; k < LENGTHS; ++k) {
+            const size_t len = length(k);
+            OK(vesde_torch_cuda_fill(&state, 1, len, z));
+            hash_floats(z, len);
+        }
+    }
+}
+
+// 10,000 in ten calls, which give the numbers of one.
+static void numpy(int variant) {
+    (void)variant;
+    static vesde_numpy state;
+    OK(vesde_numpy_seed(&state, 3));
+    for (int i = 0; i < 10; ++i) {
+        OK(vesde_numpy_fill(&state, 1, 1000, z));
+        hash_floats(z, 1000);
+    }
+}
+
+enum { PRED = 0, EXACT = 1, TORCH = 2, STEP = 3, COUNTER = 4 };
+
+static vesde_status step(int variant, size_t offset, size_t len, const float *x, float *to, float *to_mean) {
+    const size_t batch = len % 3 == 0 ? 3 : 1;
+    const int32_t norm = (variant & STEP) == EXACT ? VESDE_NORM_EXACT : VESDE_NORM_TORCH;
+    const float timestep = 0.75f, *given = z + offset;
+    const vesde_counter noise = {2, 5, offset};
+    if ((variant & STEP) == PRED) {
+        return variant & COUNTER
+                   ? vesde_step_pred_counter(&scheduler, score, &timestep, 1, x, len, noise, to, to_mean)
+                   : vesde_step_pred(&scheduler, score, &timestep, 1, x, given, len, to, to_mean);
+    }
+    return variant & COUNTER ? vesde_step_correct_counter(&scheduler, score, x, len, batch, VESDE_AVERAGING_PER_SAMPLE,
+                                                          norm, noise, to, to_mean)
+                             : vesde_step_correct(&scheduler, score, x, given, len, batch, VESDE_AVERAGING_PER_SAMPLE,
+                                                  norm, to, to_mean);
+}
+
+// At several alignments, in place and not, with the mean and without. Counter noise from a later index is the rest of the
+// noise from an earlier one, so that it is drawn once.
+static void steps(int variant) {
+    static const size_t offsets[] = {0, 1, 3, MAX_OFFSET};
+    draw(2, 5, 0, LONGEST + MAX_OFFSET, z);
+    draw(6, 7, 0, LONGEST, score);
+    draw(8, 9, 0, LONGEST + MAX_OFFSET, original);
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        for (size_t i = 0; i < sizeof offsets / sizeof *offsets; ++i) {
+            const size_t offset = offsets[i];
+            float *x = sample + offset, *to = prev + offset;
+            memcpy(x, original + offset, len * sizeof *x);
+            OK(step(variant, offset, len, x, to, mean));
+            OK(step(variant, offset, len, x, x, NULL));
+            CHECK(differing(x, to, len) == 0);
+            hash_floats(to, len);
+            hash_floats(mean, len);
+        }
+    }
+}
+
+static void add_noise(int variant) {
+    const int64_t index = 20;
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        const vesde_counter noise = {3, len, 0};
+        draw(1, 1, 0, len, sample);
+        draw(3, len, 0, len, z);
+        OK(variant & COUNTER ? vesde_add_noise_counter(&scheduler, sample, &index, 1, len, noise, prev)
+                             : vesde_add_noise(&scheduler, sample, &index, 1, z, len, prev));
+        hash_floats(prev, len);
+    }
+}
+
+static void norms(int variant) {
+    (void)variant;
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        double values[3];
+        size_t blocks = vesde_norm_blocks(len);
+        draw(1, 2, len, len, z);
+        OK(vesde_sum_squares(z, len, blocks, values));
+        OK(vesde_torch_norm(z, len, &values[blocks]));
+        for (size_t i = 0; i <= blocks; ++i) {
+            hash_double(values[i]);
+        }
+    }
+}
+
+static void whole_loop(int variant) {
+    (void)variant;
+    enum { BATCH = 2, LEN = BATCH * 77 };
+    vesde_sampler_options options;
+    vesde_sampler sampler;
+    vesde_request request;
+    OK(vesde_sampler_options_default(&options));
+    options.seed = 12;
+    OK(vesde_sampler_init(&scheduler.config, BATCH, &options, &sampler));
+    while (OK(vesde_sampler_next(&sampler, &scheduler, score, NULL, LEN, sample, &request))
+           && request.kind != VESDE_REQUEST_KIND_DONE) {
+        for (size_t i = 0; i < LEN; ++i) {
+            score[i] = (0.5f - sample[i]) / (request.sigma * request.sigma + 0.04f);
+        }
+    }
+    hash_floats(sample, LEN);
+}
+
+static const struct job {
+    const char *name;
+    void (*run)(int variant);
+    int variant;
+} jobs[] = {
+    {"schedule", schedule, 0},
+    {"counter_noise", counter_noise, 0},
+    {"torch_cpu", torch_cpu, 0},
+    {"torch_cuda", torch_cuda, 0},
+    {"numpy", numpy, 0},
+    {"step_pred_given", steps, PRED},
+    {"step_correct_exact_given", steps, EXACT},
+    {"step_correct_torch_given", steps, TORCH},
+    {"add_noise_given", add_noise, 0},
+    {"step_pred_counter", steps, PRED | COUNTER},
+    {"step_correct_exact_counter", steps, EXACT | COUNTER},
+    {"step_correct_torch_counter", steps, TORCH | COUNTER},
+    {"add_noise_counter", add_noise, COUNTER},
+    {"norms", norms, 0},
+    {"sampler", whole_loop, 0},
+};
+
+enum { JOBS = sizeof jobs / sizeof *jobs };
+
+int main(void) {
+    const char *path = "ffi-tests/hashes.txt";
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        perror(path);
+        return 2;
+    }
+    OK(vesde_config_default(&scheduler.config));
+    OK(vesde_set_timesteps(&scheduler.config, STEPS, timesteps));
+    OK(vesde_set_sigmas(&scheduler.config, timesteps, STEPS, STEPS, sigmas, discrete_sigmas));
+    scheduler = (vesde_scheduler){scheduler.config, timesteps, STEPS, sigmas, STEPS, discrete_sigmas, STEPS};
+
+    size_t done = 0;
+    unsigned long long committed;  // newlib may lack SCNx64, and %zu
+    // A job that the file lacks, or that has another name there, is one too few at the end.
+    while (fscanf(file, "%63s %llx", context, &committed) == 2) {
+        const struct job *job = done < JOBS && strcmp(context, jobs[done].name) == 0 ? &jobs[done++] : NULL;
+        if (job == NULL) {
+            CHECK(strcmp(context, "rand_core") == 0);
+            continue;
+        }
+        hash = 0xcbf29ce484222325;
+        job->run(job->variant);
+        if (!CHECK(hash == committed)) {
+            fprintf(stderr, "%s: %016llx, not %016llx\n", job->name, (unsigned long long)hash, committed);
+        }
+    }
+    CHECK(feof(file) && done == JOBS);
+    printf("%d of %d jobs, ", (int)done, (int)JOBS);
+    return report();
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# archive.sh TRIPLE...: the static library without std for each target, as target/bare/TRIPLE.a; two at a time.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. ffi-tests/targets/env.sh
+
+if [ $# -gt 1 ]; then
+  printf '%s\n' "$@" | xargs -P 2 -n 1 ffi-tests/targets/archive.sh
+  exit
+fi
+flags="--cfg vesde_staticlib"
+case $1 in wasm32-*) flags+=" -C target-feature=+simd128" ;; esac
+# A folder for each, or cargo's lock on it lets no two run at once.
+RUSTFLAGS=$flags cargo rustc --quiet --lib --release --features capi --crate-type staticlib --target "$1" -Zbuild-std=core \
+  --target-dir "target/bare/$1"
+cp "target/bare/$1/$1/release/libvesde.a" "target/bare/$1.a"
+echo "bare $1: $(stat -c %s "target/bare/$1.a") bytes in $SECONDS s"
