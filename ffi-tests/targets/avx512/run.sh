@@ -19,6 +19,7 @@ run() { # SOURCE: what it printed is in $dir/output.txt
   musl-gcc -O2 -static -fno-pie -no-pie -ffp-contract=off -Iinclude -Wl,-Ttext-segment=0x8000000 \
     "$1" "$dir/release/libvesde.a" -lm -o "$dir/disc/program"
   genisoimage -quiet -o "$dir/disc.iso" -b isolinux.bin -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table "$dir/disc"
+  rm -f "$dir/serial.txt"
   # Debian's Bochs begins in its debugger, which is told to continue. It returns 1 where the machine is powered off.
   timeout 600 bochs -q -f "$dir/bochsrc" -rc "$dir/continue" </dev/null >"$dir/bochs.txt" 2>&1 || true
   tr -d '\r' <"$dir/serial.txt" >"$dir/output.txt"
