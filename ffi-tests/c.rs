@@ -274,16 +274,20 @@ fn digits_in_c_are_those_in_rust_pixel_for_pixel() {
     let (seed, steps, columns) = (7, 25, 10);
     let config = Config::from_json(include_bytes!("../examples/digits/scheduler_config.json")).unwrap();
     let network = Network::load(include_bytes!("../examples/digits/weights.safetensors")).unwrap();
-    let classes: Vec<usize> = (0..CLASSES * columns).map(|i| i / columns).collect();
-    let job = Job { config, seed, steps, classes: &classes, filmed: 0 };
-    let picture = Picture::of_digits(&sample(&job, &network, |_| ()).unwrap().pixels, columns);
-
+    let program = C.build("examples/digits/digits.c", "c99", &["-lm"]);
     let path = format!("{FOLDER}/digits.png");
-    let mut program = C.build("examples/digits/digits.c", "c99", &["-lm"]);
-    succeed(program.args([&path, &seed.to_string(), &steps.to_string()]), "");
-    let mut reader = png::Decoder::new(BufReader::new(File::open(path).unwrap())).read_info().unwrap();
-    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-    let info = reader.next_frame(&mut pixels).unwrap();
-    assert_eq!((info.width as usize, info.height as usize), (picture.width, picture.height));
-    assert!(pixels == picture.pixels, "the pictures differ");
+    for class in [None, Some(3)] {
+        let classes: Vec<usize> = (0..CLASSES * columns).map(|i| class.unwrap_or(i / columns)).collect();
+        let job = Job { config, seed, steps, classes: &classes, filmed: 0 };
+        let picture = Picture::of_digits(&sample(&job, &network, |_| ()).unwrap().pixels, columns);
+
+        let numbers = [seed, steps as u64].into_iter().chain(class.map(|class| class as u64));
+        let arguments = numbers.map(|number| number.to_string());
+        succeed(Command::new(program.get_program()).arg(&path).args(arguments), "");
+        let mut reader = png::Decoder::new(BufReader::new(File::open(&path).unwrap())).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.width as usize, info.height as usize), (picture.width, picture.height));
+        assert!(pixels == picture.pixels, "the pictures differ");
+    }
 }

@@ -3,7 +3,7 @@
  * (sampling.h) and the PNG writer (picture.h) are as small as they can be, and examples/firmware has them too.
  *
  *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/release/libvesde.a -lm -o digits
- *   ./digits [OUTPUT.png [SEED [STEPS]]]
+ *   ./digits [OUTPUT.png [SEED [STEPS [CLASS]]]]
  */
 
 #include <stdio.h>
@@ -71,6 +71,7 @@ int main(int argc, char **argv) {
     const char *output = argc > 1 ? argv[1] : "digits.png";
     const uint64_t seed = number(argc > 2 ? argv[2] : "42", "SEED");
     const size_t steps = (size_t)number(argc > 3 ? argv[3] : "200", "STEPS");
+    const size_t class_ = argc > 4 ? (size_t)number(argv[4], "CLASS") : CLASSES;
     const char *weights = "examples/digits/weights.safetensors";
     static float digits[DIGITS * PIXELS], score[DIGITS * PIXELS];
     size_t json_len, file_len;
@@ -82,12 +83,14 @@ int main(int argc, char **argv) {
 
     if (steps == 0)
         fail("STEPS", "must be at least 1");
+    if (argc > 4 && class_ >= CLASSES)
+        fail("CLASS", "must be 0 to 9");
     tables = allocate(steps, 3 * sizeof *tables);
     check(vesde_config_from_json(json, json_len, &config), "scheduler_config.json");
     to_native(file, file_len);
     if (load_network(file, file_len, &net) != 0)
         fail(weights, "is not the digits network");
-    check(sample_digits(&net, &config, seed, steps, tables, score, digits, print_step), "sampling");
+    check(sample_class(&net, &config, seed, steps, class_, tables, score, digits, print_step), "sampling");
     fprintf(stderr, "\n");
 
     if (write_picture(output, digits) != 0)

@@ -88,7 +88,7 @@ static int load_network(const void *file, size_t len, network *net) {
     return net->layers < 2 || in != PIXELS;
 }
 
-static float relu(float x) { return x > 0.0f ? x : 0.0f; }
+static inline float relu(float x) { return x > 0.0f ? x : 0.0f; }
 
 /* out[j] = bias[j] + sum of x[i]·weight[i][j] over ascending i, without fused operations */
 static void apply(const dense *layer, const float *x, float *out) {

@@ -6,11 +6,11 @@
 #include "network.h"
 #include "vesde.h"
 
-/* Samples all DIGITS as one batch. The memory is the caller's: 3·steps floats of tables, as many of score as of digits. `progress` is
- * told each step as it begins. */
-static vesde_status sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
-                                  float *tables, float *score, float *digits,
-                                  void (*progress)(const vesde_request *request)) {
+/* Samples all DIGITS as one batch, of one class, or of one class a row if `class_` is CLASSES. The memory is the caller's: 3·steps
+ * floats of tables, as many of score as of digits. `progress` is told each step as it begins. */
+static vesde_status sample_class(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
+                                 size_t class_, float *tables, float *score, float *digits,
+                                 void (*progress)(const vesde_request *request)) {
     float *const timesteps = tables, *const sigmas = tables + steps, *const discrete_sigmas = tables + 2 * steps;
     vesde_scheduler scheduler = {0};
     vesde_sampler_options options;
@@ -38,8 +38,14 @@ static vesde_status sample_digits(const network *net, const vesde_config *config
         if (request.correction == 0)
             progress(&request);
         for (i = 0; i < DIGITS; i++)
-            score_of(net, digits + i * PIXELS, request.sigma, i / COLUMNS, score + i * PIXELS);
+            score_of(net, digits + i * PIXELS, request.sigma, class_ == CLASSES ? i / COLUMNS : class_, score + i * PIXELS);
     }
+}
+
+static inline vesde_status sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
+                                         float *tables, float *score, float *digits,
+                                         void (*progress)(const vesde_request *request)) {
+    return sample_class(net, config, seed, steps, CLASSES, tables, score, digits, progress);
 }
 
 #endif

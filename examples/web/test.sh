@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Builds the page and the native program, and uses the page as a visitor would (test.py); leaves screenshots, target/web-test*.png.
+# Debian packages: build.sh's, gcc libc6-dev python3 chromium chromium-driver fonts-dejavu-core
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+examples/web/build.sh
+RUSTFLAGS="--cfg vesde_staticlib" cargo rustc --lib --release --features capi --crate-type staticlib --target-dir target/ffi
+cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/ffi/release/libvesde.a -lm -o target/digits
+python3 examples/web/test.py target/web target/digits target/web-test
