@@ -13,6 +13,17 @@ stage() { # stage NAME COMMAND...: shows what the command prints only if it fail
   echo "$name: $((SECONDS - start)) s"
 }
 
+measure() { # measure NAME COMMAND...: shows the line that the command prints
+  local name=$1 line
+  shift
+  if ! line=$("$@" 2>"$to/log"); then
+    cat "$to/log"
+    echo "$name: FAILED: $line"
+    exit 1
+  fi
+  echo "$name: $line"
+}
+
 venv() { # venv REQUIREMENTS: Python with these, first in PATH
   python3 -m venv "$to/venv" && pip install --quiet -r "$1"
 }

@@ -31,13 +31,8 @@ program() {
     cmake --build "$to/program"
 }
 
-sample() { # sample NAME THREADS: prints what the program measured
-  local measured
-  if ! measured=$("$to/program/digits-ggml" "$to/digits.gguf" "$to/$1" "$2" 2>"$to/log"); then
-    cat "$to/log"
-    exit 1
-  fi
-  echo "$1: $measured"
+sample() { # sample NAME THREADS
+  measure "$1" "$to/program/digits-ggml" "$to/digits.gguf" "$to/$1" "$2"
 }
 
 stage "tools" venv examples/ggml/requirements.txt
@@ -52,5 +47,4 @@ sample one-thread 1
 sample two-threads 2
 stage "one thread's bits are two threads'" cmp "$to/one-thread.f32" "$to/two-threads.f32"
 stage "and those of vesde_sampler_next" cmp "$to/one-thread.f32" "$to/sampler.f32"
-echo -n "ggml's picture and the C program's: "
-python examples/ggml/compare.py "$to/one-thread.png" "$to/reference.png"
+measure "ggml's picture and the C program's" python examples/ggml/compare.py "$to/one-thread.png" "$to/reference.png"

@@ -5,8 +5,8 @@
  *   mpicc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c target/release/libvesde.a -lm -o digits-mpi
  *   mpirun -n 4 ./digits-mpi [OUTPUT.png [SEED [STEPS [SHEET]]]]
  *
- * A sample may be a sheet of SHEET digits of one class instead of one digit: that is 64·SHEET pixels. An OUTPUT that ends in .f32 gets
- * the floats.
+ * A sample may be a sheet of SHEET digits of one class instead of one digit: that is 64·SHEET pixels, and the picture shows the first
+ * hundred digits. An OUTPUT that ends in .f32 gets all floats.
  */
 
 #include <mpi.h>
@@ -21,9 +21,9 @@ enum { SCORE, NOISE };
 typedef struct shard {
     size_t first, samples, sheet, pixels, len; /* `pixels` of a sample, `len` of all */
     float *x, *score;
-    double *sums;                        /* of squares, of one sample */
-    int firsts[DIGITS], counts[DIGITS];  /* each rank's samples */
-    MPI_Datatype norms_of, pixels_of;    /* a sample */
+    double *sums;                       /* of squares, of one sample */
+    int firsts[DIGITS], counts[DIGITS]; /* each rank's samples */
+    MPI_Datatype norms_of, pixels_of;   /* a sample */
 } shard;
 
 /* DIGITS need not be a multiple of `ranks`. */
