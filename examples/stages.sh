@@ -1,4 +1,5 @@
-# What the run.sh of several examples share, sourced by them in the repository's root with the folder for what they make as $to.
+# What the run.sh of several examples share: sourced by them in the repository's root, with the folder for what they make
+# as $to.
 mkdir -p "$to"
 readonly vesde=target/ffi/release/libvesde.a # as .ci/run and the C tests have it, built once for all
 

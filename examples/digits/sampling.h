@@ -18,8 +18,8 @@ static vesde_status make_scheduler(const vesde_config *config, size_t steps, flo
     return status != VESDE_OK ? status : vesde_set_sigmas(config, timesteps, steps, steps, sigmas, discrete_sigmas);
 }
 
-/* Samples all DIGITS as one batch. The memory is the caller's: 3·steps floats of tables, as many of score as of digits. `progress` is
- * told each step as it begins. */
+/* Samples all DIGITS as one batch. The memory is the caller's: 3·steps floats of tables, as many of score as of digits.
+ * `progress` is told each step as it begins. */
 static inline vesde_status sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
                                          float *tables, float *score, float *digits,
                                          void (*progress)(const vesde_request *request)) {

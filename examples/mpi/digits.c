@@ -1,12 +1,13 @@
-/* Samples the digits with the batch sharded over MPI's ranks: each holds, evaluates and updates its own samples. What the ranks send
- * one another is two norms a sample for each corrector step, however large a sample is, and at the end the digits; the bits are those
- * of one process.
+/* Samples the digits with the batch sharded over MPI's ranks: each holds, evaluates and updates its own samples. What the
+ * ranks send one another is two norms a sample for each corrector step, however large a sample is, and at the end the
+ * digits; the bits are those of one process.
  *
- *   mpicc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c target/release/libvesde.a -lm -o digits-mpi
+ *   mpicc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c target/release/libvesde.a -lm \
+ *     -o digits-mpi
  *   mpirun -n 4 ./digits-mpi [OUTPUT.png [SEED [STEPS [SHEET]]]]
  *
- * A sample may be a sheet of SHEET digits of one class instead of one digit: that is 64·SHEET pixels, and the picture shows the first
- * hundred digits. An OUTPUT that ends in .f32 gets all floats.
+ * A sample may be a sheet of SHEET digits of one class instead of one digit: that is 64·SHEET pixels, and the picture
+ * shows the first hundred digits. An OUTPUT that ends in .f32 gets all floats.
  */
 
 #include <mpi.h>

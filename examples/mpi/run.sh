@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Samples the digits on 1, 2, 3 and 4 ranks and compares the bits with those of the C program; then counts what ranks send one another
-# where a sample has 64 and where it has 4096 pixels. Needs Rust, a C compiler and Open MPI; all that it makes is under target.
+# Samples the digits on 1, 2, 3 and 4 ranks and compares the bits with those of the C program; then counts what ranks send
+# one another where a sample has 64 and where it has 4096 pixels. Needs Rust, a C compiler and Open MPI; all that it makes
+# is under target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly to=target/mpi
 . examples/stages.sh
 # As in a container: by root, without ssh, where a process may not read another's memory.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_plm=isolated OMPI_MCA_btl_vader_single_copy_mechanism=none
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_plm=isolated OMPI_MCA_btl_vader_single_copy_mechanism=none
 
 program() {
   mpicc -std=c99 -Wall -Wextra -pedantic -Werror -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c \
@@ -17,8 +19,8 @@ sample() { # sample RANKS OUTPUT [SEED [STEPS [SHEET]]]
   mpirun --oversubscribe -n "$1" "$to/digits-mpi" "$to/$2" "${@:3}"
 }
 
-# Two steps on two ranks, and Open MPI's own count of what rank 0 sent point to point: the norms and nothing else, since in the end the
-# digits go the other way. They are those of score and noise, as double, of 50 samples.
+# Two steps on two ranks, and Open MPI's own count of what rank 0 sent point to point: the norms and nothing else, since in
+# the end the digits go the other way. They are those of score and noise, as double, of 50 samples.
 sent() { # sent SHEET
   local counted
   OMPI_MCA_pml_monitoring_enable=1 OMPI_MCA_pml_monitoring_enable_output=3 OMPI_MCA_pml_monitoring_filename=$to/sheet-$1 \

@@ -1,5 +1,5 @@
-// Samples the digits with the network on OpenVINO's CPU plugin. vesde and the network work on the same memory: the sample is the
-// network's input and the score its output, and nothing is copied between them, which the program asserts.
+// Samples the digits with the network on OpenVINO's CPU plugin. vesde and the network work on the same memory: the sample
+// is the network's input and the score its output, and nothing is copied between them, which the program asserts.
 //
 //   digits-openvino [OUTPUT.png [SEED [STEPS [THREADS]]]]
 //
@@ -33,7 +33,9 @@ Value make(const Arguments &...arguments) {
     return Value(std::make_shared<Op>(arguments...));
 }
 
-Value constant(const float *values, const ov::Shape &shape) { return make<op::Constant>(ov::element::f32, shape, values); }
+Value constant(const float *values, const ov::Shape &shape) {
+    return make<op::Constant>(ov::element::f32, shape, values);
+}
 
 // The score (denoised − x)/sigma² of the batch, with the denoiser preconditioned as in Karras et al. 2022.
 Value score_of(const network &net, const Value &x, const Value &sigma) {
@@ -68,8 +70,8 @@ struct Sides {
     const void *before = nullptr, *behind = nullptr;
 };
 
-// An identity that tells where its input and output lie when it is run. Next to the graph's input or output it sees whether the plugin
-// works on the tensors that it was given or on copies of its own.
+// An identity that tells where its input and output lie when it is run. Next to the graph's input or output it sees whether
+// the plugin works on the tensors that it was given or on copies of its own.
 class Window : public ov::op::Op {
 public:
     OPENVINO_OP("Window");
@@ -127,7 +129,8 @@ public:
 
     // Whether the tensors are still those of the buffers.
     void assert_shared() {
-        if (request.get_input_tensor(0).data() != buffers.sample.data() || request.get_input_tensor(1).data() != &buffers.sigma
+        if (request.get_input_tensor(0).data() != buffers.sample.data()
+            || request.get_input_tensor(1).data() != &buffers.sigma
             || request.get_output_tensor().data() != buffers.score.data())
             fail("OpenVINO", "has other tensors than those it was given");
     }
@@ -160,7 +163,7 @@ double median(std::vector<double> values) {
 
 void sample(const vesde::scheduler &scheduler, std::uint64_t seed, Engine &engine, Buffers &buffers) {
     using clock = std::chrono::steady_clock;
-    const auto milliseconds = [](clock::duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); };
+    using milliseconds = std::chrono::duration<double, std::milli>;
     std::vector<double> in_vesde, in_network; // an update, and an evaluation
     vesde::sampler_options options;
     vesde::sampler sampler;
@@ -175,8 +178,8 @@ void sample(const vesde::scheduler &scheduler, std::uint64_t seed, Engine &engin
             break;
         buffers.sigma = request.sigma;
         engine.evaluate();
-        in_vesde.push_back(milliseconds(next - start));
-        in_network.push_back(milliseconds(clock::now() - next));
+        in_vesde.push_back(milliseconds(next - start).count());
+        in_network.push_back(milliseconds(clock::now() - next).count());
     }
     const double ours = median(in_vesde), theirs = median(in_network);
     std::printf("the network takes %.3f ms, vesde %.3f ms: %.2f %%\n", theirs, ours, 100.0 * ours / (ours + theirs));

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# From a checkout to the picture: installs OpenVINO, whose Python package carries the C++ API, builds libvesde.a and the program, samples,
-# and compares. Needs Rust, C and C++ compilers, CMake and Python with venv; all that it makes is under target.
+# From a checkout to the picture: installs OpenVINO, whose Python package carries the C++ API, builds libvesde.a and the
+# program, samples, and compares. Needs Rust, C and C++ compilers, CMake and Python with venv; all that it makes is under
+# target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly to=target/openvino
