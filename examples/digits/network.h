@@ -103,7 +103,7 @@ static void apply(const dense *layer, const float *x, float *out) {
 }
 
 /* (denoised − x)/sigma² of one digit, the denoiser preconditioned as in Karras et al. 2022 */
-static void score_of(const network *net, const float *x, float sigma, size_t class_, float *score) {
+static inline void score_of(const network *net, const float *x, float sigma, size_t class_, float *score) {
     float hidden[MAX_WIDTH], update[MAX_WIDTH], centred[PIXELS];
     const float variance = sigma * sigma, total = variance + net->sd * net->sd, root = sqrtf(total);
     const float gain = net->sd / (sigma * root);

@@ -6,26 +6,31 @@
 #include "network.h"
 #include "vesde.h"
 
+/* Fills 3·steps floats, the caller's, with a scheduler's tables. */
+static vesde_status make_scheduler(const vesde_config *config, size_t steps, float *tables, vesde_scheduler *scheduler) {
+    float *const timesteps = tables, *const sigmas = tables + steps, *const discrete_sigmas = tables + 2 * steps;
+    const vesde_status status = vesde_set_timesteps(config, steps, timesteps);
+    scheduler->config = *config;
+    scheduler->timesteps = timesteps;
+    scheduler->sigmas = sigmas;
+    scheduler->discrete_sigmas = discrete_sigmas;
+    scheduler->timesteps_len = scheduler->sigmas_len = scheduler->discrete_sigmas_len = steps;
+    return status != VESDE_OK ? status : vesde_set_sigmas(config, timesteps, steps, steps, sigmas, discrete_sigmas);
+}
+
 /* Samples all DIGITS as one batch, of one class, or of one class a row if `class_` is CLASSES. The memory is the caller's: 3·steps
  * floats of tables, as many of score as of digits. `progress` is told each step as it begins. */
-static vesde_status sample_class(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
-                                 size_t class_, float *tables, float *score, float *digits,
-                                 void (*progress)(const vesde_request *request)) {
-    float *const timesteps = tables, *const sigmas = tables + steps, *const discrete_sigmas = tables + 2 * steps;
-    vesde_scheduler scheduler = {0};
+static inline vesde_status sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
+                                         size_t class_, float *tables, float *score, float *digits,
+                                         void (*progress)(const vesde_request *request)) {
+    vesde_scheduler scheduler;
     vesde_sampler_options options;
     vesde_sampler sampler;
     vesde_request request;
     vesde_status status;
     size_t i;
 
-    scheduler.config = *config;
-    scheduler.timesteps = timesteps;
-    scheduler.sigmas = sigmas;
-    scheduler.discrete_sigmas = discrete_sigmas;
-    scheduler.timesteps_len = scheduler.sigmas_len = scheduler.discrete_sigmas_len = steps;
-    if ((status = vesde_set_timesteps(config, steps, timesteps)) != VESDE_OK
-        || (status = vesde_set_sigmas(config, timesteps, steps, steps, sigmas, discrete_sigmas)) != VESDE_OK
+    if ((status = make_scheduler(config, steps, tables, &scheduler)) != VESDE_OK
         || (status = vesde_sampler_options_default(&options)) != VESDE_OK)
         return status;
     options.seed = seed;
@@ -40,12 +45,6 @@ static vesde_status sample_class(const network *net, const vesde_config *config,
         for (i = 0; i < DIGITS; i++)
             score_of(net, digits + i * PIXELS, request.sigma, class_ == CLASSES ? i / COLUMNS : class_, score + i * PIXELS);
     }
-}
-
-static inline vesde_status sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
-                                         float *tables, float *score, float *digits,
-                                         void (*progress)(const vesde_request *request)) {
-    return sample_class(net, config, seed, steps, CLASSES, tables, score, digits, progress);
 }
 
 #endif

@@ -89,7 +89,7 @@ int main(int argc, char **argv) {
           "scheduler_config.json");
     if (load_network(weights, len, &net) != 0)
         fail("weights.safetensors", "is not the digits network");
-    check(sample_digits(&net, &config, seed, steps, tables, score, digits, print_step), "sampling");
+    check(sample_digits(&net, &config, seed, steps, CLASSES, tables, score, digits, print_step), "sampling");
     print("\n");
     print_digits();
     if (argc > 1)

@@ -1,28 +1,13 @@
 #!/usr/bin/env bash
 # From a checkout to the pictures: builds ggml from a source distribution that carries it, libvesde.a, the
 # GGUF file and the program, samples on one thread and on two, and compares. Needs Rust, C and C++ compilers
-# and Python with venv; everything it makes is under target/ggml.
+# and Python with venv; all that it makes is under target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly package=stable-diffusion-cpp-python version=0.4.7 to=target/ggml
-readonly source=$to/${package//-/_}-$version vesde=$to/vesde/release/libvesde.a
-export PATH="$PWD/$to/venv/bin:$PATH" CMAKE_GENERATOR=Ninja CMAKE_BUILD_TYPE=Release
-mkdir -p "$to"
-
-stage() { # stage NAME COMMAND...: shows what the command prints only if it fails
-  local name=$1 start=$SECONDS
-  shift
-  if ! "$@" >"$to/log" 2>&1; then
-    cat "$to/log"
-    echo "$name: FAILED"
-    exit 1
-  fi
-  echo "$name: $((SECONDS - start)) s"
-}
-
-tools() {
-  python3 -m venv "$to/venv" && pip install --quiet -r examples/ggml/requirements.txt
-}
+readonly source=$to/${package//-/_}-$version
+. examples/stages.sh
+export CMAKE_GENERATOR=Ninja CMAKE_BUILD_TYPE=Release
 
 # pip asks a source distribution for its metadata, and gets the build backend for that by itself.
 download() {
@@ -40,42 +25,26 @@ ggml() {
     cmake --build "$to/ggml" && cmake --install "$to/ggml"
 }
 
-archive() {
-  RUSTFLAGS="--cfg vesde_staticlib" cargo rustc --lib --release --features capi --crate-type staticlib \
-    --target-dir "$to/vesde"
-}
-
 program() {
   cmake -S examples/ggml -B "$to/program" -DCMAKE_PREFIX_PATH="$PWD/$to/install" \
     -DVESDE_LIBRARY="$PWD/$vesde" &&
     cmake --build "$to/program"
 }
 
-reference() {
-  cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c "$vesde" -lm -o "$to/digits" &&
-    "$to/digits" "$to/reference.png"
+sample() { # sample NAME THREADS
+  measure "$1" "$to/program/digits-ggml" "$to/digits.gguf" "$to/$1" "$2"
 }
 
-sample() { # sample NAME THREADS: prints what the program measured
-  local measured
-  if ! measured=$("$to/program/digits-ggml" "$to/digits.gguf" "$to/$1" "$2" 2>"$to/log"); then
-    cat "$to/log"
-    exit 1
-  fi
-  echo "$1: $measured"
-}
-
-stage "tools" tools
+stage "tools" venv examples/ggml/requirements.txt
 stage "ggml's source" download
 stage "ggml" ggml
 stage "libvesde.a" archive
 stage "digits.gguf" python examples/ggml/to_gguf.py "$to/digits.gguf"
 stage "digits-ggml" program
-stage "the C program's picture" reference
+stage "the C program's picture" reference png
 stage "vesde_sampler_next" "$to/program/digits-ggml" "$to/digits.gguf" "$to/sampler" 1 42 200 loop
 sample one-thread 1
 sample two-threads 2
 stage "one thread's bits are two threads'" cmp "$to/one-thread.f32" "$to/two-threads.f32"
 stage "and those of vesde_sampler_next" cmp "$to/one-thread.f32" "$to/sampler.f32"
-echo -n "ggml's picture and the C program's: "
-python examples/ggml/compare.py "$to/one-thread.png" "$to/reference.png"
+measure "ggml's picture and the C program's" python examples/ggml/compare.py "$to/one-thread.png" "$to/reference.png"

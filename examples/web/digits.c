@@ -48,7 +48,7 @@ EXPORT("sample") const char *sample(const void *weights, size_t weights_len, con
     if (load_network(weights, weights_len, &net) != 0)
         return "weights.safetensors is not the digits network";
     if ((status = vesde_config_from_json(json, json_len, &config)) != VESDE_OK
-        || (status = sample_class(&net, &config, seed, steps, class_, tables, score, digits, draw_noisy)) != VESDE_OK)
+        || (status = sample_digits(&net, &config, seed, steps, class_, tables, score, digits, draw_noisy)) != VESDE_OK)
         return vesde_status_message(status);
     draw(digits, steps);
     put_picture(&out, digits);

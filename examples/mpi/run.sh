@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Samples the digits on 1, 2, 3 and 4 ranks and compares the bits with those of the C program; then counts what ranks send
+# one another where a sample has 64 and where it has 4096 pixels. Needs Rust, a C compiler and Open MPI; all that it makes
+# is under target.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+readonly to=target/mpi
+. examples/stages.sh
+# As in a container: by root, without ssh, where a process may not read another's memory.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_plm=isolated OMPI_MCA_btl_vader_single_copy_mechanism=none
+
+program() {
+  mpicc -std=c99 -Wall -Wextra -pedantic -Werror -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c \
+    "$vesde" -lm -o "$to/digits-mpi"
+}
+
+sample() { # sample RANKS OUTPUT [SEED [STEPS [SHEET]]]
+  mpirun --oversubscribe -n "$1" "$to/digits-mpi" "$to/$2" "${@:3}"
+}
+
+# Two steps on two ranks, and Open MPI's own count of what rank 0 sent point to point: the norms and nothing else, since in
+# the end the digits go the other way. They are those of score and noise, as double, of 50 samples.
+sent() { # sent SHEET
+  local counted
+  OMPI_MCA_pml_monitoring_enable=1 OMPI_MCA_pml_monitoring_enable_output=3 OMPI_MCA_pml_monitoring_filename=$to/sheet-$1 \
+    sample 2 "sheet-$1.f32" 42 2 "$1" >&2 &&
+    counted=$(awk '$1 == "E" { print $4, $5, $6, $7, $8 }' "$to/sheet-$1.0.prof") &&
+    echo "$counted" &&
+    [ "$counted" = "$((2 * 50 * 2 * 8)) bytes 2 msgs sent" ]
+}
+
+stage "libvesde.a" archive
+stage "the C program's digits" reference png f32
+stage "digits-mpi" program
+for ranks in 1 2 3 4; do
+  stage "ranks: $ranks" sample "$ranks" "ranks-$ranks.f32"
+  stage "the bits are the C program's" cmp "$to/ranks-$ranks.f32" "$to/reference.f32"
+done
+stage "a picture by 4 ranks" sample 4 ranks-4.png
+stage "the bytes are the C program's" cmp "$to/ranks-4.png" "$to/reference.png"
+for sheet in 1 64; do
+  measure "mpi, $((64 * sheet)) pixels a sample, rank 0 in 2 steps on 2 ranks" sent "$sheet"
+done
+stage "4096 pixels on 1 rank" sample 1 one-rank.f32 42 2 64
+stage "the bits are those of 2 ranks" cmp "$to/one-rank.f32" "$to/sheet-64.f32"

@@ -1,0 +1,44 @@
+# What the run.sh of several examples share: sourced by them in the repository's root, with the folder for what they make
+# as $to.
+mkdir -p "$to"
+readonly vesde=target/ffi/release/libvesde.a # as .ci/run and the C tests have it, built once for all
+
+stage() { # stage NAME COMMAND...: shows what the command prints only if it fails
+  local name=$1 start=$SECONDS
+  shift
+  if ! "$@" >"$to/log" 2>&1; then
+    cat "$to/log"
+    echo "$name: FAILED"
+    exit 1
+  fi
+  echo "$name: $((SECONDS - start)) s"
+}
+
+measure() { # measure NAME COMMAND...: shows the line that the command prints
+  local name=$1 line
+  shift
+  if ! line=$("$@" 2>"$to/log"); then
+    cat "$to/log"
+    echo "$name: FAILED: $line"
+    exit 1
+  fi
+  echo "$name: $line"
+}
+
+venv() { # venv REQUIREMENTS: Python with these, first in PATH
+  python3 -m venv "$to/venv" && pip install --quiet -r "$1"
+}
+export PATH="$PWD/$to/venv/bin:$PATH"
+
+archive() {
+  RUSTFLAGS="--cfg vesde_staticlib" cargo rustc --lib --release --features capi --crate-type staticlib \
+    --target-dir target/ffi
+}
+
+reference() { # reference ENDING...: the C program, and what it samples as files that end so
+  local ending
+  cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c "$vesde" -lm -o "$to/digits" || return
+  for ending in "$@"; do
+    "$to/digits" "$to/reference.$ending" || return
+  done
+}
