@@ -1,5 +1,6 @@
 //! The C ABI as its users meet it: the static library is built by a nested cargo, the programs in `c/` are compiled
-//! against the headers by the system's compilers (`$CC` or `cc`, `$CXX` or `c++`), linked with it, and run.
+//! against the headers by the system's compilers (`$CC` or `cc`, `$CXX` or `c++`), linked with it, and run. For another target than the
+//! host's `$CARGO_BUILD_TARGET` names it, and `$VESDE_RUNNER` runs its programs: ffi-tests/targets/linux.sh sets them.
 
 #![cfg(all(unix, not(miri)))]
 
@@ -27,7 +28,7 @@ use network::{CLASSES, Network};
 use picture::Picture;
 use sampling::{Job, sample};
 
-// Where everything that is built here goes. Cargo runs a test in the package's root, to which all paths are relative.
+// Where cargo builds the library. Cargo runs a test in the package's root, to which all paths are relative.
 const FOLDER: &str = "target/ffi";
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
 
@@ -75,16 +76,8 @@ impl Language {
     }
 
     fn compiler(&self, standard: &str) -> Command {
-        let compiler = env::var(self.variable).unwrap_or_else(|_| self.compiler.into());
-        // As make has it, the variable may hold arguments.
-        let mut words = compiler.split_whitespace();
-        let mut command = Command::new(words.next().expect("a compiler"));
-        command
-            .args(words)
-            .arg(format!("-std={standard}"))
-            .args(WARNINGS)
-            .args(["-O1", "-Iinclude"])
-            .args(self.flags);
+        let mut command = command(&env::var(self.variable).unwrap_or_else(|_| self.compiler.into()));
+        command.arg(format!("-std={standard}")).args(WARNINGS).args(["-O1", "-Iinclude"]).args(self.flags);
         command
     }
 
@@ -92,10 +85,10 @@ impl Language {
     /// undefined.
     fn build(&self, source: &str, standard: &str, libraries: &[&str]) -> Command {
         let (_, name) = source.rsplit_once('/').expect("a folder");
-        let program = format!("{FOLDER}/{name}.{standard}");
+        let program = built(&format!("{name}.{standard}"));
         let library = library();
         succeed(self.compiler(standard).args([source, library, "-o", &program]).args(libraries), "");
-        Command::new(program)
+        command(&format!("{} {program}", env::var("VESDE_RUNNER").unwrap_or_default()))
     }
 
     /// Builds a test program in every standard, with the library alone, and runs it.
@@ -106,6 +99,22 @@ impl Language {
     }
 }
 
+/// The command that these words are: as make has it, a variable may hold arguments.
+fn command(words: &str) -> Command {
+    let mut words = words.split_whitespace();
+    let mut command = Command::new(words.next().expect("a command"));
+    command.args(words);
+    command
+}
+
+/// Where a file that is built here goes. For a target that it was told, cargo has a folder of its own.
+fn built(file: &str) -> String {
+    match env::var("CARGO_BUILD_TARGET") {
+        Ok(target) => format!("{FOLDER}/{target}/{file}"),
+        Err(_) => format!("{FOLDER}/{file}"),
+    }
+}
+
 /// The static library, built once, as Cargo.toml says that it is built.
 fn library() -> &'static str {
     static LIBRARY: OnceLock<String> = OnceLock::new();
@@ -113,10 +122,10 @@ fn library() -> &'static str {
         let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
         cargo.args(["rustc", "--lib", "--release", "--features", "capi"]);
         cargo.args(["--crate-type", "staticlib", "--target-dir", FOLDER]);
-        // What the outer cargo was told is for the tests, not for the library.
-        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
+        // The flags that the outer cargo was told are for the tests, not for the library.
+        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
         succeed(cargo.env("RUSTFLAGS", "--cfg vesde_staticlib"), "");
-        format!("{FOLDER}/release/libvesde.a")
+        built("release/libvesde.a")
     })
 }
 
@@ -257,8 +266,8 @@ fn hpp() {
 fn openmp() {
     // A compiler may lack OpenMP's runtime: that it cannot link an empty program is a reason to skip, and no other.
     let mut empty = C.compiler("c99");
-    empty.args(["-fopenmp", "-x", "c", "-", "-o", &format!("{FOLDER}/empty.openmp")]);
-    fs::create_dir_all(FOLDER).expect("a folder");
+    empty.args(["-fopenmp", "-x", "c", "-", "-o", &built("empty.openmp")]);
+    fs::create_dir_all(built("")).expect("a folder");
     if let Err(why) = run(&mut empty, "int main(void) { return 0; }\n") {
         println!("skipped, because -fopenmp does not link: {why}");
         return;
@@ -275,7 +284,7 @@ fn digits_in_c_are_those_in_rust_pixel_for_pixel() {
     let config = Config::from_json(include_bytes!("../examples/digits/scheduler_config.json")).unwrap();
     let network = Network::load(include_bytes!("../examples/digits/weights.safetensors")).unwrap();
     let program = C.build("examples/digits/digits.c", "c99", &["-lm"]);
-    let path = format!("{FOLDER}/digits.png");
+    let path = built("digits.png");
     for class in [None, Some(3)] {
         let classes: Vec<usize> = (0..CLASSES * columns).map(|i| class.unwrap_or(i / columns)).collect();
         let job = Job { config, seed, steps, classes: &classes, filmed: 0 };
@@ -283,7 +292,7 @@ fn digits_in_c_are_those_in_rust_pixel_for_pixel() {
 
         let numbers = [seed, steps as u64].into_iter().chain(class.map(|class| class as u64));
         let arguments = numbers.map(|number| number.to_string());
-        succeed(Command::new(program.get_program()).arg(&path).args(arguments), "");
+        succeed(Command::new(program.get_program()).args(program.get_args()).arg(&path).args(arguments), "");
         let mut reader = png::Decoder::new(BufReader::new(File::open(&path).unwrap())).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();

@@ -38,9 +38,9 @@ static inline int check_status(vesde_status wanted, vesde_status got, const char
 #define STATUS(wanted, ...) check_status(wanted, __VA_ARGS__, #__VA_ARGS__, __FILE__, __LINE__)
 #define OK(...) STATUS(VESDE_OK, __VA_ARGS__)
 
-// How a program ends: the number of failures, and the exit status.
+// How a program ends: the number of failures, the level they were looked for on, and the exit status.
 static inline int report(void) {
-    printf("%d failures\n", failures);
+    printf("%d failures, simd level %d\n", failures, (int)vesde_simd_level());
     return failures != 0;
 }
 

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# linux.sh TARGET...: `cargo test` for other Linux targets, C and C++ programs included: under qemu-user, or as they are for i686.
+# Needs rustc-web, cargo-web, rust-web-src and, for each target, Debian's g++ for it (g++-aarch64-linux-gnu and so on).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. ffi-tests/targets/env.sh
+qemu=$(ffi-tests/targets/qemu.sh)
+
+export CI=1                                # a C++ compiler is a must
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 # time
+export CARGO_UNSTABLE_BUILD_STD=core       # for the C library that the tests build
+# What the tests use besides vesde needs no speed.
+profile=(--config 'profile.dev.package."*".opt-level=0' --config profile.dev.package.libm.opt-level=1)
+
+for target; do
+  case $target in
+    aarch64-*) system=aarch64-linux-gnu runner="$qemu/qemu-aarch64 -L /usr/$system" ;;
+    armv7-*) system=arm-linux-gnueabihf runner="$qemu/qemu-arm -L /usr/$system" ;;
+    i686-*) system=i686-linux-gnu runner="/usr/$system/lib/ld-linux.so.2 --library-path /usr/$system/lib" ;;
+    riscv64gc-*) system=riscv64-linux-gnu runner="$qemu/qemu-riscv64 -L /usr/$system" ;;
+    s390x-*) system=s390x-linux-gnu runner="$qemu/qemu-s390x -L /usr/$system" ;;
+    *) echo "unknown target: $target" && exit 1 ;;
+  esac
+  variable=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$target")
+  export "${variable}_LINKER=$system-gcc" "${variable}_RUNNER=$runner"
+  export CARGO_BUILD_TARGET=$target VESDE_RUNNER=$runner CC=$system-gcc CXX=$system-g++
+  echo "== $target"
+  cargo "${profile[@]}" test --tests --target-dir target/linux -Zbuild-std=std,panic_abort
+done

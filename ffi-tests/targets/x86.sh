@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The tests as `cargo test` builds them, C and C++ programs included, on x86 CPUs that this machine's is not, under qemu-user, where an
+# instruction that the CPU lacks faults. AVX-512 is not emulated: that level is tested where the machine has it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+qemu=$(ffi-tests/targets/qemu.sh)/qemu-x86_64
+export CI=1 # a C++ compiler is a must
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cc -x c - -o "$work/avx" <<<'int main(void) { __asm__("vaddps %ymm0, %ymm0, %ymm0"); return 0; }'
+cc -x c - -o "$work/avx2" <<<'int main(void) { __asm__("vpaddd %ymm0, %ymm0, %ymm0"); return 0; }'
+
+faults() { # faults CPU PROGRAM: the program ends by SIGILL, which it is here for
+  local status=0
+  "$qemu" -cpu "$1" "$work/$2" 2>"$work/error" || status=$?
+  [ $status = 132 ] || { cat "$work/error"; echo "$2 under $1 ended with $status and not by SIGILL"; exit 1; }
+}
+# passes CPU LEVELS LEVEL: all tests pass, with these levels found by Rust and this one by every C program.
+passes() {
+  export VESDE_RUNNER="$qemu -cpu $1" CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$qemu -cpu $1"
+  echo "== $1"
+  cargo test --tests -- --nocapture 2>&1 | tee "$work/log"
+  local levels
+  levels=$(grep -oE 'the same bits on .*|simd level [0-9]+' "$work/log" | sort -u)
+  [ "$levels" = "simd level $3
+the same bits on [$2]" ] || { echo "wrong levels for $1: $levels"; exit 1; }
+}
+
+faults Nehalem avx
+faults SandyBridge avx2
+"$qemu" -cpu SandyBridge "$work/avx"
+"$qemu" -cpu Haswell "$work/avx2"
+passes Nehalem Baseline 0
+passes SandyBridge Baseline 0
+passes Haswell "Baseline, Avx2" 1
