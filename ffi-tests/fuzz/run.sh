@@ -25,7 +25,10 @@ for name in "${targets[@]}"; do
   rm -rf "$folder/corpus/$name"
   mkdir -p "$folder/corpus/$name" "$folder/found/$name"
   i=0
-  while read -r line; do base64 -d <<<"$line" >"$folder/corpus/$name/$((i += 1))"; done <"corpus/$name.txt"
+  while read -r line; do
+    i=$((i + 1))
+    base64 -d <<<"$line" >"$folder/corpus/$name/$i"
+  done <"corpus/$name.txt"
 done
 
 if [ "${1:-}" = coverage ]; then
@@ -83,7 +86,7 @@ for name in "${targets[@]}"; do
   [ "$name" != config_json ] || dict=(-dict=json.dict)
   fuzz "$name" -max_total_time="$seconds" -print_final_stats=1 "${dict[@]}" "$folder/found/$name" "$folder/corpus/$name"
   runs=$(awk '/number_of_executed_units/ { print $2 }' "$log")
-  edges=$(sed -n 's/.* DONE .*cov: \([0-9]*\).*/\1/p' "$log")
+  edges=$(sed -n 's/.*DONE *cov: \([0-9]*\).*/\1/p' "$log")
   [ "$runs" -gt 0 ] && [ "$edges" -gt 0 ]
   echo "$name: $runs executions, $edges edges, nothing found"
 done
