@@ -256,6 +256,13 @@ fn sampling_loops() {
 }
 
 #[test]
+fn threads() {
+    for standard in C.standards {
+        succeed(&mut C.build("ffi-tests/c/threads.c", standard, &["-pthread"]), "");
+    }
+}
+
+#[test]
 fn hpp() {
     if !CPP.is_missing() {
         CPP.run("hpp.cpp");

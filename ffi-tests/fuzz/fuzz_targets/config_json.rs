@@ -1,0 +1,130 @@
+//! scheduler_config.json in and out: any bytes into the reader, and any configuration into the writer. The reader is compared with serde_json,
+//! which shares no code with it.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use vesde::capi::{vesde_config_from_json, vesde_config_to_json};
+use vesde::{Config, Error};
+use vesde_fuzz::Input;
+
+const UNTOUCHED: u8 = 0xa5;
+
+/// Reads a text by both APIs; on an error the C one has written nothing.
+fn read(json: &[u8]) -> Result<Config, Error> {
+    let read = Config::from_json(json);
+    let mut config = [UNTOUCHED; size_of::<Config>() + 8];
+    let at = config.as_ptr().align_offset(8);
+    // SAFETY: the text is readable, and there is room for an aligned configuration.
+    let status = unsafe {
+        vesde_config_from_json(json.as_ptr().cast(), json.len(), config.as_mut_ptr().add(at).cast())
+    };
+    if json.is_empty() {
+        assert_eq!((status, read), (Error::Empty as i32, Err(Error::JsonTruncated)));
+    } else {
+        assert_eq!(status, read.map_or_else(|error| error as i32, |_| 0));
+    }
+    match read {
+        Err(_) => assert!(config.iter().all(|&byte| byte == UNTOUCHED)),
+        Ok(read) => {
+            // SAFETY: as above, and it was written.
+            assert_eq!(read, unsafe { config.as_ptr().add(at).cast::<Config>().read() });
+        }
+    }
+    read
+}
+
+/// Writes a configuration by both APIs, into all the room that is promised to suffice and into too little.
+fn write(config: &Config) -> Result<Vec<u8>, Error> {
+    let mut room = [UNTOUCHED; 512];
+    let mut len = usize::MAX;
+    // SAFETY: the configuration is readable, and the room and the length are writable.
+    let mut to = |room: &mut [u8]| unsafe {
+        vesde_config_to_json(config, room.as_mut_ptr().cast(), room.len(), &mut len)
+    };
+    let status = to(&mut room);
+    let mut same = [0; 512];
+    match config.to_json(&mut same) {
+        Err(error) => {
+            assert_ne!(error, Error::BufferTooSmall);
+            assert_eq!(status, error as i32);
+            assert!(room == [UNTOUCHED; 512] && len == usize::MAX);
+            Err(error)
+        }
+        Ok(same_len) => {
+            let mut short = vec![UNTOUCHED; same_len - 1];
+            assert_eq!(to(&mut short), Error::BufferTooSmall as i32);
+            assert!(short.iter().all(|&byte| byte == UNTOUCHED));
+            assert_eq!((status, len), (0, same_len));
+            assert_eq!(room[..len], same[..len]);
+            assert!(room[len..].iter().all(|&byte| byte == UNTOUCHED));
+            Ok(room[..len].to_vec())
+        }
+    }
+}
+
+/// Whether serde_json reads the same.
+fn check_against_serde(json: &[u8], read: Result<Config, Error>) {
+    // The reader knows keys as Python writes them, and does not decode strings.
+    if json.contains(&b'\\') || std::str::from_utf8(json).is_err() {
+        return;
+    }
+    let value = serde_json::from_slice::<Value>(json);
+    match (read, value) {
+        (Err(Error::JsonSyntax | Error::JsonTruncated), Ok(value)) => assert!(!value.is_object(), "{value}"),
+        // A number beyond double's range serde refuses as syntax; deep nesting as well.
+        (Ok(_), Err(error)) => {
+            assert!(error.to_string().starts_with("number out of range"), "{error}");
+        }
+        (Ok(config), Ok(value)) => {
+            let number = |key: &str, default: f64| value.get(key).map_or(default, |x| x.as_f64().unwrap());
+            let default = Config::default();
+            let wanted = Config {
+                snr: number("snr", default.snr),
+                sigma_min: number("sigma_min", default.sigma_min),
+                sigma_max: number("sigma_max", default.sigma_max),
+                sampling_eps: number("sampling_eps", default.sampling_eps),
+                num_train_timesteps: number("num_train_timesteps", 2000.0) as u32,
+                correct_steps: number("correct_steps", 1.0) as u32,
+            };
+            assert_eq!(config, wanted);
+            assert!(value.get("_class_name").is_none_or(|name| name == "ScoreSdeVeScheduler"));
+        }
+        _ => {}
+    }
+}
+
+fn check_text(json: &[u8], cut: usize) {
+    let read = self::read(json);
+    check_against_serde(json, read);
+    let Ok(config) = read else { return };
+    assert_eq!(config.validate(), Ok(()));
+    check_config(&config);
+    // Space behind the object changes nothing, anything else is an error, and so is every text that ends before the object does.
+    assert_eq!(Config::from_json(&[json, b" \n"].concat()), read);
+    assert_eq!(Config::from_json(&[json, b"x"].concat()), Err(Error::JsonSyntax));
+    let object = json.trim_ascii_end();
+    assert_eq!(Config::from_json(&object[..cut % object.len()]), Err(Error::JsonTruncated));
+}
+
+fn check_config(config: &Config) {
+    match write(config) {
+        Ok(text) => {
+            assert_eq!(config.validate(), Ok(()));
+            let read = self::read(&text);
+            assert_eq!(read, Ok(*config));
+            check_against_serde(&text, read);
+        }
+        // A valid configuration that cannot be written has a number that cannot be read.
+        Err(error) => assert_eq!(error, config.validate().err().unwrap_or(Error::JsonNumber)),
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    // A text begins with a brace or space; a first byte that no text has is a configuration's.
+    match data.split_first() {
+        Some((0, data)) => check_config(&Input(data).config()),
+        _ => check_text(data, data.iter().map(|&byte| usize::from(byte)).sum()),
+    }
+});

@@ -1,0 +1,332 @@
+//! What the targets share: choices and numbers read from the fuzzer's bytes, and comparison of floats.
+
+use vesde::capi::{CRequest, RequestKind};
+use vesde::{
+    Averaging, Config, Counter, Error, NORM_BLOCK, Norm, Request, Sampler, corrector_step, mean_norm,
+    sample_norm, sum_squares, torch_norm,
+};
+
+/// The fuzzer's bytes, taken from the front. Behind the end there are zeros, which choose what is usual.
+pub struct Input<'a>(pub &'a [u8]);
+
+impl<'a> Input<'a> {
+    /// The next `N` bytes.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let (now, later) = self.0.split_at(self.0.len().min(N));
+        self.0 = later;
+        let mut bytes = [0; N];
+        bytes[..now.len()].copy_from_slice(now);
+        bytes
+    }
+
+    pub fn byte(&mut self) -> u8 {
+        let [byte] = self.bytes();
+        byte
+    }
+
+    pub fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.bytes())
+    }
+
+    pub fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.bytes())
+    }
+
+    /// One of `0..count`.
+    pub fn below(&mut self, count: usize) -> usize {
+        usize::from(self.byte()) % count
+    }
+
+    /// One of a few.
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+
+    /// True for `per_256` of 256 bytes, and not for 0.
+    pub fn rarely(&mut self, per_256: u8) -> bool {
+        u16::from(self.byte()) + u16::from(per_256) > 255
+    }
+
+    /// A number as C may pass it: a usual one, an edge, or any bits.
+    pub fn float(&mut self) -> f32 {
+        match self.byte() {
+            usual @ 0..128 => f32::from(usual) / 16.0 - 2.0,
+            edge @ 128..192 => EDGES[usize::from(edge) % EDGES.len()],
+            _ => f32::from_bits(self.u32()),
+        }
+    }
+
+    /// The same in double.
+    pub fn double(&mut self) -> f64 {
+        match self.byte() {
+            0..128 => f64::from(self.float()),
+            edge @ 128..192 => f64::from(EDGES[usize::from(edge) % EDGES.len()]),
+            _ => f64::from_bits(self.u64()),
+        }
+    }
+
+    /// One of an enumeration's values, or any.
+    pub fn enumeration(&mut self) -> i32 {
+        match self.byte() {
+            usual @ 0..240 => i32::from(usual % 2),
+            240..248 => 2,
+            _ => self.u32() as i32,
+        }
+    }
+
+    /// A place in counter noise, now and then close to the end of its stream.
+    pub fn counter(&mut self) -> Counter {
+        let seed = self.u32();
+        let index = match self.byte() {
+            usual @ 0..200 => u64::from(usual) * 37,
+            200..240 => u64::from(self.u32()),
+            near_end => u64::MAX - u64::from(near_end - 240) * 100,
+        };
+        Counter { seed: u64::from(seed) << 16, stream: u64::from(seed) << 24, index }
+    }
+
+    /// A configuration: the default, with fields changed to anything now and then.
+    pub fn config(&mut self) -> Config {
+        let mut config = Config { correct_steps: self.below(3) as u32, ..Config::default() };
+        if self.rarely(100) {
+            match self.below(8) {
+                0 => config.snr = self.double(),
+                1 => config.sigma_min = self.double(),
+                2 => config.sigma_max = self.double(),
+                3 => config.sampling_eps = self.double(),
+                4 => config.num_train_timesteps = self.u32(),
+                5 => config.correct_steps = self.u32(),
+                _ => {
+                    [config.snr, config.sigma_min, config.sigma_max, config.sampling_eps] =
+                        [(); 4].map(|()| f64::from_bits(self.u64()));
+                    [config.num_train_timesteps, config.correct_steps] = [(); 2].map(|()| self.u32());
+                }
+            }
+        }
+        config
+    }
+}
+
+/// Where arithmetic changes its ways.
+pub const EDGES: [f32; 16] = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    f32::NAN,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::MAX,
+    f32::MIN,
+    f32::MIN_POSITIVE,
+    -1e-45,
+    1e-45,
+    1e-39,
+    1e20,
+    -3e38,
+    0.99999994,
+];
+
+/// The same bits, or both not a number: of which operand a NaN's bits come is the compiler's choice.
+pub fn same(a: f32, b: f32) -> bool {
+    a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+}
+
+/// [`same`] in double.
+pub fn same_double(a: f64, b: f64) -> bool {
+    a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+}
+
+/// Floats of several kinds, by which buffers are filled.
+pub fn patterns(len: usize) -> Vec<Vec<f32>> {
+    let mut state = 1_u64;
+    let mut random = move || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 32) as u32
+    };
+    let mut fill = |make: &mut dyn FnMut(u32) -> f32| (0..len).map(|_| make(random())).collect::<Vec<f32>>();
+    let usual = |word: u32| word as i32 as f32 / (1_u32 << 30) as f32;
+    vec![
+        fill(&mut |word| usual(word)),
+        // One edge in 64.
+        fill(&mut |word| if word % 64 == 0 { EDGES[word as usize / 64 % EDGES.len()] } else { usual(word) }),
+        fill(&mut |word| EDGES[word as usize / 64 % EDGES.len()]),
+        fill(&mut |_| 0.0),
+        fill(&mut f32::from_bits),
+        fill(&mut |word| f32::from_bits(word & 0x807f_ffff)), // subnormal
+        fill(&mut |word| f32::from_bits(word & 0x80ff_ffff | 0x7e00_0000)), // squares overflow
+        fill(&mut |word| usual(word) * 1e-20),                // squares vanish
+    ]
+}
+
+// ---- what vesde is compared with ----
+
+/// Counter noise, from two calls for its parts.
+pub fn noise_of(noise: Counter, len: usize) -> Result<Vec<f32>, Error> {
+    let mut out = vec![0.0; len];
+    let (first, rest) = out.split_at_mut(len / 3);
+    noise.at(first.len() as u64).fill(rest)?;
+    if !first.is_empty() {
+        noise.fill(first)?;
+    }
+    Ok(out)
+}
+
+/// The update in scalar code: prev_sample and prev_sample_mean.
+pub fn scalar_update(x: &[f32], m: &[f32], z: &[f32], drift: f32, diffusion: f32) -> [Vec<f32>; 2] {
+    let mean: Vec<f32> = x.iter().zip(m).map(|(x, m)| x + drift * m).collect();
+    [mean.iter().zip(z).map(|(mean, z)| mean + diffusion * z).collect(), mean]
+}
+
+/// A norm by the functions for work that is split.
+fn norm_of(x: &[f32], norm: Norm) -> Result<f64, Error> {
+    if norm == Norm::Torch {
+        return torch_norm(x);
+    }
+    let mut blocks = vec![0.0; x.len().div_ceil(NORM_BLOCK)];
+    for (x, block) in x.chunks(NORM_BLOCK).zip(blocks.chunks_mut(1)) {
+        sum_squares(x, block)?;
+    }
+    Ok(sample_norm(&blocks))
+}
+
+/// The factors of a corrector step, by the functions for work that is split: for the batch, or for each sample.
+pub fn corrector_factors(
+    snr: f64,
+    m: &[f32],
+    z: &[f32],
+    batch: usize,
+    (averaging, norm): (Averaging, Norm),
+) -> Result<Vec<(f32, f32)>, Error> {
+    let per_sample = m.len() / batch;
+    let norms =
+        |x: &[f32]| x.chunks(per_sample).map(|x| norm_of(x, norm)).collect::<Result<Vec<f64>, Error>>();
+    let (mut grad, mut noise) = (norms(m)?, norms(z)?);
+    if averaging == Averaging::Batch {
+        (grad, noise) = (vec![mean_norm(&grad, norm)?], vec![mean_norm(&noise, norm)?]);
+    }
+    let steps = grad.into_iter().zip(noise).map(|(grad, noise)| corrector_step(snr, grad, noise, norm));
+    steps.map(|step| step.map(|step| (step.step_size, step.noise_factor))).collect()
+}
+
+/// An enumeration's value as C has it.
+pub fn averaging(value: i32) -> Result<Averaging, Error> {
+    match value {
+        0 => Ok(Averaging::Batch),
+        1 => Ok(Averaging::PerSample),
+        _ => Err(Error::UnknownEnum),
+    }
+}
+
+/// An enumeration's value as C has it.
+pub fn norm(value: i32) -> Result<Norm, Error> {
+    match value {
+        0 => Ok(Norm::Exact),
+        1 => Ok(Norm::Torch),
+        _ => Err(Error::UnknownEnum),
+    }
+}
+
+/// vesde_sampler, as the header declares it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct State {
+    pub config: Config,
+    pub seed: u64,
+    pub stream: u64,
+    pub batch: u64,
+    pub step: u64,
+    pub correction: u32,
+    pub phase: u32,
+    pub noise: i32,
+    pub averaging: i32,
+    pub norm: i32,
+    pub clamp: i32,
+}
+
+/// `phase`: what the caller was last asked for.
+pub mod phase {
+    pub const NOTHING: u32 = 0;
+    pub const INITIAL_NOISE: u32 = 1;
+    pub const SCORE: u32 = 2;
+    pub const NOISE: u32 = 3;
+    pub const DONE: u32 = 4;
+}
+
+impl State {
+    /// A state in the middle of a job, with a field of any bits now and then.
+    pub fn of_input(input: &mut Input<'_>, batch: u64) -> Self {
+        let mut state = Self {
+            config: input.config(),
+            seed: input.u64(),
+            stream: input.u64(),
+            batch,
+            step: input.below(4) as u64,
+            correction: input.below(3) as u32,
+            phase: input.below(4) as u32,
+            noise: input.enumeration(),
+            averaging: input.enumeration(),
+            norm: input.enumeration(),
+            clamp: input.enumeration(),
+        };
+        state.correction = state.correction.min(state.config.correct_steps);
+        if input.rarely(64) {
+            state.spoil(input);
+        }
+        state
+    }
+
+    /// Writes anything to one of the fields.
+    pub fn spoil(&mut self, input: &mut Input<'_>) {
+        match input.below(12) {
+            0 => self.batch = input.u64(),
+            1 => self.step = input.u64(),
+            2 => self.correction = input.u32(),
+            3 => self.phase = input.u32(),
+            4 => self.noise = input.enumeration(),
+            5 => self.averaging = input.enumeration(),
+            6 => self.norm = input.enumeration(),
+            7 => self.clamp = input.enumeration(),
+            8 => self.stream = u64::MAX,
+            9 => self.phase = input.below(5) as u32,
+            10 => self.config = input.config(),
+            _ => self.step = input.below(8) as u64,
+        }
+    }
+
+    /// Whether the next call reads the caller's noise.
+    pub fn reads_noise(&self) -> bool {
+        self.noise == 1 && [phase::INITIAL_NOISE, phase::NOISE].contains(&self.phase)
+    }
+
+    pub fn bytes(&self) -> [u8; size_of::<Self>()] {
+        // SAFETY: the struct has no padding.
+        unsafe { std::mem::transmute(*self) }
+    }
+}
+
+impl From<State> for Sampler {
+    fn from(state: State) -> Self {
+        // SAFETY: the same fields in the same order, of which any bits are valid.
+        unsafe { std::mem::transmute(state) }
+    }
+}
+
+impl From<Sampler> for State {
+    fn from(sampler: Sampler) -> Self {
+        // SAFETY: as above.
+        unsafe { std::mem::transmute(sampler) }
+    }
+}
+
+/// A request as C has it.
+pub fn request(request: Request, steps: usize) -> CRequest {
+    let nothing = CRequest { kind: 0, correction: 0, step: 0, steps: 0, draw: 0, sigma: 0.0, timestep: 0.0 };
+    match request {
+        Request::Score { sigma, timestep, step, correction } => {
+            CRequest { kind: RequestKind::Score as i32, correction, step, steps, sigma, timestep, ..nothing }
+        }
+        Request::Noise { draw } => CRequest { kind: RequestKind::Noise as i32, draw, ..nothing },
+        Request::Done => nothing,
+    }
+}

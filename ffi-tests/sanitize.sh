@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Looks for undefined behaviour where it runs: the C and C++ programs of c/ under AddressSanitizer with UndefinedBehaviorSanitizer and under
+# valgrind, the one with threads under ThreadSanitizer, the Rust tests under AddressSanitizer, and some of them in Miri where that is
+# installed. A line a check; the first report ends it. Needs rustup's Rust, gcc and g++ (or CC and CXX) and valgrind.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+host=$(rustc -vV | sed -n 's/^host: //p')
+folder=${CARGO_TARGET_DIR:-$root/target}/sanitize
+cc=${CC:-cc} cxx=${CXX:-c++}
+mkdir -p "$folder"
+export CARGO_TERM_COLOR=never
+# -Zsanitizer is not stable.
+export RUSTC_BOOTSTRAP=1
+
+checked() { # checked NAME COMMAND...: runs it, with what it prints if it fails
+  local start=$SECONDS name=$1
+  shift
+  if ! "$@" >"$folder/log" 2>&1; then
+    tail -n 100 "$folder/log"
+    echo "FAILED: $name"
+    exit 1
+  fi
+  echo "$name: nothing reported, $((SECONDS - start)) s"
+}
+
+archive() { # archive KIND FLAGS: libvesde.a for programs in C
+  RUSTFLAGS="--cfg vesde_staticlib $2" cargo rustc --quiet --lib --release --features capi --crate-type staticlib \
+    --target "$host" --target-dir "$folder/$1"
+}
+
+program() { # program SOURCE KIND FLAGS...: compiles it and links it with the archive of that kind
+  local source=$1 kind=$2 compiler=("$cc" -std=c11) name
+  shift 2
+  [[ $source == *.c ]] || compiler=("$cxx" -std=c++17 -fno-exceptions -fno-rtti)
+  name=$folder/$kind/$(basename "$source")
+  "${compiler[@]}" -g -O1 -Iinclude -ffp-contract=off "$@" "$source" "$folder/$kind/$host/release/libvesde.a" -pthread -lm -o "$name.program"
+}
+
+sources=(ffi-tests/c/*.c ffi-tests/c/*.cpp)
+
+archive address -Zsanitizer=address
+for source in "${sources[@]}"; do
+  program "$source" address -fsanitize=address,undefined -fno-sanitize-recover=all
+  checked "$(basename "$source") under AddressSanitizer and UndefinedBehaviorSanitizer" "$folder/address/$(basename "$source").program"
+done
+
+archive plain -g
+printf '#include <stdio.h>\n#include "vesde.h"\nint main(void) { return printf("%%d\\n", (int)vesde_simd_level()) < 0; }\n' >"$folder/level.c"
+program "$folder/level.c" plain
+level=$("$folder/plain/level.c.program") in_valgrind=$(valgrind --quiet "$folder/plain/level.c.program")
+echo "vesde_simd_level: $level, in valgrind $in_valgrind"
+# valgrind has no AVX-512: there the library must find AVX2 where the machine has more.
+[ "$in_valgrind" = "$((level > 1 ? 1 : level))" ]
+for source in "${sources[@]}"; do
+  program "$source" plain
+  checked "$(basename "$source") under valgrind" valgrind --quiet --error-exitcode=99 --leak-check=full "$folder/plain/$(basename "$source").program"
+done
+
+# The tests are compiled by themselves: cargo would build what benches and examples need along with them. The versions are Cargo.lock's.
+libraries() { # libraries FLAGS: what they need, in $deps, each once
+  local crate=$folder/tests/crate
+  rm -rf "$folder/tests"
+  mkdir -p "$crate"
+  : >"$crate/lib.rs"
+  cp Cargo.lock "$crate"
+  cat >"$crate/Cargo.toml" <<EOF
+[workspace]
+[package]
+name = "tests"
+edition = "2024"
+[lib]
+path = "lib.rs"
+[dependencies]
+vesde = { path = "$root" }
+libm = "$(sed -n 's/^libm = "\(.*\)"/\1/p' Cargo.toml)"
+rand_xoshiro = "$(sed -n 's/^rand_xoshiro = "\(.*\)"/\1/p' Cargo.toml)"
+EOF
+  RUSTFLAGS=$1 cargo build --quiet --manifest-path "$crate/Cargo.toml" --release --config 'profile.release.debug-assertions=true' \
+    --target "$host" --target-dir "$folder/tests"
+  deps=$folder/tests/$host/release/deps
+}
+
+rust_test() { # rust_test SOURCE LIBRARIES FLAGS...: compiles it with AddressSanitizer, and runs it
+  local name program version externs=() library
+  name=$(basename "$1")
+  program=$folder/tests/${name%.rs}
+  for library in $2; do externs+=(--extern "$library"); done
+  IFS=. read -ra version <<<"$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)"
+  # What cargo would say.
+  CARGO_MANIFEST_DIR=$root CARGO_PKG_VERSION_MAJOR=${version[0]} CARGO_PKG_VERSION_MINOR=${version[1]} CARGO_PKG_VERSION_PATCH=${version[2]} \
+    rustc --edition 2024 -O -g -Cdebug-assertions -Zsanitizer=address --test "$1" --target "$host" -L "$deps" "${externs[@]}" "${@:3}" -o "$program"
+  checked "$name under AddressSanitizer" "$program"
+  grep '^test result: ok. [1-9]' "$folder/log"
+}
+
+libraries -Zsanitizer=address
+rust_test src/lib.rs "libm rand_core ryu wide cpufeatures" --crate-name vesde --cfg 'feature="capi"'
+for test in properties levels generators golden threads; do
+  rust_test "ffi-tests/$test.rs" "vesde rand_xoshiro libm"
+done
+
+# threads.rs cannot run under ThreadSanitizer: the standard library that rustup installs is not instrumented, and its own Arc is then reported.
+# threads.c does the same on an archive without std. The runtime is rustc's, since gcc's knows fewer functions.
+race="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
+archive thread "$race"
+"$cc" -std=c11 -g -O1 -Iinclude -ffp-contract=off -fsanitize=thread -c ffi-tests/c/threads.c -o "$folder/thread/threads.o"
+"$cc" "$folder/thread/threads.o" "$folder/thread/$host/release/libvesde.a" -rdynamic -o "$folder/thread/threads" \
+  -Wl,--whole-archive "$(rustc --print sysroot)/lib/rustlib/$host/lib/librustc-stable_rt.tsan.a" -Wl,--no-whole-archive -pthread -lm
+checked "threads.c under ThreadSanitizer" "$folder/thread/threads"
+
+if version=$(cargo miri --version 2>&1); then
+  echo "$version"
+  MIRIFLAGS=-Zmiri-disable-isolation checked "unit tests in Miri" cargo miri test --quiet --features capi --lib -- config error
+else
+  echo "Miri: skipped, because no installed toolchain has it (cargo miri --version: ${version%%$'\n'*})"
+fi
