@@ -64,7 +64,8 @@ fuzz() { # fuzz NAME ARGUMENTS: runs a target; what it prints is in $log, and is
   log=$folder/$1.log
   mkdir -p artifacts
   if ! "$programs/$1" -max_len=256 -timeout=10 -entropic=0 -artifact_prefix="artifacts/$1-" "${@:2}" 2>"$log"; then
-    tail -n 60 "$log"
+    awk '/panicked|ERROR/ { found = 1 } found && count++ < 60' "$log" || true
+    tail -n 5 "$log"
     echo "FAILED $1; its input is in ffi-tests/fuzz/artifacts"
     exit 1
   fi

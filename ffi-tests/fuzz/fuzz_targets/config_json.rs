@@ -116,15 +116,63 @@ fn check_config(config: &Config) {
             assert_eq!(read, Ok(*config));
             check_against_serde(&text, read);
         }
-        // A valid configuration that cannot be written has a number that cannot be read.
-        Err(error) => assert_eq!(error, config.validate().err().unwrap_or(Error::JsonNumber)),
+        Err(Error::JsonNumber) => {
+            // A valid configuration with a number of more decimal places than the reader takes.
+            let Config { snr, sigma_min, sigma_max, sampling_eps, .. } = *config;
+            assert_eq!(config.validate(), Ok(()));
+            assert!(
+                [snr, sigma_min, sigma_max, sampling_eps].iter().any(|&x| decimal_places(x) > 37),
+                "{config:?}"
+            );
+        }
+        Err(error) => assert_eq!(config.validate(), Err(error)),
+    }
+}
+
+/// Decimal places of the shortest text of a number.
+fn decimal_places(x: f64) -> i32 {
+    let text = format!("{x:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap();
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count() as i32;
+    digits - 1 - exponent.parse::<i32>().unwrap()
+}
+
+/// A double of full precision, between two powers of two.
+fn number(input: &mut Input<'_>, low: i32, high: i32) -> f64 {
+    let mantissa = 1.0 + (input.u64() >> 12) as f64 * f64::EPSILON;
+    mantissa * 2_f64.powi(low + i32::from(input.byte()) % (high - low))
+}
+
+/// A configuration that is valid as a rule.
+fn valid_config(input: &mut Input<'_>) -> Config {
+    let sigma_min = number(input, -110, 10);
+    Config {
+        snr: number(input, -110, 100),
+        sigma_min,
+        sigma_max: sigma_min * number(input, 0, 110),
+        sampling_eps: number(input, -60, 0),
+        num_train_timesteps: input.u32(),
+        correct_steps: input.u32(),
+    }
+}
+
+/// A text with a number of as many digits as there may be.
+fn long_number(input: &mut Input<'_>) -> String {
+    let key = input.pick(&["snr", "sigma_max", "sampling_eps"]);
+    let (digits, more, power) = (input.u64(), input.byte(), i32::from(input.byte() % 80) - 58);
+    match input.below(3) {
+        0 => format!("{{\"{key}\": {digits}e{power}}}"),
+        1 => format!("{{\"{key}\": 0.{digits}{more}}}"),
+        _ => format!("{{\"{key}\": {more}.{digits:020}E{power}}}"),
     }
 }
 
 fuzz_target!(|data: &[u8]| {
-    // A text begins with a brace or space; a first byte that no text has is a configuration's.
+    // A text begins with a brace or space; first bytes that no text has are for what is made of the rest.
     match data.split_first() {
         Some((0, data)) => check_config(&Input(data).config()),
+        Some((1, data)) => check_config(&valid_config(&mut Input(data))),
+        Some((2, data)) => check_text(long_number(&mut Input(data)).as_bytes(), data.len()),
         _ => check_text(data, data.iter().map(|&byte| usize::from(byte)).sum()),
     }
 });
