@@ -30,6 +30,8 @@ use sampling::{Job, sample};
 
 // Where cargo builds the library. Cargo runs a test in the package's root, to which all paths are relative.
 const FOLDER: &str = "target/ffi";
+/// The variable that names what runs a program, where this machine does not.
+const RUNNER: &str = "VESDE_RUNNER";
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
 
 /// A language, those of its standards that the headers promise, and the headers.
@@ -88,13 +90,15 @@ impl Language {
         let program = built(&format!("{name}.{standard}"));
         let library = library();
         succeed(self.compiler(standard).args([source, library, "-o", &program]).args(libraries), "");
-        command(&format!("{} {program}", env::var("VESDE_RUNNER").unwrap_or_default()))
+        command(&format!("{} {program}", env::var(RUNNER).unwrap_or_default()))
     }
 
     /// Builds a test program in every standard, with the library alone, and runs it.
-    fn run(&self, source: &str) {
-        for standard in self.standards {
-            succeed(&mut self.build(&format!("ffi-tests/c/{source}"), standard, &[]), "");
+    fn run(&self, source: &str, arguments: &[&str]) {
+        // In an emulator the last one is enough.
+        let first = if emulated() { self.standards.len() - 1 } else { 0 };
+        for standard in &self.standards[first..] {
+            succeed(self.build(&format!("ffi-tests/c/{source}"), standard, &[]).args(arguments), "");
         }
     }
 }
@@ -105,6 +109,11 @@ fn command(words: &str) -> Command {
     let mut command = Command::new(words.next().expect("a command"));
     command.args(words);
     command
+}
+
+/// Whether the programs are run by an emulator.
+fn emulated() -> bool {
+    env::var_os(RUNNER).is_some()
 }
 
 /// Where a file that is built here goes. For a target that it was told, cargo has a folder of its own.
@@ -170,7 +179,7 @@ fn headers_need_nothing_before_them_and_may_come_twice() {
 
 #[test]
 fn abi() {
-    C.run("abi.c");
+    C.run("abi.c", &[]);
 }
 
 /// The record of the last release, abi.txt. Until the next minor version functions and statuses may come, and nothing may go or change.
@@ -237,22 +246,22 @@ fn a_change_of_the_abi_is_seen() {
 
 #[test]
 fn faults() {
-    C.run("faults.c");
+    C.run("faults.c", if emulated() { &["16"] } else { &[] });
 }
 
 #[test]
 fn golden() {
-    C.run("golden.c");
+    C.run("golden.c", &[]);
 }
 
 #[test]
 fn hashes() {
-    C.run("hashes.c");
+    C.run("hashes.c", &[]);
 }
 
 #[test]
 fn sampling_loops() {
-    C.run("sampling.c");
+    C.run("sampling.c", &[]);
 }
 
 #[test]
@@ -265,7 +274,7 @@ fn threads() {
 #[test]
 fn hpp() {
     if !CPP.is_missing() {
-        CPP.run("hpp.cpp");
+        CPP.run("hpp.cpp", &[]);
     }
 }
 
