@@ -246,7 +246,7 @@ fn a_change_of_the_abi_is_seen() {
 
 #[test]
 fn faults() {
-    C.run("faults.c", if emulated() { &["16"] } else { &[] });
+    C.run("faults.c", if emulated() { &["64"] } else { &[] });
 }
 
 #[test]
