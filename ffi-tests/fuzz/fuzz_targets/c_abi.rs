@@ -264,7 +264,7 @@ struct Job<'a> {
     faults: u64,
 }
 
-/// What is left over of the parameters that pointers have no part in.
+/// Errors that nothing but pointers and room calls for.
 const POINTER_ERRORS: [Error; 4] =
     [Error::NullPointer, Error::Misaligned, Error::Overlap, Error::BufferTooSmall];
 
@@ -1177,7 +1177,9 @@ fn grid(input: &mut Input<'_>) -> CudaGrid {
 
 /// Whether a state is one of torch's.
 fn is_cuda_state(state: &TorchCuda) -> bool {
-    state.grid.multiprocessors > 0 && state.grid.threads_per_multiprocessor >= 256 && state.offset % 4 == 0
+    state.grid.multiprocessors > 0
+        && state.grid.threads_per_multiprocessor >= 256
+        && state.offset.is_multiple_of(4)
 }
 
 fn torch_cuda_seed(job: &mut Job<'_>) {

@@ -90,7 +90,10 @@ fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> 
     unless(is_known && modes.is_ok() && state.step < steps, Error::InvalidSampler);
     unless(state.phase != phase::DONE, Error::SamplerDone);
     unless(steps > 0 && len > 0 && !m.is_empty(), Error::Empty);
-    unless(m.len() == len && state.batch > 0 && len as u64 % state.batch == 0, Error::LengthMismatch);
+    unless(
+        m.len() == len && state.batch > 0 && (len as u64).is_multiple_of(state.batch),
+        Error::LengthMismatch,
+    );
     unless(schedule.sigmas.len() >= schedule.timesteps.len(), Error::LengthMismatch);
     if state.reads_noise() {
         unless(z.is_some(), Error::NullPointer);
@@ -146,13 +149,7 @@ fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> 
         state.phase = phase::DONE;
         if state.clamp == 1 {
             for x in &mut mean {
-                *x = if *x < 0.0 {
-                    0.0
-                } else if *x > 1.0 {
-                    1.0
-                } else {
-                    *x
-                };
+                *x = x.clamp(0.0, 1.0);
             }
         }
         return Ok((Slot { state, sample: mean }, Request::Done));
