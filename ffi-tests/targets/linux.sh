@@ -14,17 +14,20 @@ profile=(--config 'profile.dev.package."*".opt-level=0' --config profile.dev.pac
   --config profile.dev.package.libm.opt-level=2)
 
 for target; do
+  cflags= # where C's standard lets GCC compute float in a wider type, that it does not
   case $target in
     aarch64-*) system=aarch64-linux-gnu runner="$qemu/qemu-aarch64 -L /usr/$system" ;;
     armv7-*) system=arm-linux-gnueabihf runner="$qemu/qemu-arm -L /usr/$system" ;;
-    i686-*) system=i686-linux-gnu runner="/usr/$system/lib/ld-linux.so.2 --library-path /usr/$system/lib" ;;
+    i686-*)
+      system=i686-linux-gnu runner="/usr/$system/lib/ld-linux.so.2 --library-path /usr/$system/lib"
+      cflags="-msse2 -mfpmath=sse" ;;
     riscv64gc-*) system=riscv64-linux-gnu runner="$qemu/qemu-riscv64 -L /usr/$system" ;;
-    s390x-*) system=s390x-linux-gnu runner="$qemu/qemu-s390x -L /usr/$system" ;;
+    s390x-*) system=s390x-linux-gnu runner="$qemu/qemu-s390x -L /usr/$system" cflags=-fexcess-precision=fast ;;
     *) echo "unknown target: $target" >&2 && exit 1 ;;
   esac
   variable=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$target")
   export "${variable}_LINKER=$system-gcc" "${variable}_RUNNER=$runner"
-  export CARGO_BUILD_TARGET=$target VESDE_RUNNER=$runner CC=$system-gcc CXX=$system-g++
+  export CARGO_BUILD_TARGET=$target VESDE_RUNNER=$runner CC="$system-gcc $cflags" CXX=$system-g++
   echo "== $target"
   cargo "${profile[@]}" test --tests --target-dir target/linux -Zbuild-std=std,panic_abort
 done
