@@ -491,7 +491,7 @@ static void objects_over_buffers(void) {
     const struct {
         const char *name;
         int object, buffer;
-    } pairs[] = {{"sampler_next", 5, 2}, {"sampler_next", 5, 3}, {"sampler_next", 5, 4}, {"config_to_json", 2, 1}};
+    } pairs[] = {{"sampler_next", 5, 4}, {"config_to_json", 2, 1}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; ++i) {
         const struct function *f = find(pairs[i].name);
         size_t n[LENGTHS];

@@ -152,10 +152,9 @@ pub unsafe extern "C" fn vesde_sampler_next(
         let outs = [span(sample, len), span(request, 1), span(sampler, 1)];
         let [sample_span, request_span, _] = outs;
         let schedule = CScheduler::view(scheduler, &outs)?.schedule;
-        let buffers = [request_span, sample_span, span(model_output, len), span(noise, len)];
-        let sampler = object_mut(sampler, &buffers)?;
-        let [_, floats @ ..] = &buffers;
-        apart(request, 1, floats)?;
+        let sampler =
+            object_mut(sampler, &[request_span, sample_span, span(model_output, len), span(noise, len)])?;
+        apart(request, 1, &[sample_span])?;
         let (model_output, sample) = (input(model_output, len)?, output(sample, len)?);
         let noise = if noise.is_null() { None } else { Some(input(noise, len)?) };
         let nothing =
