@@ -68,12 +68,31 @@ impl Tables {
 /// What a call must return: a request, with what becomes of the slot; or one of some errors, with nothing changed.
 type Outcome = Result<(Slot, Request), Vec<Error>>;
 
+/// What is wrong with the tables at a step, if there is one: the network would be asked about it.
+fn edited(schedule: &Schedule<'_>, step: usize) -> Vec<Error> {
+    let mut errors = vec![];
+    if schedule.timesteps.get(step).is_some_and(|t| !(0.0..=1.0).contains(t)) {
+        errors.push(Error::TimestepOutOfRange);
+    }
+    if schedule.sigmas.get(step).is_some_and(|sigma| !sigma.is_finite()) {
+        errors.push(Error::InvalidSigma);
+    }
+    errors
+}
+
 fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> Outcome {
     let Slot { mut state, sample } = slot.clone();
     let (len, last_correction) = (sample.len(), state.config.correct_steps);
     let steps = schedule.timesteps.len() as u64;
+    let begins = state.step == 0 && state.correction == 0;
+    let in_phase = match state.phase {
+        phase::NOTHING => begins,
+        phase::INITIAL_NOISE => begins && state.noise == 1,
+        phase::NOISE => state.noise == 1,
+        other => other <= phase::DONE,
+    };
     let is_known = state.config.validate().is_ok()
-        && state.phase <= phase::DONE
+        && in_phase
         && state.correction <= last_correction
         && state.batch > 0
         && [0, 1].contains(&state.noise)
@@ -99,6 +118,7 @@ fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> 
         unless(z.is_some(), Error::NullPointer);
         unless(z.is_none_or(|z| z.len() == len), Error::LengthMismatch);
     }
+    errors.extend(edited(schedule, state.step as usize));
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -127,6 +147,10 @@ fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> 
         return score(state, z.iter().map(|z| state.config.sigma_max as f32 * z).collect());
     }
     let timestep = schedule.timesteps[state.step as usize];
+    let next = edited(schedule, state.step as usize + 1);
+    if !corrects && !next.is_empty() {
+        return Err(next);
+    }
     let factors = if corrects {
         corrector_factors(state.config.snr, m, &z, state.batch as usize, modes.unwrap())
     } else {
