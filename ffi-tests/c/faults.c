@@ -621,7 +621,8 @@ static void one_wrong_float_in_a_batch(void) {
     const char *names[] = {"step_correct", "step_correct_counter"};
     size_t n[] = {FLOATS, SAMPLES};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
-        for (size_t k = 0; k < sizeof positions / sizeof *positions; ++k) {
+        // Where thinned: the first, the last that is kept, the last.
+        for (size_t k = 0; k < sizeof positions / sizeof *positions; k += thinning > 1 ? 3 : 1) {
             float *there[] = {model_output + 2 * positions[k], noise + 2 * positions[k]}, kept[2];
             for (int mode = 0; mode < 16; ++mode) {
                 averaging = mode & 1;
