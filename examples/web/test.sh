@@ -6,5 +6,5 @@ cd "$(dirname "$0")/../.."
 
 examples/web/build.sh
 RUSTFLAGS="--cfg vesde_staticlib" cargo rustc --lib --release --features capi --crate-type staticlib --target-dir target/ffi
-cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/ffi/release/libvesde.a -lm -o target/digits
-python3 examples/web/test.py target/web target/digits target/web-test
+cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/ffi/release/libvesde.a -lm -o target/wasm/digits
+python3 examples/web/test.py target/web target/wasm/digits target/web-test
