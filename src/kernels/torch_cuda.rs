@@ -6,8 +6,8 @@ use core::num::NonZeroU32;
 
 use super::normal::{SIGN, minus_2_ln, signed};
 use super::philox::{Philox4x32, pack};
-use crate::buf::{Out, Pads, Tiles};
-use crate::simd::{Kernel, LANES, Lanes, each};
+use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
+use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
 /// Normals that a thread makes of one counter.
 pub(crate) const UNROLL: u32 = 4;
@@ -37,26 +37,29 @@ impl Kernel for CudaRandn<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let Self { draw, mut start, out } = self;
+        let stride = draw.threads.get() as usize;
+        let mut launch = Launch::new(l, draw.seed);
         let mut done = 0;
         while done < out.len() {
-            let rest = out.part(done, out.len());
-            // Element `thread + threads·row` is the `row % 4`-th normal of its thread's pass `row / 4`.
+            let out = out.part(done, out.len());
+            // Element `thread + stride·row` is the `row % 4`-th normal of its thread's pass `row / 4`.
             let (row, thread) = (start / draw.threads, start % draw.threads);
-            let (pass, normal) = (row / UNROLL, row % UNROLL);
-            let threads = draw.threads.get() as usize;
-            let count = if normal == 0 && thread == 0 && threads.saturating_mul(4) <= rest.len() {
-                let rows = [0, 1, 2, 3].map(|row| rest.part(row * threads, threads));
-                fill_rows::<L, 0, 2, 4>(l, draw, pass, 0, Wave::Sine, rows);
-                4 * threads
-            } else {
-                let row = rest.part(0, threads - thread as usize);
-                let single = if normal.is_multiple_of(2) { Wave::Sine } else { Wave::Cosine };
-                if normal < 2 {
-                    fill_rows::<L, 0, 1, 1>(l, draw, pass, thread, single, [row]);
-                } else {
-                    fill_rows::<L, 2, 1, 1>(l, draw, pass, thread, single, [row]);
+            let (pass, first) = (u64::from(row / UNROLL), row % UNROLL);
+            launch.start(l, draw.counter.wrapping_add(pass), first);
+            let count = if first == 0 && thread == 0 {
+                // The threads before the last element make a normal more than those behind it.
+                let rows = (out.len() / stride).min(UNROLL as usize);
+                let more = if rows == UNROLL as usize { 0 } else { out.len() % stride };
+                for (rows, from, to) in [(rows + 1, 0, more), (rows, more, stride)] {
+                    launch.threads.next = from as u32;
+                    launch.fill(l, rows, out.part(from, out.len()), stride, to - from);
                 }
-                row.len()
+                stride * rows + more
+            } else {
+                let count = out.len().min(stride - thread as usize);
+                launch.threads.next = thread;
+                launch.fill(l, 1, out, stride, count);
+                count
             };
             done += count;
             start = start.wrapping_add(count as u32);
@@ -64,61 +67,161 @@ impl Kernel for CudaRandn<'_> {
     }
 }
 
-/// Fills rows of one pass, from a thread on: all four, or one, which is the sine or the cosine of words `FIRST` and `FIRST + 1`.
-#[inline(always)]
-fn fill_rows<L: Lanes, const FIRST: usize, const PAIRS: usize, const OUTS: usize>(
-    l: L,
-    draw: Draw,
-    pass: u32,
-    mut thread: u32,
-    single: Wave,
-    rows: [Out<'_>; OUTS],
-) {
-    let philox = Philox4x32::new(l, draw.seed);
-    let counter = draw.counter.wrapping_add(u64::from(pass));
-    // All words of the counters but the third are the same for all threads, which saves much of the first rounds.
-    let [low, high] = [l.splat_wide(counter), l.splat_wide(counter >> 32)];
-    let counter = [low, high, low, l.splat_wide(0)];
-    let mut next = words(l, &philox, counter, thread);
-    let mut pads = Pads::new();
-    let mut tiles = Tiles::new([], rows, &mut pads);
-    while let Some(([], mut outs)) = tiles.next() {
-        each!(L, |at, _, _| {
-            // The words of the next register are on their way while these become normals: both are long chains.
-            let words_now = next;
-            thread = thread.wrapping_add(L::N as u32);
-            next = words(l, &philox, counter, thread);
-            for pair in 0..PAIRS {
-                let (r, v) =
-                    (radius(l, words_now[FIRST + 2 * pair]), angle(l, words_now[FIRST + 2 * pair + 1]));
-                if let [out] = &mut outs[..] {
-                    out.put(at, l.store(r * wave(l, v, single)));
-                } else {
-                    let both = [wave(l, v, Wave::Sine), wave(l, v, Wave::Cosine)];
-                    for (out, turned) in outs.iter_mut().skip(2 * pair).zip(both) {
-                        out.put(at, l.store(r * turned));
-                    }
+/// Lanes for 64 threads, as [`Group`](crate::simd::Group) has them.
+type Tile<T> = [[T; ROWS]; MAX_PARTS];
+
+fn tile<T: Copy>(x: T) -> Tile<T> {
+    [[x; ROWS]; MAX_PARTS]
+}
+
+/// The threads from one on, in one of their passes.
+struct Threads<L: Lanes> {
+    philox: Philox4x32<L>,
+    /// The words of the counters. All but the third are the same for all threads, which saves much of the first rounds.
+    counter: [L::W; 4],
+    next: u32,
+}
+
+/// What is made of threads, 64 of them at a time.
+///
+/// Words, radii and waves are a loop each over the registers of a tile: a register of any is one long chain of operations, and a machine
+/// that sees a few hundred instructions at a time is kept busy by the chains of several.
+struct Launch<L: Lanes> {
+    threads: Threads<L>,
+    /// Which of a thread's normals is the first to be asked for.
+    first: u32,
+    words: [Tile<L::U>; 4],
+    polar: [Tile<L::F>; 2],
+}
+
+impl<L: Lanes> Launch<L> {
+    #[inline(always)]
+    fn new(l: L, seed: u64) -> Self {
+        Self {
+            threads: Threads { philox: Philox4x32::new(l, seed), counter: [l.splat_wide(0); 4], next: 0 },
+            first: 0,
+            words: [tile(l.splat_u(0)); 4],
+            polar: [tile(l.splat(0.0)); 2],
+        }
+    }
+
+    /// Goes to the pass with this counter.
+    #[inline(always)]
+    fn start(&mut self, l: L, counter: u64, first: u32) {
+        let [low, high] = [l.splat_wide(counter), l.splat_wide(counter >> 32)];
+        self.threads.counter = [low, high, low, l.splat_wide(0)];
+        self.first = first;
+    }
+
+    /// Fills so many rows of `count` elements, which begin `stride` elements apart.
+    #[inline(always)]
+    fn fill(&mut self, l: L, rows: usize, out: Out<'_>, stride: usize, count: usize) {
+        let row = |row| out.part(row * stride, count);
+        match rows {
+            0 => {}
+            1 => l.apart(Rows { launch: self, rows: [row(0)] }),
+            2 => l.apart(Rows { launch: self, rows: [row(0), row(1)] }),
+            3 => l.apart(Rows { launch: self, rows: [row(0), row(1), row(2)] }),
+            _ => l.apart(Rows { launch: self, rows: [row(0), row(1), row(2), row(3)] }),
+        }
+    }
+}
+
+/// Rows from the next thread on, each with a normal of the thread.
+struct Rows<'a, L: Lanes, const OUTS: usize> {
+    launch: &'a mut Launch<L>,
+    rows: [Out<'a>; OUTS],
+}
+
+impl<L: Lanes, const OUTS: usize> Job<L> for Rows<'_, L, OUTS> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self, l: L) {
+        let Self { launch: Launch { threads, first, words, polar }, rows } = self;
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::new([], rows, &mut pads);
+        while let Some(([], mut outs)) = tiles.next() {
+            // What is made of words that nobody reads is not computed.
+            match (*first, OUTS) {
+                (0, 1 | 2) => l.apart(Words::<L, true, false> { threads, words }),
+                (2.., _) => l.apart(Words::<L, false, true> { threads, words }),
+                _ => l.apart(Words::<L, true, true> { threads, words }),
+            }
+            for (normal, out) in (*first..).zip(&mut outs) {
+                if normal == *first || normal == 2 {
+                    let [a, b, c, d] = &*words;
+                    l.apart(Polar { words: if normal < 2 { [a, b] } else { [c, d] }, polar });
+                }
+                let wave = if normal.is_multiple_of(2) { Wave::Sine } else { Wave::Cosine };
+                l.apart(Turn { polar, wave, out });
+            }
+        }
+    }
+}
+
+/// The words of each of the next 64 threads: the first two, the second two, or all.
+struct Words<'a, L: Lanes, const AB: bool, const CD: bool> {
+    threads: &'a mut Threads<L>,
+    words: &'a mut [Tile<L::U>; 4],
+}
+
+impl<L: Lanes, const AB: bool, const CD: bool> Job<L> for Words<'_, L, AB, CD> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self, l: L) {
+        /// The words of these threads become the low halves of lanes, those of the threads behind them the high halves.
+        const EVEN: [u64; LANES / 2] = [0, 2, 4, 6, 8, 10, 12, 14];
+        let Self { threads: Threads { philox, counter, next }, words } = self;
+        each!(L, |at, part, row| {
+            let mut counters = [*counter; 2];
+            let even = l.splat_wide(u64::from(*next) + at as u64) + l.wide(&EVEN, 0);
+            counters[0][2] = even;
+            counters[1][2] = even + l.splat_wide(1);
+            let [even, odd] = philox.words(l, counters);
+            for (i, to) in words.iter_mut().enumerate() {
+                if [AB, AB, CD, CD][i] {
+                    to[part][row] = l.halves(pack(l, even[i], odd[i]));
                 }
             }
+        });
+        *next = next.wrapping_add(GROUP as u32);
+    }
+}
+
+/// The radius and the angle of each two words.
+struct Polar<'a, L: Lanes> {
+    words: [&'a Tile<L::U>; 2],
+    polar: &'a mut [Tile<L::F>; 2],
+}
+
+impl<L: Lanes> Job<L> for Polar<'_, L> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self, l: L) {
+        let ([a, b], [radii, angles]) = (self.words, self.polar);
+        each!(L, |_, part, row| {
+            radii[part][row] = radius(l, a[part][row]);
+            angles[part][row] = angle(l, b[part][row]);
         });
     }
 }
 
-/// The four words of each thread from one on, a lane each.
-#[inline(always)]
-fn words<L: Lanes>(l: L, philox: &Philox4x32<L>, counter: [L::W; 4], thread: u32) -> [L::U; 4] {
-    /// The words of these threads become the low halves of lanes, those of the threads behind them the high halves.
-    const EVEN: [u64; LANES / 2] = [0, 2, 4, 6, 8, 10, 12, 14];
-    let mut counters = [counter; 2];
-    let even = l.splat_wide(u64::from(thread)) + l.wide(&EVEN, 0);
-    counters[0][2] = even;
-    counters[1][2] = even + l.splat_wide(1);
-    let [even, odd] = philox.words(l, counters);
-    let mut all = [l.splat_u(0); 4];
-    for ((to, even), odd) in all.iter_mut().zip(even).zip(odd) {
-        *to = l.halves(pack(l, even, odd));
+/// Radii times a wave of their angles.
+struct Turn<'a, 't, L: Lanes> {
+    polar: &'a [Tile<L::F>; 2],
+    wave: Wave,
+    out: &'a mut TileMut<'t>,
+}
+
+impl<L: Lanes> Job<L> for Turn<'_, '_, L> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self, l: L) {
+        let [radii, angles] = self.polar;
+        each!(L, |at, part, row| {
+            self.out.put(at, l.store(radii[part][row] * wave(l, angles[part][row], self.wave)));
+        });
     }
-    all
 }
 
 // cuRAND's `_curand_box_muller` makes √(−2 ln u)·sin v and √(−2 ln u)·cos v of two words.
