@@ -2,7 +2,7 @@
 //! sequence. What they are made into is the business of its users.
 
 use crate::error::Error;
-use crate::simd::{Kernel, Lanes, dispatch};
+use crate::simd::{Job, Kernel, Lanes, dispatch};
 
 const N: usize = 624;
 const M: usize = 397;
@@ -59,7 +59,7 @@ impl Mt19937 {
         let mut rest = out;
         while !rest.is_empty() {
             if self.taken as usize >= N {
-                self.twist(l);
+                l.apart(Twist(self));
             }
             let left = self.words.get(self.taken as usize..).unwrap_or_default();
             let count = left.len().min(rest.len());
@@ -88,14 +88,22 @@ impl Mt19937 {
     }
 }
 
-/// The twist, for scalar code.
+/// The twist, in one place for scalar code and for kernels.
 struct Twist<'a>(&'a mut Mt19937);
+
+impl<L: Lanes> Job<L> for Twist<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self, l: L) {
+        self.0.twist(l);
+    }
+}
 
 impl Kernel for Twist<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        self.0.twist(l);
+        l.apart(self);
     }
 }
 

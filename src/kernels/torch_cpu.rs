@@ -4,7 +4,7 @@
 use super::mt19937::{Mt19937, temper};
 use super::normal::signed;
 use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
-use crate::simd::{Job, Kernel, Lanes};
+use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS};
 
 /// Elements that torch transforms together: eight radii with eight angles.
 pub(crate) const TORCH_BLOCK: usize = 16;
@@ -28,18 +28,18 @@ impl Kernel for Randn<'_> {
         let mut pads = Pads::new();
         let mut tiles = Tiles::new([], [self.out.part(0, rest)], &mut pads);
         while let Some(([], [mut out])) = tiles.next() {
-            let mut words = [0; GROUP];
-            self.mt.take(l, words.get_mut(..rest.min(GROUP)).unwrap_or_default());
-            temper(&mut words);
+            let mut words = Words([0; GROUP]);
+            self.mt.take(l, words.0.get_mut(..rest.min(GROUP)).unwrap_or_default());
+            temper(&mut words.0);
             l.apart(BoxMuller { words: &words, out: &mut out });
             rest = rest.saturating_sub(GROUP);
         }
         let tail = len % TORCH_BLOCK;
         if let Some(start) = len.checked_sub(TORCH_BLOCK).filter(|_| tail > 0) {
-            let mut words = [0; GROUP];
-            self.mt.take(l, words.get_mut(..tail).unwrap_or_default());
-            self.mt.take(l, words.get_mut(..TORCH_BLOCK).unwrap_or_default());
-            temper(&mut words);
+            let mut words = Words([0; GROUP]);
+            self.mt.take(l, words.0.get_mut(..tail).unwrap_or_default());
+            self.mt.take(l, words.0.get_mut(..TORCH_BLOCK).unwrap_or_default());
+            temper(&mut words.0);
             let mut pads = Pads::new();
             let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)], &mut pads);
             while let Some(([], [mut out])) = tiles.next() {
@@ -49,9 +49,13 @@ impl Kernel for Randn<'_> {
     }
 }
 
-/// The normals of four blocks of 16 words.
+/// Four blocks of 16 words. No register of them lies in two cache lines.
+#[repr(align(64))]
+struct Words([u32; GROUP]);
+
+/// The normals of words.
 struct BoxMuller<'a, 't> {
-    words: &'a [u32; GROUP],
+    words: &'a Words,
     out: &'a mut TileMut<'t>,
 }
 
@@ -60,21 +64,33 @@ impl<L: Lanes> Job<L> for BoxMuller<'_, '_> {
     #[inline(always)]
     fn run(self, l: L) {
         let mut uniforms = [0.0; GROUP]; // 24 bits of each word, in 0..1
-        for (to, word) in uniforms.iter_mut().zip(self.words) {
+        for (to, word) in uniforms.iter_mut().zip(&self.words.0) {
             *to = (word & 0x00ff_ffff) as i32 as f32 * (1.0 / (1 << 24) as f32);
         }
-        for first in (0..GROUP / 2).step_by(L::N) {
-            // Radii `first..` stand in eights, each before the eight of its angles.
-            let at = first / EIGHT * TORCH_BLOCK + first % EIGHT;
-            let behind = at + if L::N > EIGHT { L::N } else { EIGHT };
+        // All radii first, then all angles, as in normal.rs.
+        let mut polar = [[l.splat(0.0); 2]; GROUP / 2 / (LANES / MAX_PARTS)];
+        for (i, to) in polar.iter_mut().enumerate().take(GROUP / 2 / L::N) {
+            let [at, behind] = eights::<L>(i);
             let (u1, u2) = l.eights(l.load_at(&uniforms, at), l.load_at(&uniforms, behind));
-            let radius = l.sqrt(l.splat(-2.0) * ln(l, l.splat(1.0) - u1));
-            let (sin, cos) = sin_cos(l, l.splat(2.0 * core::f32::consts::PI) * u2);
+            *to =
+                [l.sqrt(l.splat(-2.0) * ln(l, l.splat(1.0) - u1)), l.splat(2.0 * core::f32::consts::PI) * u2];
+        }
+        for (i, &[radius, angle]) in polar.iter().enumerate().take(GROUP / 2 / L::N) {
+            let [at, behind] = eights::<L>(i);
+            let (sin, cos) = sin_cos(l, angle);
             let (z1, z2) = l.eights(radius * cos, radius * sin);
             self.out.put(at, l.store(z1));
             self.out.put(behind, l.store(z2));
         }
     }
+}
+
+/// Where the eights of register `i` of radii stand, and those of its angles: each eight of radii before one of angles.
+#[inline(always)]
+fn eights<L: Lanes>(i: usize) -> [usize; 2] {
+    let first = i * L::N;
+    let at = first / EIGHT * TORCH_BLOCK + first % EIGHT;
+    [at, at + if L::N > EIGHT { L::N } else { EIGHT }]
 }
 
 /// `y·x + c` for each coefficient in turn, fused, beginning with the first.
