@@ -96,13 +96,14 @@ def jobs(ours, shape, large):
         def job(operation, *call, who=who, level=level):
             return operation, who, vesde.bind("limit_simd_level", level), vesde.bind(*call)
 
-        def correct(noise, norm):
+        def correct(noise, norm, to):
             given = (n, one, batch_mean, norm, place) if noise is None else (noise, n, one, batch_mean, norm)
             name = "step_correct_counter" if noise is None else "step_correct"
-            return name, s, m, x, *given, x, None
+            return name, s, m, x, *given, to, None
 
         yield job(PRED, "step_pred_counter", s, m, t, one, x, n, place, x, None)
-        yield job(CORRECT, *correct(None, exact))
+        yield job(CORRECT, *correct(None, exact, out))
+        yield job(CORRECT, *correct(None, exact, x), who=who + ", in place")
         if not large:
             yield job(NOISE, "counter_fill", place, n, z)
             yield job(TORCH_NOISE, "torch_cpu_fill", ctypes.byref(state), one, n, z)
@@ -110,8 +111,8 @@ def jobs(ours, shape, large):
             yield job(NUMPY_NOISE, "numpy_fill", ctypes.byref(numpy_state), one, n, z)
         if level == ours.level:
             yield job(PRED_GIVEN, "step_pred", s, m, t, one, x, z, n, x, None)
-            yield job(CORRECT_GIVEN, *correct(z, exact))
-            yield job(CORRECT_GIVEN, *correct(z, torch_norm), who=who + ", torch's norm")
+            yield job(CORRECT_GIVEN, *correct(z, exact, x))
+            yield job(CORRECT_GIVEN, *correct(z, torch_norm, x), who=who + ", torch's norm")
             if not large:
                 yield job(PRED_MEAN, "step_pred", s, m, t, one, x, z, n, x, mu)
         if not large:

@@ -313,10 +313,21 @@ fn every_form_of_a_corrector_step_gives_the_same_bits() {
             let (mut want, mut want_mean) = (vec![0.0; batch * len], vec![0.0; batch * len]);
             let update = Update::new(&sample, &mut want).with_mean(&mut want_mean);
             scheduler.step_correct(&score, batch, modes.0, modes.1, update, &z[..]).unwrap();
-            let (mut prev, mut mean) = (sample.clone(), vec![0.0; batch * len]);
-            let update = Update::in_place(&mut prev).with_mean(&mut mean);
-            scheduler.step_correct(&score, batch, modes.0, modes.1, update, noise).unwrap();
-            assert!(same(&prev, &want) && same(&mean, &want_mean), "{batch} {len} {modes:?}");
+            for (in_place, with_mean) in [(true, true), (true, false), (false, true), (false, false)] {
+                let (mut prev, mut mean) = (sample.clone(), want_mean.clone());
+                let mut update = if in_place {
+                    Update::in_place(&mut prev)
+                } else {
+                    prev.fill(f32::NAN);
+                    Update::new(&sample, &mut prev)
+                };
+                if with_mean {
+                    mean.fill(f32::NAN);
+                    update = update.with_mean(&mut mean);
+                }
+                scheduler.step_correct(&score, batch, modes.0, modes.1, update, noise).unwrap();
+                assert!(same(&prev, &want) && same(&mean, &want_mean), "{batch} {len} {modes:?} {in_place}");
+            }
         }
         // Each sample by itself is what PerSample says.
         let mut all = sample.clone();
@@ -338,6 +349,29 @@ fn every_form_of_a_corrector_step_gives_the_same_bits() {
                 .unwrap();
             assert!(same(&all[start..start + len], &one));
         }
+    }
+}
+
+#[test]
+fn a_corrector_step_that_could_fail_with_larger_noise_does_not() {
+    let tables = Tables::new(10);
+    let scheduler = tables.scheduler();
+    let (sample, noise, batch, len) = (floats(1, 64), Counter::new(3, 0), 2, 32);
+    let z = counter(noise, batch * len);
+    let score: Vec<f32> = floats(2, 64).iter().map(|x| x * 2e-20).collect();
+    for modes in MODES {
+        let (mut want, mut prev) = (vec![0.0; 64], vec![f32::NAN; 64]);
+        let update = Update::new(&sample, &mut want);
+        scheduler.step_correct(&score, batch, modes.0, modes.1, update, &z[..]).unwrap();
+        let update = Update::new(&sample, &mut prev);
+        scheduler.step_correct(&score, batch, modes.0, modes.1, update, noise).unwrap();
+        assert!(same(&prev, &want));
+        // The noise that there is leaves a step size; the largest would not.
+        let [grad, noise] =
+            [&score, &z].map(|x| x[..len].iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt());
+        corrector_step(scheduler.config.snr, grad, noise, Norm::Exact).unwrap();
+        let most = corrector_step(scheduler.config.snr, grad, 10.0 * f64::sqrt(32.0), Norm::Exact);
+        assert_eq!(most, Err(Error::NonFiniteGradientNorm));
     }
 }
 
@@ -486,6 +520,20 @@ fn an_error_leaves_outputs_and_state_alone() {
         let result =
             scheduler.step_correct(score, batch, modes.0, modes.1, Update::new(&sample, &mut prev), z);
         assert_eq!(prev, [7.0; 12]);
+        // Counter noise waits in an output, but not where the step fails.
+        if z.len() == 12 && z[0].is_finite() {
+            for mut x in [vec![7.0; 12], sample.clone()] {
+                let (mut mean, before) = (vec![7.0; 12], x.clone());
+                let update = if x == sample {
+                    Update::in_place(&mut x).with_mean(&mut mean)
+                } else {
+                    Update::new(&sample, &mut x)
+                };
+                let counter = Counter::new(1, 2);
+                assert_eq!(scheduler.step_correct(score, batch, modes.0, modes.1, update, counter), result);
+                assert_eq!((x, mean), (before, vec![7.0; 12]));
+            }
+        }
         result
     };
     assert_eq!(correct(&score, 5, MODES[0], &z), Err(Error::LengthMismatch));

@@ -194,6 +194,13 @@ impl<'a> Update<'a> {
         }
     }
 
+    /// An output that is no input of the step: what it holds may be overwritten at once.
+    pub(crate) fn spare(&self, model_output: In<'_>) -> Option<Out<'a>> {
+        let is_input =
+            |out: &Out<'_>| [self.sample.ptr, model_output.ptr].iter().any(|&x| core::ptr::eq(x, out.ptr));
+        [Some(self.prev_sample), self.prev_sample_mean].into_iter().flatten().find(|out| !is_input(out))
+    }
+
     /// Checks these buffers together with the further inputs of a step.
     pub(crate) fn check(&self, model_output: In<'_>, noise: Option<In<'_>>) -> Result<(), Error> {
         let ins = [self.sample, model_output, noise.unwrap_or(model_output)];

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::kernels::Source;
 use crate::kernels::norm::{SumSquares, TorchNorm, TorchSum};
+use crate::kernels::normal::Fill;
 use crate::kernels::update::{AddNoise, Scale, Step};
 use crate::noise::{Counter, Noise};
 use crate::schedule::Schedule;
@@ -48,6 +49,9 @@ pub struct CorrectorStep {
     /// √(2ε).
     pub noise_factor: f32,
 }
+
+/// No normal of counter noise is as far from zero.
+const LARGEST_NORMAL: f64 = 10.0;
 
 /// Step sizes that are kept between the pass that checks them and the pass that uses them.
 const KEPT_STEPS: usize = 128;
@@ -113,6 +117,10 @@ impl Scheduler<'_> {
     ///
     /// The sample is a batch of `batch` samples of equal length, one after the other, and norms are taken over each.
     ///
+    /// Counter noise is needed twice, for its norm and for the update. It is made once where it can wait in an output, and twice where the
+    /// step is in place and no mean is asked for: that takes 1.5 times as long with AVX-512, 1.6 times with AVX2 or SSE2, for 3×256×256
+    /// floats. Beyond 4 Mi floats it is always made twice.
+    ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `InvalidSnr`; `ZeroGradientNorm`,
     /// `NonFiniteGradientNorm` and `NonFiniteNoiseNorm` where there is no step size.
@@ -138,24 +146,32 @@ impl Scheduler<'_> {
         noise: Source<'_>,
     ) -> Result<(), Error> {
         let per_sample = check_batch(update, model_output, noise, batch)?;
-        let grad = Source::Given(model_output);
-        let norms = |i: usize| [grad, noise].map(|x| norm_of(x, i * per_sample, per_sample, norm));
-        if averaging == Averaging::Batch {
-            let mut means = [Mean::new(norm, batch), Mean::new(norm, batch)];
+        let norm_of = |x: Source<'_>, i: usize| norm_of(x, i * per_sample, per_sample, norm);
+        let mean_of = |x: Source<'_>| {
+            let mut mean = Mean::new(norm, batch);
             for i in 0..batch {
-                for (mean, x) in means.iter_mut().zip(norms(i)) {
-                    mean.push(x);
-                }
+                mean.push(norm_of(x, i));
             }
-            let [grad_norm, noise_norm] = means.map(Mean::finish);
-            let step = corrector_step(self.config.snr, grad_norm, noise_norm, norm)?;
+            mean.finish()
+        };
+        let grad = Source::Given(model_output);
+        let step = |grad_norm, noise_norm| corrector_step(self.config.snr, grad_norm, noise_norm, norm);
+        // Nothing is written before it is certain that there is a step size, whatever the noise is.
+        let most = LARGEST_NORMAL * libm::sqrt(per_sample as f64);
+        if averaging == Averaging::Batch {
+            let grad_norm = mean_of(grad);
+            let noise = wait_in(update.spare(model_output), noise, || step(grad_norm, most).is_ok());
+            let step = step(grad_norm, mean_of(noise))?;
             let len = batch * per_sample;
             run(update, model_output, noise, 0, len, step.step_size, step.noise_factor);
             return Ok(());
         }
+        let noise = wait_in(update.spare(model_output), noise, || {
+            (0..batch).all(|i| step(norm_of(grad, i), most).is_ok())
+        });
         let step_of = |i: usize| {
-            let [grad_norm, noise_norm] = norms(i);
-            corrector_step(self.config.snr, grad_norm, noise_norm, norm)
+            let [grad_norm, noise_norm] = [grad, noise].map(|x| norm_of(x, i));
+            step(grad_norm, noise_norm)
         };
         let mut kept = [CorrectorStep::default(); KEPT_STEPS];
         for i in 0..batch {
@@ -437,6 +453,20 @@ fn norm_of(x: Source<'_>, start: usize, len: usize, norm: Norm) -> f64 {
             libm::sqrt(total)
         }
         Norm::Torch => f64::from(dispatch(TorchNorm { x, len })),
+    }
+}
+
+/// Longer tensors lie beyond the caches, where to store noise and to read it twice takes no less than to make it again.
+const WAIT_UP_TO: usize = 1 << 22;
+
+/// Counter noise that a corrector needs twice, for its norm and for the update: in an output where one is `spare` and `safe` to write.
+fn wait_in<'a>(spare: Option<Out<'a>>, noise: Source<'a>, safe: impl Fn() -> bool) -> Source<'a> {
+    match (noise, spare) {
+        (Source::Counter(place), Some(out)) if out.len() <= WAIT_UP_TO && safe() => {
+            dispatch(Fill { place, out });
+            Source::Given(out.as_in())
+        }
+        _ => noise,
     }
 }
 

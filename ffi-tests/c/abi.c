@@ -394,7 +394,7 @@ static void wrong_elements(void) {
     indices[BATCH - 1] = index;
 }
 
-static float prev[MOST], mean[MOST], drawn[MOST];
+static float prev[MOST], mean[MOST], drawn[MOST], other[MOST];
 
 // `prev` and `mean` are those of an update with factors a and b and noise z, one rounding an operation.
 static void is_update(float a, float b, const float *z, size_t from, size_t to) {
@@ -502,6 +502,13 @@ static void corrector_steps(void) {
         OK(vesde_step_correct(&scheduler, m, x, z, part, 1, alone, kind, prev + i, NULL));
     }
     CHECK(differing(prev, mean, MOST) == 0);
+    // Counter noise may wait in an output: not in this one, and in the other that there is the second time.
+    for (int i = 0; i < 2; ++i) {
+        OK(vesde_step_correct(&scheduler, model_output, sample, drawn, MOST, 4, alone, kind, prev, NULL));
+        memcpy(mean, model_output, sizeof mean);
+        OK(vesde_step_correct_counter(&scheduler, mean, sample, MOST, 4, alone, kind, counter, mean, i ? other : NULL));
+        CHECK(differing(prev, mean, MOST) == 0);
+    }
 }
 
 static void corrector_statuses(void) {

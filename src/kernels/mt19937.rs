@@ -44,16 +44,21 @@ impl Mt19937 {
     #[inline]
     pub(crate) fn next_u32(&mut self) -> u32 {
         if self.taken as usize >= N {
-            dispatch(Twist(self));
+            self.refill();
         }
         let word = self.words.get(self.taken as usize).copied().unwrap_or_default();
         self.taken += 1;
-        let mut words = [word];
-        temper(&mut words);
-        words[0]
+        temper(word)
     }
 
-    /// The next words, as many as `out` has room for, not yet tempered.
+    /// The twist for scalar code: out of the way, or its callers would not be inlined.
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self) {
+        dispatch(Twist(self));
+    }
+
+    /// The next words, as many as `out` has room for.
     #[inline(always)]
     pub(crate) fn take<L: Lanes>(&mut self, l: L, out: &mut [u32]) {
         let mut rest = out;
@@ -67,10 +72,10 @@ impl Mt19937 {
             // By registers, since the memcpy of a bare-metal archive is slow to start.
             let whole = count - count % L::N;
             for at in (0..whole).step_by(L::N) {
-                l.store_u(now, at, l.load_u(left, at));
+                l.store_u(now, at, temper_lanes(l, l.load_u(left, at)));
             }
             for (to, &from) in now.iter_mut().zip(left).skip(whole) {
-                *to = from;
+                *to = temper(from);
             }
             self.taken += count as u32;
             rest = later;
@@ -88,7 +93,7 @@ impl Mt19937 {
     }
 }
 
-/// The twist, in one place for scalar code and for kernels.
+/// The twist, compiled once for each level.
 struct Twist<'a>(&'a mut Mt19937);
 
 impl<L: Lanes> Job<L> for Twist<'_> {
@@ -138,15 +143,23 @@ fn mix(upper: u32, lower: u32) -> u32 {
     y >> 1 ^ 0_u32.wrapping_sub(lower & 1) & MATRIX
 }
 
-/// What makes the state's words into output.
+const TEMPER: [u32; 2] = [0x9d2c_5680, 0xefc6_0000];
+
+/// What makes a word of the state into output.
+fn temper(mut word: u32) -> u32 {
+    word ^= word >> 11;
+    word ^= word << 7 & TEMPER[0];
+    word ^= word << 15 & TEMPER[1];
+    word ^ word >> 18
+}
+
+/// The same for lanes of words.
 #[inline(always)]
-pub(crate) fn temper<const COUNT: usize>(words: &mut [u32; COUNT]) {
-    for word in words {
-        *word ^= *word >> 11;
-        *word ^= *word << 7 & 0x9d2c_5680;
-        *word ^= *word << 15 & 0xefc6_0000;
-        *word ^= *word >> 18;
-    }
+fn temper_lanes<L: Lanes>(l: L, words: L::U) -> L::U {
+    let words = words ^ l.shr::<11>(words);
+    let words = words ^ (l.shl::<7>(words) & l.splat_u(TEMPER[0]));
+    let words = words ^ (l.shl::<15>(words) & l.splat_u(TEMPER[1]));
+    words ^ l.shr::<18>(words)
 }
 
 #[cfg(test)]

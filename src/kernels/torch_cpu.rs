@@ -1,7 +1,7 @@
 //! The Box–Muller transform of torch's CPU generator, bit for bit: logarithm, sine and cosine are the
 //! single-precision polynomials of Cephes (S. Moshier) with fused multiply-adds, as torch's AVX2 code has them.
 
-use super::mt19937::{Mt19937, temper};
+use super::mt19937::Mt19937;
 use super::normal::signed;
 use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
 use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS};
@@ -30,7 +30,6 @@ impl Kernel for Randn<'_> {
         while let Some(([], [mut out])) = tiles.next() {
             let mut words = Words([0; GROUP]);
             self.mt.take(l, words.0.get_mut(..rest.min(GROUP)).unwrap_or_default());
-            temper(&mut words.0);
             l.apart(BoxMuller { words: &words, out: &mut out });
             rest = rest.saturating_sub(GROUP);
         }
@@ -39,7 +38,6 @@ impl Kernel for Randn<'_> {
             let mut words = Words([0; GROUP]);
             self.mt.take(l, words.0.get_mut(..tail).unwrap_or_default());
             self.mt.take(l, words.0.get_mut(..TORCH_BLOCK).unwrap_or_default());
-            temper(&mut words.0);
             let mut pads = Pads::new();
             let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)], &mut pads);
             while let Some(([], [mut out])) = tiles.next() {
