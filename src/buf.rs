@@ -333,12 +333,12 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         Some((self.ins.map(|x| x.tile(start)), outs))
     }
 
-    /// Asks for the inputs of the tiles some way ahead. It pays where a tile takes long enough that the hardware's own
-    /// prefetch falls asleep, which is where noise is made.
+    /// Asks for the inputs of the tile that lies so many floats ahead of the next. It pays where a tile takes long enough that the
+    /// hardware's own prefetch falls asleep, which is where noise is made.
     #[inline(always)]
-    pub(crate) fn fetch_ahead(&self) {
+    pub(crate) fn fetch_ahead(&self, floats: usize) {
         for x in self.ins {
-            far::fetch(x.ptr.wrapping_add(self.next.wrapping_add(FETCH_AHEAD)));
+            far::fetch(x.ptr.wrapping_add(self.next.wrapping_add(floats)));
         }
     }
 
@@ -365,9 +365,6 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
 /// Outputs of this many floats, 32 MiB, are stored past the caches, which would read every line before it is overwritten and
 /// lose what is needed next.
 const STREAM_FROM: usize = 1 << 23;
-
-/// How far ahead inputs are asked for, in floats: 2 KiB.
-const FETCH_AHEAD: usize = 512;
 
 /// Which outputs are worth storing past the caches: those that are aligned to [`far::ALIGN`] and are not read as well. Their pads are
 /// initialised.
