@@ -52,7 +52,7 @@ fn uniform(mt: &mut Mt19937) -> f64 {
     // waits for what its register held before, which is the last logarithm.
     let whole = f64::from_bits(0x4330 << 48 | u64::from(high)) - f64::from_bits(0x4330 << 48);
     let fraction = f64::from_bits(0x4190 << 48 | u64::from(low)) - f64::from_bits(0x4190 << 48);
-    (whole + fraction) / (1 << 27) as f64
+    (whole + fraction) / f64::from(1 << 27)
 }
 
 impl Generator for Numpy {}
