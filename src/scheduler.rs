@@ -146,44 +146,42 @@ impl Scheduler<'_> {
         noise: Source<'_>,
     ) -> Result<(), Error> {
         let per_sample = check_batch(update, model_output, noise, batch)?;
-        let norm_of = |x: Source<'_>, i: usize| norm_of(x, i * per_sample, per_sample, norm);
-        let mean_of = |x: Source<'_>| {
-            let mut mean = Mean::new(norm, batch);
-            for i in 0..batch {
-                mean.push(norm_of(x, i));
-            }
-            mean.finish()
-        };
-        let grad = Source::Given(model_output);
+        let norm_of = |x, room, i: usize| norm_of(x, room, i * per_sample, per_sample, norm);
+        let grad_norm = |i| norm_of(Source::Given(model_output), None, i);
         let step = |grad_norm, noise_norm| corrector_step(self.config.snr, grad_norm, noise_norm, norm);
         // Nothing is written before it is certain that there is a step size, whatever the noise is.
         let most = LARGEST_NORMAL * libm::sqrt(per_sample as f64);
         if averaging == Averaging::Batch {
-            let grad_norm = mean_of(grad);
-            let noise = wait_in(update.spare(model_output), noise, || step(grad_norm, most).is_ok());
-            let step = step(grad_norm, mean_of(noise))?;
+            let grad_norm = mean_of(batch, norm, grad_norm);
+            let room = room_for(noise, update, model_output, || step(grad_norm, most).is_ok());
+            let noise_norm = mean_of(batch, norm, |i| norm_of(noise, room, i));
+            let step = step(grad_norm, noise_norm)?;
             let len = batch * per_sample;
-            run(update, model_output, noise, 0, len, step.step_size, step.noise_factor);
+            run(update, model_output, kept(noise, room), 0, len, step.step_size, step.noise_factor);
             return Ok(());
         }
-        let noise = wait_in(update.spare(model_output), noise, || {
-            (0..batch).all(|i| step(norm_of(grad, i), most).is_ok())
-        });
-        let step_of = |i: usize| {
-            let [grad_norm, noise_norm] = [grad, noise].map(|x| norm_of(x, i));
-            step(grad_norm, noise_norm)
-        };
-        let mut kept = [CorrectorStep::default(); KEPT_STEPS];
+        let all_safe = || (0..batch).all(|i| step(grad_norm(i), most).is_ok());
+        let room = room_for(noise, update, model_output, all_safe);
+        let step_of = |i| step(grad_norm(i), norm_of(noise, room, i));
+        let mut steps = [CorrectorStep::default(); KEPT_STEPS];
         for i in 0..batch {
             let step = step_of(i)?;
-            if let Some(to) = kept.get_mut(i) {
+            if let Some(to) = steps.get_mut(i) {
                 *to = step;
             }
         }
         for i in 0..batch {
-            let step = kept.get(i).map_or_else(|| step_of(i), |&step| Ok(step))?;
+            let step = steps.get(i).map_or_else(|| step_of(i), |&step| Ok(step))?;
             let start = i * per_sample;
-            run(update, model_output, noise, start, per_sample, step.step_size, step.noise_factor);
+            run(
+                update,
+                model_output,
+                kept(noise, room),
+                start,
+                per_sample,
+                step.step_size,
+                step.noise_factor,
+            );
         }
         Ok(())
     }
@@ -443,31 +441,58 @@ impl Mean {
     }
 }
 
-/// The norm of `len` elements of `x` from `start` on.
-fn norm_of(x: Source<'_>, start: usize, len: usize, norm: Norm) -> f64 {
-    let x = x.part(start, len);
-    match norm {
-        Norm::Exact => {
-            let mut total = 0.0;
-            dispatch(SumSquares { x, len, sink: &mut |sum| total += sum });
-            libm::sqrt(total)
-        }
-        Norm::Torch => f64::from(dispatch(TorchNorm { x, len })),
+/// The mean of each sample's norm.
+fn mean_of(batch: usize, norm: Norm, norm_of: impl Fn(usize) -> f64) -> f64 {
+    let mut mean = Mean::new(norm, batch);
+    for i in 0..batch {
+        mean.push(norm_of(i));
     }
+    mean.finish()
 }
 
-/// Longer tensors lie beyond the caches, where to store noise and to read it twice takes no less than to make it again.
-const WAIT_UP_TO: usize = 1 << 22;
-
-/// Counter noise that a corrector needs twice, for its norm and for the update: in an output where one is `spare` and `safe` to write.
-fn wait_in<'a>(spare: Option<Out<'a>>, noise: Source<'a>, safe: impl Fn() -> bool) -> Source<'a> {
-    match (noise, spare) {
-        (Source::Counter(place), Some(out)) if out.len() <= WAIT_UP_TO && safe() => {
+/// The norm of `len` elements of `x` from `start` on. Counter noise is kept in `room`, if there is one, which is as long as the batch.
+fn norm_of(x: Source<'_>, room: Option<Out<'_>>, start: usize, len: usize, norm: Norm) -> f64 {
+    let x = |at: usize, len: usize| match (x.part(start + at, len), room) {
+        (Source::Counter(place), Some(room)) => {
+            let out = room.part(start + at, len);
             dispatch(Fill { place, out });
             Source::Given(out.as_in())
         }
-        _ => noise,
+        (x, _) => x,
+    };
+    match norm {
+        Norm::Exact => {
+            let mut total = 0.0;
+            for at in (0..len).step_by(KEPT_PART) {
+                let len = KEPT_PART.min(len - at);
+                dispatch(SumSquares { x: x(at, len), len, sink: &mut |sum| total += sum });
+            }
+            libm::sqrt(total)
+        }
+        Norm::Torch => f64::from(dispatch(TorchNorm { x: x(0, len), len })),
     }
+}
+
+/// Noise that is kept is made and squared a part at a time: 128 KiB, which stay in a cache.
+const KEPT_PART: usize = 8 * NORM_BLOCK;
+
+/// Longer tensors lie so far beyond the caches that to store noise and to read it again takes no less than to make it again.
+const KEPT_UP_TO: usize = 1 << 22;
+
+/// Room for counter noise that is needed twice, for its norm and for the update: an output that is no input, if it is `safe` to write.
+fn room_for<'a>(
+    noise: Source<'_>,
+    update: &Update<'a>,
+    model_output: In<'_>,
+    safe: impl Fn() -> bool,
+) -> Option<Out<'a>> {
+    let small = matches!(noise, Source::Counter(_)) && model_output.len() <= KEPT_UP_TO;
+    update.spare(model_output).filter(|_| small && safe())
+}
+
+/// The noise after its norm has been taken: from the room where it was kept, if there is one.
+fn kept<'a>(noise: Source<'a>, room: Option<Out<'a>>) -> Source<'a> {
+    room.map_or(noise, |room| Source::Given(room.as_in()))
 }
 
 /// How many floats a sample of the batch has.
