@@ -91,7 +91,6 @@ struct Launch<L: Lanes> {
     /// Which of a thread's normals is the first to be asked for.
     first: u32,
     words: [Tile<L::U>; 4],
-    polar: [Tile<L::F>; 2],
 }
 
 impl<L: Lanes> Launch<L> {
@@ -101,7 +100,6 @@ impl<L: Lanes> Launch<L> {
             threads: Threads { philox: Philox4x32::new(l, seed), counter: [l.splat_wide(0); 4], next: 0 },
             first: 0,
             words: [tile(l.splat_u(0)); 4],
-            polar: [tile(l.splat(0.0)); 2],
         }
     }
 
@@ -137,7 +135,7 @@ impl<L: Lanes, const OUTS: usize> Job<L> for Rows<'_, L, OUTS> {
     type Output = ();
     #[inline(always)]
     fn run(self, l: L) {
-        let Self { launch: Launch { threads, first, words, polar }, rows } = self;
+        let Self { launch: Launch { threads, first, words }, rows } = self;
         let mut pads = Pads::new();
         let mut tiles = Tiles::new([], rows, &mut pads);
         while let Some(([], mut outs)) = tiles.next() {
@@ -147,13 +145,10 @@ impl<L: Lanes, const OUTS: usize> Job<L> for Rows<'_, L, OUTS> {
                 (2.., _) => l.apart(Words::<L, false, true> { threads, words }),
                 _ => l.apart(Words::<L, true, true> { threads, words }),
             }
-            for (normal, out) in (*first..).zip(&mut outs) {
-                if normal == *first || normal == 2 {
-                    let [a, b, c, d] = &*words;
-                    l.apart(Polar { words: if normal < 2 { [a, b] } else { [c, d] }, polar });
-                }
-                let wave = if normal.is_multiple_of(2) { Wave::Sine } else { Wave::Cosine };
-                l.apart(Turn { polar, wave, out });
+            for (pair, outs) in (*first / 2..).zip(outs.chunks_mut(2)) {
+                let [a, b, c, d] = &*words;
+                let words = if pair == 0 { [a, b] } else { [c, d] };
+                l.apart(Pair { words, first: *first % 2, outs });
             }
         }
     }
@@ -188,39 +183,29 @@ impl<L: Lanes, const AB: bool, const CD: bool> Job<L> for Words<'_, L, AB, CD> {
     }
 }
 
-/// The radius and the angle of each two words.
-struct Polar<'a, L: Lanes> {
+/// What each two words become: a normal with the sine of their angle, one with the cosine, or both, from the `first` on.
+struct Pair<'a, 't, L: Lanes> {
     words: [&'a Tile<L::U>; 2],
-    polar: &'a mut [Tile<L::F>; 2],
+    first: u32,
+    outs: &'a mut [TileMut<'t>],
 }
 
-impl<L: Lanes> Job<L> for Polar<'_, L> {
+impl<L: Lanes> Job<L> for Pair<'_, '_, L> {
     type Output = ();
     #[inline(always)]
     fn run(self, l: L) {
-        let ([a, b], [radii, angles]) = (self.words, self.polar);
+        let [a, b] = self.words;
+        let (mut radii, mut angles) = (tile(l.splat(0.0)), tile(l.splat(0.0)));
         each!(L, |_, part, row| {
             radii[part][row] = radius(l, a[part][row]);
             angles[part][row] = angle(l, b[part][row]);
         });
-    }
-}
-
-/// Radii times a wave of their angles.
-struct Turn<'a, 't, L: Lanes> {
-    polar: &'a [Tile<L::F>; 2],
-    wave: Wave,
-    out: &'a mut TileMut<'t>,
-}
-
-impl<L: Lanes> Job<L> for Turn<'_, '_, L> {
-    type Output = ();
-    #[inline(always)]
-    fn run(self, l: L) {
-        let [radii, angles] = self.polar;
-        each!(L, |at, part, row| {
-            self.out.put(at, l.store(radii[part][row] * wave(l, angles[part][row], self.wave)));
-        });
+        for (normal, out) in (self.first..).zip(self.outs) {
+            let which = if normal == 0 { Wave::Sine } else { Wave::Cosine };
+            each!(L, |at, part, row| {
+                out.put(at, l.store(radii[part][row] * wave(l, angles[part][row], which)));
+            });
+        }
     }
 }
 

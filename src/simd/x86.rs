@@ -118,9 +118,9 @@ impl Lanes for Avx2 {
     type W = W4;
     type D = [__m256d; 2];
 
-    #[inline(always)]
+    // On the function inside rustc 1.95 leaves this attribute out.
+    #[inline(never)]
     fn apart<J: Job<Self>>(self, job: J) -> J::Output {
-        #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
         fn apart<J: Job<Avx2>>(token: Avx2, job: J) -> J::Output {
             job.run(token)
@@ -188,9 +188,9 @@ impl Lanes for Avx512 {
     type W = W8;
     type D = [__m512d; 2];
 
-    #[inline(always)]
+    // On the function inside rustc 1.95 leaves this attribute out.
+    #[inline(never)]
     fn apart<J: Job<Self>>(self, job: J) -> J::Output {
-        #[inline(never)]
         #[target_feature(
             enable = "avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx2,fma"
         )]
