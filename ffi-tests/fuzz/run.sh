@@ -66,7 +66,7 @@ fuzz() { # fuzz NAME ARGUMENTS: runs a target; what it prints is in $log, and is
   if ! "$programs/$1" -max_len=256 -timeout=10 -entropic=0 -artifact_prefix="artifacts/$1-" "${@:2}" 2>"$log"; then
     awk '/panicked|ERROR/ { found = 1 } found && count++ < 60' "$log" || true
     tail -n 5 "$log"
-    echo "FAILED $1; its input is in ffi-tests/fuzz/artifacts"
+    for input in "artifacts/$1"-*; do echo "FAILED $1; a line for its corpus: $(base64 -w 0 "$input")"; done
     exit 1
   fi
 }

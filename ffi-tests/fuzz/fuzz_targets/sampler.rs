@@ -71,7 +71,9 @@ type Outcome = Result<(Slot, Request), Vec<Error>>;
 /// What is wrong with the tables at a step, if there is one: the network would be asked about it.
 fn edited(schedule: &Schedule<'_>, step: usize) -> Vec<Error> {
     let mut errors = vec![];
-    if schedule.timesteps.get(step).is_some_and(|t| !(0.0..=1.0).contains(t)) {
+    // There are as many steps as timesteps: more sigmas are never read.
+    let Some(timestep) = schedule.timesteps.get(step) else { return errors };
+    if !(0.0..=1.0).contains(timestep) {
         errors.push(Error::TimestepOutOfRange);
     }
     if schedule.sigmas.get(step).is_some_and(|sigma| !sigma.is_finite()) {
