@@ -84,15 +84,6 @@ impl<'a> In<'a> {
         }
     }
 
-    /// The tile at `start`, for `Tiles`, which asks for whole ones only.
-    #[inline(always)]
-    fn tile<'t>(self, start: usize) -> Tile<'t>
-    where
-        'a: 't,
-    {
-        Tile { ptr: self.ptr.wrapping_add(start), lives: PhantomData }
-    }
-
     /// The address range, as numbers.
     fn span(self) -> (usize, usize) {
         (self.ptr.addr(), self.ptr.addr().saturating_add(self.len.saturating_mul(size_of::<f32>())))
@@ -129,15 +120,6 @@ impl<'a> Out<'a> {
             // SAFETY: i < room.len, and a view's floats are writable.
             unsafe { room.ptr.add(i).write(value) }
         }
-    }
-
-    /// The tile at `start`, for `Tiles`, which asks for whole ones only.
-    #[inline(always)]
-    fn tile<'t>(self, start: usize) -> TileMut<'t>
-    where
-        'a: 't,
-    {
-        TileMut { ptr: self.ptr.wrapping_add(start), lives: PhantomData }
     }
 
     /// Whether any float of it is one of `other`'s.
@@ -242,7 +224,7 @@ impl Tile<'_> {
         if at > GROUP || A::LEN > GROUP - at {
             return A::ZERO;
         }
-        // SAFETY: `Tiles` hands out tiles of GROUP initialised floats only, and at + LEN ≤ GROUP.
+        // SAFETY: a `Run` has tiles of GROUP initialised floats only, and at + LEN ≤ GROUP.
         unsafe { self.ptr.add(at).cast::<A>().read_unaligned() }
     }
 }
@@ -258,13 +240,13 @@ impl TileMut<'_> {
     #[inline(always)]
     pub(crate) fn put<A: Floats>(&mut self, at: usize, values: A) {
         if at <= GROUP && A::LEN <= GROUP - at {
-            // SAFETY: `Tiles` hands out tiles of GROUP writable floats only, and at + LEN ≤ GROUP.
+            // SAFETY: a `Run` has tiles of GROUP writable floats only, and at + LEN ≤ GROUP.
             unsafe { self.ptr.add(at).cast::<A>().write_unaligned(values) }
         }
     }
 }
 
-/// Room for the tiles behind the last whole ones, and for outputs on their way past the caches. Apart from [`Tiles`], whose
+/// Room for tiles that hang over an end of the buffers, and for outputs on their way past the caches. Apart from [`Tiles`], whose
 /// fields can then stay in registers.
 pub(crate) struct Pads<const I: usize, const O: usize> {
     ins: [MaybeUninit<[f32; GROUP]>; I],
@@ -278,106 +260,185 @@ impl<const I: usize, const O: usize> Pads<I, O> {
     }
 }
 
-/// Walks buffers of one length tile by tile. Where the length is no multiple of [`GROUP`] the last tiles are copies on the
-/// stack, padded with zeros.
+/// Walks buffers of one length tile by tile, in runs. Tiles that hang over an end are copies on the stack, with zeros where the buffers
+/// have nothing.
 ///
-/// This is a loop of the caller's and not a function that takes a closure: a closure does not inherit the caller's target
-/// features, so intrinsics in it would be calls.
+/// These are loops of the caller's and not a function that takes a closure: a closure does not inherit the caller's target
+/// features, so intrinsics in it would be calls. The loop within a run calls nothing, so that its constants stay in registers.
 pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
     ins: [In<'a>; I],
     outs: [Out<'a>; O],
     pads: &'a mut Pads<I, O>,
     len: usize,
+    /// Where the next run begins: below zero, wrapped, if the first tile hangs over the beginning.
     next: usize,
     /// Which outputs are stored past the caches, through their pads.
     streamed: [bool; O],
+    /// Whether outputs of the last run, one tile, are in their pads.
+    padded: bool,
+}
+
+/// Some tiles of [`Tiles`], one behind the other.
+pub(crate) struct Run<'t, const I: usize, const O: usize> {
+    ins: [*const f32; I],
+    outs: [*mut f32; O],
+    at: usize,
+    end: usize,
+    lives: PhantomData<&'t mut [f32]>,
 }
 
 impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     /// All views must have the same length, or there are no tiles.
-    #[inline(always)]
     pub(crate) fn new(ins: [In<'a>; I], outs: [Out<'a>; O], pads: &'a mut Pads<I, O>) -> Self {
+        Self::hanging_over(0, ins, outs, pads)
+    }
+
+    /// Tiles of which the first begins `lead` floats, less than [`GROUP`], before the buffers.
+    pub(crate) fn hanging_over(
+        lead: usize,
+        ins: [In<'a>; I],
+        outs: [Out<'a>; O],
+        pads: &'a mut Pads<I, O>,
+    ) -> Self {
         let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
         let len = lens.next().unwrap_or(0);
         let len = if lens.all(|other| other == len) { len } else { 0 };
-        let streamed =
-            if far::STREAMS && len >= STREAM_FROM { choose_streamed(&ins, &outs, pads) } else { [false; O] };
-        Self { ins, outs, pads, len, next: 0, streamed }
+        let streams = far::STREAMS && len >= STREAM_FROM;
+        let streamed = if streams { choose_streamed(&ins, &outs, lead, pads) } else { [false; O] };
+        let next = if len > 0 { 0_usize.wrapping_sub(lead) } else { 0 };
+        Self { ins, outs, pads, len, next, streamed, padded: false }
     }
 
     /// The next tiles. To be called until there are none: what the tiles before hold in pads is written by then.
+    pub(crate) fn run(&mut self) -> Option<Run<'_, I, O>> {
+        self.run_up_to(usize::MAX)
+    }
+
+    /// The next tiles, at least one and at most `most`, as [`run`](Self::run).
+    #[inline(never)]
+    pub(crate) fn run_up_to(&mut self, most: usize) -> Option<Run<'_, I, O>> {
+        let start = self.next;
+        if self.padded {
+            self.padded = false;
+            self.write_back(start.wrapping_sub(GROUP));
+        }
+        let mut run = Run {
+            ins: self.ins.map(|x| x.ptr.wrapping_add(start)),
+            outs: self.outs.map(|x| x.ptr.wrapping_add(start)),
+            at: 0,
+            end: GROUP,
+            lives: PhantomData,
+        };
+        if !is_whole(start, self.len) {
+            if start >= self.len && !is_below_zero(start) {
+                return None;
+            }
+            self.padded = true;
+            self.pad(start, &mut run);
+        } else if self.streamed.contains(&true) {
+            self.padded = true;
+            for ((out, pad), streamed) in run.outs.iter_mut().zip(&mut self.pads.outs).zip(self.streamed) {
+                if streamed {
+                    *out = pad.as_mut_ptr().cast();
+                }
+            }
+        } else {
+            run.end = most.clamp(1, (self.len - start) / GROUP) * GROUP;
+        }
+        self.next = start.wrapping_add(run.end);
+        Some(run)
+    }
+
+    /// Makes a run of the tile at `start`, which hangs over an end: copies of the inputs with zeros around, and room for the outputs.
+    fn pad(&mut self, start: usize, run: &mut Run<'_, I, O>) {
+        let (missing, from) = hang(start);
+        for ((pad, x), ptr) in self.pads.ins.iter_mut().zip(self.ins).zip(&mut run.ins) {
+            let floats = pad.write([0.0; GROUP]);
+            x.read(from, floats.get_mut(missing..).unwrap_or_default());
+            *ptr = floats.as_ptr();
+        }
+        for (pad, ptr) in self.pads.outs.iter_mut().zip(&mut run.outs) {
+            *ptr = pad.write([0.0; GROUP]).as_mut_ptr();
+        }
+    }
+
+    /// Copies the outputs' pads to where they belong, the tile at `start`. This tile has been a run, and `padded`.
+    fn write_back(&self, start: usize) {
+        let (missing, from) = hang(start);
+        for ((pad, out), streamed) in self.pads.outs.iter().zip(self.outs).zip(self.streamed) {
+            if !is_whole(start, self.len) {
+                // SAFETY: `Self::pad` has written it.
+                let floats = unsafe { pad.assume_init_ref() };
+                out.write(from, floats.get(missing..).unwrap_or_default());
+            } else if streamed {
+                // SAFETY: `choose_streamed` has initialised the pad and found the tiles of `out` aligned; this one lies within it.
+                unsafe { far::store(pad.assume_init_ref(), out.ptr.add(start)) };
+            }
+        }
+        if self.streamed.contains(&true) && !is_whole(start.wrapping_add(GROUP), self.len) {
+            far::fence(); // behind the last one that was streamed
+        }
+    }
+}
+
+impl<const I: usize, const O: usize> Run<'_, I, O> {
+    /// The next tiles of the run.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<([Tile<'_>; I], [TileMut<'_>; O])> {
-        let start = self.next;
-        if start > 0 && self.streamed.contains(&true) {
-            self.stream();
-        }
-        if start >= self.len {
-            if start > self.len {
-                self.next = self.len;
-                // SAFETY: `next` goes beyond `len` only where this function calls `pad`.
-                unsafe { write_back(&self.pads.outs, self.outs, self.len - self.len % GROUP) };
-            }
+        if self.at == self.end {
             return None;
         }
-        self.next += GROUP;
-        if self.next > self.len {
-            return Some(pad(self.pads, self.ins, start));
-        }
-        let mut outs = self.outs.map(|x| x.tile(start));
-        for ((out, pad), streamed) in outs.iter_mut().zip(&mut self.pads.outs).zip(self.streamed) {
-            if streamed {
-                out.ptr = pad.as_mut_ptr().cast();
-            }
-        }
-        Some((self.ins.map(|x| x.tile(start)), outs))
+        let at = self.at;
+        self.at += GROUP;
+        Some((
+            self.ins.map(|ptr| Tile { ptr: ptr.wrapping_add(at), lives: PhantomData }),
+            self.outs.map(|ptr| TileMut { ptr: ptr.wrapping_add(at), lives: PhantomData }),
+        ))
     }
 
     /// Asks for the inputs of the tile that lies so many floats ahead of the next. It pays where a tile takes long enough that the
     /// hardware's own prefetch falls asleep, which is where noise is made.
     #[inline(always)]
     pub(crate) fn fetch_ahead(&self, floats: usize) {
-        for x in self.ins {
-            far::fetch(x.ptr.wrapping_add(self.next.wrapping_add(floats)));
+        for ptr in self.ins {
+            far::fetch(ptr.wrapping_add(self.at.wrapping_add(floats)));
         }
     }
+}
 
-    /// Stores the pads of streamed outputs to the last tile that was handed out, if that was a whole one.
-    #[inline(never)]
-    fn stream(&mut self) {
-        if self.next > self.len {
-            return;
-        }
-        for ((out, pad), streamed) in self.outs.iter().zip(&self.pads.outs).zip(self.streamed) {
-            if streamed {
-                // SAFETY: `choose_streamed` has initialised the pad and found `out` aligned, and the GROUP floats before
-                // `next` ≤ `len` lie within it.
-                unsafe { far::store(pad.assume_init_ref(), out.ptr.add(self.next - GROUP)) };
-            }
-        }
-        if self.len - self.next < GROUP {
-            self.streamed = [false; O];
-            far::fence();
-        }
-    }
+/// Whether a tile that begins at `start` lies within `len` floats.
+fn is_whole(start: usize, len: usize) -> bool {
+    start < len.saturating_sub(GROUP - 1)
+}
+
+/// Whether a tile that begins at `start`, wrapped, hangs over the beginning: no buffer has so many floats.
+fn is_below_zero(start: usize) -> bool {
+    start > isize::MAX as usize
+}
+
+/// The floats of a tile that hangs over an end: how many there are none for, and where the others begin.
+fn hang(start: usize) -> (usize, usize) {
+    let missing = if is_below_zero(start) { 0_usize.wrapping_sub(start) } else { 0 };
+    (missing, start.wrapping_add(missing))
 }
 
 /// Outputs of this many floats, 32 MiB, are stored past the caches, which would read every line before it is overwritten and
 /// lose what is needed next.
 const STREAM_FROM: usize = 1 << 23;
 
-/// Which outputs are worth storing past the caches: those that are aligned to [`far::ALIGN`] and are not read as well. Their pads are
-/// initialised.
+/// Which outputs are worth storing past the caches: those whose tiles are aligned to [`far::ALIGN`] and which are not read as well. Their
+/// pads are initialised.
 #[inline(never)]
 fn choose_streamed<const I: usize, const O: usize>(
     ins: &[In<'_>; I],
     outs: &[Out<'_>; O],
+    lead: usize,
     pads: &mut Pads<I, O>,
 ) -> [bool; O] {
     let mut streamed = [false; O];
     for ((streamed, out), pad) in streamed.iter_mut().zip(outs).zip(&mut pads.outs) {
         let read = ins.iter().any(|x| core::ptr::eq(x.ptr, out.ptr));
-        *streamed = !read && out.ptr.addr().is_multiple_of(far::ALIGN);
+        *streamed = !read && out.ptr.wrapping_sub(lead).addr().is_multiple_of(far::ALIGN);
         pad.write([0.0; GROUP]);
     }
     streamed
@@ -449,38 +510,6 @@ mod far {
     }
 
     pub(super) fn fence() {}
-}
-
-/// The tiles at `start`, where less than a tile is left: copies of the inputs with zeros behind, and room for the outputs.
-#[inline(never)]
-fn pad<'t, const I: usize, const O: usize>(
-    pads: &'t mut Pads<I, O>,
-    ins: [In<'_>; I],
-    start: usize,
-) -> ([Tile<'t>; I], [TileMut<'t>; O]) {
-    for (pad, x) in pads.ins.iter_mut().zip(ins) {
-        x.read(start, pad.write([0.0; GROUP]));
-    }
-    let tiles = pads.ins.each_ref().map(|pad| Tile { ptr: pad.as_ptr().cast(), lives: PhantomData });
-    let room =
-        |pad: &mut MaybeUninit<_>| TileMut { ptr: pad.write([0.0; GROUP]).as_mut_ptr(), lives: PhantomData };
-    (tiles, pads.outs.each_mut().map(room))
-}
-
-/// Copies the outputs' pads to where they belong.
-///
-/// # Safety
-/// [`pad`] has written them.
-#[inline(never)]
-unsafe fn write_back<const O: usize>(
-    pads: &[MaybeUninit<[f32; GROUP]>; O],
-    outs: [Out<'_>; O],
-    start: usize,
-) {
-    for (pad, x) in pads.iter().zip(outs) {
-        // SAFETY: this function's own condition.
-        x.write(start, unsafe { pad.assume_init_ref() });
-    }
 }
 
 /// Checks what every operation asks of its buffers: inputs and outputs of the same length, at least one float,

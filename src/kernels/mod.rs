@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::buf::In;
+use crate::buf::{GROUP, In};
 use crate::error::Error;
 
 /// A place in counter noise: element `index` of stream `stream` of seed `seed`.
@@ -22,6 +22,11 @@ pub(crate) enum Source<'a> {
 }
 
 impl Place {
+    /// How many floats of the group in which it lies come before it.
+    pub(crate) fn lead(self) -> usize {
+        (self.index % GROUP as u64) as usize
+    }
+
     /// Checks that the stream has `len` elements from here, and that a buffer could have them.
     pub(crate) fn check(self, len: usize) -> Result<(), Error> {
         let in_memory = len <= isize::MAX as usize / size_of::<f32>();

@@ -3,7 +3,7 @@
 use super::Source;
 use super::normal::{CounterGroups, scatter};
 use crate::buf::{GROUP, Pads, Tiles};
-use crate::simd::{Group, Kernel, Lanes, MAX_PARTS, each, fma};
+use crate::simd::{Group, Job, Kernel, LANES, Lanes, MAX_PARTS, each, fma};
 
 /// Floats whose squares are summed on their own: the unit in which a norm may be split.
 pub(crate) const NORM_BLOCK: usize = 4096;
@@ -24,68 +24,87 @@ impl Kernel for SumSquares<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        match self.x {
-            Source::Given(x) => {
-                let mut start = 0;
-                while start < self.len {
-                    let mut sums = [[l.zero_d(); MAX_PARTS]; TURNS];
+        let mut start = 0;
+        while start < self.len {
+            let len = NORM_BLOCK.min(self.len - start);
+            let mut sums = [[l.zero_d(); MAX_PARTS]; TURNS];
+            let mut first = 0;
+            match self.x.part(start, len) {
+                Source::Given(x) => {
                     let mut pads = Pads::new();
-                    let mut tiles = Tiles::new([x.part(start, NORM_BLOCK)], [], &mut pads);
-                    while let Some(([x], [])) = tiles.next() {
-                        each!(L, |at, part, row| {
-                            let sum = &mut sums[row % TURNS][part];
-                            *sum = l.add_square(*sum, l.load(x.get(at)));
-                        });
-                    }
-                    (self.sink)(add_up(l, &sums));
-                    start += NORM_BLOCK;
-                }
-            }
-            Source::Counter(place) => {
-                let mut noise = CounterGroups::new(l, place);
-                let mut rest = self.len;
-                while rest > 0 {
-                    let mut sums = [[l.zero_d(); MAX_PARTS]; TURNS];
-                    let mut block = rest.min(NORM_BLOCK);
-                    rest -= block;
-                    while block > 0 {
-                        let mut z = noise.next(l);
-                        if block < GROUP {
-                            keep(l, &mut z, block);
+                    let mut tiles = Tiles::new([x], [], &mut pads);
+                    while let Some(mut run) = tiles.run() {
+                        while let Some(([x], [])) = run.next() {
+                            each!(L, |at, part, row| {
+                                let sum = &mut sums[row % TURNS][part];
+                                *sum = l.add_square(*sum, l.load(x.get(at)));
+                            });
                         }
-                        each!(L, |_, part, row| {
-                            let sum = &mut sums[row % TURNS][part];
-                            *sum = l.add_square(*sum, z[part][row]);
-                        });
-                        block = block.saturating_sub(GROUP);
                     }
-                    (self.sink)(add_up(l, &sums));
+                }
+                Source::Counter(place) => {
+                    first = place.lead();
+                    let mut noise = CounterGroups::new(l, place);
+                    // Counted from the beginning of the first group.
+                    let (mut at, end) = (0, first + len);
+                    while at < end {
+                        let mut block = noise.block(l);
+                        for _ in 0..noise.left().min((end - at).div_ceil(GROUP)) {
+                            let mut z = block.next(l);
+                            let kept = first.saturating_sub(at)..GROUP.min(end - at);
+                            if kept.len() < GROUP {
+                                z = l.apart(Keep { group: z, kept });
+                            }
+                            each!(L, |_, part, row| {
+                                let sum = &mut sums[row % TURNS][part];
+                                *sum = l.add_square(*sum, z[part][row]);
+                            });
+                            at += GROUP;
+                        }
+                        noise.block = block;
+                    }
                 }
             }
+            (self.sink)(add_up(l, &sums, first));
+            start += NORM_BLOCK;
         }
     }
 }
 
-/// Sets all but a group's first `count` elements to zero.
-#[inline(always)]
-fn keep<L: Lanes>(l: L, group: &mut Group<L>, count: usize) {
-    let mut floats = [0.0; GROUP];
-    scatter(l, group, &mut floats);
-    for x in floats.iter_mut().skip(count) {
-        *x = 0.0;
-    }
-    each!(L, |at, part, row| group[part][row] = l.load_at(&floats, at));
+/// A group's elements `from..to`, zeros around them.
+struct Keep<L: Lanes> {
+    group: Group<L>,
+    kept: core::ops::Range<usize>,
 }
 
+impl<L: Lanes> Job<L> for Keep<L> {
+    type Output = Group<L>;
+    #[inline(always)]
+    fn run(self, l: L) -> Group<L> {
+        let Self { mut group, kept } = self;
+        let mut floats = [0.0; GROUP];
+        scatter(l, &group, &mut floats);
+        for (i, x) in floats.iter_mut().enumerate() {
+            if !kept.contains(&i) {
+                *x = 0.0;
+            }
+        }
+        each!(L, |at, part, row| group[part][row] = l.load_at(&floats, at));
+        group
+    }
+}
+
+/// The sum of the lanes in order, from lane `first` on.
 #[inline(always)]
-fn add_up<L: Lanes>(l: L, sums: &[[L::D; MAX_PARTS]; TURNS]) -> f64 {
-    let mut total = 0.0;
-    for turn in sums {
-        for &part in turn.iter().take(L::PARTS) {
-            total = l.add_lanes(total, part);
+fn add_up<L: Lanes>(l: L, sums: &[[L::D; MAX_PARTS]; TURNS], first: usize) -> f64 {
+    let mut lanes = [0.0; TURNS * LANES];
+    for (lanes, sums) in lanes.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
+        for (lanes, &sum) in lanes.chunks_mut(L::N).zip(sums) {
+            l.store_d(lanes, sum);
         }
     }
-    total
+    let first = first % lanes.len();
+    lanes.iter().skip(first).chain(lanes.iter().take(first)).fold(0.0, |total, lane| total + lane)
 }
 
 /// torch's 2-norm of contiguous `f32` on an x86 CPU, bit for bit (checked on torch 2.15 with AVX2 and AVX-512): eight
@@ -123,17 +142,27 @@ impl Kernel for TorchNorm<'_> {
             Source::Given(x) => {
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::new([x], [], &mut pads);
-                while let Some(([x], [])) = tiles.next() {
-                    add(&x.get(0));
+                while let Some(mut run) = tiles.run() {
+                    while let Some(([x], [])) = run.next() {
+                        add(&x.get(0));
+                    }
                 }
             }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
-                for _ in 0..self.len.div_ceil(GROUP) {
-                    let z = noise.next(l);
-                    let mut floats = [0.0; GROUP];
-                    scatter(l, &z, &mut floats);
-                    add(&floats);
+                // The group before and this one: what is added lies across both, but for the first.
+                let mut groups = [[0.0; GROUP]; 2];
+                let lead = place.lead();
+                for i in 0..(lead + self.len).div_ceil(GROUP) + 1 {
+                    let mut block = noise.block(l);
+                    groups[0] = groups[1];
+                    scatter(l, &block.next(l), &mut groups[1]);
+                    noise.block = block;
+                    if i > 0
+                        && let Some(tile) = groups.as_flattened().get(lead..).and_then(<[f32]>::first_chunk)
+                    {
+                        add(tile);
+                    }
                 }
             }
         }

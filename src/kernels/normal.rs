@@ -148,69 +148,98 @@ fn normals<L: Lanes>(l: L, words: &[[L::U; 4]; MAX_PARTS]) -> Group<L> {
     group
 }
 
-/// Counter noise group by group, from any index on.
+/// Counter noise group by group.
 pub(crate) struct CounterGroups<L: Lanes> {
     philox: Philox4x32<L>,
     stream: u64,
-    /// The next group, counted from the stream's beginning.
+    /// The block that is seeded next.
     next: u64,
+    /// What is left of the one before. A loop takes a copy, which can stay in registers, and puts it back.
+    pub block: Block<L>,
+}
+
+/// A block's generators, on their way through it.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<L: Lanes> {
     states: [[L::W; 2]; MAX_PARTS],
-    /// How many elements of a group come before the first one asked for.
-    skew: usize,
-    /// The group of which the last `GROUP − skew` elements come next, if there is a skew.
-    carry: [f32; GROUP],
+    /// How many groups are left.
+    left: u64,
 }
 
 impl<L: Lanes> CounterGroups<L> {
-    /// Begins at `place`.
+    /// Begins with the group in which `place` lies.
     #[inline(always)]
     pub(crate) fn new(l: L, place: Place) -> Self {
-        let zero = l.splat_wide(0);
         let mut groups = Self {
             philox: Philox4x32::new(l, place.seed),
             stream: place.stream,
-            next: place.index / GROUP as u64,
-            states: [[zero; 2]; MAX_PARTS],
-            skew: (place.index % GROUP as u64) as usize,
-            carry: [0.0; GROUP],
+            next: place.index / BLOCK,
+            block: Block { states: [[l.splat_wide(0); 2]; MAX_PARTS], left: 0 },
         };
-        l.apart(Begin(&mut groups));
+        let skipped = place.index % BLOCK / GROUP as u64;
+        if skipped > 0 {
+            l.apart(Skip { groups: &mut groups, skipped });
+        }
         groups
     }
 
-    /// The next 64 elements.
-    #[inline(always)]
-    pub(crate) fn next(&mut self, l: L) -> Group<L> {
-        // Where sixteen lanes take four registers, none is left for the kernel around: there one copy of the code is enough.
-        if self.skew == 0 && L::PARTS < MAX_PARTS { self.aligned(l) } else { l.apart(Next(self)) }
+    /// How many groups the block of the next one has left: to be asked for at once.
+    pub(crate) fn left(&self) -> usize {
+        let left = if self.block.left == 0 { GROUPS } else { self.block.left };
+        left as usize
     }
 
-    /// The next group of the stream, whatever the skew.
+    /// The block of the next group.
     #[inline(always)]
-    fn aligned(&mut self, l: L) -> Group<L> {
-        let mut words = [[l.splat_u(0); 4]; MAX_PARTS];
-        for part in 0..L::PARTS {
-            words[part] = [self.step(l, part), self.step(l, part), self.step(l, part), self.step(l, part)];
-        }
-        let group = normals(l, &words);
-        self.next += 1;
-        if self.next.is_multiple_of(GROUPS) {
+    pub(crate) fn block(&mut self, l: L) -> Block<L> {
+        if self.block.left == 0 {
             l.apart(Seed(self));
         }
-        group
-    }
-
-    /// One step of xoroshiro128+ (the 2018 constants 24, 16, 37).
-    #[inline(always)]
-    fn step(&mut self, l: L, part: usize) -> L::U {
-        let [s0, s1] = self.states[part];
-        let x = s1 ^ s0;
-        self.states[part] = [l.wide_rotl::<24>(s0) ^ x ^ l.wide_shl::<16>(x), l.wide_rotl::<37>(x)];
-        l.halves(s0 + s1)
+        self.block
     }
 }
 
-/// Seeds the eight generators of the next group's block: 16 words of Philox, two for each.
+impl<L: Lanes> Block<L> {
+    /// The next 64 elements, of which there must be some left.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, l: L) -> Group<L> {
+        // Where sixteen lanes take four registers, none is left for the kernel around: there one copy of the code is enough.
+        if L::PARTS < MAX_PARTS { self.make(l) } else { l.apart(Next(self)) }
+    }
+
+    #[inline(always)]
+    fn make(&mut self, l: L) -> Group<L> {
+        self.left = self.left.wrapping_sub(1);
+        let mut words = [[l.splat_u(0); 4]; MAX_PARTS];
+        for part in 0..L::PARTS {
+            let state = &mut self.states[part];
+            words[part] = [step(l, state), step(l, state), step(l, state), step(l, state)];
+        }
+        normals(l, &words)
+    }
+}
+
+/// One step of xoroshiro128+ (the 2018 constants 24, 16, 37).
+#[inline(always)]
+fn step<L: Lanes>(l: L, state: &mut [L::W; 2]) -> L::U {
+    let [s0, s1] = *state;
+    let x = s1 ^ s0;
+    *state = [l.wide_rotl::<24>(s0) ^ x ^ l.wide_shl::<16>(x), l.wide_rotl::<37>(x)];
+    l.halves(s0 + s1)
+}
+
+/// [`Block::make`] in a function of its own.
+struct Next<'a, L: Lanes>(&'a mut Block<L>);
+
+impl<L: Lanes> Job<L> for Next<'_, L> {
+    type Output = Group<L>;
+    #[inline(always)]
+    fn run(self, l: L) -> Group<L> {
+        self.0.make(l)
+    }
+}
+
+/// Seeds the eight generators of the next block: 16 words of Philox, two for each.
 struct Seed<'a, L: Lanes>(&'a mut CounterGroups<L>);
 
 impl<L: Lanes> Job<L> for Seed<'_, L> {
@@ -219,57 +248,37 @@ impl<L: Lanes> Job<L> for Seed<'_, L> {
     fn run(self, l: L) {
         const GENERATORS: [u64; LANES / 2] = [0, 1, 2, 3, 4, 5, 6, 7];
         let Self(groups) = self;
-        let first = l.splat_wide((groups.next / GROUPS).wrapping_mul(LANES as u64 / 2));
+        let first = l.splat_wide(groups.next.wrapping_mul(LANES as u64 / 2));
         let stream = l.splat_wide(groups.stream);
         let high = [l.wide_shr::<32>(first), l.wide_shr::<32>(stream)];
         for part in 0..L::PARTS {
             let counter = [first + l.wide(&GENERATORS, part), high[0], stream, high[1]];
             let [[a, b, c, d]] = groups.philox.words(l, [counter]);
-            groups.states[part] = [pack(l, a, b), pack(l, c, d)];
+            groups.block.states[part] = [pack(l, a, b), pack(l, c, d)];
         }
+        groups.block.left = GROUPS;
+        groups.next = groups.next.wrapping_add(1);
     }
 }
 
-/// Brings the generators to the next group, and fills the carry if there is a skew.
-struct Begin<'a, L: Lanes>(&'a mut CounterGroups<L>);
+/// Goes to a group within the next block.
+struct Skip<'a, L: Lanes> {
+    groups: &'a mut CounterGroups<L>,
+    skipped: u64,
+}
 
-impl<L: Lanes> Job<L> for Begin<'_, L> {
+impl<L: Lanes> Job<L> for Skip<'_, L> {
     type Output = ();
     #[inline(always)]
     fn run(self, l: L) {
-        let Self(groups) = self;
+        let Self { groups, skipped } = self;
         l.apart(Seed(groups));
-        for _ in 0..groups.next % GROUPS {
-            for part in 0..L::PARTS {
-                for _ in 0..4 {
-                    groups.step(l, part);
-                }
+        for state in groups.block.states.iter_mut().take(L::PARTS) {
+            for _ in 0..4 * skipped {
+                step(l, state);
             }
         }
-        if groups.skew != 0 {
-            l.apart(Next(groups)); // for the carry that it leaves
-        }
-    }
-}
-
-/// The next 64 elements, which may lie across two groups.
-struct Next<'a, L: Lanes>(&'a mut CounterGroups<L>);
-
-impl<L: Lanes> Job<L> for Next<'_, L> {
-    type Output = Group<L>;
-    #[inline(always)]
-    fn run(self, l: L) -> Group<L> {
-        let Self(groups) = self;
-        let mut group = groups.aligned(l);
-        if groups.skew != 0 {
-            let mut both = [0.0; 2 * GROUP];
-            let (old, new) = both.split_at_mut(GROUP);
-            old.copy_from_slice(&groups.carry);
-            scatter(l, &group, &mut groups.carry);
-            new.copy_from_slice(&groups.carry);
-            each!(L, |at, part, row| group[part][row] = l.load_at(&both, groups.skew + at));
-        }
-        group
+        groups.block.left -= skipped;
     }
 }
 
@@ -291,10 +300,14 @@ impl Kernel for Fill<'_> {
     fn run<L: Lanes>(self, l: L) {
         let mut noise = CounterGroups::new(l, self.place);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::new([], [self.out], &mut pads);
-        while let Some(([], [mut out])) = tiles.next() {
-            let z = noise.next(l);
-            each!(L, |at, part, row| out.put(at, l.store(z[part][row])));
+        let mut tiles = Tiles::hanging_over(self.place.lead(), [], [self.out], &mut pads);
+        while let Some(mut run) = tiles.run_up_to(noise.left()) {
+            let mut block = noise.block(l);
+            while let Some(([], [mut out])) = run.next() {
+                let z = block.next(l);
+                each!(L, |at, part, row| out.put(at, l.store(z[part][row])));
+            }
+            noise.block = block;
         }
     }
 }

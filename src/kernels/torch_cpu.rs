@@ -27,11 +27,13 @@ impl Kernel for Randn<'_> {
         let mut rest = len - len % TORCH_BLOCK;
         let mut pads = Pads::new();
         let mut tiles = Tiles::new([], [self.out.part(0, rest)], &mut pads);
-        while let Some(([], [mut out])) = tiles.next() {
-            let mut words = Words([0; GROUP]);
-            self.mt.take(l, words.0.get_mut(..rest.min(GROUP)).unwrap_or_default());
-            l.apart(BoxMuller { words: &words, out: &mut out });
-            rest = rest.saturating_sub(GROUP);
+        while let Some(mut run) = tiles.run() {
+            while let Some(([], [mut out])) = run.next() {
+                let mut words = Words([0; GROUP]);
+                self.mt.take(l, words.0.get_mut(..rest.min(GROUP)).unwrap_or_default());
+                l.apart(BoxMuller { words: &words, out: &mut out });
+                rest = rest.saturating_sub(GROUP);
+            }
         }
         let tail = len % TORCH_BLOCK;
         if let Some(start) = len.checked_sub(TORCH_BLOCK).filter(|_| tail > 0) {
@@ -40,8 +42,10 @@ impl Kernel for Randn<'_> {
             self.mt.take(l, words.0.get_mut(..TORCH_BLOCK).unwrap_or_default());
             let mut pads = Pads::new();
             let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)], &mut pads);
-            while let Some(([], [mut out])) = tiles.next() {
-                l.apart(BoxMuller { words: &words, out: &mut out });
+            while let Some(mut run) = tiles.run() {
+                while let Some(([], [mut out])) = run.next() {
+                    l.apart(BoxMuller { words: &words, out: &mut out });
+                }
             }
         }
     }

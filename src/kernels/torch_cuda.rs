@@ -138,17 +138,19 @@ impl<L: Lanes, const OUTS: usize> Job<L> for Rows<'_, L, OUTS> {
         let Self { launch: Launch { threads, first, words }, rows } = self;
         let mut pads = Pads::new();
         let mut tiles = Tiles::new([], rows, &mut pads);
-        while let Some(([], mut outs)) = tiles.next() {
-            // What is made of words that nobody reads is not computed.
-            match (*first, OUTS) {
-                (0, 1 | 2) => l.apart(Words::<L, true, false> { threads, words }),
-                (2.., _) => l.apart(Words::<L, false, true> { threads, words }),
-                _ => l.apart(Words::<L, true, true> { threads, words }),
-            }
-            for (pair, outs) in (*first / 2..).zip(outs.chunks_mut(2)) {
-                let [a, b, c, d] = &*words;
-                let words = if pair == 0 { [a, b] } else { [c, d] };
-                l.apart(Pair { words, first: *first % 2, outs });
+        while let Some(mut run) = tiles.run() {
+            while let Some(([], mut outs)) = run.next() {
+                // What is made of words that nobody reads is not computed.
+                match (*first, OUTS) {
+                    (0, 1 | 2) => l.apart(Words::<L, true, false> { threads, words }),
+                    (2.., _) => l.apart(Words::<L, false, true> { threads, words }),
+                    _ => l.apart(Words::<L, true, true> { threads, words }),
+                }
+                for (pair, outs) in (*first / 2..).zip(outs.chunks_mut(2)) {
+                    let [a, b, c, d] = &*words;
+                    let words = if pair == 0 { [a, b] } else { [c, d] };
+                    l.apart(Pair { words, first: *first % 2, outs });
+                }
             }
         }
     }

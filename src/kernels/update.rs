@@ -46,18 +46,24 @@ impl Step<'_> {
             Source::Given(z) => {
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::new([x, m, z], outs, &mut pads);
-                while let Some(([x, m, z], outs)) = tiles.next() {
-                    step(l, factors, x, m, Noise::Given(z), outs);
+                while let Some(mut run) = tiles.run() {
+                    while let Some(([x, m, z], outs)) = run.next() {
+                        step(l, factors, x, m, Noise::Given(z), outs);
+                    }
                 }
             }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
                 let mut pads = Pads::new();
-                let mut tiles = Tiles::new([x, m], outs, &mut pads);
-                loop {
-                    tiles.fetch_ahead(ahead::<L>());
-                    let Some(([x, m], outs)) = tiles.next() else { break };
-                    step(l, factors, x, m, Noise::Made(&noise.next(l)), outs);
+                let mut tiles = Tiles::hanging_over(place.lead(), [x, m], outs, &mut pads);
+                while let Some(mut run) = tiles.run_up_to(noise.left()) {
+                    let mut block = noise.block(l);
+                    loop {
+                        run.fetch_ahead(ahead::<L>());
+                        let Some(([x, m], outs)) = run.next() else { break };
+                        step(l, factors, x, m, Noise::Made(&block.next(l)), outs);
+                    }
+                    noise.block = block;
                 }
             }
         }
@@ -113,19 +119,25 @@ impl Kernel for AddNoise<'_> {
             Source::Given(z) => {
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::new([self.x, z], [self.out], &mut pads);
-                while let Some(([x, z], [mut out])) = tiles.next() {
-                    each!(L, |at, _, _| out.put(at, l.store(b * l.load(z.get(at)) + l.load(x.get(at)))));
+                while let Some(mut run) = tiles.run() {
+                    while let Some(([x, z], [mut out])) = run.next() {
+                        each!(L, |at, _, _| out.put(at, l.store(b * l.load(z.get(at)) + l.load(x.get(at)))));
+                    }
                 }
             }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
                 let mut pads = Pads::new();
-                let mut tiles = Tiles::new([self.x], [self.out], &mut pads);
-                loop {
-                    tiles.fetch_ahead(ahead::<L>());
-                    let Some(([x], [mut out])) = tiles.next() else { break };
-                    let z = noise.next(l);
-                    each!(L, |at, part, row| out.put(at, l.store(b * z[part][row] + l.load(x.get(at)))));
+                let mut tiles = Tiles::hanging_over(place.lead(), [self.x], [self.out], &mut pads);
+                while let Some(mut run) = tiles.run_up_to(noise.left()) {
+                    let mut block = noise.block(l);
+                    loop {
+                        run.fetch_ahead(ahead::<L>());
+                        let Some(([x], [mut out])) = run.next() else { break };
+                        let z = block.next(l);
+                        each!(L, |at, part, row| out.put(at, l.store(b * z[part][row] + l.load(x.get(at)))));
+                    }
+                    noise.block = block;
                 }
             }
         }
@@ -146,8 +158,10 @@ impl Kernel for Scale<'_> {
         let b = l.splat(self.scale);
         let mut pads = Pads::new();
         let mut tiles = Tiles::new([self.x], [self.out], &mut pads);
-        while let Some(([x], [mut out])) = tiles.next() {
-            each!(L, |at, _, _| out.put(at, l.store(b * l.load(x.get(at)))));
+        while let Some(mut run) = tiles.run() {
+            while let Some(([x], [mut out])) = run.next() {
+                each!(L, |at, _, _| out.put(at, l.store(b * l.load(x.get(at)))));
+            }
         }
     }
 }
@@ -165,12 +179,14 @@ impl Kernel for ClampUnit<'_> {
         let (zero, one) = (l.splat(0.0), l.splat(1.0));
         let mut pads = Pads::new();
         let mut tiles = Tiles::new([self.x], [self.out], &mut pads);
-        while let Some(([x], [mut out])) = tiles.next() {
-            each!(L, |at, _, _| {
-                let x = l.load(x.get(at));
-                let x = l.select(l.less(x, zero), zero, x);
-                out.put(at, l.store(l.select(l.less(one, x), one, x)));
-            });
+        while let Some(mut run) = tiles.run() {
+            while let Some(([x], [mut out])) = run.next() {
+                each!(L, |at, _, _| {
+                    let x = l.load(x.get(at));
+                    let x = l.select(l.less(x, zero), zero, x);
+                    out.put(at, l.store(l.select(l.less(one, x), one, x)));
+                });
+            }
         }
     }
 }

@@ -148,9 +148,10 @@ impl Lanes for Baseline {
         [sum[0] + x[0] * x[0], sum[1] + x[1] * x[1]]
     }
     #[inline(always)]
-    fn add_lanes(self, sum: f64, x: [f64x2; 2]) -> f64 {
-        let [a, b] = x.map(f64x2::to_array);
-        sum + a[0] + a[1] + b[0] + b[1]
+    fn store_d(self, to: &mut [f64], x: [f64x2; 2]) {
+        for (to, lane) in to.iter_mut().zip(x.map(f64x2::to_array).as_flattened()) {
+            *to = *lane;
+        }
     }
 }
 

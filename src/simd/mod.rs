@@ -156,8 +156,8 @@ pub(crate) trait Lanes: Copy {
     fn zero_d(self) -> Self::D;
     /// `sum + x·x` in `f64`; the product is exact there.
     fn add_square(self, sum: Self::D, x: Self::F) -> Self::D;
-    /// Adds the lanes to `sum`, one after the other in order.
-    fn add_lanes(self, sum: f64, x: Self::D) -> f64;
+    /// Writes the lanes to `to`, as many as there is room for.
+    fn store_d(self, to: &mut [f64], x: Self::D);
 }
 
 /// A kernel with its arguments, waiting for registers to run on.

@@ -170,11 +170,13 @@ impl Lanes for Avx2 {
             // Fused or not is the same: the product is exact.
             [_mm256_fmadd_pd(a, a, sum[0]), _mm256_fmadd_pd(b, b, sum[1])]
         };
-        add_lanes(sum: f64, x: [__m256d; 2]) -> f64 = {
+        store_d(to: &mut [f64], x: [__m256d; 2]) -> () = {
             let mut lanes = [[0.0; 4]; 2];
             _mm256_storeu_pd(lanes[0].as_mut_ptr(), x[0]);
             _mm256_storeu_pd(lanes[1].as_mut_ptr(), x[1]);
-            lanes.iter().flatten().fold(sum, |sum, lane| sum + lane)
+            for (to, lane) in to.iter_mut().zip(lanes.as_flattened()) {
+                *to = *lane;
+            }
         };
     }
 }
@@ -249,11 +251,13 @@ impl Lanes for Avx512 {
             // Fused or not is the same: the product is exact.
             [_mm512_fmadd_pd(a, a, sum[0]), _mm512_fmadd_pd(b, b, sum[1])]
         };
-        add_lanes(sum: f64, x: [__m512d; 2]) -> f64 = {
+        store_d(to: &mut [f64], x: [__m512d; 2]) -> () = {
             let mut lanes = [[0.0; 8]; 2];
             _mm512_storeu_pd(lanes[0].as_mut_ptr(), x[0]);
             _mm512_storeu_pd(lanes[1].as_mut_ptr(), x[1]);
-            lanes.iter().flatten().fold(sum, |sum, lane| sum + lane)
+            for (to, lane) in to.iter_mut().zip(lanes.as_flattened()) {
+                *to = *lane;
+            }
         };
     }
 }
