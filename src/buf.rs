@@ -310,13 +310,8 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     }
 
     /// The next tiles. To be called until there are none: what the tiles before hold in pads is written by then.
-    pub(crate) fn run(&mut self) -> Option<Run<'_, I, O>> {
-        self.run_up_to(usize::MAX)
-    }
-
-    /// The next tiles, at least one and at most `most`, as [`run`](Self::run).
     #[inline(never)]
-    pub(crate) fn run_up_to(&mut self, most: usize) -> Option<Run<'_, I, O>> {
+    pub(crate) fn run(&mut self) -> Option<Run<'_, I, O>> {
         let start = self.next;
         if self.padded {
             self.padded = false;
@@ -343,7 +338,7 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
                 }
             }
         } else {
-            run.end = most.clamp(1, (self.len - start) / GROUP) * GROUP;
+            run.end = (self.len - start) / GROUP * GROUP;
         }
         self.next = start.wrapping_add(run.end);
         Some(run)
@@ -382,10 +377,16 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
 }
 
 impl<const I: usize, const O: usize> Run<'_, I, O> {
+    /// Whether there are no more tiles.
+    #[inline(always)]
+    pub(crate) fn is_done(&self) -> bool {
+        self.at == self.end
+    }
+
     /// The next tiles of the run.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<([Tile<'_>; I], [TileMut<'_>; O])> {
-        if self.at == self.end {
+        if self.is_done() {
             return None;
         }
         let at = self.at;
@@ -396,13 +397,14 @@ impl<const I: usize, const O: usize> Run<'_, I, O> {
         ))
     }
 
-    /// Asks for the inputs of the tile that lies so many floats ahead of the next. It pays where a tile takes long enough that the
-    /// hardware's own prefetch falls asleep, which is where noise is made.
+    /// The next tiles; asks for the inputs of the tile that lies so many floats ahead of them. It pays where a tile takes long enough
+    /// that the hardware's own prefetch falls asleep, which is where noise is made.
     #[inline(always)]
-    pub(crate) fn fetch_ahead(&self, floats: usize) {
+    pub(crate) fn next_and_fetch(&mut self, floats: usize) -> Option<([Tile<'_>; I], [TileMut<'_>; O])> {
         for ptr in self.ins {
             far::fetch(ptr.wrapping_add(self.at.wrapping_add(floats)));
         }
+        self.next()
     }
 }
 

@@ -49,7 +49,7 @@ impl Kernel for SumSquares<'_> {
                     let (mut at, end) = (0, first + len);
                     while at < end {
                         let mut block = noise.block(l);
-                        for _ in 0..noise.left().min((end - at).div_ceil(GROUP)) {
+                        while block.left > 0 && at < end {
                             let mut z = block.next(l);
                             let kept = first.saturating_sub(at)..GROUP.min(end - at);
                             if kept.len() < GROUP {

@@ -30,18 +30,10 @@ pub(crate) const BLOCK: u64 = 1024;
 /// Groups in a block.
 const GROUPS: u64 = BLOCK / GROUP as u64;
 
-/// −2 ln(1+x)/x on [−0.25, 0.5), lowest power first: minimax in relative error (1.9e-7), rounded to `f32`
+/// −2 ln(1−x)/x on (−0.5, 0.25], lowest power first: minimax in relative error (1.9e-7), rounded to `f32`
 /// coefficients by sollya's fpminimax.
-const LOG: [f32; 8] = [
-    -2.00000024,
-    1.00000441,
-    -0.666599214,
-    0.499533266,
-    -0.402084291,
-    0.347411454,
-    -0.283105493,
-    0.133531928,
-];
+const LOG: [f32; 8] =
+    [2.00000024, 1.00000441, 0.666599214, 0.499533266, 0.402084291, 0.347411454, 0.283105493, 0.133531928];
 /// √2·sin(πx/4)/x in x², for |x| ≤ 1 (fpminimax, relative error 1.7e-8).
 const SIN: [f32; 4] = [1.11072075, -0.114191465, 0.00352174835, -5.10431673e-5];
 /// √2·cos(πx/4) in x², for |x| ≤ 1 (fpminimax, relative error 3.6e-8).
@@ -53,11 +45,8 @@ pub(crate) const SIGN: u32 = 1 << 31;
 /// 2⁻³¹.
 const TO_UNIT: f32 = 1.0 / (1_u32 << 31) as f32;
 
-/// The bits of 0.75: a float's mantissa, counted from there, lies in [0.75, 1.5).
-const THREE_QUARTERS: u32 = 0x3f40_0000;
-
 /// The exponent of (2³¹)², the largest product of two odd 31-bit integers as rounded.
-const TOP: f32 = 62.0;
+const TOP: u32 = 62;
 
 /// A polynomial in `x`, lowest power first, by Horner's rule.
 #[inline(always)]
@@ -86,15 +75,13 @@ fn odd<L: Lanes>(l: L, word: L::U) -> L::F {
     l.i32_to_f32(word | l.splat_u(1))
 }
 
-/// −2 ln(x/2^top) of numbers x in 1..=2^top. The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a
+/// −2 ln(|x|/2^TOP) of numbers |x| in 1..=2^TOP. The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a
 /// register waits longest.
 #[inline(always)]
-pub(crate) fn minus_2_ln<L: Lanes>(l: L, x: L::F, top: f32) -> L::F {
-    // x = (1+y)·2^e with 1+y in 0.75..1.5: (top − e)·2 ln 2 − 2 ln(1+y)
-    let from = l.splat_u(THREE_QUARTERS);
-    let bits = l.bits(x) - from;
-    let e = l.i32_to_f32(l.shr::<23>(bits));
-    let y = l.of_bits((bits & l.splat_u(0x007f_ffff)) + from) - l.splat(1.0);
+pub(crate) fn minus_2_ln<L: Lanes, const TOP: u32>(l: L, x: L::F) -> L::F {
+    // |x|/2^TOP = (1−y)·2^e: −2 ln(1−y) − e·2 ln 2
+    let (m, e) = l.split::<TOP>(x);
+    let y = l.splat(1.0) - m;
     let y2 = y * y;
     let mut pairs = [y; LOG.len() / 2];
     for (pair, &[a, b]) in pairs.iter_mut().zip(LOG.as_chunks().0) {
@@ -102,7 +89,7 @@ pub(crate) fn minus_2_ln<L: Lanes>(l: L, x: L::F, top: f32) -> L::F {
     }
     let [p01, p23, p45, p67] = pairs;
     let log = ((p01 + p23 * y2) + (p45 + p67 * y2) * (y2 * y2)) * y;
-    (l.splat(top) - e) * l.splat(2.0 * core::f32::consts::LN_2) + log
+    log - e * l.splat(2.0 * core::f32::consts::LN_2)
 }
 
 /// `x` with its sign changed where the top bit of `sign` is set.
@@ -114,8 +101,7 @@ pub(crate) fn signed<L: Lanes>(l: L, x: L::F, sign: L::U) -> L::F {
 /// The two radii of four words a lane.
 #[inline(always)]
 fn radii<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; 2] {
-    let product = l.of_bits(l.bits(odd(l, a) * odd(l, b)) & l.splat_u(!SIGN));
-    let sum = minus_2_ln(l, product, TOP);
+    let sum = minus_2_ln::<L, TOP>(l, odd(l, a) * odd(l, b));
 
     // v is (2k+1)·2⁻²⁴ for a 23-bit k; it and 1−v are exact.
     let k = (l.shl::<15>(d) ^ l.shl::<7>(c) ^ a) & l.splat_u(0x007f_ffff);
@@ -163,7 +149,7 @@ pub(crate) struct CounterGroups<L: Lanes> {
 pub(crate) struct Block<L: Lanes> {
     states: [[L::W; 2]; MAX_PARTS],
     /// How many groups are left.
-    left: u64,
+    pub left: u64,
 }
 
 impl<L: Lanes> CounterGroups<L> {
@@ -181,12 +167,6 @@ impl<L: Lanes> CounterGroups<L> {
             l.apart(Skip { groups: &mut groups, skipped });
         }
         groups
-    }
-
-    /// How many groups the block of the next one has left: to be asked for at once.
-    pub(crate) fn left(&self) -> usize {
-        let left = if self.block.left == 0 { GROUPS } else { self.block.left };
-        left as usize
     }
 
     /// The block of the next group.
@@ -301,13 +281,17 @@ impl Kernel for Fill<'_> {
         let mut noise = CounterGroups::new(l, self.place);
         let mut pads = Pads::new();
         let mut tiles = Tiles::hanging_over(self.place.lead(), [], [self.out], &mut pads);
-        while let Some(mut run) = tiles.run_up_to(noise.left()) {
-            let mut block = noise.block(l);
-            while let Some(([], [mut out])) = run.next() {
-                let z = block.next(l);
-                each!(L, |at, part, row| out.put(at, l.store(z[part][row])));
+        while let Some(mut run) = tiles.run() {
+            while !run.is_done() {
+                let mut block = noise.block(l);
+                while block.left > 0
+                    && let Some(([], [mut out])) = run.next()
+                {
+                    let z = block.next(l);
+                    each!(L, |at, part, row| out.put(at, l.store(z[part][row])));
+                }
+                noise.block = block;
             }
-            noise.block = block;
         }
     }
 }

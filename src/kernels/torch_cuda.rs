@@ -216,7 +216,7 @@ impl<L: Lanes> Job<L> for Pair<'_, '_, L> {
 /// √(−2 ln u) of a word, with u = (word + ½)·2⁻³².
 #[inline(always)]
 fn radius<L: Lanes>(l: L, word: L::U) -> L::F {
-    l.sqrt(minus_2_ln(l, l.u32_to_f32(word) * l.splat(2.0) + l.splat(1.0), 33.0))
+    l.sqrt(minus_2_ln::<L, 33>(l, l.u32_to_f32(word) * l.splat(2.0) + l.splat(1.0)))
 }
 
 /// The angle v = (word + ½)·2⁻³²·2π of a word, rounded once as on the GPU.

@@ -56,14 +56,16 @@ impl Step<'_> {
                 let mut noise = CounterGroups::new(l, place);
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::hanging_over(place.lead(), [x, m], outs, &mut pads);
-                while let Some(mut run) = tiles.run_up_to(noise.left()) {
-                    let mut block = noise.block(l);
-                    loop {
-                        run.fetch_ahead(ahead::<L>());
-                        let Some(([x, m], outs)) = run.next() else { break };
-                        step(l, factors, x, m, Noise::Made(&block.next(l)), outs);
+                while let Some(mut run) = tiles.run() {
+                    while !run.is_done() {
+                        let mut block = noise.block(l);
+                        while block.left > 0
+                            && let Some(([x, m], outs)) = run.next_and_fetch(ahead::<L>())
+                        {
+                            step(l, factors, x, m, Noise::Made(&block.next(l)), outs);
+                        }
+                        noise.block = block;
                     }
-                    noise.block = block;
                 }
             }
         }
@@ -129,15 +131,19 @@ impl Kernel for AddNoise<'_> {
                 let mut noise = CounterGroups::new(l, place);
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::hanging_over(place.lead(), [self.x], [self.out], &mut pads);
-                while let Some(mut run) = tiles.run_up_to(noise.left()) {
-                    let mut block = noise.block(l);
-                    loop {
-                        run.fetch_ahead(ahead::<L>());
-                        let Some(([x], [mut out])) = run.next() else { break };
-                        let z = block.next(l);
-                        each!(L, |at, part, row| out.put(at, l.store(b * z[part][row] + l.load(x.get(at)))));
+                while let Some(mut run) = tiles.run() {
+                    while !run.is_done() {
+                        let mut block = noise.block(l);
+                        while block.left > 0
+                            && let Some(([x], [mut out])) = run.next_and_fetch(ahead::<L>())
+                        {
+                            let z = block.next(l);
+                            each!(L, |at, part, row| {
+                                out.put(at, l.store(b * z[part][row] + l.load(x.get(at))));
+                            });
+                        }
+                        noise.block = block;
                     }
-                    noise.block = block;
                 }
             }
         }

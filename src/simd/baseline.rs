@@ -99,6 +99,10 @@ impl Lanes for Baseline {
         x >> K
     }
     #[inline(always)]
+    fn sar<const K: u32>(self, x: u32x4) -> u32x4 {
+        cast(cast::<u32x4, i32x4>(x) >> K)
+    }
+    #[inline(always)]
     fn less(self, x: f32x4, y: f32x4) -> u32x4 {
         cast(x.simd_lt(y))
     }

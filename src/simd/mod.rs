@@ -80,12 +80,23 @@ pub(crate) trait Lanes: Copy {
         let high = self.i32_to_f32(self.shr::<16>(x)) * self.splat(65536.0);
         high + self.i32_to_f32(x & self.splat_u(0xffff))
     }
+    /// m in [0.75, 1.5) and e such that m·2^(TOP + e) is the magnitude, which is at least 0.75 and less than 2¹²⁶.
+    #[inline(always)]
+    fn split<const TOP: u32>(self, x: Self::F) -> (Self::F, Self::F) {
+        // The bits of 0.75: mantissas are counted from there.
+        const FROM: u32 = 0x3f40_0000;
+        let bits = (self.bits(x) & self.splat_u(0x7fff_ffff)) - self.splat_u(FROM + (TOP << 23));
+        let m = self.of_bits((bits & self.splat_u(0x007f_ffff)) + self.splat_u(FROM));
+        (m, self.i32_to_f32(self.sar::<23>(bits)))
+    }
     /// The lanes, at least 0 and less than 2³¹, as `i32`, rounded towards zero.
     fn f32_to_i32(self, x: Self::F) -> Self::U;
     /// `x << K`.
     fn shl<const K: u32>(self, x: Self::U) -> Self::U;
     /// `x >> K`, zeros shifted in.
     fn shr<const K: u32>(self, x: Self::U) -> Self::U;
+    /// `x >> K`, the sign bit shifted in.
+    fn sar<const K: u32>(self, x: Self::U) -> Self::U;
     /// All ones where the lanes of `x < y`, zeros elsewhere.
     fn less(self, x: Self::F, y: Self::F) -> Self::U;
     /// The lanes of `yes` where `mask` is all ones, of `no` where it is zero.

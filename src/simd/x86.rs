@@ -149,6 +149,7 @@ impl Lanes for Avx2 {
         f32_to_i32(x: F8) -> U8 = U8(_mm256_cvttps_epi32(x.0));
         shl<const K>(x: U8) -> U8 = U8(_mm256_sll_epi32(x.0, _mm_cvtsi32_si128(K as i32)));
         shr<const K>(x: U8) -> U8 = U8(_mm256_srl_epi32(x.0, _mm_cvtsi32_si128(K as i32)));
+        sar<const K>(x: U8) -> U8 = U8(_mm256_sra_epi32(x.0, _mm_cvtsi32_si128(K as i32)));
         less(x: F8, y: F8) -> U8 = U8(_mm256_castps_si256(_mm256_cmp_ps::<_CMP_LT_OQ>(x.0, y.0)));
         wide(x: &[u64; LANES / 2], part: usize) -> W4 = {
             let quads = x.as_chunks::<4>().0;
@@ -231,9 +232,16 @@ impl Lanes for Avx512 {
         of_bits(x: U16) -> F16 = F16(_mm512_castsi512_ps(x.0));
         i32_to_f32(x: U16) -> F16 = F16(_mm512_cvtepi32_ps(x.0));
         u32_to_f32(x: U16) -> F16 = F16(_mm512_cvtepu32_ps(x.0));
+        split<const TOP>(x: F16) -> (F16, F16) = {
+            // Times 4/3, rounded up, all of [1.5, 2) is at least 2, and nothing below it.
+            let scale = f32::from_bits(1.33333337_f32.to_bits() - (TOP << 23));
+            let exponent = _mm512_getexp_ps(_mm512_mul_ps(x.0, _mm512_set1_ps(scale)));
+            (F16(_mm512_getmant_ps::<_MM_MANT_NORM_P75_1P5, _MM_MANT_SIGN_ZERO>(x.0)), F16(exponent))
+        };
         f32_to_i32(x: F16) -> U16 = U16(_mm512_cvttps_epi32(x.0));
         shl<const K>(x: U16) -> U16 = U16(_mm512_slli_epi32::<K>(x.0));
         shr<const K>(x: U16) -> U16 = U16(_mm512_srli_epi32::<K>(x.0));
+        sar<const K>(x: U16) -> U16 = U16(_mm512_srai_epi32::<K>(x.0));
         less(x: F16, y: F16) -> U16 = U16(_mm512_movm_epi32(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(x.0, y.0)));
         wide(x: &[u64; LANES / 2], part: usize) -> W8 = {
             debug_assert!(part == 0);
