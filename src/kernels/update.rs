@@ -2,8 +2,8 @@
 
 use super::Source;
 use super::normal::CounterGroups;
-use crate::buf::{GROUP, In, Out, Pads, Tile, TileMut, Tiles, Update};
-use crate::simd::{Group, Kernel, LANES, Lanes, each};
+use crate::buf::{In, Out, Pads, Tile, TileMut, Tiles, Update};
+use crate::simd::{Group, Kernel, Lanes, each};
 
 /// `prev_sample_mean = sample + drift·model_output`, `prev_sample = prev_sample_mean + diffusion·noise`.
 pub(crate) struct Step<'a> {
@@ -31,12 +31,6 @@ impl<L: Lanes> Noise<'_, '_, L> {
     }
 }
 
-/// How far ahead of the noise inputs are asked for, in floats. Measured: beyond the caches 2 KiB is best with AVX2 (Zen 3 and 4), and one tile with
-/// AVX-512 (Zen 4, where 2 KiB takes 1.15 times as long).
-const fn ahead<L: Lanes>() -> usize {
-    if L::N == LANES { GROUP } else { 8 * GROUP }
-}
-
 impl Step<'_> {
     #[inline(always)]
     fn run_with<L: Lanes, const O: usize>(self, l: L, outs: [Out<'_>; O]) {
@@ -60,7 +54,7 @@ impl Step<'_> {
                     while !run.is_done() {
                         let mut block = noise.block(l);
                         while block.left > 0
-                            && let Some(([x, m], outs)) = run.next_and_fetch(ahead::<L>())
+                            && let Some(([x, m], outs)) = run.next_and_fetch()
                         {
                             step(l, factors, x, m, Noise::Made(&block.next(l)), outs);
                         }
@@ -135,7 +129,7 @@ impl Kernel for AddNoise<'_> {
                     while !run.is_done() {
                         let mut block = noise.block(l);
                         while block.left > 0
-                            && let Some(([x], [mut out])) = run.next_and_fetch(ahead::<L>())
+                            && let Some(([x], [mut out])) = run.next_and_fetch()
                         {
                             let z = block.next(l);
                             each!(L, |at, part, row| {
