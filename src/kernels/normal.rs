@@ -140,14 +140,23 @@ pub(crate) struct CounterGroups<L: Lanes> {
     stream: u64,
     /// The block that is seeded next.
     next: u64,
-    /// What is left of the one before. A loop takes a copy, which can stay in registers, and puts it back.
+    /// Generators of the blocks before it, of which so many have been used.
+    seeded: [States<L>; SEEDED],
+    used: usize,
+    /// What is left of the current block. A loop takes a copy, which can stay in registers, and puts it back.
     pub block: Block<L>,
 }
+
+/// How many blocks are seeded at once, but for the first: Philox is one long chain for each.
+const SEEDED: usize = 4;
+
+/// The two words of eight generators.
+type States<L> = [[<L as Lanes>::W; 2]; MAX_PARTS];
 
 /// A block's generators, on their way through it.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<L: Lanes> {
-    states: [[L::W; 2]; MAX_PARTS],
+    states: States<L>,
     /// How many groups are left.
     pub left: u64,
 }
@@ -156,16 +165,16 @@ impl<L: Lanes> CounterGroups<L> {
     /// Begins with the group in which `place` lies.
     #[inline(always)]
     pub(crate) fn new(l: L, place: Place) -> Self {
+        let states = [[l.splat_wide(0); 2]; MAX_PARTS];
         let mut groups = Self {
             philox: Philox4x32::new(l, place.seed),
             stream: place.stream,
             next: place.index / BLOCK,
-            block: Block { states: [[l.splat_wide(0); 2]; MAX_PARTS], left: 0 },
+            seeded: [states; SEEDED],
+            used: SEEDED - 1,
+            block: Block { states, left: 0 },
         };
-        let skipped = place.index % BLOCK / GROUP as u64;
-        if skipped > 0 {
-            l.apart(Skip { groups: &mut groups, skipped });
-        }
+        l.apart(Begin { groups: &mut groups, skipped: place.index % BLOCK / GROUP as u64 });
         groups
     }
 
@@ -173,7 +182,17 @@ impl<L: Lanes> CounterGroups<L> {
     #[inline(always)]
     pub(crate) fn block(&mut self, l: L) -> Block<L> {
         if self.block.left == 0 {
-            l.apart(Seed(self));
+            if self.used == SEEDED {
+                self.used = 0;
+                l.apart(Seed(self));
+            }
+            if let Some(states) = self.seeded.get(self.used) {
+                for part in 0..L::PARTS {
+                    self.block.states[part] = states[part];
+                }
+            }
+            self.block.left = GROUPS;
+            self.used += 1;
         }
         self.block
     }
@@ -219,7 +238,7 @@ impl<L: Lanes> Job<L> for Next<'_, L> {
     }
 }
 
-/// Seeds the eight generators of the next block: 16 words of Philox, two for each.
+/// Seeds the generators of all blocks from `used` on: 16 words of Philox a block, two for each of eight.
 struct Seed<'a, L: Lanes>(&'a mut CounterGroups<L>);
 
 impl<L: Lanes> Job<L> for Seed<'_, L> {
@@ -227,32 +246,34 @@ impl<L: Lanes> Job<L> for Seed<'_, L> {
     #[inline(always)]
     fn run(self, l: L) {
         const GENERATORS: [u64; LANES / 2] = [0, 1, 2, 3, 4, 5, 6, 7];
-        let Self(groups) = self;
-        let first = l.splat_wide(groups.next.wrapping_mul(LANES as u64 / 2));
-        let stream = l.splat_wide(groups.stream);
-        let high = [l.wide_shr::<32>(first), l.wide_shr::<32>(stream)];
-        for part in 0..L::PARTS {
-            let counter = [first + l.wide(&GENERATORS, part), high[0], stream, high[1]];
-            let [[a, b, c, d]] = groups.philox.words(l, [counter]);
-            groups.block.states[part] = [pack(l, a, b), pack(l, c, d)];
+        let Self(CounterGroups { philox, stream, next, seeded, used, .. }) = self;
+        let stream = l.splat_wide(*stream);
+        for states in seeded.iter_mut().skip(*used) {
+            let first = l.splat_wide(next.wrapping_mul(LANES as u64 / 2));
+            let high = [l.wide_shr::<32>(first), l.wide_shr::<32>(stream)];
+            for part in 0..L::PARTS {
+                let counter = [first + l.wide(&GENERATORS, part), high[0], stream, high[1]];
+                let [[a, b, c, d]] = philox.words(l, [counter]);
+                states[part] = [pack(l, a, b), pack(l, c, d)];
+            }
+            *next = next.wrapping_add(1);
         }
-        groups.block.left = GROUPS;
-        groups.next = groups.next.wrapping_add(1);
     }
 }
 
-/// Goes to a group within the next block.
-struct Skip<'a, L: Lanes> {
+/// Seeds the first block, and goes to a group within it.
+struct Begin<'a, L: Lanes> {
     groups: &'a mut CounterGroups<L>,
     skipped: u64,
 }
 
-impl<L: Lanes> Job<L> for Skip<'_, L> {
+impl<L: Lanes> Job<L> for Begin<'_, L> {
     type Output = ();
     #[inline(always)]
     fn run(self, l: L) {
         let Self { groups, skipped } = self;
         l.apart(Seed(groups));
+        groups.block(l);
         for state in groups.block.states.iter_mut().take(L::PARTS) {
             for _ in 0..4 * skipped {
                 step(l, state);
