@@ -310,12 +310,27 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     }
 
     /// The next tiles. To be called until there are none: what the tiles before hold in pads is written by then.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn run(&mut self) -> Option<Run<'_, I, O>> {
+        if self.is_done() && !self.padded { None } else { self.next_run() }
+    }
+
+    /// Whether there is no next tile.
+    #[inline(always)]
+    fn is_done(&self) -> bool {
+        // Signed, since the first may be below zero.
+        self.next.cast_signed() >= self.len.cast_signed()
+    }
+
+    #[inline(never)]
+    fn next_run(&mut self) -> Option<Run<'_, I, O>> {
         let start = self.next;
         if self.padded {
             self.padded = false;
             self.write_back(start.wrapping_sub(GROUP));
+        }
+        if self.is_done() {
+            return None;
         }
         let mut run = Run {
             ins: self.ins.map(|x| x.ptr.wrapping_add(start)),
@@ -325,9 +340,6 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
             lives: PhantomData,
         };
         if !is_whole(start, self.len) {
-            if start >= self.len && !is_below_zero(start) {
-                return None;
-            }
             self.padded = true;
             self.pad(start, &mut run);
         } else if self.streamed.contains(&true) {

@@ -27,6 +27,11 @@ impl Place {
         (self.index % GROUP as u64) as usize
     }
 
+    /// The place so many elements behind it.
+    pub(crate) fn skip(self, count: usize) -> Self {
+        Self { index: self.index.wrapping_add(count as u64), ..self }
+    }
+
     /// Checks that the stream has `len` elements from here, and that a buffer could have them.
     pub(crate) fn check(self, len: usize) -> Result<(), Error> {
         let in_memory = len <= isize::MAX as usize / size_of::<f32>();
@@ -57,9 +62,7 @@ impl<'a> Source<'a> {
     pub(crate) fn part(self, start: usize, len: usize) -> Self {
         match self {
             Self::Given(floats) => Self::Given(floats.part(start, len)),
-            Self::Counter(place) => {
-                Self::Counter(Place { index: place.index.wrapping_add(start as u64), ..place })
-            }
+            Self::Counter(place) => Self::Counter(place.skip(start)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and torch's.
 
 use super::Source;
-use super::normal::{CounterGroups, scatter};
+use super::normal::{Block, CounterGroups, scatter};
 use crate::buf::{GROUP, Pads, Tiles};
 use crate::simd::{Group, Job, Kernel, LANES, Lanes, MAX_PARTS, each, fma};
 
@@ -24,68 +24,88 @@ impl Kernel for SumSquares<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let mut start = 0;
-        while start < self.len {
-            let len = NORM_BLOCK.min(self.len - start);
-            let mut sums = [[l.zero_d(); MAX_PARTS]; TURNS];
-            let mut first = 0;
-            match self.x.part(start, len) {
-                Source::Given(x) => {
-                    let mut pads = Pads::new();
-                    let mut tiles = Tiles::new([x], [], &mut pads);
-                    while let Some(mut run) = tiles.run() {
-                        while let Some(([x], [])) = run.next() {
-                            each!(L, |at, part, row| {
-                                let sum = &mut sums[row % TURNS][part];
-                                *sum = l.add_square(*sum, l.load(x.get(at)));
-                            });
+        let zero = [[l.zero_d(); MAX_PARTS]; TURNS];
+        match self.x {
+            Source::Given(x) => {
+                let mut sums = zero;
+                let mut left = NORM_BLOCK / GROUP;
+                let mut pads = Pads::new();
+                let mut tiles = Tiles::new([x.part(0, self.len)], [], &mut pads);
+                while let Some(mut run) = tiles.run() {
+                    while !run.is_done() {
+                        while left > 0
+                            && let Some(([x], [])) = run.next()
+                        {
+                            each!(L, |at, part, row| add(l, &mut sums, part, row, l.load(x.get(at))));
+                            left -= 1;
+                        }
+                        if left == 0 {
+                            (self.sink)(add_up(l, &sums, 0));
+                            (sums, left) = (zero, NORM_BLOCK / GROUP);
                         }
                     }
                 }
-                Source::Counter(place) => {
-                    first = place.lead();
-                    let mut noise = CounterGroups::new(l, place);
+                if left < NORM_BLOCK / GROUP {
+                    (self.sink)(add_up(l, &sums, 0));
+                }
+            }
+            Source::Counter(place) => {
+                let lead = place.lead();
+                let mut noise = CounterGroups::new(l, place);
+                let mut start = 0;
+                while start < self.len {
+                    if start > 0 && lead > 0 {
+                        // Back to the group that lies in the block before as well.
+                        noise = CounterGroups::new(l, place.skip(start));
+                    }
+                    let mut sums = zero;
                     // Counted from the beginning of the first group.
-                    let (mut at, end) = (0, first + len);
+                    let (mut at, end) = (0, lead + NORM_BLOCK.min(self.len - start));
                     while at < end {
                         let mut block = noise.block(l);
-                        while block.left > 0 && at < end {
-                            let mut z = block.next(l);
-                            let kept = first.saturating_sub(at)..GROUP.min(end - at);
-                            if kept.len() < GROUP {
-                                z = l.apart(Keep { group: z, kept });
-                            }
-                            each!(L, |_, part, row| {
-                                let sum = &mut sums[row % TURNS][part];
-                                *sum = l.add_square(*sum, z[part][row]);
-                            });
+                        while block.left > 0 && at >= lead && end - at >= GROUP {
+                            let z = block.next(l);
+                            each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
                             at += GROUP;
                         }
                         noise.block = block;
+                        if block.left > 0 && at < end {
+                            let kept = lead.saturating_sub(at)..GROUP.min(end - at);
+                            let z = l.apart(Part { block: &mut noise.block, kept });
+                            each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
+                            at += GROUP;
+                        }
                     }
+                    (self.sink)(add_up(l, &sums, lead));
+                    start += NORM_BLOCK;
                 }
             }
-            (self.sink)(add_up(l, &sums, first));
-            start += NORM_BLOCK;
         }
     }
 }
 
-/// A group's elements `from..to`, zeros around them.
-struct Keep<L: Lanes> {
-    group: Group<L>,
+/// Adds the squares of a register of a group.
+#[inline(always)]
+fn add<L: Lanes>(l: L, sums: &mut [[L::D; MAX_PARTS]; TURNS], part: usize, row: usize, x: L::F) {
+    let sum = &mut sums[row % TURNS][part];
+    *sum = l.add_square(*sum, x);
+}
+
+/// Some elements of the next group, zeros around them.
+struct Part<'a, L: Lanes> {
+    block: &'a mut Block<L>,
     kept: core::ops::Range<usize>,
 }
 
-impl<L: Lanes> Job<L> for Keep<L> {
+impl<L: Lanes> Job<L> for Part<'_, L> {
     type Output = Group<L>;
     #[inline(always)]
     fn run(self, l: L) -> Group<L> {
-        let Self { mut group, kept } = self;
+        let mut group = self.block.next(l);
         let mut floats = [0.0; GROUP];
         scatter(l, &group, &mut floats);
         for (i, x) in floats.iter_mut().enumerate() {
-            if !kept.contains(&i) {
+            if !self.kept.contains(&i) {
                 *x = 0.0;
             }
         }

@@ -187,8 +187,8 @@ impl<L: Lanes> CounterGroups<L> {
                 l.apart(Seed(self));
             }
             if let Some(states) = self.seeded.get(self.used) {
-                for part in 0..L::PARTS {
-                    self.block.states[part] = states[part];
+                for (to, from) in self.block.states.iter_mut().zip(states).take(L::PARTS) {
+                    *to = *from;
                 }
             }
             self.block.left = GROUPS;
