@@ -78,10 +78,8 @@ impl<'a> In<'a> {
     /// Copies the floats from `start` on into `to`, as many as there are.
     pub(crate) fn read(self, start: usize, to: &mut [f32]) {
         let rest = self.part(start, to.len());
-        for (i, to) in to.iter_mut().enumerate().take(rest.len) {
-            // SAFETY: i < rest.len, and a view's floats are readable and initialised.
-            *to = unsafe { rest.ptr.add(i).read() };
-        }
+        // SAFETY: both have rest.len floats, a view's are readable and initialised, and nothing else is where `to` is.
+        unsafe { rest.ptr.copy_to_nonoverlapping(to.as_mut_ptr(), rest.len) }
     }
 
     /// The address range, as numbers.
@@ -113,13 +111,19 @@ impl<'a> Out<'a> {
         Self { ptr: unsafe { self.ptr.add(start) }, len: len.min(self.len - start), lives: PhantomData }
     }
 
-    /// Writes `values` from `start` on, as many as there is room for.
-    pub(crate) fn write(self, start: usize, values: &[f32]) {
-        let room = self.part(start, values.len());
-        for (i, &value) in values.iter().enumerate().take(room.len) {
-            // SAFETY: i < room.len, and a view's floats are writable.
-            unsafe { room.ptr.add(i).write(value) }
+    /// Writes the float at `i`, if there is one.
+    pub(crate) fn set(self, i: usize, value: f32) {
+        if i < self.len {
+            // SAFETY: i < self.len, and a view's floats are writable.
+            unsafe { self.ptr.add(i).write(value) }
         }
+    }
+
+    /// Writes `values` from `start` on, as many as there is room for.
+    fn write(self, start: usize, values: &[f32]) {
+        let room = self.part(start, values.len());
+        // SAFETY: both have room.len floats, a view's are writable, and nobody else writes where `values` are.
+        unsafe { room.ptr.copy_from_nonoverlapping(values.as_ptr(), room.len) }
     }
 
     /// Whether any float of it is one of `other`'s.
@@ -293,6 +297,14 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         Self::hanging_over(0, ins, outs, pads)
     }
 
+    /// Tiles that begin with cache lines of the first output, for a kernel to which it does not matter where they begin: registers as
+    /// long as a cache line would each be stored to two. Not where the tile that then hangs over would cost more.
+    pub(crate) fn aligned(ins: [In<'a>; I], outs: [Out<'a>; O], pads: &'a mut Pads<I, O>) -> Self {
+        let out = outs.first().filter(|out| out.len >= ALIGN_FROM);
+        let lead = out.map_or(0, |out| out.ptr.addr() / size_of::<f32>() % LINE);
+        Self::hanging_over(lead, ins, outs, pads)
+    }
+
     /// Tiles of which the first begins `lead` floats, less than [`GROUP`], before the buffers.
     pub(crate) fn hanging_over(
         lead: usize,
@@ -439,6 +451,12 @@ fn hang(start: usize) -> (usize, usize) {
     (missing, start.wrapping_add(missing))
 }
 
+/// Outputs of this many floats are worth aligning to.
+const ALIGN_FROM: usize = 4096;
+
+/// Floats of a cache line.
+const LINE: usize = 16;
+
 /// Outputs of this many floats, 32 MiB, are stored past the caches, which would read every line before it is overwritten and
 /// lose what is needed next.
 const STREAM_FROM: usize = 1 << 23;
@@ -469,14 +487,12 @@ mod far {
     #[cfg(target_arch = "x86_64")]
     use core::arch::x86_64::{_MM_HINT_T0, _mm_loadu_ps, _mm_prefetch, _mm_sfence, _mm_stream_ps};
 
-    use super::GROUP;
+    use super::{GROUP, LINE};
 
     /// Whether [`store`] does more than to copy.
     pub(super) const STREAMS: bool = true;
     /// Bytes: a register of SSE, which `malloc` aligns to.
     pub(super) const ALIGN: usize = 16;
-    /// Floats of a cache line.
-    const LINE: usize = 16;
     /// Floats of a register of SSE.
     const REGISTER: usize = 4;
 

@@ -52,7 +52,7 @@ pub(crate) fn set_timesteps_out(config: &Config, timesteps: Out<'_>) -> Result<(
     buf::check(&[], &[timesteps])?;
     let n = timesteps.len();
     for i in 0..n {
-        timesteps.write(i, &[linspace(1.0, config.sampling_eps as f32, n, i)]);
+        timesteps.set(i, linspace(1.0, config.sampling_eps as f32, n, i));
     }
     Ok(())
 }
@@ -94,12 +94,12 @@ pub(crate) fn set_sigmas_out(
     let ratio = f64::from((config.sigma_max / config.sigma_min) as f32);
     for (i, t) in timesteps.iter().enumerate() {
         // A power in f64 is right to under 1 ulp: but for about one in 10⁸, its rounding to f32 is the correct one.
-        sigmas.write(i, &[sigma_min * libm::pow(ratio, f64::from(t)) as f32]);
+        sigmas.set(i, sigma_min * libm::pow(ratio, f64::from(t)) as f32);
     }
     let (start, end) = (libm::log(config.sigma_min) as f32, libm::log(config.sigma_max) as f32);
     let n = discrete_sigmas.len();
     for i in 0..n {
-        discrete_sigmas.write(i, &[libm::exp(f64::from(linspace(start, end, n, i))) as f32]);
+        discrete_sigmas.set(i, libm::exp(f64::from(linspace(start, end, n, i))) as f32);
     }
     Ok(())
 }

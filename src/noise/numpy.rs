@@ -66,7 +66,7 @@ impl sealed::Generator for Numpy {
         buf::check(&[], &[out])?;
         self.check()?;
         for i in 0..out.len() {
-            out.write(i, &[self.state.one(pair) as f32]);
+            out.set(i, self.state.one(pair) as f32);
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl sealed::Generator for TorchCpu {
         self.check()?;
         if out.len() < TORCH_BLOCK {
             for i in 0..out.len() {
-                out.write(i, &[self.state.one(pair) as f32]);
+                out.set(i, self.state.one(pair) as f32);
             }
         } else {
             dispatch(Randn { mt: &mut self.state.mt, out });
