@@ -297,12 +297,17 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         Self::hanging_over(0, ins, outs, pads)
     }
 
-    /// Tiles that begin with cache lines of the first output, for a kernel to which it does not matter where they begin: registers as
-    /// long as a cache line would each be stored to two. Not where the tile that then hangs over would cost more.
-    pub(crate) fn aligned(ins: [In<'a>; I], outs: [Out<'a>; O], pads: &'a mut Pads<I, O>) -> Self {
+    /// Tiles that begin at multiples of `unit` floats in memory, as far as the first output is concerned: for a kernel to which it does
+    /// not matter where they begin, and whose registers would lie in two cache lines. Not where a tile that hangs over costs more.
+    pub(crate) fn aligned(
+        unit: usize,
+        ins: [In<'a>; I],
+        outs: [Out<'a>; O],
+        pads: &'a mut Pads<I, O>,
+    ) -> Self {
         let out = outs.first().filter(|out| out.len >= ALIGN_FROM);
-        let lead = out.map_or(0, |out| out.ptr.addr() / size_of::<f32>() % LINE);
-        Self::hanging_over(lead, ins, outs, pads)
+        let lead = out.and_then(|out| (out.ptr.addr() / size_of::<f32>()).checked_rem(unit));
+        Self::hanging_over(lead.unwrap_or(0), ins, outs, pads)
     }
 
     /// Tiles of which the first begins `lead` floats, less than [`GROUP`], before the buffers.
@@ -432,7 +437,7 @@ impl<const I: usize, const O: usize> Run<'_, I, O> {
     }
 }
 
-/// In floats, 2 KiB: best beyond the caches of Zen 3 and Zen 4, with AVX2 and AVX-512, where memory is slow; where it is fast it matters little.
+/// In floats, 2 KiB: best beyond the caches of Zen 3 and Zen 4 where memory is slow; where it is fast it matters little.
 const AHEAD: usize = 8 * GROUP;
 
 /// Whether a tile that begins at `start` lies within `len` floats.
@@ -453,9 +458,6 @@ fn hang(start: usize) -> (usize, usize) {
 
 /// Outputs of this many floats are worth aligning to.
 const ALIGN_FROM: usize = 4096;
-
-/// Floats of a cache line.
-const LINE: usize = 16;
 
 /// Outputs of this many floats, 32 MiB, are stored past the caches, which would read every line before it is overwritten and
 /// lose what is needed next.
@@ -487,12 +489,14 @@ mod far {
     #[cfg(target_arch = "x86_64")]
     use core::arch::x86_64::{_MM_HINT_T0, _mm_loadu_ps, _mm_prefetch, _mm_sfence, _mm_stream_ps};
 
-    use super::{GROUP, LINE};
+    use super::GROUP;
 
     /// Whether [`store`] does more than to copy.
     pub(super) const STREAMS: bool = true;
     /// Bytes: a register of SSE, which `malloc` aligns to.
     pub(super) const ALIGN: usize = 16;
+    /// Floats of a cache line.
+    const LINE: usize = 16;
     /// Floats of a register of SSE.
     const REGISTER: usize = 4;
 

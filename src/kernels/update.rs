@@ -39,7 +39,7 @@ impl Step<'_> {
         match self.noise {
             Source::Given(z) => {
                 let mut pads = Pads::new();
-                let mut tiles = Tiles::aligned([x, m, z], outs, &mut pads);
+                let mut tiles = Tiles::aligned(L::N, [x, m, z], outs, &mut pads);
                 while let Some(mut run) = tiles.run() {
                     while let Some(([x, m, z], outs)) = run.next() {
                         step(l, factors, x, m, Noise::Given(z), outs);
@@ -114,7 +114,7 @@ impl Kernel for AddNoise<'_> {
         match self.noise {
             Source::Given(z) => {
                 let mut pads = Pads::new();
-                let mut tiles = Tiles::aligned([self.x, z], [self.out], &mut pads);
+                let mut tiles = Tiles::aligned(L::N, [self.x, z], [self.out], &mut pads);
                 while let Some(mut run) = tiles.run() {
                     while let Some(([x, z], [mut out])) = run.next() {
                         each!(L, |at, _, _| out.put(at, l.store(b * l.load(z.get(at)) + l.load(x.get(at)))));
@@ -157,7 +157,7 @@ impl Kernel for Scale<'_> {
     fn run<L: Lanes>(self, l: L) {
         let b = l.splat(self.scale);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned([self.x], [self.out], &mut pads);
+        let mut tiles = Tiles::aligned(L::N, [self.x], [self.out], &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some(([x], [mut out])) = run.next() {
                 each!(L, |at, _, _| out.put(at, l.store(b * l.load(x.get(at)))));
@@ -178,7 +178,7 @@ impl Kernel for ClampUnit<'_> {
     fn run<L: Lanes>(self, l: L) {
         let (zero, one) = (l.splat(0.0), l.splat(1.0));
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned([self.x], [self.out], &mut pads);
+        let mut tiles = Tiles::aligned(L::N, [self.x], [self.out], &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some(([x], [mut out])) = run.next() {
                 each!(L, |at, _, _| {
