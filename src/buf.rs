@@ -221,6 +221,13 @@ pub(crate) struct Tile<'t> {
     lives: PhantomData<&'t [f32]>,
 }
 
+impl<'t> From<&'t [f32; GROUP]> for Tile<'t> {
+    #[inline(always)]
+    fn from(floats: &'t [f32; GROUP]) -> Self {
+        Self { ptr: floats.as_ptr(), lives: PhantomData }
+    }
+}
+
 impl Tile<'_> {
     /// The floats from `at` on; zeros where that would leave the tile.
     #[inline(always)]
@@ -228,7 +235,7 @@ impl Tile<'_> {
         if at > GROUP || A::LEN > GROUP - at {
             return A::ZERO;
         }
-        // SAFETY: a `Run` has tiles of GROUP initialised floats only, and at + LEN ≤ GROUP.
+        // SAFETY: tiles are made of GROUP initialised floats only, and at + LEN ≤ GROUP.
         unsafe { self.ptr.add(at).cast::<A>().read_unaligned() }
     }
 }
@@ -244,7 +251,7 @@ impl TileMut<'_> {
     #[inline(always)]
     pub(crate) fn put<A: Floats>(&mut self, at: usize, values: A) {
         if at <= GROUP && A::LEN <= GROUP - at {
-            // SAFETY: a `Run` has tiles of GROUP writable floats only, and at + LEN ≤ GROUP.
+            // SAFETY: tiles are made of GROUP writable floats only, and at + LEN ≤ GROUP.
             unsafe { self.ptr.add(at).cast::<A>().write_unaligned(values) }
         }
     }
@@ -253,9 +260,12 @@ impl TileMut<'_> {
 /// Room for tiles that hang over an end of the buffers, and for outputs on their way past the caches. Apart from [`Tiles`], whose
 /// fields can then stay in registers.
 pub(crate) struct Pads<const I: usize, const O: usize> {
-    ins: [MaybeUninit<[f32; GROUP]>; I],
-    outs: [MaybeUninit<[f32; GROUP]>; O],
+    ins: [Pad; I],
+    outs: [Pad; O],
 }
+
+/// Room for a tile.
+type Pad = MaybeUninit<[f32; GROUP]>;
 
 impl<const I: usize, const O: usize> Pads<I, O> {
     #[inline(always)]
@@ -320,8 +330,10 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
         let len = lens.next().unwrap_or(0);
         let len = if lens.all(|other| other == len) { len } else { 0 };
-        let streams = far::STREAMS && len >= STREAM_FROM;
-        let streamed = if streams { choose_streamed(&ins, &outs, lead, pads) } else { [false; O] };
+        let mut streamed = [false; O];
+        if far::STREAMS && len >= STREAM_FROM {
+            choose_streamed(&ins, &outs, lead, &mut pads.outs, &mut streamed);
+        }
         let next = if len > 0 { 0_usize.wrapping_sub(lead) } else { 0 };
         Self { ins, outs, pads, len, next, streamed, padded: false }
     }
@@ -344,7 +356,10 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         let start = self.next;
         if self.padded {
             self.padded = false;
-            self.write_back(start.wrapping_sub(GROUP));
+            // SAFETY: `padded` means that the tile before was handed out below, with these pads.
+            unsafe {
+                write_back(&self.outs, &self.pads.outs, &self.streamed, self.len, start.wrapping_sub(GROUP));
+            };
         }
         if self.is_done() {
             return None;
@@ -358,12 +373,15 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         };
         if !is_whole(start, self.len) {
             self.padded = true;
-            self.pad(start, &mut run);
+            pad_ins(&self.ins, &mut self.pads.ins, start, &mut run.ins);
+            for (pad, ptr) in self.pads.outs.iter_mut().zip(&mut run.outs) {
+                *ptr = pad.write([0.0; GROUP]).as_mut_ptr();
+            }
         } else if self.streamed.contains(&true) {
             self.padded = true;
-            for ((out, pad), streamed) in run.outs.iter_mut().zip(&mut self.pads.outs).zip(self.streamed) {
+            for ((pad, ptr), streamed) in self.pads.outs.iter_mut().zip(&mut run.outs).zip(self.streamed) {
                 if streamed {
-                    *out = pad.as_mut_ptr().cast();
+                    *ptr = pad.as_mut_ptr().cast();
                 }
             }
         } else {
@@ -372,36 +390,38 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         self.next = start.wrapping_add(run.end);
         Some(run)
     }
+}
 
-    /// Makes a run of the tile at `start`, which hangs over an end: copies of the inputs with zeros around, and room for the outputs.
-    fn pad(&mut self, start: usize, run: &mut Run<'_, I, O>) {
-        let (missing, from) = hang(start);
-        for ((pad, x), ptr) in self.pads.ins.iter_mut().zip(self.ins).zip(&mut run.ins) {
-            let floats = pad.write([0.0; GROUP]);
-            x.read(from, floats.get_mut(missing..).unwrap_or_default());
-            *ptr = floats.as_ptr();
-        }
-        for (pad, ptr) in self.pads.outs.iter_mut().zip(&mut run.outs) {
-            *ptr = pad.write([0.0; GROUP]).as_mut_ptr();
+/// Copies of the inputs' tiles at `start`, which hang over an end, with zeros around; and where they are.
+#[inline(never)]
+fn pad_ins(ins: &[In<'_>], pads: &mut [Pad], start: usize, tiles: &mut [*const f32]) {
+    let (missing, from) = hang(start);
+    for ((x, pad), tile) in ins.iter().zip(pads).zip(tiles) {
+        let floats = pad.write([0.0; GROUP]);
+        x.read(from, floats.get_mut(missing..).unwrap_or_default());
+        *tile = floats.as_ptr();
+    }
+}
+
+/// Copies the outputs' pads to where they belong, the tile at `start`.
+///
+/// # Safety
+/// That tile was a run, and `padded`, with these pads.
+#[inline(never)]
+unsafe fn write_back(outs: &[Out<'_>], pads: &[Pad], streamed: &[bool], len: usize, start: usize) {
+    let (missing, from) = hang(start);
+    for ((out, pad), &streamed) in outs.iter().zip(pads).zip(streamed) {
+        if !is_whole(start, len) {
+            // SAFETY: all pads of a tile that hangs over are initialised.
+            let floats = unsafe { pad.assume_init_ref() };
+            out.write(from, floats.get(missing..).unwrap_or_default());
+        } else if streamed {
+            // SAFETY: `choose_streamed` has initialised the pad and found the tiles of `out` aligned; this one lies within it.
+            unsafe { far::store(pad.assume_init_ref(), out.ptr.add(start)) };
         }
     }
-
-    /// Copies the outputs' pads to where they belong, the tile at `start`. This tile has been a run, and `padded`.
-    fn write_back(&self, start: usize) {
-        let (missing, from) = hang(start);
-        for ((pad, out), streamed) in self.pads.outs.iter().zip(self.outs).zip(self.streamed) {
-            if !is_whole(start, self.len) {
-                // SAFETY: `Self::pad` has written it.
-                let floats = unsafe { pad.assume_init_ref() };
-                out.write(from, floats.get(missing..).unwrap_or_default());
-            } else if streamed {
-                // SAFETY: `choose_streamed` has initialised the pad and found the tiles of `out` aligned; this one lies within it.
-                unsafe { far::store(pad.assume_init_ref(), out.ptr.add(start)) };
-            }
-        }
-        if self.streamed.contains(&true) && !is_whole(start.wrapping_add(GROUP), self.len) {
-            far::fence(); // behind the last one that was streamed
-        }
+    if streamed.contains(&true) && !is_whole(start.wrapping_add(GROUP), len) {
+        far::fence(); // behind the last one that was streamed
     }
 }
 
@@ -466,19 +486,12 @@ const STREAM_FROM: usize = 1 << 23;
 /// Which outputs are worth storing past the caches: those whose tiles are aligned to [`far::ALIGN`] and which are not read as well. Their
 /// pads are initialised.
 #[inline(never)]
-fn choose_streamed<const I: usize, const O: usize>(
-    ins: &[In<'_>; I],
-    outs: &[Out<'_>; O],
-    lead: usize,
-    pads: &mut Pads<I, O>,
-) -> [bool; O] {
-    let mut streamed = [false; O];
-    for ((streamed, out), pad) in streamed.iter_mut().zip(outs).zip(&mut pads.outs) {
+fn choose_streamed(ins: &[In<'_>], outs: &[Out<'_>], lead: usize, pads: &mut [Pad], streamed: &mut [bool]) {
+    for ((out, pad), streamed) in outs.iter().zip(pads).zip(streamed) {
         let read = ins.iter().any(|x| core::ptr::eq(x.ptr, out.ptr));
         *streamed = !read && out.ptr.wrapping_sub(lead).addr().is_multiple_of(far::ALIGN);
         pad.write([0.0; GROUP]);
     }
-    streamed
 }
 
 /// What x86 offers for memory beyond the caches.

@@ -1,9 +1,9 @@
 //! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and torch's.
 
 use super::Source;
-use super::normal::{Block, CounterGroups, scatter};
-use crate::buf::{GROUP, Pads, Tiles};
-use crate::simd::{Group, Job, Kernel, LANES, Lanes, MAX_PARTS, each, fma};
+use super::normal::{CounterGroups, scatter};
+use crate::buf::{GROUP, Pads, Tile, Tiles};
+use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, each, fma};
 
 /// Floats whose squares are summed on their own: the unit in which a norm may be split.
 pub(crate) const NORM_BLOCK: usize = 4096;
@@ -36,7 +36,7 @@ impl Kernel for SumSquares<'_> {
                         while left > 0
                             && let Some(([x], [])) = run.next()
                         {
-                            each!(L, |at, part, row| add(l, &mut sums, part, row, l.load(x.get(at))));
+                            add_tile(l, &mut sums, x);
                             left -= 1;
                         }
                         if left == 0 {
@@ -65,14 +65,27 @@ impl Kernel for SumSquares<'_> {
                         let mut block = noise.block(l);
                         while block.left > 0 && at >= lead && end - at >= GROUP {
                             let z = block.next(l);
-                            each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
+                            if L::PARTS == MAX_PARTS {
+                                let mut floats = [0.0; GROUP];
+                                scatter(l, &z, &mut floats);
+                                add_tile(l, &mut sums, Tile::from(&floats));
+                            } else {
+                                each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
+                            }
                             at += GROUP;
                         }
                         noise.block = block;
                         if block.left > 0 && at < end {
+                            let mut floats = noise.in_memory(l);
                             let kept = lead.saturating_sub(at)..GROUP.min(end - at);
-                            let z = l.apart(Part { block: &mut noise.block, kept });
-                            each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
+                            for (i, x) in floats.iter_mut().enumerate() {
+                                if !kept.contains(&i) {
+                                    *x = 0.0;
+                                }
+                            }
+                            let mut elsewhere = sums; // so that those of the loop above stay in registers
+                            l.apart(AddTile { sums: &mut elsewhere, x: Tile::from(&floats) });
+                            sums = elsewhere;
                             at += GROUP;
                         }
                     }
@@ -84,47 +97,57 @@ impl Kernel for SumSquares<'_> {
     }
 }
 
+/// Sixteen lanes for each turn.
+type Sums<L> = [[<L as Lanes>::D; MAX_PARTS]; TURNS];
+
 /// Adds the squares of a register of a group.
 #[inline(always)]
-fn add<L: Lanes>(l: L, sums: &mut [[L::D; MAX_PARTS]; TURNS], part: usize, row: usize, x: L::F) {
+fn add<L: Lanes>(l: L, sums: &mut Sums<L>, part: usize, row: usize, x: L::F) {
     let sum = &mut sums[row % TURNS][part];
     *sum = l.add_square(*sum, x);
 }
 
-/// Some elements of the next group, zeros around them.
-struct Part<'a, L: Lanes> {
-    block: &'a mut Block<L>,
-    kept: core::ops::Range<usize>,
+/// Adds the squares of a tile.
+#[inline(always)]
+fn add_tile<L: Lanes>(l: L, sums: &mut Sums<L>, x: Tile<'_>) {
+    // As with noise: where sixteen lanes take four registers, the sums are in memory anyhow.
+    if L::PARTS == MAX_PARTS {
+        l.apart(AddTile { sums, x });
+    } else {
+        each!(L, |at, part, row| add(l, sums, part, row, l.load(x.get(at))));
+    }
 }
 
-impl<L: Lanes> Job<L> for Part<'_, L> {
-    type Output = Group<L>;
+/// [`add_tile`] in a function of its own.
+struct AddTile<'a, 't, L: Lanes> {
+    sums: &'a mut Sums<L>,
+    x: Tile<'t>,
+}
+
+impl<L: Lanes> Job<L> for AddTile<'_, '_, L> {
+    type Output = ();
     #[inline(always)]
-    fn run(self, l: L) -> Group<L> {
-        let mut group = self.block.next(l);
-        let mut floats = [0.0; GROUP];
-        scatter(l, &group, &mut floats);
-        for (i, x) in floats.iter_mut().enumerate() {
-            if !self.kept.contains(&i) {
-                *x = 0.0;
-            }
-        }
-        each!(L, |at, part, row| group[part][row] = l.load_at(&floats, at));
-        group
+    fn run(self, l: L) {
+        let Self { sums, x } = self;
+        each!(L, |at, part, row| add(l, sums, part, row, l.load(x.get(at))));
     }
 }
 
 /// The sum of the lanes in order, from lane `first` on.
 #[inline(always)]
-fn add_up<L: Lanes>(l: L, sums: &[[L::D; MAX_PARTS]; TURNS], first: usize) -> f64 {
+fn add_up<L: Lanes>(l: L, sums: &Sums<L>, first: usize) -> f64 {
     let mut lanes = [0.0; TURNS * LANES];
     for (lanes, sums) in lanes.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
         for (lanes, &sum) in lanes.chunks_mut(L::N).zip(sums) {
             l.store_d(lanes, sum);
         }
     }
-    let first = first % lanes.len();
-    lanes.iter().skip(first).chain(lanes.iter().take(first)).fold(0.0, |total, lane| total + lane)
+    in_order(&lanes, first)
+}
+
+#[inline(never)]
+fn in_order(lanes: &[f64; TURNS * LANES], first: usize) -> f64 {
+    (first..first + lanes.len()).fold(0.0, |total, i| total + lanes[i % (TURNS * LANES)])
 }
 
 /// torch's 2-norm of contiguous `f32` on an x86 CPU, bit for bit (checked on torch 2.15 with AVX2 and AVX-512): eight
@@ -174,10 +197,7 @@ impl Kernel for TorchNorm<'_> {
                 let mut groups = [[0.0; GROUP]; 2];
                 let lead = place.lead();
                 for i in 0..(lead + self.len).div_ceil(GROUP) + 1 {
-                    let mut block = noise.block(l);
-                    groups[0] = groups[1];
-                    scatter(l, &block.next(l), &mut groups[1]);
-                    noise.block = block;
+                    groups = [groups[1], noise.in_memory(l)];
                     if i > 0
                         && let Some(tile) = groups.as_flattened().get(lead..).and_then(<[f32]>::first_chunk)
                     {

@@ -147,8 +147,9 @@ pub(crate) struct CounterGroups<L: Lanes> {
     pub block: Block<L>,
 }
 
-/// How many blocks are seeded at once, but for the first: Philox is one long chain for each.
-const SEEDED: usize = 4;
+/// How many blocks are seeded at once, but for the first: Philox is one long chain for each. Of narrow registers a block takes several,
+/// whose chains are enough.
+const SEEDED: usize = if cfg!(any(target_arch = "x86", target_arch = "x86_64")) { 4 } else { 1 };
 
 /// The two words of eight generators.
 type States<L> = [[<L as Lanes>::W; 2]; MAX_PARTS];
@@ -196,6 +197,11 @@ impl<L: Lanes> CounterGroups<L> {
         }
         self.block
     }
+
+    /// The next group, in memory: for those who are no faster with registers.
+    pub(crate) fn in_memory(&mut self, l: L) -> [f32; GROUP] {
+        l.apart(InMemory(self))
+    }
 }
 
 impl<L: Lanes> Block<L> {
@@ -235,6 +241,22 @@ impl<L: Lanes> Job<L> for Next<'_, L> {
     #[inline(always)]
     fn run(self, l: L) -> Group<L> {
         self.0.make(l)
+    }
+}
+
+/// [`CounterGroups::in_memory`].
+struct InMemory<'a, L: Lanes>(&'a mut CounterGroups<L>);
+
+impl<L: Lanes> Job<L> for InMemory<'_, L> {
+    type Output = [f32; GROUP];
+    #[inline(always)]
+    fn run(self, l: L) -> [f32; GROUP] {
+        let mut block = self.0.block(l);
+        let group = block.next(l);
+        self.0.block = block;
+        let mut floats = [0.0; GROUP];
+        scatter(l, &group, &mut floats);
+        floats
     }
 }
 
