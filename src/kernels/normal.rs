@@ -11,7 +11,7 @@
 //! - v is 23 bits that rounding drops elsewhere: low bits of d, then of c, then of a.
 //!
 //! The largest magnitude is √(−2 ln 2⁻⁶²) ≈ 9.27. Every operation is one IEEE 754 operation in `f32`: fused ones would make counter
-//! noise 1.15 times faster with AVX2 (measured on Zen 3), and other bits or an emulation elsewhere.
+//! noise 1.15 times faster (measured on Zen 3 with AVX2 and on Zen 4 with AVX-512), and other bits or an emulation elsewhere.
 //!
 //! # Counter noise
 //! The stream is cut into blocks of [`BLOCK`] elements. Each block runs eight xoroshiro128+ generators (Blackman and
