@@ -3,7 +3,7 @@
 use super::Source;
 use super::normal::CounterGroups;
 use crate::buf::{In, Out, Pads, Tile, TileMut, Tiles, Update};
-use crate::simd::{Group, Kernel, Lanes, each};
+use crate::simd::{Group, Kernel, Lanes, each, each_four};
 
 /// `prev_sample_mean = sample + drift·model_output`, `prev_sample = prev_sample_mean + diffusion·noise`.
 pub(crate) struct Step<'a> {
@@ -88,14 +88,17 @@ fn step<L: Lanes, const O: usize>(
     z: Noise<'_, '_, L>,
     mut outs: [TileMut<'_>; O],
 ) {
-    each!(L, |at, part, row| {
-        // All inputs of these lanes are read before an output is written: the outputs may be the inputs.
-        let mean = l.load(x.get(at)) + a * l.load(m.get(at));
-        let prev = mean + b * z.get(l, at, part, row);
-        for (out, values) in outs.iter_mut().zip([prev, mean]) {
+    // All inputs of these lanes are read before an output is written: the outputs may be the inputs.
+    each_four!(
+        L,
+        |at, part, row| {
+            let mean = l.load(x.get(at)) + a * l.load(m.get(at));
+            [mean + b * z.get(l, at, part, row), mean]
+        },
+        |at, values| for (out, values) in outs.iter_mut().zip(values) {
             out.put(at, l.store(values));
         }
-    });
+    );
 }
 
 /// `out = x + scale·noise`.
@@ -116,8 +119,8 @@ impl Kernel for AddNoise<'_> {
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::aligned(L::N, [self.x, z], [self.out], &mut pads);
                 while let Some(mut run) = tiles.run() {
-                    while let Some(([x, z], [mut out])) = run.next() {
-                        each!(L, |at, _, _| out.put(at, l.store(b * l.load(z.get(at)) + l.load(x.get(at)))));
+                    while let Some(([x, z], [out])) = run.next() {
+                        add(l, b, x, Noise::Given(z), out);
                     }
                 }
             }
@@ -129,12 +132,9 @@ impl Kernel for AddNoise<'_> {
                     while !run.is_done() {
                         let mut block = noise.block(l);
                         while block.left > 0
-                            && let Some(([x], [mut out])) = run.next_and_fetch()
+                            && let Some(([x], [out])) = run.next_and_fetch()
                         {
-                            let z = block.next(l);
-                            each!(L, |at, part, row| {
-                                out.put(at, l.store(b * z[part][row] + l.load(x.get(at))));
-                            });
+                            add(l, b, x, Noise::Made(&block.next(l)), out);
                         }
                         noise.block = block;
                     }
@@ -142,6 +142,13 @@ impl Kernel for AddNoise<'_> {
             }
         }
     }
+}
+
+/// One tile of [`AddNoise`].
+#[inline(always)]
+fn add<L: Lanes>(l: L, b: L::F, x: Tile<'_>, z: Noise<'_, '_, L>, mut out: TileMut<'_>) {
+    each_four!(L, |at, part, row| b * z.get(l, at, part, row) + l.load(x.get(at)), |at, value| out
+        .put(at, l.store(value)));
 }
 
 /// `out = scale·x`.
@@ -160,7 +167,7 @@ impl Kernel for Scale<'_> {
         let mut tiles = Tiles::aligned(L::N, [self.x], [self.out], &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some(([x], [mut out])) = run.next() {
-                each!(L, |at, _, _| out.put(at, l.store(b * l.load(x.get(at)))));
+                each_four!(L, |at, _, _| b * l.load(x.get(at)), |at, value| out.put(at, l.store(value)));
             }
         }
     }

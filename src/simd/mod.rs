@@ -272,3 +272,25 @@ macro_rules! each {
     };
 }
 pub(crate) use each;
+
+/// Runs a block for each register of a group, as [`each`] does, and hands its value to another block, four registers after four. So
+/// loads do not stand between stores: one that agrees with a store before it in the last 12 bits of the address would have to wait.
+macro_rules! each_four {
+    ($lanes:ty, |$at:pat_param, $part:pat_param, $row:pat_param| $value:expr, |$to:pat_param, $result:pat_param| $body:expr) => {
+        for four in 0..<$lanes as $crate::simd::Lanes>::PARTS {
+            let mut values = [None; $crate::simd::ROWS];
+            for (i, value) in ($crate::simd::ROWS * four..).zip(&mut values) {
+                let parts = <$lanes as $crate::simd::Lanes>::PARTS;
+                let ($at, $part, $row) = (<$lanes as $crate::simd::Lanes>::N * i, i % parts, i / parts);
+                *value = Some($value);
+            }
+            for (i, value) in ($crate::simd::ROWS * four..).zip(values) {
+                if let Some($result) = value {
+                    let $to = <$lanes as $crate::simd::Lanes>::N * i;
+                    $body;
+                }
+            }
+        }
+    };
+}
+pub(crate) use each_four;
