@@ -219,25 +219,41 @@ fn every_form_of_a_predictor_step_gives_the_same_bits() {
 }
 
 #[test]
-fn steps_do_not_depend_on_alignment() {
+fn nothing_depends_on_alignment() {
     let tables = Tables::new(10);
     let scheduler = tables.scheduler();
-    let len = 150;
-    let (sample, score) = (floats(1, len), floats(2, len));
-    let mut want = sample.clone();
-    scheduler.step_pred(&score, &[0.5], Update::in_place(&mut want), Counter::new(1, 1)).unwrap();
-    for offset in 0..20 {
-        let shifted = [&vec![0.0; offset][..], &score].concat();
-        let mut prev = [&vec![0.0; 19 - offset][..], &sample].concat();
-        let update = Update::in_place(&mut prev[19 - offset..]);
-        scheduler.step_pred(&shifted[offset..], &[0.5], update, Counter::new(1, 1)).unwrap();
-        assert!(same(&prev[19 - offset..], &want));
+    // Of 4096 floats and more, vectors are aligned to the first output.
+    for len in [150, 4096, 5000] {
+        let (sample, score, z) = (floats(1, len), floats(2, len), floats(3, len));
+        for noise in [Noise::from(&z[..]), Counter::new(1, 1).into()] {
+            // A step in place, and two kernels out of place: inputs begin `offset` floats behind a boundary, outputs 19 − offset.
+            let all = |offset: usize| {
+                let shifted = |floats: &[f32], offset: usize| [&vec![0.5; offset][..], floats].concat();
+                let score = shifted(&score, offset);
+                let mut prev = shifted(&sample, 19 - offset);
+                let update = Update::in_place(&mut prev[19 - offset..]);
+                scheduler.step_pred(&score[offset..], &[0.5], update, noise).unwrap();
+                let mut noisy = shifted(&sample, 19 - offset);
+                scheduler.add_noise(&score[offset..], &[3], noise, &mut noisy[19 - offset..]).unwrap();
+                let mut scaled = shifted(&sample, 19 - offset);
+                scale_model_input(&score[offset..], &mut scaled[19 - offset..]).unwrap();
+                [prev, noisy, scaled].map(|out| {
+                    let (before, out) = out.split_at(19 - offset);
+                    assert!(before.iter().all(|&x| x == 0.5));
+                    out.to_vec()
+                })
+            };
+            let want = all(0);
+            for offset in 1..20 {
+                assert!(all(offset).iter().zip(&want).all(|(a, b)| same(a, b)), "{len} floats at {offset}");
+            }
+        }
     }
 }
 
 #[test]
 fn a_tensor_beyond_the_caches_has_the_bits_of_its_parts() {
-    // From 2²³ floats on, outputs that are aligned to 16 bytes are stored past the caches on x86; elsewhere no length is special.
+    // From 2²³ floats on, outputs whose tiles are aligned to 16 bytes are stored past the caches on x86; elsewhere no length is special.
     let large = if cfg!(any(target_arch = "x86", target_arch = "x86_64")) { 1 << 23 } else { 1 << 16 };
     let tables = Tables::new(10);
     let scheduler = tables.scheduler();

@@ -257,8 +257,8 @@ impl TileMut<'_> {
     }
 }
 
-/// Room for tiles that hang over an end of the buffers, and for outputs on their way past the caches. Apart from [`Tiles`], whose
-/// fields can then stay in registers.
+/// Room for tiles that hang over an end of the buffers, and for outputs on their way past the caches. Apart from [`Tiles`], which
+/// moves.
 pub(crate) struct Pads<const I: usize, const O: usize> {
     ins: [Pad; I],
     outs: [Pad; O],
@@ -278,21 +278,21 @@ impl<const I: usize, const O: usize> Pads<I, O> {
 /// have nothing.
 ///
 /// These are loops of the caller's and not a function that takes a closure: a closure does not inherit the caller's target
-/// features, so intrinsics in it would be calls. The loop within a run calls nothing, so that its constants stay in registers.
+/// features, so intrinsics in it would be calls. Where the loop over a run calls nothing, its constants stay in registers.
 pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
     ins: [In<'a>; I],
     outs: [Out<'a>; O],
     pads: &'a mut Pads<I, O>,
     len: usize,
-    /// Where the next run begins: below zero, wrapped, if the first tile hangs over the beginning.
-    next: usize,
+    /// Where the next run begins: below zero if the first tile hangs over the beginning.
+    next: isize,
     /// Which outputs are stored past the caches, through their pads.
     streamed: [bool; O],
     /// Whether outputs of the last run, one tile, are in their pads.
     padded: bool,
 }
 
-/// Some tiles of [`Tiles`], one behind the other.
+/// Some tiles of [`Tiles`], one behind the other: all pointers are valid for `end` floats. `at` and `end` are multiples of [`GROUP`].
 pub(crate) struct Run<'t, const I: usize, const O: usize> {
     ins: [*const f32; I],
     outs: [*mut f32; O],
@@ -308,7 +308,8 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     }
 
     /// Tiles that begin at multiples of `unit` floats in memory, as far as the first output is concerned: for a kernel to which it does
-    /// not matter where they begin, and whose registers would lie in two cache lines. Not where a tile that hangs over costs more.
+    /// not matter where they begin, and whose registers would lie in two cache lines. Short buffers are left as they are, since one more
+    /// tile that hangs over would cost more.
     pub(crate) fn aligned(
         unit: usize,
         ins: [In<'a>; I],
@@ -334,7 +335,7 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         if far::STREAMS && len >= STREAM_FROM {
             choose_streamed(&ins, &outs, lead, &mut pads.outs, &mut streamed);
         }
-        let next = if len > 0 { 0_usize.wrapping_sub(lead) } else { 0 };
+        let next = if len > 0 { -lead.cast_signed() } else { 0 };
         Self { ins, outs, pads, len, next, streamed, padded: false }
     }
 
@@ -347,8 +348,7 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     /// Whether there is no next tile.
     #[inline(always)]
     fn is_done(&self) -> bool {
-        // Signed, since the first may be below zero.
-        self.next.cast_signed() >= self.len.cast_signed()
+        self.next >= self.len.cast_signed()
     }
 
     #[inline(never)]
@@ -358,15 +358,15 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
             self.padded = false;
             // SAFETY: `padded` means that the tile before was handed out below, with these pads.
             unsafe {
-                write_back(&self.outs, &self.pads.outs, &self.streamed, self.len, start.wrapping_sub(GROUP));
+                write_back(&self.outs, &self.pads.outs, &self.streamed, self.len, start - TILE);
             };
         }
         if self.is_done() {
             return None;
         }
         let mut run = Run {
-            ins: self.ins.map(|x| x.ptr.wrapping_add(start)),
-            outs: self.outs.map(|x| x.ptr.wrapping_add(start)),
+            ins: self.ins.map(|x| x.ptr.wrapping_offset(start)),
+            outs: self.outs.map(|x| x.ptr.wrapping_offset(start)),
             at: 0,
             end: GROUP,
             lives: PhantomData,
@@ -385,16 +385,16 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
                 }
             }
         } else {
-            run.end = (self.len - start) / GROUP * GROUP;
+            run.end = self.len.saturating_sub(start.unsigned_abs()) / GROUP * GROUP;
         }
-        self.next = start.wrapping_add(run.end);
+        self.next = start + run.end.cast_signed();
         Some(run)
     }
 }
 
 /// Copies of the inputs' tiles at `start`, which hang over an end, with zeros around; and where they are.
 #[inline(never)]
-fn pad_ins(ins: &[In<'_>], pads: &mut [Pad], start: usize, tiles: &mut [*const f32]) {
+fn pad_ins(ins: &[In<'_>], pads: &mut [Pad], start: isize, tiles: &mut [*const f32]) {
     let (missing, from) = hang(start);
     for ((x, pad), tile) in ins.iter().zip(pads).zip(tiles) {
         let floats = pad.write([0.0; GROUP]);
@@ -408,7 +408,7 @@ fn pad_ins(ins: &[In<'_>], pads: &mut [Pad], start: usize, tiles: &mut [*const f
 /// # Safety
 /// That tile was a run, and `padded`, with these pads.
 #[inline(never)]
-unsafe fn write_back(outs: &[Out<'_>], pads: &[Pad], streamed: &[bool], len: usize, start: usize) {
+unsafe fn write_back(outs: &[Out<'_>], pads: &[Pad], streamed: &[bool], len: usize, start: isize) {
     let (missing, from) = hang(start);
     for ((out, pad), &streamed) in outs.iter().zip(pads).zip(streamed) {
         if !is_whole(start, len) {
@@ -417,10 +417,10 @@ unsafe fn write_back(outs: &[Out<'_>], pads: &[Pad], streamed: &[bool], len: usi
             out.write(from, floats.get(missing..).unwrap_or_default());
         } else if streamed {
             // SAFETY: `choose_streamed` has initialised the pad and found the tiles of `out` aligned; this one lies within it.
-            unsafe { far::store(pad.assume_init_ref(), out.ptr.add(start)) };
+            unsafe { far::store(pad.assume_init_ref(), out.ptr.offset(start)) };
         }
     }
-    if streamed.contains(&true) && !is_whole(start.wrapping_add(GROUP), len) {
+    if streamed.contains(&true) && !is_whole(start + TILE, len) {
         far::fence(); // behind the last one that was streamed
     }
 }
@@ -460,20 +460,17 @@ impl<const I: usize, const O: usize> Run<'_, I, O> {
 /// In floats, 2 KiB: best beyond the caches of Zen 3 and Zen 4 where memory is slow; where it is fast it matters little.
 const AHEAD: usize = 8 * GROUP;
 
-/// Whether a tile that begins at `start` lies within `len` floats.
-fn is_whole(start: usize, len: usize) -> bool {
-    start < len.saturating_sub(GROUP - 1)
-}
+/// [`GROUP`], for positions.
+const TILE: isize = GROUP as isize;
 
-/// Whether a tile that begins at `start`, wrapped, hangs over the beginning: no buffer has so many floats.
-fn is_below_zero(start: usize) -> bool {
-    start > isize::MAX as usize
+/// Whether a tile that begins at `start` lies within `len` floats.
+fn is_whole(start: isize, len: usize) -> bool {
+    (0..=len.cast_signed() - TILE).contains(&start)
 }
 
 /// The floats of a tile that hangs over an end: how many there are none for, and where the others begin.
-fn hang(start: usize) -> (usize, usize) {
-    let missing = if is_below_zero(start) { 0_usize.wrapping_sub(start) } else { 0 };
-    (missing, start.wrapping_add(missing))
+fn hang(start: isize) -> (usize, usize) {
+    (start.min(0).unsigned_abs(), start.max(0).unsigned_abs())
 }
 
 /// Outputs of this many floats are worth aligning to.

@@ -118,7 +118,7 @@ impl Scheduler<'_> {
     /// The sample is a batch of `batch` samples of equal length, one after the other, and norms are taken over each.
     ///
     /// Counter noise is needed twice, for its norm and for the update. It is made once where it can wait in an output, and twice where the
-    /// step is in place and no mean is asked for: that takes 1.5 times as long with AVX-512, 1.6 times with AVX2 or SSE2, for 3×256×256
+    /// step is in place and no mean is asked for: that takes 1.5 times as long with AVX-512, 1.7 times with AVX2 or SSE2, for 3×256×256
     /// floats. Beyond 4 Mi floats it is always made twice.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and torch's.
 
 use super::Source;
-use super::normal::{CounterGroups, scatter};
+use super::normal::CounterGroups;
 use crate::buf::{GROUP, Pads, Tile, Tiles};
 use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, each, fma};
 
@@ -63,22 +63,17 @@ impl Kernel for SumSquares<'_> {
                     let (mut at, end) = (0, lead + NORM_BLOCK.min(self.len - start));
                     while at < end {
                         let mut block = noise.block(l);
-                        while block.left > 0 && at >= lead && end - at >= GROUP {
+                        // Whole groups, in registers where there are enough.
+                        while L::PARTS < MAX_PARTS && block.left > 0 && at >= lead && end - at >= GROUP {
                             let z = block.next(l);
-                            if L::PARTS == MAX_PARTS {
-                                let mut floats = [0.0; GROUP];
-                                scatter(l, &z, &mut floats);
-                                add_tile(l, &mut sums, Tile::from(&floats));
-                            } else {
-                                each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
-                            }
+                            each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
                             at += GROUP;
                         }
                         noise.block = block;
                         if block.left > 0 && at < end {
                             let mut floats = noise.in_memory(l);
                             let kept = lead.saturating_sub(at)..GROUP.min(end - at);
-                            for (i, x) in floats.iter_mut().enumerate() {
+                            for (i, x) in floats.iter_mut().enumerate().filter(|_| kept.len() < GROUP) {
                                 if !kept.contains(&i) {
                                     *x = 0.0;
                                 }
@@ -193,11 +188,12 @@ impl Kernel for TorchNorm<'_> {
             }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
-                // The group before and this one: what is added lies across both, but for the first.
-                let mut groups = [[0.0; GROUP]; 2];
-                let lead = place.lead();
-                for i in 0..(lead + self.len).div_ceil(GROUP) + 1 {
-                    groups = [groups[1], noise.in_memory(l)];
+                let (lead, mut groups) = (place.lead(), [[0.0; GROUP]; 2]);
+                let count = (lead + self.len).div_ceil(GROUP);
+                for i in 0..=count {
+                    // What is added lies across two groups, the one before and this one; behind the last one it ends.
+                    let next = if i < count { noise.in_memory(l) } else { [0.0; GROUP] };
+                    groups = [groups[1], next];
                     if i > 0
                         && let Some(tile) = groups.as_flattened().get(lead..).and_then(<[f32]>::first_chunk)
                     {

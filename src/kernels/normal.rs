@@ -75,12 +75,12 @@ fn odd<L: Lanes>(l: L, word: L::U) -> L::F {
     l.i32_to_f32(word | l.splat_u(1))
 }
 
-/// −2 ln(|x|/2^TOP) of numbers |x| in 1..=2^TOP. The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a
+/// −2 ln(|x|/2^K) of numbers |x| in 1..=2^K. The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a
 /// register waits longest.
 #[inline(always)]
-pub(crate) fn minus_2_ln<L: Lanes, const TOP: u32>(l: L, x: L::F) -> L::F {
-    // |x|/2^TOP = (1−y)·2^e: −2 ln(1−y) − e·2 ln 2
-    let (m, e) = l.split::<TOP>(x);
+pub(crate) fn minus_2_ln<L: Lanes, const K: u32>(l: L, x: L::F) -> L::F {
+    // |x|/2^K = (1−y)·2^e: −2 ln(1−y) − e·2 ln 2
+    let (m, e) = l.split::<K>(x);
     let y = l.splat(1.0) - m;
     let y2 = y * y;
     let mut pairs = [y; LOG.len() / 2];
@@ -147,8 +147,8 @@ pub(crate) struct CounterGroups<L: Lanes> {
     pub block: Block<L>,
 }
 
-/// How many blocks are seeded at once, but for the first: Philox is one long chain for each. Of narrow registers a block takes several,
-/// whose chains are enough.
+/// How many blocks are seeded at once, but for the first. Philox is one long chain for each register: where a block may take one or two,
+/// which on x86 it may, a machine has room for more chains.
 const SEEDED: usize = if cfg!(any(target_arch = "x86", target_arch = "x86_64")) { 4 } else { 1 };
 
 /// The two words of eight generators.
@@ -307,7 +307,7 @@ impl<L: Lanes> Job<L> for Begin<'_, L> {
 
 /// Writes a group's elements in order.
 #[inline(always)]
-pub(crate) fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
+fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
     each!(L, |at, part, row| l.store_at(floats, at, group[part][row]));
 }
 

@@ -80,12 +80,12 @@ pub(crate) trait Lanes: Copy {
         let high = self.i32_to_f32(self.shr::<16>(x)) * self.splat(65536.0);
         high + self.i32_to_f32(x & self.splat_u(0xffff))
     }
-    /// m in [0.75, 1.5) and e such that m·2^(TOP + e) is the magnitude, which is at least 0.75 and less than 2¹²⁶.
+    /// m in [0.75, 1.5) and e such that m·2^(K + e) is the magnitude, which is at least 0.75 and less than 2¹²⁶.
     #[inline(always)]
-    fn split<const TOP: u32>(self, x: Self::F) -> (Self::F, Self::F) {
+    fn split<const K: u32>(self, x: Self::F) -> (Self::F, Self::F) {
         // The bits of 0.75: mantissas are counted from there.
         const FROM: u32 = 0x3f40_0000;
-        let bits = (self.bits(x) & self.splat_u(0x7fff_ffff)) - self.splat_u(FROM + (TOP << 23));
+        let bits = (self.bits(x) & self.splat_u(0x7fff_ffff)) - self.splat_u(FROM + (K << 23));
         let m = self.of_bits((bits & self.splat_u(0x007f_ffff)) + self.splat_u(FROM));
         (m, self.i32_to_f32(self.sar::<23>(bits)))
     }
@@ -273,8 +273,9 @@ macro_rules! each {
 }
 pub(crate) use each;
 
-/// Runs a block for each register of a group, as [`each`] does, and hands its value to another block, four registers after four. So
-/// loads do not stand between stores: one that agrees with a store before it in the last 12 bits of the address would have to wait.
+/// Runs a block for each register of a group, as [`each`] does, and hands its value to another block, four registers after four: for
+/// kernels that load and store. A load waits for a store before it that agrees with it in the last 12 bits of the address, and so
+/// fewer loads stand behind stores.
 macro_rules! each_four {
     ($lanes:ty, |$at:pat_param, $part:pat_param, $row:pat_param| $value:expr, |$to:pat_param, $result:pat_param| $body:expr) => {
         for four in 0..<$lanes as $crate::simd::Lanes>::PARTS {

@@ -232,9 +232,9 @@ impl Lanes for Avx512 {
         of_bits(x: U16) -> F16 = F16(_mm512_castsi512_ps(x.0));
         i32_to_f32(x: U16) -> F16 = F16(_mm512_cvtepi32_ps(x.0));
         u32_to_f32(x: U16) -> F16 = F16(_mm512_cvtepu32_ps(x.0));
-        split<const TOP>(x: F16) -> (F16, F16) = {
-            // Times 4/3, rounded up, all of [1.5, 2) is at least 2, and nothing below it.
-            let scale = f32::from_bits(1.33333337_f32.to_bits() - (TOP << 23));
+        split<const K>(x: F16) -> (F16, F16) = {
+            // Times 4/3 rounded up, and rounded to nearest, all of [1.5, 2) is at least 2, and nothing below it.
+            let scale = f32::from_bits(1.33333337_f32.to_bits() - (K << 23));
             let exponent = _mm512_getexp_ps(_mm512_mul_ps(x.0, _mm512_set1_ps(scale)));
             (F16(_mm512_getmant_ps::<_MM_MANT_NORM_P75_1P5, _MM_MANT_SIGN_ZERO>(x.0)), F16(exponent))
         };
