@@ -219,6 +219,21 @@ fn every_form_of_a_predictor_step_gives_the_same_bits() {
 }
 
 #[test]
+fn norms_of_counter_noise_are_those_of_a_buffer_of_it() {
+    for start in (0..=64).chain([1000, 1023, NORM_BLOCK as u64 - 1]) {
+        for len in [1, 63, 64, 65, 1000, NORM_BLOCK - 1, NORM_BLOCK, NORM_BLOCK + 1, 2 * NORM_BLOCK + 100] {
+            let noise = Counter { seed: 1, stream: start, index: start };
+            let z = counter(noise, len);
+            let [mut want, mut sums] = [(); 2].map(|()| vec![0.0; norm_blocks(len)]);
+            sum_squares(&z, &mut want).unwrap();
+            noise.sum_squares(len, &mut sums).unwrap();
+            assert_eq!(sums, want, "{len} from {start}");
+            assert_eq!(noise.torch_norm(len), torch_norm(&z), "{len} from {start}");
+        }
+    }
+}
+
+#[test]
 fn nothing_depends_on_alignment() {
     let tables = Tables::new(10);
     let scheduler = tables.scheduler();

@@ -295,3 +295,36 @@ macro_rules! each_four {
     };
 }
 pub(crate) use each_four;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts of a float, as every lane has them.
+    struct Split(f32);
+
+    impl Kernel for Split {
+        type Output = (f32, f32);
+        fn run<L: Lanes>(self, l: L) -> (f32, f32) {
+            let (m, e) = l.split::<3>(l.splat(self.0));
+            let [m, e] = [m, e].map(|x| l.store(x));
+            assert!([m, e].iter().all(|x| x.as_ref().iter().all(|lane| *lane == x.as_ref()[0])));
+            (m.as_ref()[0], e.as_ref()[0])
+        }
+    }
+
+    #[test]
+    fn floats_are_split_at_one_and_a_half() {
+        for level in [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512] {
+            limit_simd_level(level);
+            for exponent in 0..126_i16 {
+                let scale = f32::exp2(exponent.into());
+                let e = f32::from(exponent - 3);
+                for m in [0.75, 1.0, 1.25, 1.5_f32.next_down()] {
+                    assert_eq!(dispatch(Split(m * scale)), (m, e), "{level:?}");
+                    assert_eq!(dispatch(Split(-m * scale)), (m, e), "{level:?}");
+                }
+            }
+        }
+    }
+}
