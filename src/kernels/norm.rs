@@ -163,15 +163,16 @@ impl Kernel for TorchNorm<'_> {
         let mut sums = [0.0_f32; TORCH_LANES];
         let mut tail = [0.0_f32; TORCH_LANES];
         let mut rest = self.len;
-        let mut add = |tile: &[f32; GROUP]| {
-            for eight in tile.as_chunks::<TORCH_LANES>().0 {
+        let mut add = |tile: Tile<'_>| {
+            for at in (0..GROUP).step_by(TORCH_LANES) {
+                let eight: [f32; TORCH_LANES] = tile.get(at);
                 if rest >= TORCH_LANES {
                     for (sum, x) in sums.iter_mut().zip(eight) {
                         *sum += x * x;
                     }
                     rest -= TORCH_LANES;
                 } else if rest > 0 {
-                    tail = *eight;
+                    tail = eight;
                     rest = 0;
                 }
             }
@@ -182,7 +183,7 @@ impl Kernel for TorchNorm<'_> {
                 let mut tiles = Tiles::new([x], [], &mut pads);
                 while let Some(mut run) = tiles.run() {
                     while let Some(([x], [])) = run.next() {
-                        add(&x.get(0));
+                        add(x);
                     }
                 }
             }
@@ -197,7 +198,7 @@ impl Kernel for TorchNorm<'_> {
                     if i > 0
                         && let Some(tile) = groups.as_flattened().get(lead..).and_then(<[f32]>::first_chunk)
                     {
-                        add(tile);
+                        add(Tile::from(tile));
                     }
                 }
             }
