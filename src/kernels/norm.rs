@@ -1,7 +1,7 @@
 //! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and torch's.
 
 use super::Source;
-use super::normal::CounterGroups;
+use super::normal::{CounterGroups, scatter};
 use crate::buf::{GROUP, Pads, Tile, Tiles};
 use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, each, fma};
 
@@ -64,17 +64,24 @@ impl Kernel for SumSquares<'_> {
                     while at < end {
                         let mut block = noise.block(l);
                         // Whole groups, in registers where there are enough.
-                        while L::PARTS < MAX_PARTS && block.left > 0 && at >= lead && end - at >= GROUP {
+                        while block.left > 0 && at >= lead && end - at >= GROUP {
                             let z = block.next(l);
-                            each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
+                            if L::PARTS == MAX_PARTS {
+                                let mut floats = [0.0; GROUP];
+                                scatter(l, &z, &mut floats);
+                                add_tile(l, &mut sums, Tile::from(&floats));
+                            } else {
+                                each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
+                            }
                             at += GROUP;
                         }
                         noise.block = block;
                         if block.left > 0 && at < end {
                             let mut floats = noise.in_memory(l);
                             let kept = lead.saturating_sub(at)..GROUP.min(end - at);
-                            for (i, x) in floats.iter_mut().enumerate().filter(|_| kept.len() < GROUP) {
-                                if !kept.contains(&i) {
+                            if kept.len() < GROUP {
+                                for (_, x) in floats.iter_mut().enumerate().filter(|(i, _)| !kept.contains(i))
+                                {
                                     *x = 0.0;
                                 }
                             }

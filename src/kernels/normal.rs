@@ -251,9 +251,8 @@ impl<L: Lanes> Job<L> for InMemory<'_, L> {
     type Output = [f32; GROUP];
     #[inline(always)]
     fn run(self, l: L) -> [f32; GROUP] {
-        let mut block = self.0.block(l);
-        let group = block.next(l);
-        self.0.block = block;
+        self.0.block(l);
+        let group = self.0.block.next(l);
         let mut floats = [0.0; GROUP];
         scatter(l, &group, &mut floats);
         floats
@@ -307,7 +306,7 @@ impl<L: Lanes> Job<L> for Begin<'_, L> {
 
 /// Writes a group's elements in order.
 #[inline(always)]
-fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
+pub(crate) fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
     each!(L, |at, part, row| l.store_at(floats, at, group[part][row]));
 }
 
