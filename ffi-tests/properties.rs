@@ -268,7 +268,8 @@ fn nothing_depends_on_alignment() {
 
 #[test]
 fn a_tensor_beyond_the_caches_has_the_bits_of_its_parts() {
-    // From 2²³ floats on, outputs whose tiles are aligned to 16 bytes are stored past the caches on x86; elsewhere no length is special.
+    // From 2²³ floats on, and the mean from 2¹⁹, outputs whose tiles are aligned to 16 bytes are stored past the caches on x86;
+    // elsewhere no length is special.
     let large = if cfg!(any(target_arch = "x86", target_arch = "x86_64")) { 1 << 23 } else { 1 << 16 };
     let tables = Tables::new(10);
     let scheduler = tables.scheduler();
@@ -278,9 +279,9 @@ fn a_tensor_beyond_the_caches_has_the_bits_of_its_parts() {
         let update = Update::new(&sample[range.clone()], prev).with_mean(mean);
         scheduler.step_pred(&score[range], &[0.5], update, noise).unwrap();
     };
-    let [mut want, mut want_mean, mut prev, mut mean] = [(); 4].map(|()| vec![0.0; room]);
-    for start in (0..room).step_by(large / 8) {
-        let part = start..room.min(start + large / 8);
+    let [mut want, mut want_mean, mut prev, mut mean] = [(); 4].map(|()| vec![0.0; room + 1]);
+    for start in (0..room).step_by(large / 32) {
+        let part = start..room.min(start + large / 32);
         step(part.clone(), Noise::from(&z[part.clone()]), &mut want[part.clone()], &mut want_mean[part]);
     }
     for (start, len) in [(0, large), (64, large + 100), (4, large + 1), (1, large), (7, room - 7)] {
@@ -297,11 +298,16 @@ fn a_tensor_beyond_the_caches_has_the_bits_of_its_parts() {
                 assert!(floats[..start].iter().chain(&floats[part.end..]).all(|x| x.is_nan()));
             }
         }
-        prev[part.clone()].copy_from_slice(&sample[part.clone()]);
-        let update = Update::in_place(&mut prev[part.clone()]).with_mean(&mut mean[part.clone()]);
-        scheduler.step_pred(&score[part.clone()], &[0.5], update, &z[part.clone()]).unwrap();
-        assert!(same(&prev[part.clone()], &want[part.clone()]), "{part:?}");
-        assert!(same(&mean[part.clone()], &want_mean[part.clone()]), "{part:?}");
+        for behind in [0, 1] {
+            // A mean that lies otherwise than the sample, too.
+            let mean = &mut mean[start + behind..][..len];
+            mean.fill(f32::NAN);
+            prev[part.clone()].copy_from_slice(&sample[part.clone()]);
+            let update = Update::in_place(&mut prev[part.clone()]).with_mean(mean);
+            scheduler.step_pred(&score[part.clone()], &[0.5], update, &z[part.clone()]).unwrap();
+            assert!(same(&prev[part.clone()], &want[part.clone()]), "{part:?}");
+            assert!(same(mean, &want_mean[part.clone()]), "{part:?}");
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct In<'a> {
 pub struct Out<'a> {
     ptr: *mut f32,
     len: usize,
+    /// Whether nobody is waiting to read it.
+    late: bool,
     lives: PhantomData<&'a mut [f32]>,
 }
 
@@ -42,7 +44,7 @@ impl<'a> From<&'a [f32]> for In<'a> {
 
 impl<'a> From<&'a mut [f32]> for Out<'a> {
     fn from(slice: &'a mut [f32]) -> Self {
-        Self { ptr: slice.as_mut_ptr(), len: slice.len(), lives: PhantomData }
+        Self { ptr: slice.as_mut_ptr(), len: slice.len(), late: false, lives: PhantomData }
     }
 }
 
@@ -96,7 +98,7 @@ impl<'a> Out<'a> {
     /// inputs of the same call.
     #[cfg(feature = "capi")]
     pub(crate) unsafe fn from_raw(ptr: *mut f32, len: usize) -> Self {
-        Self { ptr, len, lives: PhantomData }
+        Self { ptr, len, late: false, lives: PhantomData }
     }
 
     /// Number of floats.
@@ -108,7 +110,13 @@ impl<'a> Out<'a> {
     pub(crate) fn part(self, start: usize, len: usize) -> Self {
         let start = start.min(self.len);
         // SAFETY: start ≤ self.len, so the pointer stays within the view or at its end.
-        Self { ptr: unsafe { self.ptr.add(start) }, len: len.min(self.len - start), lives: PhantomData }
+        let ptr = unsafe { self.ptr.add(start) };
+        Self { ptr, len: len.min(self.len - start), ..self }
+    }
+
+    /// The same, as an output that is read late, if at all: it need not stay in a cache.
+    pub(crate) fn late(self) -> Self {
+        Self { late: true, ..self }
     }
 
     /// Writes the float at `i`, if there is one.
@@ -255,10 +263,21 @@ impl TileMut<'_> {
             unsafe { self.ptr.add(at).cast::<A>().write_unaligned(values) }
         }
     }
+
+    /// The same past the caches, if the tile is aligned for that; for the outputs that [`Run::past`] names.
+    #[inline(always)]
+    pub(crate) fn put_past<A: Floats>(&mut self, at: usize, values: A) {
+        let whole = A::LEN.is_multiple_of(far::REGISTER) && at.is_multiple_of(far::REGISTER);
+        if at > GROUP || A::LEN > GROUP - at || !whole || !self.ptr.addr().is_multiple_of(far::ALIGN) {
+            return self.put(at, values);
+        }
+        // SAFETY: tiles are made of GROUP writable floats only, and at + LEN ≤ GROUP; the tile is aligned and so is what lies whole
+        // registers behind.
+        unsafe { far::store(values, self.ptr.add(at)) }
+    }
 }
 
-/// Room for tiles that hang over an end of the buffers, and for outputs on their way past the caches. Apart from [`Tiles`], which
-/// moves.
+/// Room for tiles that hang over an end of the buffers. Apart from [`Tiles`], which moves.
 pub(crate) struct Pads<const I: usize, const O: usize> {
     ins: [Pad; I],
     outs: [Pad; O],
@@ -286,8 +305,8 @@ pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
     len: usize,
     /// Where the next run begins: below zero if the first tile hangs over the beginning.
     next: isize,
-    /// Which outputs are stored past the caches, through their pads.
-    streamed: [bool; O],
+    /// The first output that is stored past the caches.
+    past: usize,
     /// Whether outputs of the last run, one tile, are in their pads.
     padded: bool,
 }
@@ -296,6 +315,7 @@ pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
 pub(crate) struct Run<'t, const I: usize, const O: usize> {
     ins: [*const f32; I],
     outs: [*mut f32; O],
+    past: usize,
     at: usize,
     end: usize,
     lives: PhantomData<&'t mut [f32]>,
@@ -331,64 +351,62 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
         let len = lens.next().unwrap_or(0);
         let len = if lens.all(|other| other == len) { len } else { 0 };
-        let mut streamed = [false; O];
-        if far::STREAMS && len >= STREAM_FROM {
-            choose_streamed(&ins, &outs, lead, &mut pads.outs, &mut streamed);
-        }
+        let past = if len < PAST_FROM_IF_LATE { O } else { first_past(&ins, &outs, lead) };
         let next = if len > 0 { -lead.cast_signed() } else { 0 };
-        Self { ins, outs, pads, len, next, streamed, padded: false }
+        Self { ins, outs, pads, len, next, past, padded: false }
     }
 
-    /// The next tiles. To be called until there are none: what the tiles before hold in pads is written by then.
+    /// The next tiles. To be called until there are none: what was stored before is in its place by then, for everybody.
     #[inline(always)]
     pub(crate) fn run(&mut self) -> Option<Run<'_, I, O>> {
-        if self.is_done() && !self.padded { None } else { self.next_run() }
+        if self.next >= self.len.cast_signed() { self.end() } else { self.next_run() }
     }
 
-    /// Whether there is no next tile.
+    /// What is left to do behind the last tile.
     #[inline(always)]
-    fn is_done(&self) -> bool {
-        self.next >= self.len.cast_signed()
+    fn end<T>(&mut self) -> Option<T> {
+        if self.padded {
+            self.write_back();
+        }
+        if self.past < O {
+            far::fence();
+        }
+        None
     }
 
     #[inline(never)]
     fn next_run(&mut self) -> Option<Run<'_, I, O>> {
-        let start = self.next;
         if self.padded {
-            self.padded = false;
-            // SAFETY: `padded` means that the tile before was handed out below, with these pads.
-            unsafe {
-                write_back(&self.outs, &self.pads.outs, &self.streamed, self.len, start - TILE);
-            };
+            self.write_back();
         }
-        if self.is_done() {
-            return None;
-        }
+        let start = self.next;
         let mut run = Run {
             ins: self.ins.map(|x| x.ptr.wrapping_offset(start)),
             outs: self.outs.map(|x| x.ptr.wrapping_offset(start)),
+            past: self.past,
             at: 0,
             end: GROUP,
             lives: PhantomData,
         };
-        if !is_whole(start, self.len) {
+        if is_whole(start, self.len) {
+            run.end = self.len.saturating_sub(start.unsigned_abs()) / GROUP * GROUP;
+        } else {
             self.padded = true;
+            run.past = O;
             pad_ins(&self.ins, &mut self.pads.ins, start, &mut run.ins);
             for (pad, ptr) in self.pads.outs.iter_mut().zip(&mut run.outs) {
                 *ptr = pad.write([0.0; GROUP]).as_mut_ptr();
             }
-        } else if self.streamed.contains(&true) {
-            self.padded = true;
-            for ((pad, ptr), streamed) in self.pads.outs.iter_mut().zip(&mut run.outs).zip(self.streamed) {
-                if streamed {
-                    *ptr = pad.as_mut_ptr().cast();
-                }
-            }
-        } else {
-            run.end = self.len.saturating_sub(start.unsigned_abs()) / GROUP * GROUP;
         }
         self.next = start + run.end.cast_signed();
         Some(run)
+    }
+
+    /// Copies the pads of the tile before to the outputs.
+    fn write_back(&mut self) {
+        self.padded = false;
+        // SAFETY: `padded` means that the tile before was handed out by `next_run`, which has initialised these pads.
+        unsafe { write_back(&self.outs, &self.pads.outs, self.next - TILE) };
     }
 }
 
@@ -406,26 +424,30 @@ fn pad_ins(ins: &[In<'_>], pads: &mut [Pad], start: isize, tiles: &mut [*const f
 /// Copies the outputs' pads to where they belong, the tile at `start`.
 ///
 /// # Safety
-/// That tile was a run, and `padded`, with these pads.
+/// The pads are initialised.
 #[inline(never)]
-unsafe fn write_back(outs: &[Out<'_>], pads: &[Pad], streamed: &[bool], len: usize, start: isize) {
+unsafe fn write_back(outs: &[Out<'_>], pads: &[Pad], start: isize) {
     let (missing, from) = hang(start);
-    for ((out, pad), &streamed) in outs.iter().zip(pads).zip(streamed) {
-        if !is_whole(start, len) {
-            // SAFETY: all pads of a tile that hangs over are initialised.
-            let floats = unsafe { pad.assume_init_ref() };
-            out.write(from, floats.get(missing..).unwrap_or_default());
-        } else if streamed {
-            // SAFETY: `choose_streamed` has initialised the pad and found the tiles of `out` aligned; this one lies within it.
-            unsafe { far::store(pad.assume_init_ref(), out.ptr.offset(start)) };
-        }
-    }
-    if streamed.contains(&true) && !is_whole(start + TILE, len) {
-        far::fence(); // behind the last one that was streamed
+    for (out, pad) in outs.iter().zip(pads) {
+        // SAFETY: this function's own condition.
+        let floats = unsafe { pad.assume_init_ref() };
+        out.write(from, floats.get(missing..).unwrap_or_default());
     }
 }
 
 impl<const I: usize, const O: usize> Run<'_, I, O> {
+    /// The outputs from this one on are worth storing past the caches.
+    #[inline(always)]
+    pub(crate) fn past(&self) -> usize {
+        self.past
+    }
+
+    /// How many outputs there are.
+    #[inline(always)]
+    pub(crate) fn outs(&self) -> usize {
+        O
+    }
+
     /// Whether there are no more tiles.
     #[inline(always)]
     pub(crate) fn is_done(&self) -> bool {
@@ -478,17 +500,21 @@ const ALIGN_FROM: usize = 4096;
 
 /// Outputs of this many floats, 32 MiB, are stored past the caches, which would read every line before it is overwritten and
 /// lose what is needed next.
-const STREAM_FROM: usize = 1 << 23;
+const PAST_FROM: usize = 1 << 23;
 
-/// Which outputs are worth storing past the caches: those whose tiles are aligned to [`far::ALIGN`] and which are not read as well. Their
-/// pads are initialised.
+/// The same for outputs that nobody is waiting to read, 2 MiB.
+const PAST_FROM_IF_LATE: usize = 1 << 19;
+
+/// The first output of those, up to the last one, that are worth storing past the caches and can be: tiles aligned to [`far::ALIGN`], and
+/// not read as well.
 #[inline(never)]
-fn choose_streamed(ins: &[In<'_>], outs: &[Out<'_>], lead: usize, pads: &mut [Pad], streamed: &mut [bool]) {
-    for ((out, pad), streamed) in outs.iter().zip(pads).zip(streamed) {
-        let read = ins.iter().any(|x| core::ptr::eq(x.ptr, out.ptr));
-        *streamed = !read && out.ptr.wrapping_sub(lead).addr().is_multiple_of(far::ALIGN);
-        pad.write([0.0; GROUP]);
-    }
+fn first_past(ins: &[In<'_>], outs: &[Out<'_>], lead: usize) -> usize {
+    let is_past = |out: &&Out<'_>| {
+        let from = if out.late { PAST_FROM_IF_LATE } else { PAST_FROM };
+        let aligned = out.ptr.wrapping_sub(lead).addr().is_multiple_of(far::ALIGN);
+        far::STREAMS && out.len >= from && aligned && !ins.iter().any(|x| core::ptr::eq(x.ptr, out.ptr))
+    };
+    outs.len() - outs.iter().rev().take_while(is_past).count()
 }
 
 /// What x86 offers for memory beyond the caches.
@@ -499,16 +525,16 @@ mod far {
     #[cfg(target_arch = "x86_64")]
     use core::arch::x86_64::{_MM_HINT_T0, _mm_loadu_ps, _mm_prefetch, _mm_sfence, _mm_stream_ps};
 
-    use super::GROUP;
+    use super::{Floats, GROUP};
 
     /// Whether [`store`] does more than to copy.
     pub(super) const STREAMS: bool = true;
-    /// Bytes: a register of SSE, which `malloc` aligns to.
+    /// Floats of a register of SSE.
+    pub(super) const REGISTER: usize = 4;
+    /// Its bytes, which `malloc` aligns to.
     pub(super) const ALIGN: usize = 16;
     /// Floats of a cache line.
     const LINE: usize = 16;
-    /// Floats of a register of SSE.
-    const REGISTER: usize = 4;
 
     /// Asks for [`GROUP`] floats, which need not exist.
     #[inline(always)]
@@ -522,12 +548,13 @@ mod far {
     /// Stores past the caches; [`fence`] before anyone else may look.
     ///
     /// # Safety
-    /// `to` must be aligned to [`ALIGN`] and writable for [`GROUP`] floats.
+    /// `to` must be aligned to [`ALIGN`] and writable for as many floats.
     #[inline(always)]
-    pub(super) unsafe fn store(from: &[f32; GROUP], to: *mut f32) {
-        for at in (0..GROUP).step_by(REGISTER) {
-            // SAFETY: at + REGISTER ≤ GROUP, and this function's own condition.
-            unsafe { _mm_stream_ps(to.add(at), _mm_loadu_ps(from.as_ptr().add(at))) };
+    pub(super) unsafe fn store<A: Floats>(values: A, to: *mut f32) {
+        let from = (&raw const values).cast::<f32>();
+        for at in (0..A::LEN).step_by(REGISTER) {
+            // SAFETY: `values` has LEN floats, a multiple of REGISTER, and so has `to`, by this function's own condition.
+            unsafe { _mm_stream_ps(to.add(at), _mm_loadu_ps(from.add(at))) };
         }
     }
 
@@ -541,19 +568,20 @@ mod far {
 /// Elsewhere it is left to the hardware.
 #[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")))]
 mod far {
-    use super::GROUP;
+    use super::Floats;
 
     pub(super) const STREAMS: bool = false;
+    pub(super) const REGISTER: usize = 1;
     pub(super) const ALIGN: usize = 4;
 
     #[inline(always)]
     pub(super) fn fetch(_: *const f32) {}
 
     /// # Safety
-    /// `to` must be writable for [`GROUP`] floats.
-    pub(super) unsafe fn store(from: &[f32; GROUP], to: *mut f32) {
+    /// `to` must be writable for as many floats.
+    pub(super) unsafe fn store<A: Floats>(values: A, to: *mut f32) {
         // SAFETY: this function's own condition.
-        unsafe { to.cast::<[f32; GROUP]>().write(*from) };
+        unsafe { to.cast::<A>().write_unaligned(values) };
     }
 
     pub(super) fn fence() {}

@@ -3,7 +3,36 @@
 use super::Source;
 use super::normal::CounterGroups;
 use crate::buf::{In, Out, Pads, Tile, TileMut, Tiles, Update};
-use crate::simd::{Group, Kernel, Lanes, each, each_four};
+use crate::simd::{Group, Kernel, Lanes, each, each_stored};
+
+/// Runs a block for each of some tiles. A kernel that takes as long as memory does stores outputs past the caches where it pays, those
+/// from `PAST` on.
+macro_rules! each_tile {
+    ($tiles:expr, |$past:ident, $ins:pat_param, $outs:pat_param| $body:expr) => {
+        while let Some(mut run) = $tiles.run() {
+            match run.past() {
+                0 => {
+                    const $past: usize = 0;
+                    while let Some(($ins, $outs)) = run.next() {
+                        $body
+                    }
+                }
+                1 if run.outs() == 2 => {
+                    const $past: usize = 1;
+                    while let Some(($ins, $outs)) = run.next() {
+                        $body
+                    }
+                }
+                _ => {
+                    const $past: usize = NONE;
+                    while let Some(($ins, $outs)) = run.next() {
+                        $body
+                    }
+                }
+            }
+        }
+    };
+}
 
 /// `prev_sample_mean = sample + drift·model_output`, `prev_sample = prev_sample_mean + diffusion·noise`.
 pub(crate) struct Step<'a> {
@@ -13,6 +42,9 @@ pub(crate) struct Step<'a> {
     pub drift: f32,
     pub diffusion: f32,
 }
+
+/// No output goes past the caches: where noise is made there is time to read the lines that are overwritten.
+const NONE: usize = usize::MAX;
 
 /// The noise of one tile.
 #[derive(Clone, Copy)]
@@ -40,11 +72,14 @@ impl Step<'_> {
             Source::Given(z) => {
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::aligned(L::N, [x, m, z], outs, &mut pads);
-                while let Some(mut run) = tiles.run() {
-                    while let Some(([x, m, z], outs)) = run.next() {
-                        step(l, factors, x, m, Noise::Given(z), outs);
-                    }
-                }
+                each_tile!(tiles, |PAST, [x, m, z], outs| step::<L, O, PAST>(
+                    l,
+                    factors,
+                    x,
+                    m,
+                    Noise::Given(z),
+                    outs
+                ));
             }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
@@ -56,7 +91,7 @@ impl Step<'_> {
                         while block.left > 0
                             && let Some(([x, m], outs)) = run.next_and_fetch()
                         {
-                            step(l, factors, x, m, Noise::Made(&block.next(l)), outs);
+                            step::<L, O, NONE>(l, factors, x, m, Noise::Made(&block.next(l)), outs);
                         }
                         noise.block = block;
                     }
@@ -73,14 +108,14 @@ impl Kernel for Step<'_> {
         let prev_sample = self.update.prev_sample;
         match self.update.prev_sample_mean {
             None => self.run_with(l, [prev_sample]),
-            Some(mean) => self.run_with(l, [prev_sample, mean]),
+            Some(mean) => self.run_with(l, [prev_sample, mean.late()]),
         }
     }
 }
 
-/// One tile of a step; the mean is the second output, if there is one.
+/// One tile of a step; the mean is the second output, if there is one. Outputs from `PAST` on are stored past the caches.
 #[inline(always)]
-fn step<L: Lanes, const O: usize>(
+fn step<L: Lanes, const O: usize, const PAST: usize>(
     l: L,
     (a, b): (L::F, L::F),
     x: Tile<'_>,
@@ -89,16 +124,10 @@ fn step<L: Lanes, const O: usize>(
     mut outs: [TileMut<'_>; O],
 ) {
     // All inputs of these lanes are read before an output is written: the outputs may be the inputs.
-    each_four!(
-        L,
-        |at, part, row| {
-            let mean = l.load(x.get(at)) + a * l.load(m.get(at));
-            [mean + b * z.get(l, at, part, row), mean]
-        },
-        |at, values| for (out, values) in outs.iter_mut().zip(values) {
-            out.put(at, l.store(values));
-        }
-    );
+    each_stored!(l: L, outs, past PAST, |at, part, row| {
+        let mean = l.load(x.get(at)) + a * l.load(m.get(at));
+        [mean + b * z.get(l, at, part, row), mean]
+    });
 }
 
 /// `out = x + scale·noise`.
@@ -118,11 +147,7 @@ impl Kernel for AddNoise<'_> {
             Source::Given(z) => {
                 let mut pads = Pads::new();
                 let mut tiles = Tiles::aligned(L::N, [self.x, z], [self.out], &mut pads);
-                while let Some(mut run) = tiles.run() {
-                    while let Some(([x, z], [out])) = run.next() {
-                        add(l, b, x, Noise::Given(z), out);
-                    }
-                }
+                each_tile!(tiles, |PAST, [x, z], outs| add::<L, PAST>(l, b, x, Noise::Given(z), outs));
             }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
@@ -132,9 +157,9 @@ impl Kernel for AddNoise<'_> {
                     while !run.is_done() {
                         let mut block = noise.block(l);
                         while block.left > 0
-                            && let Some(([x], [out])) = run.next_and_fetch()
+                            && let Some(([x], outs)) = run.next_and_fetch()
                         {
-                            add(l, b, x, Noise::Made(&block.next(l)), out);
+                            add::<L, NONE>(l, b, x, Noise::Made(&block.next(l)), outs);
                         }
                         noise.block = block;
                     }
@@ -146,9 +171,14 @@ impl Kernel for AddNoise<'_> {
 
 /// One tile of [`AddNoise`].
 #[inline(always)]
-fn add<L: Lanes>(l: L, b: L::F, x: Tile<'_>, z: Noise<'_, '_, L>, mut out: TileMut<'_>) {
-    each_four!(L, |at, part, row| b * z.get(l, at, part, row) + l.load(x.get(at)), |at, value| out
-        .put(at, l.store(value)));
+fn add<L: Lanes, const PAST: usize>(
+    l: L,
+    b: L::F,
+    x: Tile<'_>,
+    z: Noise<'_, '_, L>,
+    mut out: [TileMut<'_>; 1],
+) {
+    each_stored!(l: L, out, past PAST, |at, part, row| [b * z.get(l, at, part, row) + l.load(x.get(at))]);
 }
 
 /// `out = scale·x`.
@@ -165,11 +195,10 @@ impl Kernel for Scale<'_> {
         let b = l.splat(self.scale);
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, [self.x], [self.out], &mut pads);
-        while let Some(mut run) = tiles.run() {
-            while let Some(([x], [mut out])) = run.next() {
-                each_four!(L, |at, _, _| b * l.load(x.get(at)), |at, value| out.put(at, l.store(value)));
-            }
-        }
+        each_tile!(
+            tiles,
+            |PAST, [x], mut out| each_stored!(l: L, out, past PAST, |at, _, _| [b * l.load(x.get(at))])
+        );
     }
 }
 

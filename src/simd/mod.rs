@@ -273,28 +273,36 @@ macro_rules! each {
 }
 pub(crate) use each;
 
-/// Runs a block for each register of a group, as [`each`] does, and hands its value to another block, four registers after four: for
-/// kernels that load and store. A load waits for a store before it that agrees with it in the last 12 bits of the address, and so
-/// fewer loads stand behind stores.
-macro_rules! each_four {
-    ($lanes:ty, |$at:pat_param, $part:pat_param, $row:pat_param| $value:expr, |$to:pat_param, $result:pat_param| $body:expr) => {
+/// Runs a block for each register of a group, as [`each`] does, and stores what it gives, a register for each output; outputs from
+/// `$past` on past the caches.
+///
+/// Four registers are loaded before one is stored, since a load waits for a store before it that agrees with it in the last 12 bits of the
+/// address; and one output after the other, since lines that go past the caches should be whole before the next one begins.
+macro_rules! each_stored {
+    ($l:ident: $lanes:ty, $outs:expr, past $past:expr, |$at:pat_param, $part:pat_param, $row:pat_param| $values:expr) => {
         for four in 0..<$lanes as $crate::simd::Lanes>::PARTS {
-            let mut values = [None; $crate::simd::ROWS];
-            for (i, value) in ($crate::simd::ROWS * four..).zip(&mut values) {
+            let mut fours = [None; $crate::simd::ROWS];
+            for (i, values) in ($crate::simd::ROWS * four..).zip(&mut fours) {
                 let parts = <$lanes as $crate::simd::Lanes>::PARTS;
                 let ($at, $part, $row) = (<$lanes as $crate::simd::Lanes>::N * i, i % parts, i / parts);
-                *value = Some($value);
+                *values = Some($values);
             }
-            for (i, value) in ($crate::simd::ROWS * four..).zip(values) {
-                if let Some($result) = value {
-                    let $to = <$lanes as $crate::simd::Lanes>::N * i;
-                    $body;
+            for (which, out) in $outs.iter_mut().enumerate() {
+                for (i, values) in ($crate::simd::ROWS * four..).zip(fours) {
+                    if let Some(&value) = values.as_ref().and_then(|values| values.get(which)) {
+                        let at = <$lanes as $crate::simd::Lanes>::N * i;
+                        if which < $past {
+                            out.put(at, $l.store(value));
+                        } else {
+                            out.put_past(at, $l.store(value));
+                        }
+                    }
                 }
             }
         }
     };
 }
-pub(crate) use each_four;
+pub(crate) use each_stored;
 
 #[cfg(test)]
 mod tests {
