@@ -184,7 +184,8 @@ def torch_jobs(buffers, large):
 
 
 def numba_jobs(buffers, large):
-    """The loops that one writes in numba: fused, one pass."""
+    """The loops that one writes in numba: fused, one pass. Called as numba is from Python, and as C functions through ctypes, which costs
+    more and which is how vesde is called here."""
     sample, score, noise, _, mean = buffers
     drift, diffusion = np.float32(0.09), np.float32(0.3)
 
@@ -199,9 +200,24 @@ def numba_jobs(buffers, large):
             mean[i] = x[i] + drift * m[i]
             x[i] = mean[i] + diffusion * z[i]
 
+    size, f32 = numba.types.intp, numba.types.float32
+    array, carray = numba.types.CPointer(f32), numba.carray
+
+    @numba.cfunc(numba.types.void(array, array, array, size, f32, f32))
+    def c_pred(x, m, z, n, drift, diffusion):
+        pred(carray(x, n), carray(m, n), carray(z, n), drift, diffusion)
+
+    @numba.cfunc(numba.types.void(array, array, array, array, size, f32, f32))
+    def c_pred_with_mean(x, m, z, mean, n, drift, diffusion):
+        pred_with_mean(carray(x, n), carray(m, n), carray(z, n), carray(mean, n), drift, diffusion)
+
+    x, m, z, mu = (buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for buffer in (sample, score, noise, mean))
+    c_floats = ctypes.c_float(drift), ctypes.c_float(diffusion)
     yield PRED_GIVEN, "numba", None, lambda: pred(sample, score, noise, drift, diffusion)
+    yield PRED_GIVEN, "numba, from C", None, lambda: c_pred.ctypes(x, m, z, sample.size, *c_floats)
     if not large:
         yield PRED_MEAN, "numba", None, lambda: pred_with_mean(sample, score, noise, mean, drift, diffusion)
+        yield PRED_MEAN, "numba, from C", None, lambda: c_pred_with_mean.ctypes(x, m, z, mu, sample.size, *c_floats)
 
 
 def diffusers_jobs(sample, score, noise):

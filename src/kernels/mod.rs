@@ -5,6 +5,7 @@
 
 use crate::buf::{GROUP, In};
 use crate::error::Error;
+use crate::simd::{SimdLevel, widest_for_memory};
 
 /// A place in counter noise: element `index` of stream `stream` of seed `seed`.
 #[derive(Clone, Copy)]
@@ -55,6 +56,14 @@ impl<'a> Source<'a> {
         match self {
             Self::Given(floats) => Some(floats),
             Self::Counter(_) => None,
+        }
+    }
+
+    /// The level above which nothing is gained where these are read and used once.
+    pub(crate) fn widest(self) -> SimdLevel {
+        match self {
+            Self::Given(floats) => widest_for_memory(floats.len()),
+            Self::Counter(_) => SimdLevel::Avx512,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Source;
 use super::normal::{CounterGroups, scatter};
 use crate::buf::{GROUP, Pads, Tile, Tiles};
-use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, each, fma};
+use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, SimdLevel, each, fma};
 
 /// Floats whose squares are summed on their own: the unit in which a norm may be split.
 pub(crate) const NORM_BLOCK: usize = 4096;
@@ -95,6 +95,12 @@ impl Kernel for SumSquares<'_> {
                     start += NORM_BLOCK;
                 }
             }
+        }
+    }
+    fn widest(&self) -> SimdLevel {
+        match self.x {
+            Source::Given(_) => SimdLevel::Avx2, // wider conversions to f64 take a third longer (Zen 4, 2026-11)
+            Source::Counter(_) => SimdLevel::Avx512,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Source;
 use super::normal::CounterGroups;
 use crate::buf::{In, Out, Pads, Tile, TileMut, Tiles, Update};
-use crate::simd::{Group, Kernel, Lanes, each, each_stored};
+use crate::simd::{Group, Kernel, Lanes, SimdLevel, each, each_stored, widest_for_memory};
 
 /// Runs a block for each of some tiles. A kernel that takes as long as memory does stores outputs past the caches where it pays, those
 /// from `PAST` on.
@@ -111,6 +111,9 @@ impl Kernel for Step<'_> {
             Some(mean) => self.run_with(l, [prev_sample, mean.late()]),
         }
     }
+    fn widest(&self) -> SimdLevel {
+        self.noise.widest()
+    }
 }
 
 /// One tile of a step; the mean is the second output, if there is one. Outputs from `PAST` on are stored past the caches.
@@ -167,6 +170,9 @@ impl Kernel for AddNoise<'_> {
             }
         }
     }
+    fn widest(&self) -> SimdLevel {
+        self.noise.widest()
+    }
 }
 
 /// One tile of [`AddNoise`].
@@ -199,6 +205,9 @@ impl Kernel for Scale<'_> {
             tiles,
             |PAST, [x], mut out| each_stored!(l: L, out, past PAST, |at, _, _| [b * l.load(x.get(at))])
         );
+    }
+    fn widest(&self) -> SimdLevel {
+        widest_for_memory(self.out.len())
     }
 }
 
