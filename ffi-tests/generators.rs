@@ -16,12 +16,12 @@ fn cuda(seed: u64, grid: CudaGrid, len: usize) -> Vec<f32> {
     z
 }
 
-/// Compares with what a user's terminal showed: four digits behind the point.
+/// Compares with what a user's terminal showed: four digits behind the point, rounded.
 #[track_caller]
 fn assert_printed(got: &[f32], printed: &[f32]) {
     assert_eq!(got.len(), printed.len());
     for (i, (got, want)) in got.iter().zip(printed).enumerate() {
-        assert!((got - want).abs() <= 0.5e-4 + 3e-6, "{i}: {got} is not printed as {want}");
+        assert!((got - want).abs() <= 0.5e-4 + 1e-7, "{i}: {got} is not printed as {want}");
     }
 }
 
@@ -93,7 +93,7 @@ fn numbers_that_gpus_have_printed_come_out() {
     assert_ne!(z[40_960..], other[40_960..]);
 }
 
-/// The specification in scalar code and `f64`, for element `i` of a draw.
+/// The specification in scalar code and `f64`, for element `i` of a draw. The GPU's sine is off by so much that its numbers are by 3.5e-6.
 fn oracle(seed: u64, offset: u64, threads: u64, i: u64) -> f64 {
     let (row, thread) = (i / threads, i % threads);
     let counter = u128::from(offset / 4 + row / 4) | u128::from(thread) << 64;
@@ -137,7 +137,7 @@ fn cuda_noise_is_its_specification() {
             assert_eq!(state.offset, offset.wrapping_add(4 * (len as u64).div_ceil(4 * threads)));
         }
     }
-    assert!(count > 100_000 && worst < 1e-6, "{worst:e}");
+    assert!(count > 100_000 && worst < 4e-6, "{worst:e}");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn the_longest_draw_is_the_longest_that_torch_makes_in_one() {
         let mut state = TorchCuda::new(6, grid);
         state.fill_part(len, start, &mut z).unwrap();
         for (i, &z) in z.iter().enumerate() {
-            assert!((f64::from(z) - oracle(6, 0, threads, start + i as u64)).abs() < 1e-6, "{i}");
+            assert!((f64::from(z) - oracle(6, 0, threads, start + i as u64)).abs() < 4e-6, "{i}");
         }
         assert_eq!(state.fill_part(len + 1, 0, &mut z), Err(Error::TooLarge));
         assert_eq!(state.skip(len + 1), Err(Error::TooLarge));

@@ -1,13 +1,13 @@
-//! Replays what diffusers, torch and NumPy computed (vectors/golden.txt, made by vectors/make.py) through the Rust API. Floats are
-//! compared bit for bit unless a test says why it cannot be.
+//! Replays what diffusers, torch and NumPy computed (vectors/golden.txt, made by vectors/make.py; vectors/cuda.txt, made on a GPU by
+//! vectors/cuda.py) through the Rust API. Floats are compared bit for bit unless a test says why it cannot be.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use vesde::{
-    Averaging, Config, Error, Generator, Norm, Numpy, Request, Sampler, SamplerNoise, SamplerOptions,
-    Schedule, Scheduler, TorchCpu, Update, corrector_step, mean_norm, randn, set_sigmas, set_timesteps,
-    torch_norm, update,
+    Averaging, Config, CudaGrid, Error, Generator, Norm, Numpy, Request, Sampler, SamplerNoise,
+    SamplerOptions, Schedule, Scheduler, TorchCpu, TorchCuda, Update, corrector_step, mean_norm, randn,
+    set_sigmas, set_timesteps, torch_norm, update,
 };
 
 /// The arrays of one case, by name, as bits.
@@ -32,9 +32,9 @@ impl Case {
 fn cases(group: &str) -> impl Iterator<Item = (&'static str, &'static Case)> {
     static ALL: OnceLock<BTreeMap<String, Case>> = OnceLock::new();
     let all = ALL.get_or_init(|| {
-        let text = include_str!("vectors/golden.txt");
+        let texts = [include_str!("vectors/golden.txt"), include_str!("vectors/cuda.txt")];
         let mut all = BTreeMap::new();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
+        for line in texts.iter().flat_map(|text| text.lines()).filter(|line| !line.starts_with('#')) {
             let mut words = line.split_ascii_whitespace();
             let [case, name, _type, count] = [(); 4].map(|()| words.next().expect("a header"));
             let bits: Vec<u64> = words.map(|word| u64::from_str_radix(word, 16).expect("hex")).collect();
@@ -272,6 +272,44 @@ fn torch_randn_is_torchs() {
 #[test]
 fn numpy_randn_is_numpys() {
     check_streams("numpy_randn", |seed| Numpy::new(u32::try_from(seed).unwrap()));
+}
+
+#[test]
+fn torch_cuda_randn_is_that_of_a_gpu() {
+    let mut compared = 0;
+    for (name, case) in cases("torch_cuda") {
+        let [multiprocessors, threads_per_multiprocessor] =
+            case.bits("grid").iter().map(|&n| n as u32).collect::<Vec<_>>()[..]
+        else {
+            panic!("{name}")
+        };
+        let grid = CudaGrid { multiprocessors, threads_per_multiprocessor };
+        assert_eq!(CudaGrid::of_gpu("NVIDIA H100 80GB HBM3"), Some(grid));
+        let mut state = TorchCuda::new(case.bits("seed")[0], grid);
+        let mut indices = case.bits("indices").iter().peekable();
+        let (mut got, mut start) = (Vec::new(), 0);
+        for &len in case.bits("calls") {
+            // Short draws whole, long ones an element at a time, where one was recorded.
+            let mut z = vec![0.0; if len < 1 << 21 { len as usize } else { 0 }];
+            if !z.is_empty() {
+                state.clone().fill(&mut z).unwrap();
+            }
+            while let Some(i) = indices.next_if(|&&i| i < start + len) {
+                let at = i - start;
+                let mut one = [f32::NAN];
+                state.fill_part(len, at, &mut one).unwrap();
+                if let Some(z) = z.get(at as usize) {
+                    assert_eq!(one[0].to_bits(), z.to_bits(), "{name} {i}");
+                }
+                got.push(one[0]);
+            }
+            state.skip(len).unwrap();
+            start += len;
+        }
+        assert_same_bits(&got, &case.f32s("out"), name);
+        compared += got.len();
+    }
+    assert!(compared > 5_000, "{compared}");
 }
 
 #[test]

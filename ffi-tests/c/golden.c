@@ -1,5 +1,5 @@
-// Replays vectors/golden.txt, what diffusers and torch have computed (vectors/make.py), and counts the values whose
-// bits differ: none may, but where torch itself rounds incorrectly. Run from the repository's root.
+// Replays vectors/golden.txt, what diffusers and torch have computed (vectors/make.py), and vectors/cuda.txt, what torch has
+// computed on a GPU (vectors/cuda.py), and counts the values whose bits differ: none may, but where torch itself rounds incorrectly. Run from the repository's root.
 
 #include <stdlib.h>
 
@@ -304,6 +304,27 @@ static void randns(const char *kind) {
     line_of_equals(group, tally);
 }
 
+// The elements that were recorded of each draw, one by one.
+static void cuda_randns(void) {
+    struct tally tally = {0};
+    for (const char *test = NULL; (test = next_case("torch_cuda/", test)) != NULL; ++tally.cases) {
+        size_t calls_len, len, next = 0;
+        uint64_t start = 0;
+        const uint32_t *grid = U32("grid", NULL), *calls = U32("calls", &calls_len), *indices = U32("indices", &len);
+        vesde_torch_cuda state;
+        OK(vesde_torch_cuda_seed(&state, *U64("seed"), (vesde_cuda_grid){grid[0], grid[1]}));
+        for (size_t i = 0; i < calls_len; start += calls[i++]) {
+            for (; next < len && indices[next] - start < calls[i]; ++next) {
+                OK(vesde_torch_cuda_fill_part(&state, calls[i], indices[next] - start, 1, out + next));
+            }
+            OK(vesde_torch_cuda_skip(&state, calls[i]));
+        }
+        CHECK(next == len);
+        count(&tally, out, F32("out", NULL), len);
+    }
+    line_of_equals("torch_cuda", tally);
+}
+
 // diffusers' own test, with its two tables of different lengths.
 static void full_loop(void) {
     const char *test = next_case("full_loop/", NULL);
@@ -382,12 +403,14 @@ static void loops(void) {
 
 int main(void) {
     read_golden("ffi-tests/vectors/golden.txt");
+    read_golden("ffi-tests/vectors/cuda.txt");
     schedules();
     preds();
     corrects();
     add_noises();
     randns("torch_randn");
     randns("numpy_randn");
+    cuda_randns();
     full_loop();
     loops();
     return report();

@@ -100,8 +100,8 @@ pub unsafe extern "C" fn vesde_torch_cuda_seed(
     unsafe { produce(state, || TorchCuda::new(seed, grid).checked()) }
 }
 
-/// torch.randn(len, device="cuda"), up to what the GPU's fast functions are off (about 2e-6 for large numbers), advancing the state. A draw
-/// has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE). `generators_len` as for vesde_torch_cpu_fill.
+/// torch.randn(len, device="cuda"), with the GPU's bits, advancing the state. A draw has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE).
+/// `generators_len` as for vesde_torch_cpu_fill.
 ///
 /// # Safety
 /// As vesde_torch_cpu_fill.

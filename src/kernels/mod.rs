@@ -76,6 +76,7 @@ impl<'a> Source<'a> {
     }
 }
 
+pub(crate) mod cuda_math;
 pub(crate) mod mt19937;
 pub(crate) mod norm;
 pub(crate) mod normal;

@@ -40,7 +40,7 @@ const SIN: [f32; 4] = [1.11072075, -0.114191465, 0.00352174835, -5.10431673e-5];
 const COS: [f32; 4] = [1.41421354, -0.43617779, 0.0224151202, -0.000450902531];
 
 /// The sign bit of a float, and of an `i32`.
-pub(crate) const SIGN: u32 = 1 << 31;
+const SIGN: u32 = 1 << 31;
 
 /// 2⁻³¹.
 const TO_UNIT: f32 = 1.0 / (1_u32 << 31) as f32;
@@ -75,12 +75,12 @@ fn odd<L: Lanes>(l: L, word: L::U) -> L::F {
     l.i32_to_f32(word | l.splat_u(1))
 }
 
-/// −2 ln(|x|/2^K) of numbers |x| in 1..=2^K. The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a
+/// −2 ln(|x|/2^TOP) of numbers |x| in 1..=2^TOP. The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a
 /// register waits longest.
 #[inline(always)]
-pub(crate) fn minus_2_ln<L: Lanes, const K: u32>(l: L, x: L::F) -> L::F {
-    // |x|/2^K = (1−y)·2^e: −2 ln(1−y) − e·2 ln 2
-    let (m, e) = l.split::<K>(x);
+fn minus_2_ln<L: Lanes>(l: L, x: L::F) -> L::F {
+    // |x|/2^TOP = (1−y)·2^e: −2 ln(1−y) − e·2 ln 2
+    let (m, e) = l.split::<TOP>(x);
     let y = l.splat(1.0) - m;
     let y2 = y * y;
     let mut pairs = [y; LOG.len() / 2];
@@ -101,7 +101,7 @@ pub(crate) fn signed<L: Lanes>(l: L, x: L::F, sign: L::U) -> L::F {
 /// The two radii of four words a lane.
 #[inline(always)]
 fn radii<L: Lanes>(l: L, [a, b, c, d]: [L::U; 4]) -> [L::F; 2] {
-    let sum = minus_2_ln::<L, TOP>(l, odd(l, a) * odd(l, b));
+    let sum = minus_2_ln(l, odd(l, a) * odd(l, b));
 
     // v is (2k+1)·2⁻²⁴ for a 23-bit k; it and 1−v are exact.
     let k = (l.shl::<15>(d) ^ l.shl::<7>(c) ^ a) & l.splat_u(0x007f_ffff);

@@ -1,10 +1,10 @@
-//! torch's CUDA generator: Philox4x32-10 with a counter for each thread of the launch, and cuRAND's Box–Muller transform. A thread
-//! makes four normals at a time, for elements that lie a whole launch apart.
+//! torch's CUDA generator: Philox4x32-10 with a counter for each thread of the launch, and cuRAND's Box–Muller transform with CUDA's own
+//! functions. A thread makes four normals at a time, for elements that lie a whole launch apart.
 
 use core::f32::consts::PI;
 use core::num::NonZeroU32;
 
-use super::normal::{SIGN, minus_2_ln, signed};
+use super::cuda_math::{Wave, minus_2_logf, turns, wave};
 use super::philox::{Philox4x32, pack};
 use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
 use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
@@ -197,15 +197,16 @@ impl<L: Lanes> Job<L> for Pair<'_, '_, L> {
     #[inline(always)]
     fn run(self, l: L) {
         let [a, b] = self.words;
-        let (mut radii, mut angles) = (tile(l.splat(0.0)), tile(l.splat(0.0)));
+        let (mut radii, mut angles) = (tile(l.splat(0.0)), tile(l.splat_u(0)));
         each!(L, |_, part, row| {
             radii[part][row] = radius(l, a[part][row]);
-            angles[part][row] = angle(l, b[part][row]);
+            angles[part][row] = turns(l, angle(l, b[part][row]));
         });
         for (normal, out) in (self.first..).zip(self.outs) {
             let which = if normal == 0 { Wave::Sine } else { Wave::Cosine };
             each!(L, |at, part, row| {
-                out.put(at, l.store(radii[part][row] * wave(l, angles[part][row], which)));
+                // torch adds a mean of zero, which makes −0 a 0.
+                out.put(at, l.store(radii[part][row] * wave(l, angles[part][row], which) + l.splat(0.0)));
             });
         }
     }
@@ -216,48 +217,12 @@ impl<L: Lanes> Job<L> for Pair<'_, '_, L> {
 /// √(−2 ln u) of a word, with u = (word + ½)·2⁻³².
 #[inline(always)]
 fn radius<L: Lanes>(l: L, word: L::U) -> L::F {
-    l.sqrt(minus_2_ln::<L, 33>(l, l.u32_to_f32(word) * l.splat(2.0) + l.splat(1.0)))
+    l.sqrt(minus_2_logf::<L, 33>(l, l.u32_to_f32(word) * l.splat(2.0) + l.splat(1.0)))
 }
 
-/// The angle v = (word + ½)·2⁻³²·2π of a word, rounded once as on the GPU.
+/// The angle v = (word + ½)·2⁻³²·2π of a word, rounded once.
 #[inline(always)]
 fn angle<L: Lanes>(l: L, word: L::U) -> L::F {
     const TURN: f32 = 2.0 * PI / (1_u64 << 32) as f32;
     l.fma(l.u32_to_f32(word), l.splat(TURN), l.splat(TURN / 2.0))
-}
-
-/// π in two parts: 21 bits, of which small multiples are exact, and the rest.
-const PI_PARTS: [f32; 2] = [3.14159203, 6.27832947e-07];
-
-/// (sin x − x)/x³ in x², for |x| ≤ π/2 (sollya's fpminimax; the sine is off by 2.3e-8 at most).
-const SIN: [f32; 4] = [-0.16666666, 0.0083332295, -0.00019821446, 2.631148e-6];
-
-/// Which function of an angle.
-#[derive(Clone, Copy)]
-enum Wave {
-    Sine,
-    Cosine,
-}
-
-/// The sine or the cosine of an angle in 0..=2π: up to its sign, the sine of what the angle is from the nearest zero, which lie at k·π or
-/// at (k + ½)·π.
-#[inline(always)]
-fn wave<L: Lanes>(l: L, v: L::F, wave: Wave) -> L::F {
-    let (shift, sign) = match wave {
-        Wave::Sine => (0.0, 0),
-        Wave::Cosine => (0.5, SIGN),
-    };
-    let k = l.f32_to_i32(v * l.splat(1.0 / PI) + l.splat(0.5 - shift));
-    let zero = l.i32_to_f32(k) + l.splat(shift);
-    let [a, b] = PI_PARTS;
-    signed(l, sin_near_zero(l, v - zero * l.splat(a) - zero * l.splat(b)), l.shl::<31>(k) ^ l.splat_u(sign))
-}
-
-/// The sine of an angle within a quarter turn of zero, or a little more.
-#[inline(always)]
-fn sin_near_zero<L: Lanes>(l: L, x: L::F) -> L::F {
-    let z = x * x;
-    let [c0, c1, c2, c3] = SIN;
-    let p = (l.splat(c0) + l.splat(c1) * z) + (l.splat(c2) + l.splat(c3) * z) * (z * z);
-    x + x * z * p
 }

@@ -39,6 +39,7 @@ pub(crate) trait Lanes: Copy {
     type U: Copy
         + Add<Output = Self::U>
         + Sub<Output = Self::U>
+        + Mul<Output = Self::U>
         + BitAnd<Output = Self::U>
         + BitOr<Output = Self::U>
         + BitXor<Output = Self::U>;
@@ -80,6 +81,24 @@ pub(crate) trait Lanes: Copy {
         let high = self.i32_to_f32(self.shr::<16>(x)) * self.splat(65536.0);
         high + self.i32_to_f32(x & self.splat_u(0xffff))
     }
+    /// The lanes' nearest floats towards zero.
+    #[inline(always)]
+    fn u32_to_f32_towards_zero(self, x: Self::U) -> Self::F {
+        // As many bits below the first 24 are dropped as there are above the last 24.
+        let above = self.shr::<24>(x);
+        let above = above | self.shr::<1>(above);
+        let above = above | self.shr::<2>(above);
+        let above = above | self.shr::<4>(above);
+        self.u32_to_f32(x ^ (x & above))
+    }
+    /// `x·y`, at least 2⁻¹⁰⁰, rounded towards zero.
+    #[inline(always)]
+    fn mul_towards_zero(self, x: Self::F, y: Self::F) -> Self::F {
+        let nearest = x * y;
+        let error = self.fma(x, y, self.splat(0.0) - nearest);
+        // One unit in the last place less where the product is below what it was rounded to.
+        self.of_bits(self.bits(nearest) + self.sar::<31>(self.bits(error)))
+    }
     /// m in [0.75, 1.5) and e such that m·2^(K + e) is the magnitude, which is at least 0.75 and less than 2¹²⁶.
     #[inline(always)]
     fn split<const K: u32>(self, x: Self::F) -> (Self::F, Self::F) {
@@ -112,6 +131,16 @@ pub(crate) trait Lanes: Copy {
             *to = from;
         }
         self.load(lanes)
+    }
+    /// The table's words at the lanes, which are less than 64.
+    #[inline(always)]
+    fn look_up(self, table: &[u32; 64], at: Self::U) -> Self::U {
+        let mut words = [0; LANES];
+        self.store_u(&mut words, 0, at);
+        for word in words.iter_mut().take(Self::N) {
+            *word = table.get(*word as usize).copied().unwrap_or(0);
+        }
+        self.load_u(&words, 0)
     }
     /// Writes the lanes from `at` on, as many as there is room for.
     #[inline(always)]

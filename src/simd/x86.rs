@@ -88,12 +88,12 @@ macro_rules! register {
 }
 
 register!(F8(__m256) Add add _mm256_add_ps Sub sub _mm256_sub_ps Mul mul _mm256_mul_ps);
-register!(U8(__m256i) Add add _mm256_add_epi32 Sub sub _mm256_sub_epi32
+register!(U8(__m256i) Add add _mm256_add_epi32 Sub sub _mm256_sub_epi32 Mul mul _mm256_mullo_epi32
     BitAnd bitand _mm256_and_si256 BitOr bitor _mm256_or_si256 BitXor bitxor _mm256_xor_si256);
 register!(W4(__m256i) Add add _mm256_add_epi64
     BitAnd bitand _mm256_and_si256 BitOr bitor _mm256_or_si256 BitXor bitxor _mm256_xor_si256);
 register!(F16(__m512) Add add _mm512_add_ps Sub sub _mm512_sub_ps Mul mul _mm512_mul_ps);
-register!(U16(__m512i) Add add _mm512_add_epi32 Sub sub _mm512_sub_epi32
+register!(U16(__m512i) Add add _mm512_add_epi32 Sub sub _mm512_sub_epi32 Mul mul _mm512_mullo_epi32
     BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
 register!(W8(__m512i) Add add _mm512_add_epi64
     BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
@@ -182,6 +182,8 @@ impl Lanes for Avx2 {
     }
 }
 
+const TOWARDS_ZERO: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+
 impl Lanes for Avx512 {
     const N: usize = 16;
 
@@ -232,6 +234,8 @@ impl Lanes for Avx512 {
         of_bits(x: U16) -> F16 = F16(_mm512_castsi512_ps(x.0));
         i32_to_f32(x: U16) -> F16 = F16(_mm512_cvtepi32_ps(x.0));
         u32_to_f32(x: U16) -> F16 = F16(_mm512_cvtepu32_ps(x.0));
+        u32_to_f32_towards_zero(x: U16) -> F16 = F16(_mm512_cvt_roundepu32_ps::<TOWARDS_ZERO>(x.0));
+        mul_towards_zero(x: F16, y: F16) -> F16 = F16(_mm512_mul_round_ps::<TOWARDS_ZERO>(x.0, y.0));
         split<const K>(x: F16) -> (F16, F16) = {
             // Times 4/3 rounded up, and rounded to nearest, all of [1.5, 2) is at least 2, and nothing below it.
             let scale = f32::from_bits(1.33333337_f32.to_bits() - (K << 23));
@@ -242,6 +246,12 @@ impl Lanes for Avx512 {
         shl<const K>(x: U16) -> U16 = U16(_mm512_slli_epi32::<K>(x.0));
         shr<const K>(x: U16) -> U16 = U16(_mm512_srli_epi32::<K>(x.0));
         sar<const K>(x: U16) -> U16 = U16(_mm512_srai_epi32::<K>(x.0));
+        look_up(table: &[u32; 64], at: U16) -> U16 = {
+            let [a, b, c, d] = [0, 16, 32, 48].map(|from| _mm512_loadu_si512(table.as_ptr().add(from).cast()));
+            let low = _mm512_permutex2var_epi32(a, at.0, b);
+            let high = _mm512_permutex2var_epi32(c, at.0, d);
+            U16(_mm512_mask_blend_epi32(_mm512_test_epi32_mask(at.0, _mm512_set1_epi32(32)), low, high))
+        };
         less(x: F16, y: F16) -> U16 = U16(_mm512_movm_epi32(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(x.0, y.0)));
         wide(x: &[u64; LANES / 2], part: usize) -> W8 = {
             debug_assert!(part == 0);
