@@ -5,8 +5,9 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rand_xoshiro::{Xoroshiro128Plus, Xoshiro256PlusPlus};
 use vesde::{
     Averaging, Config, Counter, Error, NORM_BLOCK, Noise, Norm, Request, Sampler, SamplerNoise,
-    SamplerOptions, Schedule, Scheduler, Update, corrector_step, fill_from_rng, mean_norm, norm_blocks,
-    sample_norm, scale_model_input, set_sigmas, set_timesteps, sum_squares, torch_norm, update,
+    SamplerOptions, Schedule, Scheduler, SimdLevel, Update, corrector_step, fill_from_rng, limit_simd_level,
+    mean_norm, norm_blocks, sample_norm, scale_model_input, set_sigmas, set_timesteps, sum_squares,
+    torch_norm, update,
 };
 
 const MODES: [(Averaging, Norm); 4] = [
@@ -307,6 +308,36 @@ fn a_tensor_beyond_the_caches_has_the_bits_of_its_parts() {
             scheduler.step_pred(&score[part.clone()], &[0.5], update, &z[part.clone()]).unwrap();
             assert!(same(&prev[part.clone()], &want[part.clone()]), "{part:?}");
             assert!(same(mean, &want_mean[part.clone()]), "{part:?}");
+        }
+    }
+}
+
+#[test]
+fn a_mean_beyond_the_caches_has_the_bits_of_its_parts_on_every_level() {
+    let tables = Tables::new(10);
+    let scheduler = tables.scheduler();
+    let room = (1 << 19) + 200;
+    let (sample, score, z) = (floats(1, room), floats(2, room), floats(3, room));
+    let [mut want, mut want_mean] = [(); 2].map(|()| vec![0.0; room]);
+    for start in (0..room).step_by(1 << 16) {
+        let part = start..room.min(start + (1 << 16));
+        let update = Update::new(&sample[part.clone()], &mut want[part.clone()])
+            .with_mean(&mut want_mean[part.clone()]);
+        scheduler.step_pred(&score[part.clone()], &[0.5], update, &z[part]).unwrap();
+    }
+    for level in [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512] {
+        limit_simd_level(level);
+        for (len, offset, behind) in
+            [(1 << 19, 0, 0), (1 << 19, 16, 16), ((1 << 19) + 77, 4, 12), ((1 << 19) + 131, 1, 0)]
+        {
+            let (part, mean_part) = (offset..offset + len, behind..behind + len);
+            let mut mean = vec![f32::NAN; room];
+            let mut prev = sample.clone();
+            let update = Update::in_place(&mut prev[part.clone()]).with_mean(&mut mean[mean_part.clone()]);
+            scheduler.step_pred(&score[part.clone()], &[0.5], update, &z[part.clone()]).unwrap();
+            assert!(same(&prev[part.clone()], &want[part.clone()]), "{level:?} {part:?}");
+            assert!(same(&mean[mean_part.clone()], &want_mean[part]), "{level:?} {mean_part:?}");
+            assert!(mean[..behind].iter().chain(&mean[mean_part.end..]).all(|x| x.is_nan()));
         }
     }
 }

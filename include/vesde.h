@@ -253,8 +253,8 @@ typedef struct vesde_cuda_grid {
 // The state of torch's CUDA generator: what `torch.Generator("cuda").manual_seed(seed)` makes and `torch.randn` on the GPU
 // advances.
 //
-// It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine, off by up to 3.5e-6 in a number, are the
-// GPU's own. On an H100 and on an H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not been at
+// It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine, which make numbers differ by up to 5e-6 from
+// exact ones, are the GPU's own. On an H100 and on an H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not been at
 // hand, but for four digits that users of an A100 and an RTX A4000 have printed. torch rounds the same numbers for `float16` and
 // `bfloat16`. Draws have 2²⁹ elements at most: longer ones torch splits.
 //
@@ -341,7 +341,7 @@ uint32_t vesde_version(void);
 // A sentence about a status, never NULL: static text in English, without a full stop.
 const char *vesde_status_message(vesde_status status);
 
-// The vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
+// The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
 int32_t vesde_simd_level(void);
 
 // Limits the whole process to vector instructions of `highest` and below: for tests and benches. The highest kind lifts the limit.
@@ -669,7 +669,7 @@ vesde_status vesde_torch_cuda_seed(struct vesde_torch_cuda *state,
                                    uint64_t seed,
                                    struct vesde_cuda_grid grid);
 
-// torch.randn(len, device="cuda"), with the GPU's bits, advancing the state. A draw has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE).
+// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. A draw has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE).
 // `generators_len` as for vesde_torch_cpu_fill.
 //
 // Pointers:

@@ -264,16 +264,12 @@ impl TileMut<'_> {
         }
     }
 
-    /// The same past the caches, if the tile is aligned for that; for the outputs that [`Run::past`] names.
+    /// Where [`put`](Self::put) would store the array, if it would and the place is aligned to all of it.
     #[inline(always)]
-    pub(crate) fn put_past<A: Floats>(&mut self, at: usize, values: A) {
-        let whole = A::LEN.is_multiple_of(far::REGISTER) && at.is_multiple_of(far::REGISTER);
-        if at > GROUP || A::LEN > GROUP - at || !whole || !self.ptr.addr().is_multiple_of(far::ALIGN) {
-            return self.put(at, values);
-        }
-        // SAFETY: tiles are made of GROUP writable floats only, and at + LEN ≤ GROUP; the tile is aligned and so is what lies whole
-        // registers behind.
-        unsafe { far::store(values, self.ptr.add(at)) }
+    pub(crate) fn aligned<A: Floats>(&mut self, at: usize) -> Option<*mut f32> {
+        let to = self.ptr.wrapping_add(at);
+        let inside = at <= GROUP && A::LEN <= GROUP - at;
+        (inside && to.addr().is_multiple_of(size_of::<A>())).then_some(to)
     }
 }
 
@@ -327,9 +323,9 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         Self::hanging_over(0, ins, outs, pads)
     }
 
-    /// Tiles that begin at multiples of `unit` floats in memory, as far as the first output is concerned: for a kernel to which it does
-    /// not matter where they begin, and whose registers would lie in two cache lines. Short buffers are left as they are, since one more
-    /// tile that hangs over would cost more.
+    /// Tiles that begin at multiples of `unit` floats in memory, as far as the first output is concerned: for a kernel that takes as long
+    /// as memory does. To it, it does not matter where they begin, its registers would lie in two cache lines, and outputs may be stored
+    /// past the caches. Short buffers are left as they are, since one more tile that hangs over would cost more.
     pub(crate) fn aligned(
         unit: usize,
         ins: [In<'a>; I],
@@ -337,8 +333,12 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         pads: &'a mut Pads<I, O>,
     ) -> Self {
         let out = outs.first().filter(|out| out.len >= ALIGN_FROM);
-        let lead = out.and_then(|out| (out.ptr.addr() / size_of::<f32>()).checked_rem(unit));
-        Self::hanging_over(lead.unwrap_or(0), ins, outs, pads)
+        let lead = out.and_then(|out| (out.ptr.addr() / size_of::<f32>()).checked_rem(unit)).unwrap_or(0);
+        let mut tiles = Self::hanging_over(lead, ins, outs, pads);
+        if tiles.len >= PAST_FROM_IF_LATE {
+            tiles.past = first_past(&ins, &outs, lead, unit);
+        }
+        tiles
     }
 
     /// Tiles of which the first begins `lead` floats, less than [`GROUP`], before the buffers.
@@ -351,9 +351,8 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
         let len = lens.next().unwrap_or(0);
         let len = if lens.all(|other| other == len) { len } else { 0 };
-        let past = if len < PAST_FROM_IF_LATE { O } else { first_past(&ins, &outs, lead) };
         let next = if len > 0 { -lead.cast_signed() } else { 0 };
-        Self { ins, outs, pads, len, next, past, padded: false }
+        Self { ins, outs, pads, len, next, past: O, padded: false }
     }
 
     /// The next tiles. To be called until there are none: what was stored before is in its place by then, for everybody.
@@ -436,7 +435,8 @@ unsafe fn write_back(outs: &[Out<'_>], pads: &[Pad], start: isize) {
 }
 
 impl<const I: usize, const O: usize> Run<'_, I, O> {
-    /// The outputs from this one on are worth storing past the caches.
+    /// The outputs from this one on are worth storing past the caches, with `Lanes::put_past`; [`Tiles`] sees to it that such stores are
+    /// in their place when there are no more runs.
     #[inline(always)]
     pub(crate) fn past(&self) -> usize {
         self.past
@@ -498,20 +498,20 @@ fn hang(start: isize) -> (usize, usize) {
 /// Outputs of this many floats are worth aligning to.
 const ALIGN_FROM: usize = 4096;
 
-/// Outputs of this many floats, 32 MiB, are stored past the caches, which would read every line before it is overwritten and
-/// lose what is needed next.
+/// Outputs of [`Tiles::aligned`] with this many floats, 32 MiB, are stored past the caches, which would read every line before it is
+/// overwritten and lose what is needed next.
 const PAST_FROM: usize = 1 << 23;
 
 /// The same for outputs that nobody is waiting to read, 2 MiB.
 const PAST_FROM_IF_LATE: usize = 1 << 19;
 
-/// The first output of those, up to the last one, that are worth storing past the caches and can be: tiles aligned to [`far::ALIGN`], and
+/// The first output of those, up to the last one, that are worth storing past the caches and can be: tiles aligned to `unit` floats, and
 /// not read as well.
 #[inline(never)]
-fn first_past(ins: &[In<'_>], outs: &[Out<'_>], lead: usize) -> usize {
+fn first_past(ins: &[In<'_>], outs: &[Out<'_>], lead: usize, unit: usize) -> usize {
     let is_past = |out: &&Out<'_>| {
         let from = if out.late { PAST_FROM_IF_LATE } else { PAST_FROM };
-        let aligned = out.ptr.wrapping_sub(lead).addr().is_multiple_of(far::ALIGN);
+        let aligned = out.ptr.wrapping_sub(lead).addr().is_multiple_of(unit * size_of::<f32>());
         far::STREAMS && out.len >= from && aligned && !ins.iter().any(|x| core::ptr::eq(x.ptr, out.ptr))
     };
     outs.len() - outs.iter().rev().take_while(is_past).count()
@@ -521,18 +521,14 @@ fn first_past(ins: &[In<'_>], outs: &[Out<'_>], lead: usize) -> usize {
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 mod far {
     #[cfg(target_arch = "x86")]
-    use core::arch::x86::{_MM_HINT_T0, _mm_loadu_ps, _mm_prefetch, _mm_sfence, _mm_stream_ps};
+    use core::arch::x86::{_MM_HINT_T0, _mm_prefetch, _mm_sfence};
     #[cfg(target_arch = "x86_64")]
-    use core::arch::x86_64::{_MM_HINT_T0, _mm_loadu_ps, _mm_prefetch, _mm_sfence, _mm_stream_ps};
+    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm_sfence};
 
-    use super::{Floats, GROUP};
+    use super::GROUP;
 
-    /// Whether [`store`] does more than to copy.
+    /// Whether there are stores past the caches.
     pub(super) const STREAMS: bool = true;
-    /// Floats of a register of SSE.
-    pub(super) const REGISTER: usize = 4;
-    /// Its bytes, which `malloc` aligns to.
-    pub(super) const ALIGN: usize = 16;
     /// Floats of a cache line.
     const LINE: usize = 16;
 
@@ -545,20 +541,7 @@ mod far {
         }
     }
 
-    /// Stores past the caches; [`fence`] before anyone else may look.
-    ///
-    /// # Safety
-    /// `to` must be aligned to [`ALIGN`] and writable for as many floats.
-    #[inline(always)]
-    pub(super) unsafe fn store<A: Floats>(values: A, to: *mut f32) {
-        let from = (&raw const values).cast::<f32>();
-        for at in (0..A::LEN).step_by(REGISTER) {
-            // SAFETY: `values` has LEN floats, a multiple of REGISTER, and so has `to`, by this function's own condition.
-            unsafe { _mm_stream_ps(to.add(at), _mm_loadu_ps(from.add(at))) };
-        }
-    }
-
-    /// Orders the stores before all later ones.
+    /// Orders stores past the caches before all later ones.
     pub(super) fn fence() {
         // SAFETY: every machine with these stores has it.
         unsafe { _mm_sfence() };
@@ -568,21 +551,10 @@ mod far {
 /// Elsewhere it is left to the hardware.
 #[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")))]
 mod far {
-    use super::Floats;
-
     pub(super) const STREAMS: bool = false;
-    pub(super) const REGISTER: usize = 1;
-    pub(super) const ALIGN: usize = 4;
 
     #[inline(always)]
     pub(super) fn fetch(_: *const f32) {}
-
-    /// # Safety
-    /// `to` must be writable for as many floats.
-    pub(super) unsafe fn store<A: Floats>(values: A, to: *mut f32) {
-        // SAFETY: this function's own condition.
-        unsafe { to.cast::<A>().write_unaligned(values) };
-    }
 
     pub(super) fn fence() {}
 }

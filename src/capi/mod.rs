@@ -233,7 +233,7 @@ fn norm(value: i32) -> Result<Norm, Error> {
     [Norm::Exact, Norm::Torch].into_iter().find(|&x| x as i32 == value).ok_or(Error::UnknownEnum)
 }
 
-/// The vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
+/// The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
 #[unsafe(no_mangle)]
 pub extern "C" fn vesde_simd_level() -> i32 {
     simd_level() as i32

@@ -100,7 +100,7 @@ pub unsafe extern "C" fn vesde_torch_cuda_seed(
     unsafe { produce(state, || TorchCuda::new(seed, grid).checked()) }
 }
 
-/// torch.randn(len, device="cuda"), with the GPU's bits, advancing the state. A draw has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE).
+/// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. A draw has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE).
 /// `generators_len` as for vesde_torch_cpu_fill.
 ///
 /// # Safety

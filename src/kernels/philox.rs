@@ -67,7 +67,7 @@ fn round<L: Lanes, const COUNT: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Kernel, SimdLevel, dispatch, limit_simd_level};
+    use crate::simd::{Kernel, dispatch, on_every_level};
 
     /// The output words of a counter, computed in every lane.
     struct Known([u32; 4], u64);
@@ -96,13 +96,12 @@ mod tests {
                 [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1],
             ),
         ];
-        for level in [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512] {
-            limit_simd_level(level);
+        on_every_level(|level| {
             for (counter, key, output) in cases {
                 for (words, want) in dispatch(Known(counter, key)).iter().zip(output) {
                     assert!(words.iter().all(|&word| word == want), "{level:?} {words:x?}");
                 }
             }
-        }
+        });
     }
 }

@@ -3,7 +3,7 @@
 use super::Source;
 use super::normal::CounterGroups;
 use crate::buf::{In, Out, Pads, Tile, TileMut, Tiles, Update};
-use crate::simd::{Group, Kernel, Lanes, SimdLevel, each, each_stored, widest_for_memory};
+use crate::simd::{Group, Kernel, Lanes, SimdLevel, each_stored, widest_for_memory};
 
 /// Runs a block for each of some tiles. A kernel that takes as long as memory does stores outputs past the caches where it pays, those
 /// from `PAST` on.
@@ -43,7 +43,8 @@ pub(crate) struct Step<'a> {
     pub diffusion: f32,
 }
 
-/// No output goes past the caches: where noise is made there is time to read the lines that are overwritten.
+/// No output goes past the caches: where noise is made there is time to read the lines that are overwritten, and elsewhere for short
+/// buffers and their ends.
 const NONE: usize = usize::MAX;
 
 /// The noise of one tile.
@@ -224,14 +225,13 @@ impl Kernel for ClampUnit<'_> {
         let (zero, one) = (l.splat(0.0), l.splat(1.0));
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, [self.x], [self.out], &mut pads);
-        while let Some(mut run) = tiles.run() {
-            while let Some(([x], [mut out])) = run.next() {
-                each!(L, |at, _, _| {
-                    let x = l.load(x.get(at));
-                    let x = l.select(l.less(x, zero), zero, x);
-                    out.put(at, l.store(l.select(l.less(one, x), one, x)));
-                });
-            }
-        }
+        each_tile!(tiles, |PAST, [x], mut out| each_stored!(l: L, out, past PAST, |at, _, _| {
+            let x = l.load(x.get(at));
+            let x = l.select(l.less(x, zero), zero, x);
+            [l.select(l.less(one, x), one, x)]
+        }));
+    }
+    fn widest(&self) -> SimdLevel {
+        widest_for_memory(self.out.len())
     }
 }

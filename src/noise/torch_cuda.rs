@@ -125,8 +125,8 @@ const GPUS: &[(&str, u32, u32)] = &[
 /// The state of torch's CUDA generator: what `torch.Generator("cuda").manual_seed(seed)` makes and `torch.randn` on the GPU
 /// advances.
 ///
-/// It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine, off by up to 3.5e-6 in a number, are the
-/// GPU's own. On an H100 and on an H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not been at
+/// It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine, which make numbers differ by up to 5e-6 from
+/// exact ones, are the GPU's own. On an H100 and on an H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not been at
 /// hand, but for four digits that users of an A100 and an RTX A4000 have printed. torch rounds the same numbers for `float16` and
 /// `bfloat16`. Draws have 2²⁹ elements at most: longer ones torch splits.
 ///

@@ -2,10 +2,16 @@
 //! register. Only operations of `wide` that round exactly are used; its `mul_add`, `exp`, `ln`, `sin_cos` and
 //! `reduce_add` are not, because their bits depend on the build.
 
+#[cfg(all(target_arch = "x86", target_feature = "sse2"))]
+use core::arch::x86::_mm_stream_ps;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use core::arch::x86_64::_mm_stream_ps;
+
 use wide::bytemuck::cast;
 use wide::{f32x4, f64x2, i32x4, u32x4, u64x2};
 
 use super::{Job, LANES, Lanes};
+use crate::buf::TileMut;
 
 /// The target's baseline: every machine that runs the code has it.
 #[derive(Clone, Copy)]
@@ -67,6 +73,15 @@ impl Lanes for Baseline {
     #[inline(always)]
     fn store(self, x: f32x4) -> [f32; 4] {
         x.to_array()
+    }
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
+    #[inline(always)]
+    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: f32x4) {
+        match tile.aligned::<[f32; 4]>(at) {
+            // SAFETY: the target has the instruction; `aligned` has found four writable floats on 16 bytes.
+            Some(to) => unsafe { _mm_stream_ps(to, cast(x)) },
+            None => tile.put(at, self.store(x)),
+        }
     }
     #[inline(always)]
     fn splat(self, x: f32) -> f32x4 {

@@ -8,6 +8,7 @@ use core::arch::x86_64::*;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
 
 use super::{Job, Kernel, LANES, Lanes};
+use crate::buf::TileMut;
 
 /// The proof of AVX2 and FMA, which came together (Haswell, Zen).
 #[derive(Clone, Copy)]
@@ -103,7 +104,7 @@ macro_rules! operations {
     ($($name:ident $(<const $k:ident>)? ($($arg:ident: $in:ty),*) -> $out:ty = $body:expr;)*) => {
         $(#[inline(always)]
         fn $name $(<const $k: u32>)? (self $(, $arg: $in)*) -> $out {
-            // SAFETY: the token is the proof of the instructions; loads and stores are of whole local arrays.
+            // SAFETY: the token is the proof of the instructions; loads and stores are of whole arrays.
             unsafe { $body }
         })*
     };
@@ -131,6 +132,14 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn halves(self, x: W4) -> U8 {
         U8(x.0)
+    }
+    #[inline(always)]
+    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: F8) {
+        match tile.aligned::<[f32; 8]>(at) {
+            // SAFETY: the token is the proof of the instruction; `aligned` has found eight writable floats on 32 bytes.
+            Some(to) => unsafe { _mm256_stream_ps(to, x.0) },
+            None => tile.put(at, self.store(x)),
+        }
     }
     operations! {
         load(floats: [f32; 8]) -> F8 = F8(_mm256_loadu_ps(floats.as_ptr()));
@@ -218,6 +227,14 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn halves(self, x: W8) -> U16 {
         U16(x.0)
+    }
+    #[inline(always)]
+    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: F16) {
+        match tile.aligned::<[f32; 16]>(at) {
+            // SAFETY: the token is the proof of the instruction; `aligned` has found sixteen writable floats on 64 bytes.
+            Some(to) => unsafe { _mm512_stream_ps(to, x.0) },
+            None => tile.put(at, self.store(x)),
+        }
     }
     operations! {
         load(floats: [f32; 16]) -> F16 = F16(_mm512_loadu_ps(floats.as_ptr()));

@@ -66,9 +66,12 @@ run "$here/rounding.c"
 if ! passed; then
   # All jobs but the one that is made of this instruction, and that one too without the instruction.
   echo "avx512: this emulator rounds vcvtudq2ps twice; so torch_cuda differs, and is judged in a library without that instruction"
-  run ffi-tests/c/hashes.c
-  show "hashes with it"
-  [ "$(grep -o 'failed: .*' "$dir/output.txt")" = 'failed: hash == committed (torch_cuda)' ]
+  for program in golden hashes; do
+    run "ffi-tests/c/$program.c"
+    show "$program with it"
+    grep -o 'failed: .*' "$dir/output.txt" | sed 's/.*(//' | tee "$dir/failed.txt"
+    [ "$(sort -u "$dir/failed.txt")" = "torch_cuda)" ] || [ "$(sort -u "$dir/failed.txt")" = "torch_cuda/13)" ]
+  done
   library=$dir/without
   rm -rf "$library"
   mkdir "$library"
