@@ -265,6 +265,7 @@ impl TileMut<'_> {
     }
 
     /// Where [`put`](Self::put) would store the array, if it would and the place is aligned to all of it.
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     #[inline(always)]
     pub(crate) fn aligned<A: Floats>(&mut self, at: usize) -> Option<*mut f32> {
         let to = self.ptr.wrapping_add(at);

@@ -74,14 +74,14 @@ impl Lanes for Baseline {
     fn store(self, x: f32x4) -> [f32; 4] {
         x.to_array()
     }
-    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
     #[inline(always)]
     fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: f32x4) {
-        match tile.aligned::<[f32; 4]>(at) {
+        #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
+        if let Some(to) = tile.aligned::<[f32; 4]>(at) {
             // SAFETY: the target has the instruction; `aligned` has found four writable floats on 16 bytes.
-            Some(to) => unsafe { _mm_stream_ps(to, cast(x)) },
-            None => tile.put(at, self.store(x)),
+            return unsafe { _mm_stream_ps(to, cast(x)) };
         }
+        tile.put(at, self.store(x));
     }
     #[inline(always)]
     fn splat(self, x: f32) -> f32x4 {

@@ -62,10 +62,7 @@ pub(crate) trait Lanes: Copy {
     fn store(self, x: Self::F) -> Self::Floats;
     /// Stores the lanes in a tile, past the caches where the machine can and the tile is aligned to a register: for the outputs that
     /// `Run::past` names.
-    #[inline(always)]
-    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: Self::F) {
-        tile.put(at, self.store(x));
-    }
+    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: Self::F);
     /// The same float in every lane.
     fn splat(self, x: f32) -> Self::F;
     /// The same integer in every lane.
