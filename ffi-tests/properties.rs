@@ -327,12 +327,15 @@ fn a_mean_beyond_the_caches_has_the_bits_of_its_parts_on_every_level() {
     }
     for level in [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512] {
         limit_simd_level(level);
-        for (len, offset, behind) in
-            [(1 << 19, 0, 0), (1 << 19, 16, 16), ((1 << 19) + 77, 4, 12), ((1 << 19) + 131, 1, 0)]
+        for (len, offset, further) in
+            [(1 << 19, 0, 0), (1 << 19, 16, 16), ((1 << 19) + 77, 4, 0), ((1 << 19) + 131, 1, 4)]
         {
-            let (part, mean_part) = (offset..offset + len, behind..behind + len);
             let mut mean = vec![f32::NAN; room];
             let mut prev = sample.clone();
+            // Where its tiles are aligned as those of the sample are, and so many floats further.
+            let [to, from] = [&prev, &mean].map(|floats| floats.as_ptr().addr() / 4);
+            let behind = (to + offset).wrapping_sub(from) % 16 + further;
+            let (part, mean_part) = (offset..offset + len, behind..behind + len);
             let update = Update::in_place(&mut prev[part.clone()]).with_mean(&mut mean[mean_part.clone()]);
             scheduler.step_pred(&score[part.clone()], &[0.5], update, &z[part.clone()]).unwrap();
             assert!(same(&prev[part.clone()], &want[part.clone()]), "{level:?} {part:?}");
