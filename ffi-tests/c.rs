@@ -245,6 +245,18 @@ fn a_change_of_the_abi_is_seen() {
 }
 
 #[test]
+fn another_floating_point_environment_is_noticed() {
+    let source = "ffi-tests/c/environment.c";
+    for standard in C.standards {
+        succeed(&mut C.build(source, standard, &["-lm"]), "");
+    }
+    // GCC links a program so that subnormals are flushed from its beginning.
+    if cfg!(target_arch = "x86_64") && C.version().unwrap().contains("Free Software Foundation") {
+        succeed(C.build(source, "c11", &["-lm", "-Ofast"]).arg("0"), "");
+    }
+}
+
+#[test]
 fn faults() {
     C.run("faults.c", if emulated() { &["64"] } else { &[] });
 }

@@ -184,6 +184,40 @@ fn the_longest_draw_is_the_longest_that_torch_makes_in_one() {
 }
 
 #[test]
+fn gpus_that_users_name_have_the_grid_that_nvidia_published() {
+    for (name, multiprocessors, threads_per_multiprocessor) in [
+        ("NVIDIA GeForce RTX 3060", 28, 1536),
+        ("NVIDIA GeForce RTX 4090 D", 114, 1536),
+        ("NVIDIA A30", 56, 2048),
+        ("NVIDIA A800-SXM4-80GB", 108, 2048),
+        ("A800", 108, 2048),
+        ("NVIDIA H800", 132, 2048),
+        ("NVIDIA H800 PCIe", 114, 2048),
+        ("NVIDIA H200 NVL", 132, 2048),
+        ("A100-PCIE-80GB", 108, 2048),
+        ("NVIDIA L20", 92, 1536),
+        ("NVIDIA GH200 480GB", 132, 2048),
+        ("GH200", 132, 2048),
+        ("NVIDIA GB200", 152, 2048),
+        ("NVIDIA TITAN RTX", 72, 1024),
+        ("NVIDIA RTX A2000", 26, 1536),
+        ("NVIDIA RTX A4500", 56, 1536),
+        ("NVIDIA RTX 4000 Ada Generation", 48, 1536),
+        ("RTX 4000 Ada", 48, 1536),
+        ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", 188, 1536),
+        ("Tesla P40", 30, 2048),
+        ("NVIDIA GeForce RTX 3060 Laptop GPU", 30, 1536),
+        ("NVIDIA GeForce RTX 3080 Ti Laptop GPU", 58, 1536),
+        ("NVIDIA GeForce RTX 4070 Laptop GPU", 36, 1536),
+        ("nvidia geforce rtx 4090 laptop gpu", 76, 1536),
+        ("NVIDIA GeForce RTX 5090 Laptop GPU", 82, 1536),
+        ("NVIDIA GeForce RTX 2080 with Max-Q Design", 46, 1024),
+    ] {
+        assert_eq!(gpu(name), CudaGrid { multiprocessors, threads_per_multiprocessor }, "{name}");
+    }
+}
+
+#[test]
 fn a_draw_that_fits_the_grid_is_the_same_on_every_gpu() {
     let unlimited = cuda(9, CudaGrid::UNLIMITED, 40_961);
     for name in ["T4", "L4", "NVIDIA H100 80GB HBM3", "rtx 4090", "GeForce RTX 5090"] {
@@ -192,7 +226,16 @@ fn a_draw_that_fits_the_grid_is_the_same_on_every_gpu() {
     assert_ne!(cuda(9, gpu("Tesla T4"), 40_961)[40_960], unlimited[40_960]);
     assert_eq!(cuda(9, gpu("L4"), 40_961), unlimited);
     assert_eq!(CudaGrid::of_gpu("Unlimited"), Some(CudaGrid::UNLIMITED));
-    for unknown in ["", "NVIDIA", "GeForce ", "RTX 4090 Laptop GPU", "H300", "é"] {
+    for unknown in [
+        "",
+        "NVIDIA",
+        "GeForce ",
+        "RTX 3080",
+        "A100-SXM4-40GB MIG 1g.5gb",
+        "AMD Instinct MI300X",
+        "H300",
+        "é",
+    ] {
         assert_eq!(CudaGrid::of_gpu(unknown), None, "{unknown}");
     }
 }

@@ -1,11 +1,11 @@
 //! Replays what diffusers, torch and NumPy computed (vectors/golden.txt, made by vectors/make.py; vectors/cuda.txt, made on a GPU by
-//! vectors/cuda.py) through the Rust API. Floats are compared bit for bit unless a test says why it cannot be.
+//! vectors/torch_cuda.py) through the Rust API. Floats are compared bit for bit unless a test says why it cannot be.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use vesde::{
-    Averaging, Config, CudaGrid, Error, Generator, Norm, Numpy, Request, Sampler, SamplerNoise,
+    Averaging, Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request, Sampler, SamplerNoise,
     SamplerOptions, Schedule, Scheduler, TorchCpu, TorchCuda, Update, corrector_step, mean_norm, randn,
     set_sigmas, set_timesteps, torch_norm, update,
 };
@@ -183,6 +183,49 @@ fn corrector_steps_with_the_torch_norm_are_those_of_diffusers() {
         assert_same_bits(&prev, &case.f32s("prev_sample"), name);
         assert_same_bits(&mean, &case.f32s("prev_sample_mean"), name);
     }
+}
+
+#[test]
+fn means_over_batches_of_any_size_are_those_of_torch() {
+    for (name, case) in cases("mean") {
+        let (counts, means) = (case.usizes("n"), case.f32s("mean"));
+        let most = counts.iter().copied().max().unwrap();
+        let word = |i: usize| (i as u32).wrapping_mul(2654435761) >> 8;
+        let norms: Vec<f64> = (0..most).map(|i| f64::from(word(i)) / f64::from(1 << 20)).collect();
+        for (&n, mean) in counts.iter().zip(means) {
+            let got = mean_norm(&norms[..n], Norm::Torch).unwrap();
+            assert_same_bits(&[got as f32], &[mean], &format!("{name}, {n}"));
+        }
+        assert!(most >= 1 << 24);
+    }
+    let norms: Vec<f64> = (0..600).map(|i| f64::from(((i + 1) as f32).sqrt())).collect();
+    assert_eq!(mean_norm(&norms, Norm::Torch), Ok(f64::from(16.3500004_f32)));
+}
+
+#[test]
+fn the_norm_of_one_float_is_its_absolute_value_as_in_torch() {
+    for (name, case) in cases("norm_of_one") {
+        let floats = case.f32s("x");
+        let got: Vec<f32> = floats.iter().map(|&x| torch_norm(&[x]).unwrap() as f32).collect();
+        assert_same_bits(&got, &case.f32s("norm"), name);
+        assert!(got.contains(&1e-30) && got.contains(&2e19));
+    }
+    let scheduler = Scheduler {
+        config: Config::default(),
+        schedule: Schedule { timesteps: &[], sigmas: &[], discrete_sigmas: &[] },
+    };
+    let (x, m, z) = ([1.0], [1e-30], [2.0]);
+    let mut prev = [0.0];
+    for averaging in [Averaging::Batch, Averaging::PerSample] {
+        let step = scheduler.step_correct(&m, 1, averaging, Norm::Torch, Update::new(&x, &mut prev), &z);
+        // A step size that no float holds, but not a score of norm 0.
+        assert_eq!(step, Err(Error::NonFiniteGradientNorm));
+    }
+    assert_eq!(Counter::new(1, 2).torch_norm(1).unwrap() as f32, {
+        let mut z = [0.0];
+        Counter::new(1, 2).fill(&mut z).unwrap();
+        z[0].abs()
+    });
 }
 
 #[test]

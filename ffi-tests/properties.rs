@@ -5,9 +5,9 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rand_xoshiro::{Xoroshiro128Plus, Xoshiro256PlusPlus};
 use vesde::{
     Averaging, Config, Counter, Error, NORM_BLOCK, Noise, Norm, Request, Sampler, SamplerNoise,
-    SamplerOptions, Schedule, Scheduler, SimdLevel, Update, corrector_step, fill_from_rng, limit_simd_level,
-    mean_norm, norm_blocks, sample_norm, scale_model_input, set_sigmas, set_timesteps, sum_squares,
-    torch_norm, update,
+    SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, Update, corrector_step, fill_from_rng,
+    fill_from_words, limit_simd_level, mean_norm, norm_blocks, sample_norm, scale_model_input, set_sigmas,
+    set_timesteps, sum_squares, torch_norm, update,
 };
 
 const MODES: [(Averaging, Norm); 4] = [
@@ -515,7 +515,148 @@ fn any_rand_core_generator_fills_a_buffer() {
         let mut out = vec![0.0; len];
         fill_from_rng(&mut Xoshiro256PlusPlus::seed_from_u64(1), &mut out);
         assert!(same(&out, &want[..len]));
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut words = 0;
+        let mut out = vec![0.0; len];
+        let next_word = || {
+            words += 1;
+            rng.next_u32()
+        };
+        fill_from_words(next_word, &mut out);
+        assert!(same(&out, &want[..len]));
+        assert_eq!(words, len.next_multiple_of(64));
     }
+}
+
+#[test]
+fn a_step_without_noise_is_its_mean_where_the_factor_of_the_noise_is_0() {
+    for len in [1, 63, 64, 65, 1000] {
+        let [x, m] = [1, 2].map(|stream| noise_from(stream, len));
+        let want: Vec<f32> = x.iter().zip(&m).map(|(x, m)| x + 0.75 * m).collect();
+        let (mut prev, mut mean) = (vec![f32::NAN; len], vec![f32::NAN; len]);
+        update(&m, 0.75, 0.0, Update::new(&x, &mut prev).with_mean(&mut mean), Noise::None).unwrap();
+        assert!(same(&prev, &want) && same(&mean, &want));
+        let mut in_place = x.clone();
+        update(&m, 0.75, -0.0, Update::in_place(&mut in_place), Noise::None).unwrap();
+        assert!(same(&in_place, &want));
+        for diffusion in [1e-45, -1.0, f32::NAN] {
+            let result = update(&m, 0.75, diffusion, Update::in_place(&mut in_place), Noise::None);
+            assert_eq!(result, Err(Error::NullPointer));
+        }
+        assert!(same(&in_place, &want));
+
+        // Where neighbouring sigmas are equal a predictor step adds none, and a sigma of 0 neither.
+        let schedule =
+            Schedule { timesteps: &[1.0, 0.5, 0.0], sigmas: &[], discrete_sigmas: &[0.0, 2.0, 2.0] };
+        let scheduler = Scheduler { config: Config::default(), schedule };
+        scheduler.step_pred(&m, &[1.0], Update::new(&x, &mut prev), Noise::None).unwrap();
+        assert!(same(&prev, &x));
+        scheduler.add_noise(&x, &[0], Noise::None, &mut mean).unwrap();
+        assert!(same(&mean, &x));
+        let predicted = scheduler.step_pred(&m, &[0.5], Update::new(&x, &mut prev), Noise::None);
+        assert_eq!(predicted, Err(Error::NullPointer));
+        assert_eq!(scheduler.add_noise(&x, &[1], Noise::None, &mut mean), Err(Error::NullPointer));
+        for (averaging, norm) in MODES {
+            let update = Update::new(&x, &mut prev);
+            let corrected = scheduler.step_correct(&m, 1, averaging, norm, update, Noise::None);
+            assert_eq!(corrected, Err(Error::NullPointer));
+        }
+        assert!(same(&prev, &x) && same(&mean, &x));
+    }
+}
+
+#[test]
+fn at_a_signal_to_noise_ratio_of_0_the_corrector_does_nothing() {
+    let tables = Tables::new(10);
+    let config = Config { snr: 0.0, ..Config::default() };
+    let scheduler = Scheduler { config, ..tables.scheduler() };
+    let [x, m] = [1, 2].map(|stream| noise_from(stream, 12));
+    for (averaging, norm) in MODES {
+        let mut prev = vec![f32::NAN; 12];
+        let update = Update::new(&x, &mut prev);
+        scheduler.step_correct(&m, 3, averaging, norm, update, Counter::new(1, 3)).unwrap();
+        assert!(same(&prev, &x));
+    }
+}
+
+/// Counter noise of seed 9, for buffers of any content.
+fn noise_from(stream: u64, len: usize) -> Vec<f32> {
+    let mut out = vec![0.0; len];
+    Counter::new(9, stream).fill(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn a_sampler_that_starts_at_a_step_is_the_rest_of_a_job() {
+    let (tables, len, steps) = (Tables::new(8), 3 * 70, 8);
+    let score_of = |x: &[f32], sigma: f32, score: &mut [f32]| {
+        for (score, x) in score.iter_mut().zip(x) {
+            *score = (0.5 - x) / (sigma * sigma + 0.01);
+        }
+    };
+    // Runs a job; of its samples before each step, and the draws that it asked for.
+    let run = |config: &Config, options: SamplerOptions, x: &mut [f32]| {
+        let mut sampler = Sampler::new(config, 3, options).unwrap();
+        let (mut score, mut z) = (vec![0.0; len], vec![0.0; len]);
+        let (mut before, mut draws, mut labels) = (vec![], vec![], vec![]);
+        loop {
+            match sampler.next(&tables.schedule(), x, &score, Some(&z)).unwrap() {
+                Request::Score { sigma, step, label, correction, .. } => {
+                    if correction == 0 {
+                        before.push((step, x.to_vec()));
+                        labels.push(label);
+                    }
+                    score_of(x, sigma, &mut score);
+                }
+                Request::Noise { draw } => {
+                    draws.push(draw);
+                    Counter::new(options.seed, options.stream + draw).fill(&mut z).unwrap();
+                }
+                Request::Done => return (before, draws, labels),
+            }
+        }
+    };
+    for correct_steps in [0, 2] {
+        let config = Config { correct_steps, ..Config::default() };
+        for noise in [SamplerNoise::Counter, SamplerNoise::Given] {
+            for result in [SamplerResult::Mean, SamplerResult::Noisy] {
+                let whole =
+                    SamplerOptions { seed: 3, stream: 5, noise, result, clamp: false, ..Default::default() };
+                let mut want = vec![f32::NAN; len];
+                let (before, all_draws, labels) = run(&config, whole, &mut want);
+                assert_eq!(labels, (0..steps).collect::<Vec<_>>());
+                for (step, sample) in before {
+                    let mut x = sample.clone();
+                    let rest = SamplerOptions { start: Some(step), ..whole };
+                    let (again, draws, _) = run(&config, rest, &mut x);
+                    assert!(same(&x, &want), "from step {step}");
+                    assert!(again[0].0 == step && same(&again[0].1, &sample));
+                    // Draw 0 is the initial sample's; those of the steps that were left out are counted.
+                    let first = 1 + step * (1 + correct_steps as usize);
+                    assert_eq!(draws, all_draws.get(first..).unwrap_or_default());
+                }
+                let late = SamplerOptions { start: Some(steps), ..whole };
+                let mut sampler = Sampler::new(&config, 3, late).unwrap();
+                let next = sampler.next(&tables.schedule(), &mut want, &[0.0; 210], None);
+                assert_eq!(next, Err(Error::TimestepOutOfRange));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_noisy_result_is_the_mean_and_the_last_noise() {
+    let config = Config::default();
+    let options = SamplerOptions { seed: 4, clamp: false, ..SamplerOptions::default() };
+    let steps = 10;
+    let (mean, evaluations) = sample(options, &config, steps);
+    let (noisy, _) = sample(SamplerOptions { result: SamplerResult::Noisy, ..options }, &config, steps);
+    let tables = Tables::new(steps);
+    let step = tables.schedule().predictor_step(tables.0[0][steps - 1]).unwrap();
+    let mut z = vec![0.0; mean.len()];
+    Counter::new(4, evaluations as u64).fill(&mut z).unwrap();
+    let want: Vec<f32> = mean.iter().zip(&z).map(|(mean, z)| mean + step.diffusion * z).collect();
+    assert!(same(&noisy, &want) && !same(&noisy, &mean));
 }
 
 /// Runs a sampler with a Gaussian's score, and a copy of its state at every request.
@@ -536,7 +677,8 @@ fn sample(options: SamplerOptions, config: &Config, steps: usize) -> (Vec<f32>, 
                 Counter::new(options.seed, options.stream + draws).fill(&mut z).unwrap();
                 draws += 1;
             }
-            Request::Score { sigma, step, timestep, correction } => {
+            Request::Score { sigma, step, timestep, label, correction } => {
+                assert_eq!(label, steps - 1 - tables.schedule().index(timestep).unwrap());
                 assert_eq!(step, evaluations / (1 + config.correct_steps as usize));
                 assert_eq!(correction as usize, evaluations % (1 + config.correct_steps as usize));
                 assert_eq!((sigma, timestep), (tables.0[1][step], tables.0[0][step]));

@@ -11,7 +11,9 @@
  * - An output that is one number or struct is written last: it may lie in an input, but not in another output, a
  *   vesde_scheduler or its tables.
  * - All functions are reentrant. One state object (a generator, a vesde_sampler) belongs to one thread at a time.
- * - The same inputs give the same bits on every machine, for every split of the work and every alignment.
+ * - The same inputs give the same bits on every machine, for every split of the work and every alignment, in the
+ *   floating-point environment that every program begins with: round to nearest, subnormals kept. A program linked by GCC
+ *   with -Ofast has another one; vesde_float_environment_is_default tells.
  */
 
 #ifndef VESDE_H
@@ -57,13 +59,13 @@ typedef enum vesde_error {
     VESDE_ERROR_UNKNOWN_ENUM = -8,
     // `num_train_timesteps` must be at least 1.
     VESDE_ERROR_INVALID_NUM_TRAIN_TIMESTEPS = -20,
-    // `snr` must be finite and greater than 0.
+    // `snr` must be finite in float, and not below 0.
     VESDE_ERROR_INVALID_SNR = -21,
     // `sigma_min` must be greater than 0, finite, and not vanish in float.
     VESDE_ERROR_INVALID_SIGMA_MIN = -22,
     // `sigma_max` must be greater than `sigma_min`, and finite in float, as must be their ratio.
     VESDE_ERROR_INVALID_SIGMA_MAX = -23,
-    // `sampling_eps` must lie strictly between 0 and 1.
+    // `sampling_eps` must be at least 0 and less than 1.
     VESDE_ERROR_INVALID_SAMPLING_EPS = -24,
     // A timestep is not in 0 to 1, or its index lies beyond the schedule's tables.
     VESDE_ERROR_TIMESTEP_OUT_OF_RANGE = -30,
@@ -123,6 +125,24 @@ typedef enum vesde_sampler_noise {
     // may come from different generators.
     VESDE_SAMPLER_NOISE_GIVEN = 1,
 } vesde_sampler_noise;
+
+// Which of the last step's two results a job ends with.
+typedef enum vesde_sampler_result {
+    // `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has it.
+    VESDE_SAMPLER_RESULT_MEAN = 0,
+    // `prev_sample`, with the last noise in it (`noise_removal=False` in score_sde).
+    VESDE_SAMPLER_RESULT_NOISY = 1,
+} vesde_sampler_result;
+
+// From what a job starts.
+typedef enum vesde_sampler_start {
+    // From noise of the largest sigma.
+    VESDE_SAMPLER_START_NOISE = 0,
+    // From the sample that the first vesde_sampler_next is given, at `first_step`, as if the job had come so far by itself: draws
+    // and streams are numbered accordingly. For image to image the sample is the picture with noise of that step's sigma
+    // (vesde_add_noise); to resume, it is the one that a job had before that step's first correction.
+    VESDE_SAMPLER_START_GIVEN = 1,
+} vesde_sampler_start;
 
 // What the caller is to do before the next vesde_sampler_next.
 typedef enum vesde_request_kind {
@@ -255,7 +275,7 @@ typedef struct vesde_cuda_grid {
 //
 // It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine, which make numbers differ by up to 5e-6 from
 // exact ones, are the GPU's own. On an H100 and on an H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not been at
-// hand, but for four digits that users of an A100 and an RTX A4000 have printed. torch rounds the same numbers for `float16` and
+// hand, but for what users have printed: four digits of an A100 and of an RTX A4000, 36 numbers of an RTX 3060. torch rounds the same numbers for `float16` and
 // `bfloat16`. Draws have 2²⁹ elements at most: longer ones torch splits.
 //
 // Owned by the caller, fixed in size (24 bytes), copyable: a copy continues like the original.
@@ -283,6 +303,8 @@ typedef struct vesde_sampler_options {
     uint64_t seed;
     // Stream of the first draw of counter noise; each further draw takes the next.
     uint64_t stream;
+    // The step to start at. 0 unless `start` is VESDE_SAMPLER_START_GIVEN.
+    uint64_t first_step;
     // Who makes the noise: one of enum vesde_sampler_noise.
     int32_t noise;
     // Over what the corrector averages: one of enum vesde_averaging.
@@ -291,6 +313,10 @@ typedef struct vesde_sampler_options {
     int32_t norm;
     // 1 to clamp the result to 0 to 1, as diffusers' pipeline does; 0 not to.
     int32_t clamp;
+    // Which of the last step's results is the job's: one of enum vesde_sampler_result.
+    int32_t result;
+    // From what the job starts: one of enum vesde_sampler_start.
+    int32_t start;
 } vesde_sampler_options;
 
 // The state of a predictor–corrector loop. Plain data, owned by the caller: a copy, taken at any time together with a
@@ -298,16 +324,17 @@ typedef struct vesde_sampler_options {
 typedef struct vesde_sampler {
     struct vesde_config config;
     uint64_t seed;
-    // The stream of the next draw.
+    // The stream of the first draw.
     uint64_t stream;
     uint64_t batch;
     // The next update: which timestep, and which of its corrections.
     uint64_t step;
-    uint32_t correction;
+    uint64_t correction;
     uint32_t phase;
     int32_t noise;
     int32_t averaging;
     int32_t norm;
+    int32_t result;
     int32_t clamp;
 } vesde_sampler;
 
@@ -322,6 +349,9 @@ typedef struct vesde_request {
     size_t step;
     // The number of steps.
     size_t steps;
+    // What a network of discrete noise levels is given: steps − 1 − the index of vesde_get_timestep_index (score_sde's labels, 0
+    // for the largest sigma).
+    uint64_t label;
     // Which draw of noise: 0 is the initial sample's, later ones are those of the steps in diffusers' order. They may come from
     // different generators.
     uint64_t draw;
@@ -340,6 +370,14 @@ uint32_t vesde_version(void);
 
 // A sentence about a status, never NULL: static text in English, without a full stop.
 const char *vesde_status_message(vesde_status status);
+
+// 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest, ties to even, and subnormal
+// numbers are kept.
+//
+// That is every program's default. It is lost where a program changes it (fesetround, _MM_SET_FLUSH_ZERO_MODE), or is linked by
+// GCC with -Ofast or -ffast-math, which flushes subnormals on x86: then other bits come out, and the norm of a score of 1e-40
+// is 0. The environment is a thread's own, so ask in the thread that computes.
+int32_t vesde_float_environment_is_default(void);
 
 // The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
 int32_t vesde_simd_level(void);
@@ -438,7 +476,8 @@ vesde_status vesde_get_predictor_step(const struct vesde_scheduler *scheduler,
 // from the timestep (Song et al. 2021, equation 47; diffusers' step_pred).
 //
 // All buffers have `len` floats. `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-// of the batch; no output may overlap it. `prev_sample_mean` may be NULL. A score that is not a number is passed on.
+// of the batch; no output may overlap it. A timesteps_len that divides `len` and is not the batch goes unnoticed.
+// `prev_sample_mean` may be NULL, and `noise` where d is 0. A score that is not a number is passed on.
 //
 // Pointers:
 // `scheduler` is NULL or readable, and so are its tables. Every other pointer is NULL or valid for its length.
@@ -505,7 +544,8 @@ vesde_status vesde_step_correct_counter(const struct vesde_scheduler *scheduler,
 // The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at the index (diffusers' add_noise).
 //
 // All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample; the
-// output may not overlap it.
+// output may not overlap it. An indices_len that divides `len` and is not the batch goes unnoticed. `noise` may be NULL where
+// the sigma is 0.
 //
 // Pointers:
 // As vesde_step_pred.
@@ -577,7 +617,9 @@ vesde_status vesde_torch_norm(const float *x, size_t len, double *norm);
 // `norm` is NULL or writable.
 vesde_status vesde_torch_norm_counter(struct vesde_counter x, size_t len, double *norm);
 
-// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm.
+// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm: with
+// VESDE_NORM_TORCH it is torch's bit for bit for any batch, as one thread of torch has it (from 32,768 on its threads share the
+// sum).
 //
 // Pointers:
 // `norms` is NULL or readable for `batch` doubles; `mean` is NULL or writable.
@@ -598,7 +640,8 @@ vesde_status vesde_get_corrector_step(double snr,
                                       struct vesde_corrector_step *step);
 
 // The elementwise part of a step: prev_sample_mean = sample + drift·model_output, prev_sample = prev_sample_mean +
-// diffusion·noise. For the last phase of a corrector step drift is step_size and diffusion is noise_factor.
+// diffusion·noise. For the last phase of a corrector step drift is step_size and diffusion is noise_factor. `noise` may be NULL
+// where `diffusion` is 0: then prev_sample is prev_sample_mean.
 //
 // Pointers:
 // As vesde_step_pred.
@@ -712,14 +755,16 @@ vesde_status vesde_numpy_fill(struct vesde_numpy *generators,
                               size_t len,
                               float *out);
 
-// Sets `options` to counter noise of seed 0, the batch's averaging, exact norms, and a clamped result.
+// Sets `options` to a start from counter noise of seed 0, the batch's averaging, exact norms, and a result that is the mean,
+// clamped.
 //
 // Pointers:
 // `options` is NULL or writable.
 vesde_status vesde_sampler_options_default(struct vesde_sampler_options *options);
 
 // Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples. It keeps a copy of
-// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given.
+// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given. A `first_step` without a given
+// sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
 //
 // Pointers:
 // `config` and `options` are NULL or readable; `sampler` is NULL or writable.
@@ -736,8 +781,9 @@ vesde_status vesde_sampler_init(const struct vesde_config *config,
 //         network(sample, request.sigma, score);
 // } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
 //
-// The first call makes the initial sample, whatever the buffers hold. After VESDE_REQUEST_KIND_DONE `sample` holds
-// the result: the last predictor step's prev_sample_mean, clamped if the options say so. `noise` may be NULL unless
+// The first call makes the initial sample, whatever the buffers hold, unless the options say that it is there. After
+// VESDE_REQUEST_KIND_DONE `sample` holds the result, which the options choose: the last predictor step's prev_sample_mean,
+// clamped, by default. `noise` may be NULL unless
 // VESDE_REQUEST_KIND_NOISE has asked for it. A score that is not a number is noticed by corrector steps only. After an
 // error everything is as before: the call can be repeated.
 //

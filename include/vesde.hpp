@@ -71,6 +71,18 @@ enum class sampler_noise : std::int32_t {
     given = VESDE_SAMPLER_NOISE_GIVEN,
 };
 
+// Which of the last step's two results a job ends with.
+enum class sampler_result : std::int32_t {
+    mean = VESDE_SAMPLER_RESULT_MEAN,
+    noisy = VESDE_SAMPLER_RESULT_NOISY,
+};
+
+// From what a job starts: noise of the largest sigma, or a given sample at first_step.
+enum class sampler_start : std::int32_t {
+    noise = VESDE_SAMPLER_START_NOISE,
+    given = VESDE_SAMPLER_START_GIVEN,
+};
+
 // What is to be done before the next sampler::next.
 enum class request_kind : std::int32_t {
     done = VESDE_REQUEST_KIND_DONE,
@@ -93,6 +105,11 @@ enum class simd_level_kind : std::int32_t {
 // Whether the library that was linked has this header's version.
 [[nodiscard]] inline bool header_matches_library() noexcept {
     return vesde_version() == (VESDE_VERSION_MAJOR << 16 | VESDE_VERSION_MINOR << 8 | VESDE_VERSION_PATCH);
+}
+
+// Whether this thread rounds to the nearest and keeps subnormal numbers, as vesde assumes.
+[[nodiscard]] inline bool float_environment_is_default() noexcept {
+    return vesde_float_environment_is_default() != 0;
 }
 
 // The vector instructions in use.
@@ -319,11 +336,11 @@ inline status get_corrector_step(double snr, double grad_norm, double noise_norm
 inline status update(float drift, float diffusion, span<const float> model_output, span<const float> sample,
                      span<const float> noise, span<float> prev_sample,
                      span<float> prev_sample_mean = {}) noexcept {
-    if (!detail::fit(prev_sample_mean, model_output, sample, noise, prev_sample)) {
+    if (!detail::fit(prev_sample_mean, model_output, sample, prev_sample) || !detail::fit(noise, sample)) {
         return status::length_mismatch;
     }
     return static_cast<status>(vesde_update(drift, diffusion, model_output.data(), sample.data(),
-                                            noise.data(), sample.size(), prev_sample.data(),
+                                            detail::or_null(noise), sample.size(), prev_sample.data(),
                                             detail::or_null(prev_sample_mean)));
 }
 
@@ -411,17 +428,17 @@ struct scheduler {
         return static_cast<status>(vesde_get_predictor_step(&tables, timestep, &step));
     }
 
-    // One predictor step, with noise given or made on the way.
+    // One predictor step, with noise given or made on the way; without, where d is 0.
     status step_pred(span<const float> model_output, one_or_each<float> timestep, span<const float> sample,
                      span<const float> noise, span<float> prev_sample,
                      span<float> prev_sample_mean = {}) const noexcept {
-        if (!detail::fit(prev_sample_mean, model_output, sample, noise, prev_sample)) {
+        if (!detail::fit(prev_sample_mean, model_output, sample, prev_sample) || !detail::fit(noise, sample)) {
             return status::length_mismatch;
         }
         const vesde_scheduler tables = *this;
         return static_cast<status>(vesde_step_pred(
-            &tables, model_output.data(), timestep.data(), timestep.size(), sample.data(), noise.data(),
-            sample.size(), prev_sample.data(), detail::or_null(prev_sample_mean)));
+            &tables, model_output.data(), timestep.data(), timestep.size(), sample.data(),
+            detail::or_null(noise), sample.size(), prev_sample.data(), detail::or_null(prev_sample_mean)));
     }
 
     status step_pred(span<const float> model_output, one_or_each<float> timestep, span<const float> sample,
@@ -463,16 +480,16 @@ struct scheduler {
                                        prev_sample.data(), detail::or_null(prev_sample_mean)));
     }
 
-    // The forward process, with noise given or made on the way.
+    // The forward process, with noise given or made on the way; without, where the sigma is 0.
     status add_noise(span<const float> original_samples, one_or_each<std::int64_t> index,
                      span<const float> noise, span<float> noisy_samples) const noexcept {
-        if (!detail::fit(span<float>(), original_samples, noise, noisy_samples)) {
+        if (!detail::fit(noise, original_samples, noisy_samples)) {
             return status::length_mismatch;
         }
         const vesde_scheduler tables = *this;
         return static_cast<status>(vesde_add_noise(&tables, original_samples.data(), index.data(),
-                                                   index.size(), noise.data(), original_samples.size(),
-                                                   noisy_samples.data()));
+                                                   index.size(), detail::or_null(noise),
+                                                   original_samples.size(), noisy_samples.data()));
     }
 
     status add_noise(span<const float> original_samples, one_or_each<std::int64_t> index, counter noise,
@@ -499,19 +516,26 @@ struct sampler_options {
     // Seed of the counter noise, and stream of its first draw.
     std::uint64_t seed = 0;
     std::uint64_t stream = 0;
+    // The step to start at, with sampler_start::given.
+    std::uint64_t first_step = 0;
     sampler_noise noise = sampler_noise::counter;
     vesde::averaging averaging = vesde::averaging::batch;
     vesde::norm norm = vesde::norm::exact;
     // Whether the result is clamped to 0 to 1.
     bool clamp = true;
+    sampler_result result = sampler_result::mean;
+    sampler_start start = sampler_start::noise;
 
     constexpr operator vesde_sampler_options() const noexcept {
         return {seed,
                 stream,
+                first_step,
                 static_cast<std::int32_t>(noise),
                 static_cast<std::int32_t>(averaging),
                 static_cast<std::int32_t>(norm),
-                clamp};
+                clamp,
+                static_cast<std::int32_t>(result),
+                static_cast<std::int32_t>(start)};
     }
 };
 
@@ -521,6 +545,7 @@ struct request {
     std::uint32_t correction = 0;
     std::size_t step = 0;
     std::size_t steps = 0;
+    std::uint64_t label = 0;
     std::uint64_t draw = 0;
     float sigma = 0;
     float timestep = 0;
@@ -551,6 +576,7 @@ public:
                       made.correction,
                       made.step,
                       made.steps,
+                      made.label,
                       made.draw,
                       made.sigma,
                       made.timestep};

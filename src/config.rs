@@ -4,10 +4,13 @@
 mod json;
 
 use crate::error::Error;
-use json::{Object, Text};
+use json::{Object, Value, Written};
 
 /// The class name that a `scheduler_config.json` of this scheduler carries.
 const CLASS_NAME: &[u8] = b"ScoreSdeVeScheduler";
+
+/// Its twin for JAX: the same fields, and diffusers loads its files.
+const FLAX_CLASS_NAME: &[u8] = b"FlaxScoreSdeVeScheduler";
 
 /// The configuration of the scheduler, as diffusers' `ScoreSdeVeScheduler` has it: the same fields,
 /// the same defaults, `f64` as in Python.
@@ -51,14 +54,13 @@ impl Config {
     /// `InvalidSamplingEps`: each says in its own documentation what it asks for.
     pub fn validate(&self) -> Result<(), Error> {
         // NaN fails every comparison, hence each condition says what is right, not what is wrong.
-        let positive = |x: f64| x > 0.0 && x.is_finite();
         if self.num_train_timesteps == 0 {
             return Err(Error::InvalidNumTrainTimesteps);
         }
-        if !(positive(self.snr) && positive(f64::from(self.snr as f32))) {
+        if !is_snr(self.snr) {
             return Err(Error::InvalidSnr);
         }
-        if !(positive(self.sigma_min) && self.sigma_min as f32 >= f32::MIN_POSITIVE) {
+        if !(self.sigma_min.is_finite() && self.sigma_min as f32 >= f32::MIN_POSITIVE) {
             return Err(Error::InvalidSigmaMin);
         }
         if !(self.sigma_max > self.sigma_min
@@ -67,7 +69,7 @@ impl Config {
         {
             return Err(Error::InvalidSigmaMax);
         }
-        if !(self.sampling_eps > 0.0 && self.sampling_eps < 1.0) {
+        if !(0.0..1.0).contains(&self.sampling_eps) {
             return Err(Error::InvalidSamplingEps);
         }
         Ok(())
@@ -80,25 +82,47 @@ impl Config {
         self.sigma_max as f32
     }
 
-    /// Reads a `scheduler_config.json`: missing keys take their defaults, unknown keys are ignored, and the
-    /// result is validated. A key is known as Python writes it, without escapes.
+    /// Reads a `scheduler_config.json` as Python does: missing keys take their defaults, unknown keys are
+    /// ignored, of equal keys the last counts, and the result is validated. `NaN`, `Infinity` and `-Infinity`
+    /// are numbers, which no field allows.
     ///
     /// # Errors
     /// `JsonSyntax`, `JsonTruncated`, `JsonType`, `JsonNumber`, `JsonDepth` for the text,
     /// `JsonClassName` where `_class_name` is another scheduler's, and those of [`validate`](Self::validate).
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let mut config = Self::default();
+        let mut members: [(&[u8], Option<Value<'_>>); 7] = [
+            (b"_class_name", None),
+            (b"num_train_timesteps", None),
+            (b"correct_steps", None),
+            (b"snr", None),
+            (b"sigma_min", None),
+            (b"sigma_max", None),
+            (b"sampling_eps", None),
+        ];
         let mut object = Object::new(json)?;
         while let Some((key, value)) = object.next_member()? {
-            match key {
-                b"_class_name" if value.string()? != CLASS_NAME => return Err(Error::JsonClassName),
-                b"num_train_timesteps" => config.num_train_timesteps = value.integer()?,
-                b"correct_steps" => config.correct_steps = value.integer()?,
-                b"snr" => config.snr = value.number()?,
-                b"sigma_min" => config.sigma_min = value.number()?,
-                b"sigma_max" => config.sigma_max = value.number()?,
-                b"sampling_eps" => config.sampling_eps = value.number()?,
-                _ => {}
+            if let Some((_, last)) = members.iter_mut().find(|(name, _)| key.is(name)) {
+                *last = Some(value);
+            }
+        }
+        let [class_name, num_train_timesteps, correct_steps, numbers @ ..] = members.map(|(_, value)| value);
+        if let Some(name) = class_name {
+            let name = name.string()?;
+            if !(name.is(CLASS_NAME) || name.is(FLAX_CLASS_NAME)) {
+                return Err(Error::JsonClassName);
+            }
+        }
+        let mut config = Self::default();
+        if let Some(value) = num_train_timesteps {
+            config.num_train_timesteps = value.integer(Error::InvalidNumTrainTimesteps)?;
+        }
+        if let Some(value) = correct_steps {
+            config.correct_steps = value.integer(Error::JsonType)?;
+        }
+        let Self { snr, sigma_min, sigma_max, sampling_eps, .. } = &mut config;
+        for (field, value) in [snr, sigma_min, sigma_max, sampling_eps].into_iter().zip(numbers) {
+            if let Some(value) = value {
+                *field = value.number()?;
             }
         }
         config.validate()?;
@@ -120,9 +144,9 @@ impl Config {
         Ok(text.len())
     }
 
-    pub(crate) fn json_text(&self) -> Result<Text<512>, Error> {
+    pub(crate) fn json_text(&self) -> Result<Written<512>, Error> {
         self.validate()?;
-        let mut text = Text::new();
+        let mut text = Written::new();
         text.push(b"{\n  \"_class_name\": \"");
         text.push(CLASS_NAME);
         text.push(b"\"");
@@ -142,6 +166,11 @@ impl Config {
         // A number of many digits and far from 1 may be more than the reader takes.
         if Self::from_json(text.as_bytes()) == Ok(*self) { Ok(text) } else { Err(Error::JsonNumber) }
     }
+}
+
+/// Whether a signal-to-noise ratio is one. At 0 the corrector does nothing.
+pub(crate) fn is_snr(snr: f64) -> bool {
+    snr >= 0.0 && (snr as f32).is_finite()
 }
 
 #[cfg(test)]
@@ -207,7 +236,6 @@ mod tests {
             (r#"{"snr": 5.}"#, Error::JsonSyntax),
             (r#"{"snr": 5e}"#, Error::JsonSyntax),
             (r#"{"snr": +5}"#, Error::JsonSyntax),
-            (r#"{"snr": NaN}"#, Error::JsonSyntax),
             (r#"{"u": [1, 2}}"#, Error::JsonSyntax),
             (r#"{"u": [1 2]}"#, Error::JsonSyntax),
             (r#"{"u": {"a"}}"#, Error::JsonSyntax),
@@ -233,16 +261,76 @@ mod tests {
     }
 
     #[test]
+    fn what_python_writes_beyond_rfc_8259_is_read() {
+        let ok = |json: &str, snr: f64| {
+            assert_eq!(read(json), Ok(Config { snr, ..Config::default() }), "{json}");
+        };
+        ok(r#"{"_class_name":"ScoreSdeVeScheduler","x":[NaN,{"y":Infinity}],"snr":0.2}"#, 0.2);
+        ok(r#"{"x":-Infinity,"y":{"NaN":NaN},"z":[Infinity , -Infinity],"snr":0.2}"#, 0.2);
+        ok(r#"{"_class_name":"FlaxScoreSdeVeScheduler","snr":0.2}"#, 0.2);
+        ok(r#"{"snr":"no number","snr":NaN,"snr":0.2}"#, 0.2);
+        ok(r#"{"_class_name":"DDPMScheduler","_class_name":"\u0053coreSdeVeScheduler"}"#, 0.15);
+        ok(r#"{"s\u006Er":0.2,"\ud800":"\udc00\/\b"}"#, 0.2);
+        ok(r#"{"sn\r":0.2,"snr\u0000":0.3,"snr ":0.4,"\u0173nr":0.5,"":0.6}"#, 0.15);
+        for (json, error) in [
+            (r#"{"snr": NaN}"#, Error::InvalidSnr),
+            (r#"{"snr": 0.2, "snr": Infinity}"#, Error::InvalidSnr),
+            (r#"{"sigma_min": -Infinity}"#, Error::InvalidSigmaMin),
+            (r#"{"sigma_max": Infinity}"#, Error::InvalidSigmaMax),
+            (r#"{"sampling_eps": NaN}"#, Error::InvalidSamplingEps),
+            (r#"{"num_train_timesteps": NaN}"#, Error::InvalidNumTrainTimesteps),
+            (r#"{"correct_steps": Infinity}"#, Error::JsonType),
+            (r#"{"_class_name": NaN}"#, Error::JsonType),
+            // Python refuses these too.
+            (r#"{"x": -NaN}"#, Error::JsonSyntax),
+            (r#"{"x": +Infinity}"#, Error::JsonSyntax),
+            (r#"{"x": nan}"#, Error::JsonSyntax),
+            (r#"{"x": Inf}"#, Error::JsonSyntax),
+            (r#"{"x": InfinityNaN}"#, Error::JsonSyntax),
+            (r#"{NaN: 1}"#, Error::JsonSyntax),
+            ("\u{feff}{}", Error::JsonSyntax),
+            ("{} // none", Error::JsonSyntax),
+            ("{\u{a0}}", Error::JsonSyntax),
+            ("{'snr': 1}", Error::JsonSyntax),
+            (r#"{"x": 0x1}"#, Error::JsonSyntax),
+            (r#"{"x": 1_0}"#, Error::JsonSyntax),
+        ] {
+            assert_eq!(read(json), Err(error), "{json}");
+        }
+        let json = r#"{"x":[NaN,-Infinity],"y":Infinity}"#;
+        for end in 0..json.len() {
+            assert_eq!(read(&json[..end]), Err(Error::JsonTruncated), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_people_sample_with_in_diffusers_is_valid() {
+        let ok = Config::default();
+        for config in [
+            Config { sampling_eps: 0.0, ..ok },
+            Config { sampling_eps: 1e-300, ..ok },
+            Config { snr: 0.0, ..ok },
+            Config { snr: 1e-50, ..ok },
+        ] {
+            assert_eq!(config.validate(), Ok(()), "{config:?}");
+        }
+    }
+
+    #[test]
     fn each_invalid_field_has_its_own_error() {
         let ok = Config::default();
         let (nan, inf) = (f64::NAN, f64::INFINITY);
-        for bad in [0.0, -1.0, nan, inf] {
+        for bad in [-1.0, nan, inf, -inf] {
             assert_eq!(Config { snr: bad, ..ok }.validate(), Err(Error::InvalidSnr));
             assert_eq!(Config { sigma_min: bad, ..ok }.validate(), Err(Error::InvalidSigmaMin));
             assert_eq!(Config { sigma_max: bad, ..ok }.validate(), Err(Error::InvalidSigmaMax));
             assert_eq!(Config { sampling_eps: bad, ..ok }.validate(), Err(Error::InvalidSamplingEps));
         }
+        assert_eq!(Config { snr: 1e39, ..ok }.validate(), Err(Error::InvalidSnr));
+        assert_eq!(Config { sigma_min: 0.0, ..ok }.validate(), Err(Error::InvalidSigmaMin));
+        assert_eq!(Config { sigma_max: 0.0, ..ok }.validate(), Err(Error::InvalidSigmaMax));
         assert_eq!(Config { sampling_eps: 1.0, ..ok }.validate(), Err(Error::InvalidSamplingEps));
+        assert_eq!(Config { sigma_min: 3.0, sigma_max: 3.0, ..ok }.validate(), Err(Error::InvalidSigmaMax));
         assert_eq!(Config { sigma_max: 1e39, ..ok }.validate(), Err(Error::InvalidSigmaMax));
         assert_eq!(Config { sigma_min: 1e-46, ..ok }.validate(), Err(Error::InvalidSigmaMin));
         assert_eq!(Config { num_train_timesteps: 0, ..ok }.validate(), Err(Error::InvalidNumTrainTimesteps));

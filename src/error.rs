@@ -29,13 +29,13 @@ pub enum Error {
 
     /// `num_train_timesteps` must be at least 1.
     InvalidNumTrainTimesteps = -20,
-    /// `snr` must be finite and greater than 0.
+    /// `snr` must be finite in `f32`, and not below 0.
     InvalidSnr = -21,
     /// `sigma_min` must be greater than 0, finite, and not vanish in `f32`.
     InvalidSigmaMin = -22,
     /// `sigma_max` must be greater than `sigma_min`, and finite in `f32`, as must be their ratio.
     InvalidSigmaMax = -23,
-    /// `sampling_eps` must lie strictly between 0 and 1.
+    /// `sampling_eps` must be at least 0 and less than 1.
     InvalidSamplingEps = -24,
 
     /// A timestep is not in 0..=1, or its index lies beyond the schedule's tables.
@@ -133,10 +133,10 @@ impl Error {
             Self::BufferTooSmall => c"the buffer is too small for what is to be written",
             Self::UnknownEnum => c"an enumeration has an unknown value",
             Self::InvalidNumTrainTimesteps => c"num_train_timesteps must be at least 1",
-            Self::InvalidSnr => c"snr must be finite and greater than 0",
+            Self::InvalidSnr => c"snr must be finite and not below 0",
             Self::InvalidSigmaMin => c"sigma_min must be finite and greater than 0",
             Self::InvalidSigmaMax => c"sigma_max must be finite and greater than sigma_min",
-            Self::InvalidSamplingEps => c"sampling_eps must lie strictly between 0 and 1",
+            Self::InvalidSamplingEps => c"sampling_eps must be at least 0 and less than 1",
             Self::TimestepOutOfRange => {
                 c"a timestep is not between 0 and 1, or its index is beyond the tables"
             }

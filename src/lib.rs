@@ -3,7 +3,8 @@
 //! the caller's `f32` slices, between two calls of the caller's network.
 //!
 //! - No allocation, no panics, no state but the caller's: bad input is an [`Error`], and outputs are then untouched.
-//! - The same inputs give the same bits on every machine, for every split of the work.
+//! - The same inputs give the same bits on every machine, for every split of the work, in the floating-point environment that
+//!   every program begins with: round to nearest, subnormals kept ([`float_environment_is_default`] tells whether it holds).
 //! - With torch's or NumPy's noise ([`TorchCpu`], [`TorchCuda`], [`Numpy`]) it gives the pictures of diffusers from the same seed.
 //!
 //! ```
@@ -52,12 +53,14 @@ mod simd;
 pub use buf::Update;
 pub use config::Config;
 pub use error::Error;
-pub use noise::{Counter, CudaGrid, Generator, Noise, Numpy, TorchCpu, TorchCuda, fill_from_rng, randn};
+pub use noise::{
+    Counter, CudaGrid, Generator, Noise, Numpy, TorchCpu, TorchCuda, fill_from_rng, fill_from_words, randn,
+};
 pub use rand_core;
-pub use sampler::{Request, Sampler, SamplerNoise, SamplerOptions};
+pub use sampler::{Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
 pub use schedule::{PredictorStep, Schedule, set_sigmas, set_timesteps};
 pub use scheduler::{
     Averaging, CorrectorStep, NORM_BLOCK, Norm, Scheduler, corrector_step, mean_norm, norm_blocks,
     sample_norm, scale_model_input, sum_squares, torch_norm, update,
 };
-pub use simd::{SimdLevel, limit_simd_level, simd_level};
+pub use simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};

@@ -122,9 +122,26 @@ impl Schedule<'_> {
     /// `Empty` without timesteps; `TimestepOutOfRange` where `timestep` is not in 0..=1 or the index is not in the
     /// table.
     pub fn index(&self, timestep: f32) -> Result<usize, Error> {
+        let (index, _) = self.index_and_last(timestep)?;
+        if index < self.discrete_sigmas.len() { Ok(index) } else { Err(Error::TimestepOutOfRange) }
+    }
+
+    /// The index at a timestep, whether or not there is a sigma, and the last one.
+    fn index_and_last(&self, timestep: f32) -> Result<(usize, usize), Error> {
         let last = self.timesteps.len().checked_sub(1).ok_or(Error::Empty)?;
         let index = (in_range(timestep)? * last as f32) as usize;
-        if index < self.discrete_sigmas.len() { Ok(index) } else { Err(Error::TimestepOutOfRange) }
+        // Beyond 2²⁴ timesteps their number may be rounded up.
+        Ok((index.min(last), last))
+    }
+
+    /// The label that a network of discrete noise levels is given at a continuous timestep: N − 1 − [`index`](Self::index),
+    /// with N the number of timesteps (score_sde's, which counts from the largest sigma).
+    ///
+    /// # Errors
+    /// Those of [`index`](Self::index), but that discrete sigmas are not needed.
+    pub(crate) fn label(&self, timestep: f32) -> Result<usize, Error> {
+        let (index, last) = self.index_and_last(timestep)?;
+        Ok(last - index)
     }
 
     /// `discrete_sigmas[index]`.

@@ -2,7 +2,7 @@
 //! before everything that can fail has been checked.
 
 use crate::buf::{self, In, Out, Update};
-use crate::config::Config;
+use crate::config::{Config, is_snr};
 use crate::error::Error;
 use crate::kernels::Source;
 use crate::kernels::norm::{SumSquares, TorchNorm, TorchSum};
@@ -75,14 +75,15 @@ impl Scheduler<'_> {
     /// wherever torch's square root of d² is the correctly rounded one (and but for the sign of a zero: where the sample
     /// is −0 and the score 0, diffusers keeps −0).
     ///
-    /// A score that is not a number is passed on, as by arithmetic.
+    /// A score that is not a number is passed on, as by arithmetic. A step without a batch cannot see how many samples
+    /// there are: a number of timesteps that divides the length and is not the batch's goes unnoticed.
     ///
     /// To split the work, pass parts of all buffers, with [`Counter::at`] for the noise: anywhere if there is one timestep, between
     /// samples if each has its own.
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `TimestepOutOfRange`, `InvalidSigma` from
-    /// the schedule.
+    /// the schedule; `NullPointer` without noise where d is not 0.
     pub fn step_pred<'b>(
         &self,
         model_output: &'b [f32],
@@ -90,7 +91,7 @@ impl Scheduler<'_> {
         update: Update<'b>,
         noise: impl Into<Noise<'b>>,
     ) -> Result<(), Error> {
-        self.step_pred_raw(model_output.into(), timesteps, &update, noise.into().into())
+        self.step_pred_raw(model_output.into(), timesteps, &update, noise.into().source())
     }
 
     pub(crate) fn step_pred_raw(
@@ -98,11 +99,11 @@ impl Scheduler<'_> {
         model_output: In<'_>,
         timesteps: &[f32],
         update: &Update<'_>,
-        noise: Source<'_>,
+        noise: Option<Source<'_>>,
     ) -> Result<(), Error> {
         let per_sample = check_batch(update, model_output, noise, timesteps.len())?;
         for &t in timesteps {
-            self.schedule.predictor_step(t)?;
+            check_noise(noise, self.schedule.predictor_step(t)?.diffusion)?;
         }
         for (i, &t) in timesteps.iter().enumerate() {
             let step = self.schedule.predictor_step(t)?;
@@ -123,7 +124,8 @@ impl Scheduler<'_> {
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `InvalidSnr`; `ZeroGradientNorm`,
-    /// `NonFiniteGradientNorm` and `NonFiniteNoiseNorm` where there is no step size.
+    /// `NonFiniteGradientNorm` and `NonFiniteNoiseNorm` where there is no step size; `NullPointer` without noise, on whose norm it
+    /// depends.
     pub fn step_correct<'b>(
         &self,
         model_output: &'b [f32],
@@ -133,7 +135,7 @@ impl Scheduler<'_> {
         update: Update<'b>,
         noise: impl Into<Noise<'b>>,
     ) -> Result<(), Error> {
-        let noise = Source::from(noise.into());
+        let noise = noise.into().source().ok_or(Error::NullPointer)?;
         self.step_correct_raw(model_output.into(), batch, (averaging, norm), &update, noise)
     }
 
@@ -145,7 +147,7 @@ impl Scheduler<'_> {
         update: &Update<'_>,
         noise: Source<'_>,
     ) -> Result<(), Error> {
-        let per_sample = check_batch(update, model_output, noise, batch)?;
+        let per_sample = check_batch(update, model_output, Some(noise), batch)?;
         let norm_of = |x, room, i: usize| norm_of(x, room, i * per_sample, per_sample, norm);
         let grad_norm = |i| norm_of(Source::Given(model_output), None, i);
         let step = |grad_norm, noise_norm| corrector_step(self.config.snr, grad_norm, noise_norm, norm);
@@ -157,7 +159,7 @@ impl Scheduler<'_> {
             let noise_norm = mean_of(batch, norm, |i| norm_of(noise, room, i));
             let step = step(grad_norm, noise_norm)?;
             let len = batch * per_sample;
-            run(update, model_output, kept(noise, room), 0, len, step.step_size, step.noise_factor);
+            run(update, model_output, Some(kept(noise, room)), 0, len, step.step_size, step.noise_factor);
             return Ok(());
         }
         let all_safe = || (0..batch).all(|i| step(grad_norm(i), most).is_ok());
@@ -176,7 +178,7 @@ impl Scheduler<'_> {
             run(
                 update,
                 model_output,
-                kept(noise, room),
+                Some(kept(noise, room)),
                 start,
                 per_sample,
                 step.step_size,
@@ -190,11 +192,11 @@ impl Scheduler<'_> {
     /// σ = `discrete_sigmas[index]`.
     ///
     /// `indices` holds one index for the whole batch, or one for each of its samples. Dimensions do not matter:
-    /// a sample is its floats.
+    /// a sample is its floats. As in [`step_pred`](Self::step_pred), a number of indices that divides the length goes unnoticed.
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `TimestepOutOfRange` where an index is not in the
-    /// table, `InvalidSigma` where the sigma is not finite.
+    /// table, `InvalidSigma` where the sigma is not finite; `NullPointer` without noise where the sigma is not 0.
     pub fn add_noise<'b>(
         &self,
         original_samples: &'b [f32],
@@ -202,31 +204,35 @@ impl Scheduler<'_> {
         noise: impl Into<Noise<'b>>,
         noisy_samples: &'b mut [f32],
     ) -> Result<(), Error> {
-        self.add_noise_raw(original_samples.into(), indices, noise.into().into(), noisy_samples.into())
+        self.add_noise_raw(original_samples.into(), indices, noise.into().source(), noisy_samples.into())
     }
 
     pub(crate) fn add_noise_raw(
         &self,
         x: In<'_>,
         indices: &[i64],
-        noise: Source<'_>,
+        noise: Option<Source<'_>>,
         out: Out<'_>,
     ) -> Result<(), Error> {
-        buf::check(&[x, noise.given().unwrap_or(x)], &[out])?;
-        noise.check(x.len())?;
+        buf::check(&[x, noise.and_then(Source::given).unwrap_or(x)], &[out])?;
+        if let Some(noise) = noise {
+            noise.check(x.len())?;
+        }
         let len = per_sample(x.len(), indices.len())?;
         let sigma = |index: i64| {
             let index = usize::try_from(index).map_err(|_| Error::TimestepOutOfRange)?;
             self.schedule.discrete_sigma(index)
         };
         for &index in indices {
-            sigma(index)?;
+            check_noise(noise, sigma(index)?)?;
         }
         for (i, &index) in indices.iter().enumerate() {
             let start = i * len;
-            let noise = noise.part(start, len);
             let (x, out) = (x.part(start, len), out.part(start, len));
-            dispatch(AddNoise { x, noise, scale: sigma(index)?, out });
+            match noise.map(|noise| noise.part(start, len)) {
+                Some(noise) => dispatch(AddNoise { x, noise, scale: sigma(index)?, out }),
+                None => dispatch(Scale { x, scale: 1.0, out }),
+            }
         }
         Ok(())
     }
@@ -237,7 +243,7 @@ impl Scheduler<'_> {
 /// corrector step that is split over threads; with [`Schedule::predictor_step`]'s a predictor step.
 ///
 /// # Errors
-/// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers.
+/// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `NullPointer` without noise where `diffusion` is not 0.
 pub fn update<'b>(
     model_output: &'b [f32],
     drift: f32,
@@ -245,7 +251,7 @@ pub fn update<'b>(
     update: Update<'b>,
     noise: impl Into<Noise<'b>>,
 ) -> Result<(), Error> {
-    update_raw(model_output.into(), drift, diffusion, &update, noise.into().into())
+    update_raw(model_output.into(), drift, diffusion, &update, noise.into().source())
 }
 
 pub(crate) fn update_raw(
@@ -253,9 +259,10 @@ pub(crate) fn update_raw(
     drift: f32,
     diffusion: f32,
     update: &Update<'_>,
-    noise: Source<'_>,
+    noise: Option<Source<'_>>,
 ) -> Result<(), Error> {
     let len = check_batch(update, model_output, noise, 1)?;
+    check_noise(noise, diffusion)?;
     run(update, model_output, noise, 0, len, drift, diffusion);
     Ok(())
 }
@@ -354,8 +361,8 @@ pub(crate) fn torch_norm_raw(x: Source<'_>, len: usize) -> Result<f64, Error> {
     Ok(f64::from(dispatch(TorchNorm { x, len })))
 }
 
-/// The mean of one norm a sample, over the batch. With [`Norm::Torch`] in `f32` and torch's order, bit for bit up to
-/// 255 samples; otherwise in order, in `f64`.
+/// The mean of one norm a sample, over the batch. With [`Norm::Torch`] in `f32` and torch's order, bit for bit for any number
+/// of samples, as one thread of torch has it (from 32,768 on its threads share the sum); otherwise in order, in `f64`.
 ///
 /// # Errors
 /// `Empty`.
@@ -375,7 +382,7 @@ pub fn mean_norm(norms: &[f64], norm: Norm) -> Result<f64, Error> {
 /// # Errors
 /// `InvalidSnr`; `ZeroGradientNorm`; `NonFiniteGradientNorm` also where the step size overflows; `NonFiniteNoiseNorm`.
 pub fn corrector_step(snr: f64, grad_norm: f64, noise_norm: f64, norm: Norm) -> Result<CorrectorStep, Error> {
-    if !(snr > 0.0 && snr.is_finite()) {
+    if !is_snr(snr) {
         return Err(Error::InvalidSnr);
     }
     // The norms as the arithmetic below sees them.
@@ -508,29 +515,38 @@ fn per_sample(len: usize, batch: usize) -> Result<usize, Error> {
 fn check_batch(
     update: &Update<'_>,
     model_output: In<'_>,
-    noise: Source<'_>,
+    noise: Option<Source<'_>>,
     batch: usize,
 ) -> Result<usize, Error> {
-    update.check(model_output, noise.given())?;
-    noise.check(model_output.len())?;
+    update.check(model_output, noise.and_then(Source::given))?;
+    if let Some(noise) = noise {
+        noise.check(model_output.len())?;
+    }
     per_sample(model_output.len(), batch)
+}
+
+/// Checks that there is noise, or that it is multiplied by 0.
+fn check_noise(noise: Option<Source<'_>>, factor: f32) -> Result<(), Error> {
+    if noise.is_some() || factor == 0.0 { Ok(()) } else { Err(Error::NullPointer) }
 }
 
 /// Updates `len` elements from `start` on.
 fn run(
     update: &Update<'_>,
     model_output: In<'_>,
-    noise: Source<'_>,
+    noise: Option<Source<'_>>,
     start: usize,
     len: usize,
     drift: f32,
     diffusion: f32,
 ) {
-    dispatch(Step {
-        update: update.part(start, len),
-        model_output: model_output.part(start, len),
-        noise: noise.part(start, len),
-        drift,
-        diffusion,
-    });
+    let (update, model_output) = (update.part(start, len), model_output.part(start, len));
+    if let Some(noise) = noise.map(|noise| noise.part(start, len)) {
+        return dispatch(Step { update, model_output, noise, drift, diffusion });
+    }
+    let out = update.prev_sample;
+    dispatch(AddNoise { x: update.sample, noise: Source::Given(model_output), scale: drift, out });
+    if let Some(mean) = update.prev_sample_mean {
+        dispatch(Scale { x: out.as_in(), scale: 1.0, out: mean });
+    }
 }

@@ -235,6 +235,11 @@ static void every_length_and_alignment_gives_the_same_bits(void) {
 
 // ---- what a function computes ----
 
+// What another environment gives, examples of `-Ofast` included, is environment.c's subject.
+static void the_environment_is_the_default_one(void) {
+    CHECK(vesde_float_environment_is_default() == 1);
+}
+
 static void versions_and_messages(void) {
     CHECK(vesde_version() == (VESDE_VERSION_MAJOR << 16 | VESDE_VERSION_MINOR << 8 | VESDE_VERSION_PATCH));
     const char *unknown = vesde_status_message(1);
@@ -258,6 +263,9 @@ static void configurations(void) {
     OK(vesde_config_from_json(json, sizeof json - 1, &read));
     made.snr = 0.25;
     CHECK(memcmp(&made, &read, sizeof made) == 0);
+    const char python[] = "{\"_class_name\": \"FlaxScoreSdeVeScheduler\", \"x\": [NaN, {\"y\": -Infinity}], \"snr\": 0.25}";
+    OK(vesde_config_from_json(python, sizeof python - 1, &read));
+    CHECK(memcmp(&made, &read, sizeof made) == 0);
     made.sampling_eps = 1.0 / 3.0;
     OK(vesde_config_to_json(&made, text, sizeof text, &len));
     OK(vesde_config_from_json(text, len, &read));
@@ -278,6 +286,8 @@ static void configurations(void) {
         {"{\"snr\": 1e999}", VESDE_ERROR_JSON_NUMBER},
         {"{\"_class_name\": \"DDPMScheduler\"}", VESDE_ERROR_JSON_CLASS_NAME},
         {"{\"snr\": -1}", VESDE_ERROR_INVALID_SNR},
+        {"{\"snr\": NaN}", VESDE_ERROR_INVALID_SNR},
+        {"{\"sigma_max\": Infinity}", VESDE_ERROR_INVALID_SIGMA_MAX},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i) {
         snprintf(context, sizeof context, "%s", refused[i].text);
@@ -299,7 +309,7 @@ static void invalid_configurations(void) {
         wrong[i] = config;
     }
     wrong[0].num_train_timesteps = 0;
-    wrong[1].snr = 0.0;
+    wrong[1].snr = -0.15;
     wrong[2].sigma_min = -0.5;
     wrong[3].sigma_max = wrong[3].sigma_min;
     wrong[4].sampling_eps = 1.0;
@@ -313,6 +323,20 @@ static void invalid_configurations(void) {
         }
         config = right;
     }
+}
+
+// Timesteps may run down to 0 itself: then the last sigma is sigma_min.
+static void schedules_down_to_zero(void) {
+    vesde_config down = config;
+    float t[5], s[5], d[5];
+    down.sampling_eps = 0;
+    OK(vesde_set_timesteps(&down, 5, t));
+    OK(vesde_set_sigmas(&down, t, 5, 5, s, d));
+    CHECK(t[0] == 1 && t[3] == 0.25f && t[4] == 0 && s[4] == 0.01f);
+    vesde_scheduler tables = {down, t, 5, s, 5, d, 5};
+    vesde_predictor_step step;
+    OK(vesde_get_predictor_step(&tables, t[4], &step));
+    CHECK(step.diffusion == d[0]);
 }
 
 static void schedules(void) {
@@ -438,6 +462,35 @@ static void updates_and_predictor_steps(void) {
            vesde_step_pred(&scheduler, model_output, timesteps, BATCH, sample, noise, MOST, prev, mean));
 }
 
+static void steps_without_noise_where_its_factor_is_zero(void) {
+    static float last[MOST];
+    OK(vesde_update(drift, 0, model_output, sample, NULL, MOST, prev, mean));
+    for (size_t i = 0; i < MOST; ++i) {
+        CHECK(bits(prev[i]) == bits(sample[i] + drift * model_output[i]) && bits(mean[i]) == bits(prev[i]));
+    }
+    memcpy(other, sample, sizeof other);
+    OK(vesde_update(drift, -0.0f, model_output, other, NULL, MOST, other, NULL));
+    CHECK(differing(other, prev, MOST) == 0);
+    memcpy(other, model_output, sizeof other);
+    OK(vesde_update(drift, 0, other, sample, NULL, MOST, last, other));
+    CHECK(differing(other, prev, MOST) == 0 && differing(last, prev, MOST) == 0);
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_update(drift, 1e-45f, model_output, sample, NULL, MOST, prev, mean));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_update(drift, NAN, model_output, sample, NULL, MOST, prev, mean));
+    const float level[] = {0, 0, 2, 2};
+    const vesde_scheduler flat = {config, timesteps, 4, NULL, 0, level, 4};
+    OK(vesde_step_pred(&flat, model_output, timesteps, 1, sample, NULL, MOST, prev, mean));
+    CHECK(differing(prev, sample, MOST) == 0 && differing(mean, sample, MOST) == 0);
+    OK(vesde_add_noise(&flat, sample, indices, 1, NULL, MOST, prev));
+    CHECK(differing(prev, sample, MOST) == 0);
+    const float two[] = {1, 0.7f};
+    const int64_t of_two[] = {0, 2};
+    memset(prev, SENTINEL, sizeof prev);
+    memcpy(other, prev, sizeof other);
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_step_pred(&flat, model_output, two, 2, sample, NULL, MOST, prev, NULL));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_add_noise(&flat, sample, of_two, 2, NULL, MOST, prev));
+    CHECK(memcmp(prev, other, sizeof prev) == 0);
+}
+
 // The norm of elements `from` to `to` of the model output, the noise or counter noise, as the corrector takes it.
 static double norm_of(int what, int32_t kind, size_t from, size_t to) {
     const float *x[] = {model_output, noise, drawn};
@@ -545,7 +598,7 @@ static void corrector_statuses(void) {
         double snr, grad_norm, noise_norm;
         vesde_status status;
     } refused[] = {
-        {0, 1, 1, VESDE_ERROR_INVALID_SNR},
+        {-0.15, 1, 1, VESDE_ERROR_INVALID_SNR},
         {NAN, 1, 1, VESDE_ERROR_INVALID_SNR},
         {INFINITY, 1, 1, VESDE_ERROR_INVALID_SNR},
         {1, 0, 1, VESDE_ERROR_ZERO_GRADIENT_NORM},
@@ -577,6 +630,8 @@ static void enumerations(void) {
         {&options.averaging, {"sampler_init"}},
         {&options.norm, {"sampler_init"}},
         {&options.clamp, {"sampler_init"}},
+        {&options.result, {"sampler_init"}},
+        {&options.start, {"sampler_init"}},
     };
     const int32_t wrong[] = {-1, 2, INT32_MIN, INT32_MAX};
     for (size_t i = 0; i < sizeof enums / sizeof *enums; ++i) {
@@ -735,6 +790,8 @@ static void samplers(void) {
     OK(vesde_sampler_options_default(&standard));
     CHECK(standard.seed == 0 && standard.stream == 0 && standard.noise == VESDE_SAMPLER_NOISE_COUNTER);
     CHECK(standard.averaging == VESDE_AVERAGING_BATCH && standard.norm == VESDE_NORM_EXACT && standard.clamp == 1);
+    CHECK(standard.result == VESDE_SAMPLER_RESULT_MEAN && standard.start == VESDE_SAMPLER_START_NOISE);
+    CHECK(standard.first_step == 0);
 
     // The shortest job: one step of the predictor, whose mean is the result.
     vesde_scheduler one = {.config = config, .timesteps_len = 1, .sigmas_len = 1, .discrete_sigmas_len = 1};
@@ -748,7 +805,7 @@ static void samplers(void) {
     OK(vesde_sampler_init(&one.config, 1, &standard, &shortest));
     OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
     CHECK(request.kind == VESDE_REQUEST_KIND_SCORE && request.correction == 0);
-    CHECK(request.step == 0 && request.steps == 1);
+    CHECK(request.step == 0 && request.steps == 1 && request.label == 0);
     CHECK(request.sigma == sigmas[0] && request.timestep == 1.0f);
     OK(vesde_counter_fill((vesde_counter){0, 0, 0}, MOST, mean));
     for (size_t i = 0; i < MOST; ++i) {
@@ -763,6 +820,26 @@ static void samplers(void) {
         CHECK(prev[i] == (m < 0 ? 0 : m > 1 ? 1 : m));
     }
     STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    // The same with its last noise, from a given sample; a start behind the last step is refused, and without a sample.
+    standard.start = VESDE_SAMPLER_START_GIVEN;
+    standard.result = VESDE_SAMPLER_RESULT_NOISY;
+    standard.clamp = 0;
+    OK(vesde_sampler_init(&one.config, 1, &standard, &shortest));
+    memcpy(prev, mean, sizeof prev);
+    OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    CHECK(request.kind == VESDE_REQUEST_KIND_SCORE && request.step == 0 && differing(prev, mean, MOST) == 0);
+    OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    CHECK(request.kind == VESDE_REQUEST_KIND_DONE);
+    OK(vesde_counter_fill((vesde_counter){0, 1, 0}, MOST, other));
+    for (size_t i = 0; i < MOST; ++i) {
+        CHECK(bits(prev[i]) == bits(mean[i] + step.drift * model_output[i] + step.diffusion * other[i]));
+    }
+    standard.first_step = 1;
+    OK(vesde_sampler_init(&one.config, 1, &standard, &shortest));
+    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE,
+           vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    standard.start = VESDE_SAMPLER_START_NOISE;
+    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_sampler_init(&one.config, 1, &standard, &shortest));
 
     // What no function makes.
     vesde_sampler right = sampler;
@@ -823,12 +900,15 @@ int main(void) {
         outputs_lie_apart,
         in_place_gives_the_same_bits,
         every_length_and_alignment_gives_the_same_bits,
+        the_environment_is_the_default_one,
         versions_and_messages,
         configurations,
         invalid_configurations,
         schedules,
+        schedules_down_to_zero,
         wrong_elements,
         updates_and_predictor_steps,
+        steps_without_noise_where_its_factor_is_zero,
         corrector_steps,
         corrector_statuses,
         enumerations,

@@ -859,27 +859,29 @@ static void generators_of_anything(void) {
 // What vesde_sampler_next is, by the functions that it is made of: what a sampler with a status of VESDE_OK becomes, its
 // sample and its request.
 static void next_by_steps(vesde_sampler *state, float *x, size_t len, vesde_request *request) {
-    enum { NOTHING, INITIAL_NOISE, SCORE, NOISE, DONE };
+    enum { NOTHING, INITIAL_NOISE, SCORE, NOISE, DONE, STARTED };
     const vesde_scheduler tables = {state->config,   timesteps, scheduler.timesteps_len, sigmas, scheduler.sigmas_len,
                                     discrete_sigmas, scheduler.discrete_sigmas_len};
     int gives = state->noise == VESDE_SAMPLER_NOISE_GIVEN;
     int predicts = state->correction == state->config.correct_steps;
     int is_last = state->step + 1 == tables.timesteps_len;
+    uint64_t updates = (uint64_t)state->config.correct_steps + 1;
+    uint64_t draw = state->phase <= INITIAL_NOISE ? 0 : state->step * updates + state->correction + 1;
     float z[LEN], zeros[LEN] = {0};
     memset(request, 0, sizeof *request);
     if (gives && (state->phase == NOTHING || state->phase == SCORE)) {
-        uint64_t updates = (uint64_t)state->config.correct_steps + 1;
         request->kind = VESDE_REQUEST_KIND_NOISE;
-        request->draw = state->phase == NOTHING ? 0 : state->step * updates + state->correction + 1;
+        request->draw = draw;
         state->phase += 1;
         return;
     }
     memcpy(z, noise, len * sizeof *z);
     if (!gives) {
-        OK(vesde_counter_fill((vesde_counter){state->seed, state->stream, 0}, len, z));
+        OK(vesde_counter_fill((vesde_counter){state->seed, state->stream + draw, 0}, len, z));
     }
-    state->stream += 1;
-    if (state->phase <= INITIAL_NOISE) {
+    if (state->phase == STARTED) {
+        // The sample is there.
+    } else if (state->phase <= INITIAL_NOISE) {
         float sigma;
         OK(vesde_init_noise_sigma(&state->config, &sigma));
         for (size_t i = 0; i < len; ++i) {
@@ -894,29 +896,33 @@ static void next_by_steps(vesde_sampler *state, float *x, size_t len, vesde_requ
         state->step += 1;
         state->correction = 0;
     } else {
-        float mean[LEN];
-        OK(vesde_step_pred(&tables, model_output, &timesteps[state->step], 1, x, zeros, len, x, mean));
+        float mean[LEN], *result = state->result == VESDE_SAMPLER_RESULT_NOISY ? x : mean;
+        const float *last = result == x ? z : zeros;
+        OK(vesde_step_pred(&tables, model_output, &timesteps[state->step], 1, x, last, len, x, mean));
         for (size_t i = 0; i < len; ++i) {
-            x[i] = !state->clamp ? mean[i] : mean[i] < 0 ? 0 : mean[i] > 1 ? 1 : mean[i];
+            x[i] = !state->clamp ? result[i] : result[i] < 0 ? 0 : result[i] > 1 ? 1 : result[i];
         }
         state->phase = DONE;
         return;  // a request of zeros: done
     }
     state->phase = SCORE;
     request->kind = VESDE_REQUEST_KIND_SCORE;
-    request->correction = state->correction;
+    request->correction = (uint32_t)state->correction;
     request->step = (size_t)state->step;
     request->steps = tables.timesteps_len;
+    request->label = tables.timesteps_len - 1 - (size_t)(timesteps[state->step] * (float)(tables.timesteps_len - 1));
     request->sigma = sigmas[state->step];
     request->timestep = timesteps[state->step];
 }
 
 // The status of a sampler by what its functions make of one, but for norms that no float holds.
 static vesde_status status_of(const vesde_sampler *state) {
-    enum { NOTHING, INITIAL_NOISE, SCORE, NOISE, DONE };
+    enum { NOTHING, INITIAL_NOISE, SCORE, NOISE, DONE, STARTED };
     int begins = state->phase <= INITIAL_NOISE, asked = state->phase == INITIAL_NOISE || state->phase == NOISE;
-    int is_made = state->phase < DONE && state->correction <= state->config.correct_steps && state->batch != 0 &&
-                  state->step < MOST && !(begins && (state->step != 0 || state->correction != 0));
+    int started = state->phase == STARTED;
+    int is_made = (state->phase < DONE || started) && state->correction <= state->config.correct_steps &&
+                  state->batch != 0 && !(begins && (state->step != 0 || state->correction != 0)) &&
+                  !(started && state->correction != 0) && (state->result & ~1) == 0;
     is_made &= (state->noise == VESDE_SAMPLER_NOISE_GIVEN || (state->noise == VESDE_SAMPLER_NOISE_COUNTER && !asked)) &&
                (state->averaging & ~1) == 0 && (state->norm & ~1) == 0 && (state->clamp & ~1) == 0;
     if (vesde_config_validate(&state->config) != VESDE_OK) {
@@ -924,6 +930,9 @@ static vesde_status status_of(const vesde_sampler *state) {
     }
     if (state->phase == DONE) {
         return VESDE_ERROR_SAMPLER_DONE;
+    }
+    if (is_made && state->step >= MOST) {
+        return started ? VESDE_ERROR_TIMESTEP_OUT_OF_RANGE : VESDE_ERROR_INVALID_SAMPLER;
     }
     return !is_made ? VESDE_ERROR_INVALID_SAMPLER : LEN % state->batch != 0 ? VESDE_ERROR_LENGTH_MISMATCH : VESDE_OK;
 }
@@ -955,7 +964,9 @@ static void samplers_of_anything(void) {
             CHECK(memcmp(&request, &request_before, sizeof request) == 0);
         }
     }
-    CHECK(accepted > tries / 6 && accepted < tries);
+    // All but the manners that leave nothing right.
+    snprintf(context, sizeof context, "%d of %d samplers accepted", accepted, tries);
+    CHECK(accepted > tries / 8 && accepted < tries);
 }
 
 // A job that is moved at every request: the state and the sample are copied to other memory and another level, and what

@@ -1,5 +1,5 @@
 // Replays vectors/golden.txt, what diffusers and torch have computed (vectors/make.py), and vectors/cuda.txt, what torch has
-// computed on a GPU (vectors/cuda.py), and counts the values whose bits differ: none may, but where torch itself rounds incorrectly. Run from the repository's root.
+// computed on a GPU (vectors/torch_cuda.py), and counts the values whose bits differ: none may, but where torch itself rounds incorrectly. Run from the repository's root.
 
 #include <stdlib.h>
 
@@ -228,6 +228,42 @@ static void corrects(void) {
     line_of_equals("correct, norms, factors", factors);
 }
 
+static void means(void) {
+    struct tally tally = {0}, ones = {0};
+    static double norms[70000];
+    for (size_t i = 0; i < sizeof norms / sizeof *norms; ++i) {
+        norms[i] = (uint32_t)((uint32_t)i * 2654435761U) >> 8;
+        norms[i] /= 1 << 20;
+    }
+    for (const char *test = NULL; (test = next_case("mean/", test)) != NULL; ++tally.cases) {
+        size_t count;
+        const uint32_t *n = U32("n", &count);
+        const float *theirs = F32("mean", NULL);
+        for (size_t i = 0; i < count; ++i) {
+            double mean;
+            if (n[i] <= sizeof norms / sizeof *norms) {
+                OK(vesde_mean_norm(norms, n[i], VESDE_NORM_TORCH, &mean));
+                float ours = (float)mean;
+                ++tally.values;
+                tally.differing += differing(&ours, &theirs[i], 1);
+            }
+        }
+    }
+    for (const char *test = NULL; (test = next_case("norm_of_one/", test)) != NULL; ++ones.cases) {
+        size_t count;
+        const float *x = F32("x", &count), *theirs = F32("norm", NULL);
+        for (size_t i = 0; i < count; ++i) {
+            double norm;
+            OK(vesde_torch_norm(&x[i], 1, &norm));
+            float ours = (float)norm;
+            ++ones.values;
+            ones.differing += differing(&ours, &theirs[i], 1);
+        }
+    }
+    line_of_equals("mean norms", tally);
+    line_of_equals("norms of one float", ones);
+}
+
 static void add_noises(void) {
     struct tally tally = {0};
     for (const char *test = NULL; (test = next_case("add_noise/", test)) != NULL; ++tally.cases) {
@@ -407,6 +443,7 @@ int main(void) {
     schedules();
     preds();
     corrects();
+    means();
     add_noises();
     randns("torch_randn");
     randns("numpy_randn");

@@ -127,6 +127,22 @@ static vesde::sampler_noise translated(vesde_sampler_noise noise) {
     return {};
 }
 
+static vesde::sampler_result translated(vesde_sampler_result result) {
+    switch (result) {
+        case VESDE_SAMPLER_RESULT_MEAN: return vesde::sampler_result::mean;
+        case VESDE_SAMPLER_RESULT_NOISY: return vesde::sampler_result::noisy;
+    }
+    return {};
+}
+
+static vesde::sampler_start translated(vesde_sampler_start start) {
+    switch (start) {
+        case VESDE_SAMPLER_START_NOISE: return vesde::sampler_start::noise;
+        case VESDE_SAMPLER_START_GIVEN: return vesde::sampler_start::given;
+    }
+    return {};
+}
+
 static vesde::request_kind translated(vesde_request_kind kind) {
     switch (kind) {
         case VESDE_REQUEST_KIND_DONE: return vesde::request_kind::done;
@@ -168,6 +184,8 @@ static void enumerations() {
     has_the_values_of({VESDE_AVERAGING_BATCH, VESDE_AVERAGING_PER_SAMPLE});
     has_the_values_of({VESDE_NORM_EXACT, VESDE_NORM_TORCH});
     has_the_values_of({VESDE_SAMPLER_NOISE_COUNTER, VESDE_SAMPLER_NOISE_GIVEN});
+    has_the_values_of({VESDE_SAMPLER_RESULT_MEAN, VESDE_SAMPLER_RESULT_NOISY});
+    has_the_values_of({VESDE_SAMPLER_START_NOISE, VESDE_SAMPLER_START_GIVEN});
     has_the_values_of({VESDE_REQUEST_KIND_DONE, VESDE_REQUEST_KIND_SCORE, VESDE_REQUEST_KIND_NOISE});
     has_the_values_of(
         {VESDE_SIMD_LEVEL_KIND_BASELINE, VESDE_SIMD_LEVEL_KIND_AVX2, VESDE_SIMD_LEVEL_KIND_AVX512});
@@ -175,6 +193,7 @@ static void enumerations() {
 
 static void the_library() {
     CHECK(vesde::header_matches_library());
+    CHECK(vesde::float_environment_is_default());
     const vesde::simd_level_kind highest = vesde::simd_level();
     CHECK(translated(static_cast<vesde_simd_level_kind>(vesde_simd_level())) == highest);
     OK(vesde::limit_simd_level(vesde::simd_level_kind::baseline));
@@ -332,6 +351,13 @@ static void steps() {
     a_step(score, sample, PLACE, update, [=](vesde_counter z, float *prev, float *mean) {
         return vesde_update_counter(0.75f, 1.25f, m, x, LEN, z, prev, mean);
     });
+
+    // Without noise, where its factor is 0.
+    floats alone(LEN), with_zeros(LEN);
+    OK(vesde::update(0.75f, 0, score, sample, span<const float>(), alone));
+    OK(vesde::update(0.75f, 0, score, sample, floats(LEN), with_zeros));
+    CHECK(same(alone, with_zeros));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde::update(0.75f, 1, score, sample, span<const float>(), alone));
 
     // One timestep for the batch, or one a sample.
     const float one = 0.5f;
@@ -651,8 +677,16 @@ static void samplers() {
     options.averaging = vesde::averaging::per_sample;
     options.norm = vesde::norm::torch;
     options.clamp = false;
-    const vesde_sampler_options their_options = {
-        5, 6, VESDE_SAMPLER_NOISE_GIVEN, VESDE_AVERAGING_PER_SAMPLE, VESDE_NORM_TORCH, 0};
+    options.result = vesde::sampler_result::noisy;
+    vesde_sampler_options their_options = {5,
+                                           6,
+                                           0,
+                                           VESDE_SAMPLER_NOISE_GIVEN,
+                                           VESDE_AVERAGING_PER_SAMPLE,
+                                           VESDE_NORM_TORCH,
+                                           0,
+                                           VESDE_SAMPLER_RESULT_NOISY,
+                                           VESDE_SAMPLER_START_NOISE};
     floats sample(len), score(len, 0.5f), noise(len, 0.25f), their_sample(len);
     vesde::sampler sampler;
     vesde::request request;
@@ -687,9 +721,22 @@ static void samplers() {
         CHECK(request.step == wanted.step && request.steps == wanted.steps && request.draw == wanted.draw);
         CHECK(request.correction == wanted.correction && request.sigma == wanted.sigma);
         CHECK(request.timestep == wanted.timestep && same(sample, their_sample));
+        CHECK(request.label == wanted.label);
         CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
     }
     CHECK(request.draw > 0 || request.step > 0);
+
+    // A start at a step from the sample as it is.
+    options.start = vesde::sampler_start::given;
+    options.first_step = their_options.first_step = 3;
+    their_options.start = VESDE_SAMPLER_START_GIVEN;
+    OK(sampler.init(made.config, BATCH, options));
+    OK(vesde_sampler_init(&made.config, BATCH, &their_options, &theirs));
+    CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
+    const floats before = sample;
+    OK(sampler.next(scheduler, score, {}, sample, request));
+    CHECK(request.kind == vesde::request_kind::score && request.step == 3 && request.label == 3);
+    CHECK(same(sample, before));
 }
 
 int main() {

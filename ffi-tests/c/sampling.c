@@ -43,15 +43,23 @@ struct job {
 
 static struct job job, copy;
 
-static void begin(struct job *job, int32_t noise) {
+static vesde_sampler_options make_options(int32_t noise) {
     vesde_sampler_options options;
-    job->scheduler = make_scheduler();
-    job->draws = 0;
     OK(vesde_sampler_options_default(&options));
     options.seed = SEED;
     options.stream = STREAM;
     options.noise = noise;
+    return options;
+}
+
+static void begin_with(struct job *job, vesde_sampler_options options) {
+    job->scheduler = make_scheduler();
+    job->draws = 0;
     OK(vesde_sampler_init(&job->scheduler.config, BATCH, &options, &job->sampler));
+}
+
+static void begin(struct job *job, int32_t noise) {
+    begin_with(job, make_options(noise));
 }
 
 static vesde_status next(struct job *job) {
@@ -63,7 +71,9 @@ static int answer(struct job *job) {
     if (job->request.kind == VESDE_REQUEST_KIND_SCORE) {
         network(job->sample, job->request.sigma, job->score);
     } else if (job->request.kind == VESDE_REQUEST_KIND_NOISE) {
-        vesde_counter draw = {SEED, STREAM + job->draws++, 0};
+        CHECK(job->draws == 0 || job->request.draw == job->draws);
+        job->draws = job->request.draw + 1;
+        vesde_counter draw = {SEED, STREAM + job->request.draw, 0};
         OK(vesde_counter_fill(draw, LEN, job->noise));
     }
     return job->request.kind != VESDE_REQUEST_KIND_DONE;
@@ -81,6 +91,9 @@ static void a_job_ends_and_tells_its_progress(void) {
         CHECK(request->kind == VESDE_REQUEST_KIND_SCORE && request->steps == STEPS);
         CHECK(request->step == i / (CORRECT_STEPS + 1) && request->correction == i % (CORRECT_STEPS + 1));
         CHECK(request->sigma == sigmas[request->step] && request->timestep == timesteps[request->step]);
+        size_t index;
+        OK(vesde_get_timestep_index(&job.scheduler, request->timestep, &index));
+        CHECK(request->label == STEPS - 1 - index);
         if (!CHECK(i < STEPS * (CORRECT_STEPS + 1))) {
             break;
         }
@@ -119,6 +132,58 @@ static void a_copy_continues_like_the_original(void) {
         finish(&job);
         finish(&copy);
         CHECK(differing(job.sample, reference, LEN) == 0 && differing(copy.sample, reference, LEN) == 0);
+    }
+}
+
+// A job that starts at step k from the sample that another one had there is the rest of that one.
+static void a_job_starts_at_any_step(void) {
+    static float there[LEN];
+    const size_t steps[] = {0, 1, 7, STEPS - 1};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; ++i) {
+        for (int32_t noise = VESDE_SAMPLER_NOISE_COUNTER; noise <= VESDE_SAMPLER_NOISE_GIVEN; ++noise) {
+            vesde_sampler_options options = make_options(noise);
+            snprintf(context, sizeof context, "step %d, noise %d", (int)steps[i], (int)noise);
+            begin(&job, noise);
+            do {
+                OK(next(&job));
+            } while (answer(&job) &&
+                     (job.request.kind != VESDE_REQUEST_KIND_SCORE || job.request.step < steps[i]));
+            memcpy(there, job.sample, sizeof there);
+            options.start = VESDE_SAMPLER_START_GIVEN;
+            options.first_step = steps[i];
+            begin_with(&copy, options);
+            memcpy(copy.sample, there, sizeof there);
+            OK(next(&copy));
+            CHECK(copy.request.kind == VESDE_REQUEST_KIND_SCORE && copy.request.step == steps[i]);
+            CHECK(copy.request.correction == 0 && differing(copy.sample, there, LEN) == 0);
+            CHECK(answer(&copy));
+            finish(&copy);
+            CHECK(differing(copy.sample, reference, LEN) == 0);
+        }
+    }
+}
+
+// The noisy result is the mean's with the last noise, which is drawn for both.
+static void a_result_may_keep_its_last_noise(void) {
+    static float noise[LEN];
+    vesde_sampler_options options = make_options(VESDE_SAMPLER_NOISE_COUNTER);
+    vesde_predictor_step step;
+    options.clamp = 0;
+    begin_with(&job, options);
+    finish(&job);
+    options.result = VESDE_SAMPLER_RESULT_NOISY;
+    begin_with(&copy, options);
+    finish(&copy);
+    OK(vesde_get_predictor_step(&job.scheduler, timesteps[STEPS - 1], &step));
+    OK(vesde_counter_fill((vesde_counter){SEED, STREAM + STEPS * (CORRECT_STEPS + 1), 0}, LEN, noise));
+    for (size_t i = 0; i < LEN; ++i) {
+        CHECK(copy.sample[i] == job.sample[i] + step.diffusion * noise[i]);
+    }
+    options.clamp = 1;
+    begin_with(&job, options);
+    finish(&job);
+    for (size_t i = 0; i < LEN; ++i) {
+        CHECK(job.sample[i] == (copy.sample[i] < 0 ? 0 : copy.sample[i] > 1 ? 1 : copy.sample[i]));
     }
 }
 
@@ -239,6 +304,8 @@ int main(void) {
     a_job_ends_and_tells_its_progress();
     given_noise_is_asked_for_in_the_order_of_the_streams();
     a_copy_continues_like_the_original();
+    a_job_starts_at_any_step();
+    a_result_may_keep_its_last_noise();
     an_error_in_the_middle_can_be_mended();
     by_hand(correct_at_once, predict_at_once);
     by_hand(correct_in_parts, predict_in_parts);

@@ -236,11 +236,12 @@ pub struct State {
     pub stream: u64,
     pub batch: u64,
     pub step: u64,
-    pub correction: u32,
+    pub correction: u64,
     pub phase: u32,
     pub noise: i32,
     pub averaging: i32,
     pub norm: i32,
+    pub result: i32,
     pub clamp: i32,
 }
 
@@ -251,6 +252,7 @@ pub mod phase {
     pub const SCORE: u32 = 2;
     pub const NOISE: u32 = 3;
     pub const DONE: u32 = 4;
+    pub const STARTED: u32 = 5;
 }
 
 impl State {
@@ -262,14 +264,15 @@ impl State {
             stream: input.u64(),
             batch,
             step: input.below(4) as u64,
-            correction: input.below(3) as u32,
+            correction: input.below(3) as u64,
             phase: input.below(4) as u32,
             noise: input.enumeration(),
             averaging: input.enumeration(),
             norm: input.enumeration(),
+            result: input.enumeration(),
             clamp: input.enumeration(),
         };
-        state.correction = state.correction.min(state.config.correct_steps);
+        state.correction = state.correction.min(u64::from(state.config.correct_steps));
         if input.rarely(64) {
             state.spoil(input);
         }
@@ -278,18 +281,19 @@ impl State {
 
     /// Writes anything to one of the fields.
     pub fn spoil(&mut self, input: &mut Input<'_>) {
-        match input.below(12) {
+        match input.below(13) {
             0 => self.batch = input.u64(),
             1 => self.step = input.u64(),
-            2 => self.correction = input.u32(),
+            2 => self.correction = input.u64(),
             3 => self.phase = input.u32(),
             4 => self.noise = input.enumeration(),
             5 => self.averaging = input.enumeration(),
             6 => self.norm = input.enumeration(),
             7 => self.clamp = input.enumeration(),
             8 => self.stream = u64::MAX,
-            9 => self.phase = input.below(5) as u32,
+            9 => self.phase = input.below(6) as u32,
             10 => self.config = input.config(),
+            11 => self.result = input.enumeration(),
             _ => self.step = input.below(8) as u64,
         }
     }
@@ -321,11 +325,19 @@ impl From<Sampler> for State {
 
 /// A request as C has it.
 pub fn request(request: Request, steps: usize) -> CRequest {
-    let nothing = CRequest { kind: 0, correction: 0, step: 0, steps: 0, draw: 0, sigma: 0.0, timestep: 0.0 };
+    let nothing =
+        CRequest { kind: 0, correction: 0, step: 0, steps: 0, label: 0, draw: 0, sigma: 0.0, timestep: 0.0 };
     match request {
-        Request::Score { sigma, timestep, step, correction } => {
-            CRequest { kind: RequestKind::Score as i32, correction, step, steps, sigma, timestep, ..nothing }
-        }
+        Request::Score { sigma, timestep, label, step, correction } => CRequest {
+            kind: RequestKind::Score as i32,
+            correction,
+            step,
+            steps,
+            label: label as u64,
+            sigma,
+            timestep,
+            ..nothing
+        },
         Request::Noise { draw } => CRequest { kind: RequestKind::Noise as i32, draw, ..nothing },
         Request::Done => nothing,
     }

@@ -288,6 +288,18 @@ def corrects():
         )
 
 
+def means():
+    """The mean of one norm a sample, for batches of any size, from a formula that every language has; norms of one float."""
+    counts = [*range(1, 66), 255, 256, 511, 575, 576, 577, 600, 608, 1000, 2047, 2048, 2049, 4097, 8191, 8192, 8200]
+    counts += [16384, 32767, 32768, 65535, 131071, 131072, 262145, 2**20 - 3, 2**22 + 1, 2**24 - 1, 2**24]
+    words = np.arange(max(counts), dtype=np.uint32) * np.uint32(2654435761)
+    norms = torch.from_numpy((words >> 8).astype(np.float32) * np.float32(2**-20))
+    put("mean/00", n=u32(*counts), mean=torch.stack([norms[:n].mean() for n in counts]))
+
+    floats = f32(0, -0.0, 1, -3.5, 1e-30, -1e-30, 2e19, -2e19, 1e-45, 3e-39, 3.4e38, np.inf, -np.inf)
+    put("norm_of_one/00", x=floats, norm=torch.norm(torch.from_numpy(floats).reshape(-1, 1), dim=-1))
+
+
 def add_noises():
     cases = [
         (scheduler_of(1), (1, 1, 1, 1), [0]),
@@ -466,6 +478,7 @@ def main():
         schedules,
         preds,
         corrects,
+        means,
         add_noises,
         torch_randns,
         torch_randn_hashes,

@@ -23,7 +23,7 @@ use core::ffi::{CStr, c_char};
 use crate::buf::{In, Out, Update};
 use crate::error::Error;
 use crate::scheduler::{Averaging, Norm};
-use crate::simd::{SimdLevel, limit_simd_level, simd_level};
+use crate::simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
 
 pub use config::*;
 pub use noise::*;
@@ -231,6 +231,17 @@ fn averaging(value: i32) -> Result<Averaging, Error> {
 
 fn norm(value: i32) -> Result<Norm, Error> {
     [Norm::Exact, Norm::Torch].into_iter().find(|&x| x as i32 == value).ok_or(Error::UnknownEnum)
+}
+
+/// 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest, ties to even, and subnormal
+/// numbers are kept.
+///
+/// That is every program's default. It is lost where a program changes it (fesetround, _MM_SET_FLUSH_ZERO_MODE), or is linked by
+/// GCC with -Ofast or -ffast-math, which flushes subnormals on x86: then other bits come out, and the norm of a score of 1e-40
+/// is 0. The environment is a thread's own, so ask in the thread that computes.
+#[unsafe(no_mangle)]
+pub extern "C" fn vesde_float_environment_is_default() -> i32 {
+    i32::from(float_environment_is_default())
 }
 
 /// The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::config::Config;
 use crate::error::Error;
-use crate::sampler::{Request, Sampler, SamplerNoise, SamplerOptions};
+use crate::sampler::{Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
 
 /// What a sampler needs to know besides the configuration: vesde_sampler_options_default sets diffusers' behaviour, on counter noise.
 #[derive(Clone, Copy)]
@@ -16,6 +16,8 @@ pub struct CSamplerOptions {
     pub seed: u64,
     /// Stream of the first draw of counter noise; each further draw takes the next.
     pub stream: u64,
+    /// The step to start at. 0 unless `start` is VESDE_SAMPLER_START_GIVEN.
+    pub first_step: u64,
     /// Who makes the noise: one of enum vesde_sampler_noise.
     pub noise: i32,
     /// Over what the corrector averages: one of enum vesde_averaging.
@@ -24,6 +26,22 @@ pub struct CSamplerOptions {
     pub norm: i32,
     /// 1 to clamp the result to 0..=1, as diffusers' pipeline does; 0 not to.
     pub clamp: i32,
+    /// Which of the last step's results is the job's: one of enum vesde_sampler_result.
+    pub result: i32,
+    /// From what the job starts: one of enum vesde_sampler_start.
+    pub start: i32,
+}
+
+/// From what a job starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum SamplerStart {
+    /// From noise of the largest sigma.
+    Noise = 0,
+    /// From the sample that the first vesde_sampler_next is given, at `first_step`, as if the job had come so far by itself: draws
+    /// and streams are numbered accordingly. For image to image the sample is the picture with noise of that step's sigma
+    /// (vesde_add_noise); to resume, it is the one that a job had before that step's first correction.
+    Given = 1,
 }
 
 /// What the caller is to do before the next vesde_sampler_next.
@@ -51,6 +69,9 @@ pub struct CRequest {
     pub step: usize,
     /// The number of steps.
     pub steps: usize,
+    /// What a network of discrete noise levels is given: steps − 1 − the index of vesde_get_timestep_index (score_sde's labels, 0
+    /// for the largest sigma).
+    pub label: u64,
     /// Which draw of noise: 0 is the initial sample's, later ones are those of the steps in diffusers' order. They may come from
     /// different generators.
     pub draw: u64,
@@ -60,21 +81,26 @@ pub struct CRequest {
     pub timestep: f32,
 }
 
-/// Sets `options` to counter noise of seed 0, the batch's averaging, exact norms, and a clamped result.
+/// Sets `options` to a start from counter noise of seed 0, the batch's averaging, exact norms, and a result that is the mean,
+/// clamped.
 ///
 /// # Safety
 /// `options` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_sampler_options_default(options: *mut CSamplerOptions) -> vesde_status {
-    let SamplerOptions { seed, stream, noise, averaging, norm, clamp } = SamplerOptions::default();
+    let SamplerOptions { seed, stream, noise, averaging, norm, result, clamp, start: _ } =
+        SamplerOptions::default();
     let make = || {
         Ok(CSamplerOptions {
             seed,
             stream,
+            first_step: 0,
             noise: noise as i32,
             averaging: averaging as i32,
             norm: norm as i32,
             clamp: i32::from(clamp),
+            result: result as i32,
+            start: SamplerStart::Noise as i32,
         })
     };
     // SAFETY: the caller's promise.
@@ -82,7 +108,8 @@ pub unsafe extern "C" fn vesde_sampler_options_default(options: *mut CSamplerOpt
 }
 
 /// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples. It keeps a copy of
-/// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given.
+/// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given. A `first_step` without a given
+/// sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
 ///
 /// # Safety
 /// `config` and `options` are NULL or readable; `sampler` is NULL or writable.
@@ -110,6 +137,18 @@ pub unsafe extern "C" fn vesde_sampler_init(
                 1 => true,
                 _ => return Err(Error::UnknownEnum),
             },
+            result: [SamplerResult::Mean, SamplerResult::Noisy]
+                .into_iter()
+                .find(|&x| x as i32 == options.result)
+                .ok_or(Error::UnknownEnum)?,
+            start: match options.start {
+                x if x == SamplerStart::Given as i32 => {
+                    Some(usize::try_from(options.first_step).map_err(|_| Error::TimestepOutOfRange)?)
+                }
+                x if x != SamplerStart::Noise as i32 => return Err(Error::UnknownEnum),
+                _ if options.first_step != 0 => return Err(Error::TimestepOutOfRange),
+                _ => None,
+            },
         };
         Sampler::new(config, batch, options)
     };
@@ -127,8 +166,9 @@ pub unsafe extern "C" fn vesde_sampler_init(
 /// } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
 /// ```
 ///
-/// The first call makes the initial sample, whatever the buffers hold. After VESDE_REQUEST_KIND_DONE `sample` holds
-/// the result: the last predictor step's prev_sample_mean, clamped if the options say so. `noise` may be NULL unless
+/// The first call makes the initial sample, whatever the buffers hold, unless the options say that it is there. After
+/// VESDE_REQUEST_KIND_DONE `sample` holds the result, which the options choose: the last predictor step's prev_sample_mean,
+/// clamped, by default. `noise` may be NULL unless
 /// VESDE_REQUEST_KIND_NOISE has asked for it. A score that is not a number is noticed by corrector steps only. After an
 /// error everything is as before: the call can be repeated.
 ///
@@ -157,14 +197,23 @@ pub unsafe extern "C" fn vesde_sampler_next(
         apart(request, 1, &[sample_span])?;
         let (model_output, sample) = (input(model_output, len)?, output(sample, len)?);
         let noise = if noise.is_null() { None } else { Some(input(noise, len)?) };
-        let nothing =
-            CRequest { kind: 0, correction: 0, step: 0, steps: 0, draw: 0, sigma: 0.0, timestep: 0.0 };
+        let nothing = CRequest {
+            kind: 0,
+            correction: 0,
+            step: 0,
+            steps: 0,
+            label: 0,
+            draw: 0,
+            sigma: 0.0,
+            timestep: 0.0,
+        };
         let next = match sampler.next_raw(&schedule, sample, model_output, noise)? {
-            Request::Score { sigma, timestep, step, correction } => CRequest {
+            Request::Score { sigma, timestep, label, step, correction } => CRequest {
                 kind: RequestKind::Score as i32,
                 correction,
                 step,
                 steps: schedule.timesteps.len(),
+                label: label as u64,
                 sigma,
                 timestep,
                 ..nothing

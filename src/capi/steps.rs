@@ -13,7 +13,8 @@ use crate::scheduler::{self, CorrectorStep};
 /// from the timestep (Song et al. 2021, equation 47; diffusers' step_pred).
 ///
 /// All buffers have `len` floats. `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-/// of the batch; no output may overlap it. `prev_sample_mean` may be NULL. A score that is not a number is passed on.
+/// of the batch; no output may overlap it. A timesteps_len that divides `len` and is not the batch goes unnoticed.
+/// `prev_sample_mean` may be NULL, and `noise` where d is 0. A score that is not a number is passed on.
 ///
 /// # Safety
 /// `scheduler` is NULL or readable, and so are its tables. Every other pointer is NULL or valid for its length.
@@ -34,8 +35,7 @@ pub unsafe extern "C" fn vesde_step_pred(
         let outs = [span(prev_sample, len), span(prev_sample_mean, len)];
         let scheduler = CScheduler::view(scheduler, &outs)?;
         let timesteps = table(timesteps, timesteps_len, &outs)?;
-        let model_output = input(model_output, len)?;
-        let noise = Source::Given(input(noise, len)?);
+        let (model_output, noise) = (input(model_output, len)?, noise_if_any(noise, len)?);
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
         scheduler.step_pred_raw(model_output, timesteps, &update, noise)
     })
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn vesde_step_pred_counter(
         let timesteps = table(timesteps, timesteps_len, &outs)?;
         let model_output = input(model_output, len)?;
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        scheduler.step_pred_raw(model_output, timesteps, &update, noise.into())
+        scheduler.step_pred_raw(model_output, timesteps, &update, Some(noise.into()))
     })
 }
 
@@ -131,7 +131,8 @@ pub unsafe extern "C" fn vesde_step_correct_counter(
 /// The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at the index (diffusers' add_noise).
 ///
 /// All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample; the
-/// output may not overlap it.
+/// output may not overlap it. An indices_len that divides `len` and is not the batch goes unnoticed. `noise` may be NULL where
+/// the sigma is 0.
 ///
 /// # Safety
 /// As vesde_step_pred.
@@ -150,7 +151,7 @@ pub unsafe extern "C" fn vesde_add_noise(
         let outs = [span(noisy_samples, len)];
         let scheduler = CScheduler::view(scheduler, &outs)?;
         let (original, indices) = (input(original_samples, len)?, table(indices, indices_len, &outs)?);
-        let (noise, out) = (Source::Given(input(noise, len)?), output(noisy_samples, len)?);
+        let (noise, out) = (noise_if_any(noise, len)?, output(noisy_samples, len)?);
         scheduler.add_noise_raw(original, indices, noise, out)
     })
 }
@@ -175,7 +176,7 @@ pub unsafe extern "C" fn vesde_add_noise_counter(
         let scheduler = CScheduler::view(scheduler, &outs)?;
         let (original, indices) = (input(original_samples, len)?, table(indices, indices_len, &outs)?);
         let out = output(noisy_samples, len)?;
-        scheduler.add_noise_raw(original, indices, Source::Counter(noise.into()), out)
+        scheduler.add_noise_raw(original, indices, Some(noise.into()), out)
     })
 }
 
@@ -191,6 +192,18 @@ pub unsafe extern "C" fn vesde_scale_model_input(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe { scheduler::scale_model_input_raw(input(sample, len)?, output(out, len)?) })
+}
+
+/// The noise of a step that may do without.
+///
+/// # Safety
+/// If `noise` is not NULL it is readable for `len` floats as long as `'a`.
+unsafe fn noise_if_any<'a>(noise: *const f32, len: usize) -> Result<Option<Source<'a>>, Error> {
+    if noise.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: this function's own condition.
+    Ok(Some(Source::Given(unsafe { input(noise, len)? })))
 }
 
 /// Floats whose squares are summed on their own: where a sample may be split for the corrector's norms.
@@ -289,7 +302,9 @@ pub unsafe extern "C" fn vesde_torch_norm_counter(x: Counter, len: usize, norm: 
     unsafe { produce(norm, || x.torch_norm(len)) }
 }
 
-/// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm.
+/// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm: with
+/// VESDE_NORM_TORCH it is torch's bit for bit for any batch, as one thread of torch has it (from 32,768 on its threads share the
+/// sum).
 ///
 /// # Safety
 /// `norms` is NULL or readable for `batch` doubles; `mean` is NULL or writable.
@@ -322,7 +337,8 @@ pub unsafe extern "C" fn vesde_get_corrector_step(
 }
 
 /// The elementwise part of a step: prev_sample_mean = sample + drift·model_output, prev_sample = prev_sample_mean +
-/// diffusion·noise. For the last phase of a corrector step drift is step_size and diffusion is noise_factor.
+/// diffusion·noise. For the last phase of a corrector step drift is step_size and diffusion is noise_factor. `noise` may be NULL
+/// where `diffusion` is 0: then prev_sample is prev_sample_mean.
 ///
 /// # Safety
 /// As vesde_step_pred.
@@ -339,7 +355,7 @@ pub unsafe extern "C" fn vesde_update(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        let (model_output, noise) = (input(model_output, len)?, Source::Given(input(noise, len)?));
+        let (model_output, noise) = (input(model_output, len)?, noise_if_any(noise, len)?);
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
         scheduler::update_raw(model_output, drift, diffusion, &update, noise)
     })
@@ -364,6 +380,6 @@ pub unsafe extern "C" fn vesde_update_counter(
     status(|| unsafe {
         let model_output = input(model_output, len)?;
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        scheduler::update_raw(model_output, drift, diffusion, &update, noise.into())
+        scheduler::update_raw(model_output, drift, diffusion, &update, Some(noise.into()))
     })
 }

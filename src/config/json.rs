@@ -1,6 +1,10 @@
 //! As much JSON as a flat configuration needs: the members of one object in order, nested values skipped,
 //! numbers read exactly. Written here because the `no_std` JSON crates reach panicking code in `core`
 //! (slice indices, float parsing), and vesde promises at link time that nothing does.
+//!
+//! The language is that of Python's `json`, which is RFC 8259 and the words `NaN`, `Infinity` and
+//! `-Infinity`. Otherwise Python's reader is no wider: it refuses control characters in strings, a byte
+//! order mark, comments, and commas behind the last member. Its nesting is limited as well (1000 levels).
 
 use core::num::NonZeroU128;
 
@@ -22,6 +26,14 @@ pub struct Object<'a> {
 #[derive(Clone, Copy)]
 pub struct Value<'a>(&'a [u8]);
 
+/// A string, as written between its quotes, its escapes well-formed.
+#[derive(Clone, Copy)]
+pub struct Text<'a>(&'a [u8]);
+
+/// How Python writes what RFC 8259 has no number for.
+const NAN: &[u8] = b"NaN";
+const INFINITY: &[u8] = b"Infinity";
+
 impl<'a> Object<'a> {
     /// Starts at the opening brace.
     pub fn new(json: &'a [u8]) -> Result<Self, Error> {
@@ -30,9 +42,9 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
-    /// The next key, without its quotes and as written, and its value; `None` after the closing brace,
-    /// behind which nothing but white space may stand.
-    pub fn next_member(&mut self) -> Result<Option<(&'a [u8], Value<'a>)>, Error> {
+    /// The next key and its value; `None` after the closing brace, behind which nothing but white space may
+    /// stand.
+    pub fn next_member(&mut self) -> Result<Option<(Text<'a>, Value<'a>)>, Error> {
         if self.peek()? == b'}' {
             self.bump();
             self.skip_space();
@@ -43,8 +55,7 @@ impl<'a> Object<'a> {
         }
         self.first = false;
         self.peek()?;
-        let key = self.string()?;
-        self.expect(b':')?;
+        let key = self.key()?;
         Ok(Some((key, self.value()?)))
     }
 
@@ -82,8 +93,8 @@ impl<'a> Object<'a> {
         start.get(..start.len().saturating_sub(self.rest.len())).unwrap_or_default()
     }
 
-    /// A string's content, escapes checked but left as they are.
-    fn string(&mut self) -> Result<&'a [u8], Error> {
+    /// A string, whose escapes are checked.
+    fn string(&mut self) -> Result<Text<'a>, Error> {
         if self.next_byte()? != b'"' {
             return Err(Error::JsonSyntax);
         }
@@ -111,7 +122,7 @@ impl<'a> Object<'a> {
         }
         let content = self.since(start);
         self.bump();
-        Ok(content)
+        Ok(Text(content))
     }
 
     /// Any value, skipped without recursion.
@@ -142,6 +153,7 @@ impl<'a> Object<'a> {
                 b't' => self.word(b"true")?,
                 b'f' => self.word(b"false")?,
                 b'n' => self.word(b"null")?,
+                b'N' => self.word(NAN)?,
                 _ => self.number()?,
             }
             // A value has ended, or an empty bracket waits for its close: go up as far as brackets close.
@@ -170,9 +182,10 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn key(&mut self) -> Result<(), Error> {
-        self.string()?;
-        self.expect(b':')
+    fn key(&mut self) -> Result<Text<'a>, Error> {
+        let key = self.string()?;
+        self.expect(b':')?;
+        Ok(key)
     }
 
     fn word(&mut self, word: &[u8]) -> Result<(), Error> {
@@ -198,6 +211,9 @@ impl<'a> Object<'a> {
         if self.rest.first() == Some(&b'-') {
             self.bump();
         }
+        if self.rest.first() == Some(&b'I') {
+            return self.word(INFINITY);
+        }
         if self.rest.first() == Some(&b'0') {
             self.bump();
         } else {
@@ -219,10 +235,40 @@ impl<'a> Object<'a> {
     }
 }
 
+impl<'a> Text<'a> {
+    /// Whether the string is this one, of ASCII characters, however they are escaped.
+    pub fn is(self, ascii: &[u8]) -> bool {
+        self.code_units().eq(ascii.iter().map(|&byte| u16::from(byte)))
+    }
+
+    /// UTF-16 code units where escapes say so, and bytes elsewhere: enough to tell ASCII.
+    fn code_units(self) -> impl Iterator<Item = u16> {
+        let mut bytes = self.0.iter().copied();
+        core::iter::from_fn(move || {
+            Some(u16::from(match bytes.next()? {
+                b'\\' => match bytes.next()? {
+                    b'u' => {
+                        let hex =
+                            |unit: u16, byte: u8| unit << 4 | (byte as char).to_digit(16).unwrap_or(0) as u16;
+                        return Some(bytes.by_ref().take(4).fold(0, hex));
+                    }
+                    b'b' => 8,
+                    b'f' => 12,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    itself => itself,
+                },
+                byte => byte,
+            }))
+        })
+    }
+}
+
 impl<'a> Value<'a> {
-    /// The content of a string, as written.
-    pub fn string(self) -> Result<&'a [u8], Error> {
-        self.0.strip_prefix(b"\"").and_then(|s| s.strip_suffix(b"\"")).ok_or(Error::JsonType)
+    /// A string.
+    pub fn string(self) -> Result<Text<'a>, Error> {
+        self.0.strip_prefix(b"\"").and_then(|s| s.strip_suffix(b"\"")).map(Text).ok_or(Error::JsonType)
     }
 
     /// A number as the nearest `f64`, ties to even, exactly as Python and Rust read it.
@@ -231,21 +277,30 @@ impl<'a> Value<'a> {
             [b'-', text @ ..] => (true, text),
             text => (false, text),
         };
-        if !text.first().is_some_and(u8::is_ascii_digit) {
+        let value = if text == NAN {
+            f64::NAN
+        } else if text == INFINITY {
+            f64::INFINITY
+        } else if text.first().is_some_and(u8::is_ascii_digit) {
+            let Decimal { digits, power, inexact } = Decimal::new(text);
+            let value = scale(digits, power).ok_or(Error::JsonNumber)?;
+            // Digits beyond the 19th only matter where they could change the rounding.
+            if inexact && Some(value) != scale(digits + 1, power) {
+                return Err(Error::JsonNumber);
+            }
+            value
+        } else {
             return Err(Error::JsonType);
-        }
-        let Decimal { digits, power, inexact } = Decimal::new(text);
-        let value = scale(digits, power).ok_or(Error::JsonNumber)?;
-        // Digits beyond the 19th only matter where they could change the rounding.
-        if inexact && Some(value) != scale(digits + 1, power) {
-            return Err(Error::JsonNumber);
-        }
+        };
         Ok(if negative { -value } else { value })
     }
 
-    /// A number without a fraction or an exponent.
-    pub fn integer(self) -> Result<u32, Error> {
+    /// A number without a fraction or an exponent; `not_finite` where it is NaN or infinite.
+    pub fn integer(self, not_finite: Error) -> Result<u32, Error> {
         let value = self.number()?;
+        if !value.is_finite() {
+            return Err(not_finite);
+        }
         if !self.0.iter().all(|b| b.is_ascii_digit() || *b == b'-') {
             return Err(Error::JsonType);
         }
@@ -338,13 +393,13 @@ fn scale(digits: u64, power: i32) -> Option<f64> {
     Some(rounded * f64::from_bits((1023 - shift) << 52))
 }
 
-/// Text of at most `N` bytes; what does not fit is dropped, so `N` must be chosen to suffice.
-pub struct Text<const N: usize> {
+/// Output of at most `N` bytes; what does not fit is dropped, so `N` must be chosen to suffice.
+pub struct Written<const N: usize> {
     bytes: [u8; N],
     len: usize,
 }
 
-impl<const N: usize> Text<N> {
+impl<const N: usize> Written<N> {
     pub fn new() -> Self {
         Self { bytes: [0; N], len: 0 }
     }

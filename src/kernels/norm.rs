@@ -161,7 +161,7 @@ fn in_order(lanes: &[f64; TURNS * LANES], first: usize) -> f64 {
 
 /// torch's 2-norm of contiguous `f32` on an x86 CPU, bit for bit (checked on torch 2.15 with AVX2 and AVX-512): eight
 /// `f32` sums without FMA, added in order; then the elements behind the last whole eight, four at a time without FMA
-/// and the last up to three with it; then the root.
+/// and the last up to three with it; then the root. The norm of one element is its absolute value, without a square.
 pub(crate) struct TorchNorm<'a> {
     pub x: Source<'a>,
     pub len: usize,
@@ -225,44 +225,117 @@ impl Kernel for TorchNorm<'_> {
         for (i, &x) in tail.iter().enumerate().take(self.len % TORCH_LANES) {
             total = if i < unfused { total + x * x } else { fma(x, x, total) };
         }
-        libm::sqrtf(total)
+        if self.len == 1 { tail[0].abs() } else { libm::sqrtf(total) }
     }
 }
 
-/// torch's sum of `count` contiguous `f32`, taken one after the other: bit for bit up to 255 of them.
+/// torch's sum of `count` contiguous `f32`, taken one after the other: bit for bit, for any count, as one
+/// thread of torch makes it on a CPU with AVX2 (at::native's `cascade_sum`; checked on torch 2.15).
 ///
-/// Four partial sums take the values in turn, those behind the last whole four go to the first, and the four are added in
-/// order. From eight values on this is done on vectors of eight, whose lanes are then added, in order, to the sum of
-/// the values behind the last whole vector.
+/// Four partial sums take the values in turn, and the values behind the last whole four go to the first; then
+/// the four are added in order. Each is a cascade: after `step` values its sum moves up a level, after `step²`
+/// two levels, and so on; in the end the levels above are added to the lowest, in order. From eight values on
+/// all this is done on vectors of eight, whose lanes are then added, in order, to the sum of the values behind
+/// the last whole vector.
 pub(crate) struct TorchSum {
-    partial: [[f32; TORCH_LANES]; 4],
+    levels: [Partial; LEVELS],
+    /// The sum of the values behind the last whole vector.
     rest: f32,
-    count: usize,
-    taken: usize,
+    /// Values of a vector: 1 or eight.
+    width: usize,
+    /// Whole vectors that are still to come, from the last of the fours on.
+    fours_left: usize,
+    vectors_left: usize,
+    /// Which of the four is next, and which lane of it.
+    turn: usize,
+    lane: usize,
+    /// Whole fours so far, and the logarithm of `step`.
+    fours: usize,
+    log_step: u32,
 }
+
+/// Levels of torch's cascade.
+const LEVELS: usize = 4;
+
+/// Four partial sums of a vector.
+type Partial = [[f32; TORCH_LANES]; 4];
 
 impl TorchSum {
     pub(crate) fn new(count: usize) -> Self {
-        Self { partial: [[0.0; TORCH_LANES]; 4], rest: 0.0, count, taken: 0 }
+        let width = if count < TORCH_LANES { 1 } else { TORCH_LANES };
+        let vectors = count / width;
+        let fours = vectors / 4;
+        // ⌈log₂ fours⌉.
+        let log = usize::BITS - fours.saturating_sub(1).leading_zeros();
+        Self {
+            levels: [[[0.0; TORCH_LANES]; 4]; LEVELS],
+            rest: 0.0,
+            width,
+            fours_left: fours,
+            vectors_left: vectors % 4,
+            turn: 0,
+            lane: 0,
+            fours: 0,
+            log_step: (log / LEVELS as u32).max(4),
+        }
     }
 
     pub(crate) fn push(&mut self, x: f32) {
-        let width = if self.count < TORCH_LANES { 1 } else { TORCH_LANES };
-        let rows = self.count / width;
-        let (row, lane) = (self.taken / width, self.taken % width);
-        self.taken += 1;
-        if row >= rows {
+        let [lowest, ..] = &mut self.levels;
+        if self.fours_left == 0 && self.vectors_left == 0 {
             self.rest += x;
-        } else {
-            let turn = if row < rows / 4 * 4 { row % 4 } else { 0 };
-            if let Some(sum) = self.partial.get_mut(turn).and_then(|sums| sums.get_mut(lane)) {
-                *sum += x;
+        } else if let Some(sum) = lowest.get_mut(self.turn).and_then(|sums| sums.get_mut(self.lane)) {
+            *sum += x;
+            self.lane += 1;
+            if self.lane == self.width {
+                self.lane = 0;
+                self.end_vector();
             }
         }
     }
 
+    fn end_vector(&mut self) {
+        if self.fours_left == 0 {
+            self.vectors_left -= 1;
+            return;
+        }
+        self.turn += 1;
+        if self.turn == 4 {
+            self.turn = 0;
+            self.fours += 1;
+            self.fours_left -= 1;
+            self.cascade();
+        }
+    }
+
+    /// Moves sums up where a level is full, and all of them down when the fours have ended.
+    fn cascade(&mut self) {
+        for level in 1..LEVELS {
+            let below = self.fours & ((1 << (level as u32 * self.log_step)) - 1);
+            if below != 0 {
+                break;
+            }
+            self.add(level - 1, level);
+        }
+        if self.fours_left == 0 {
+            for level in 1..LEVELS {
+                self.add(level, 0);
+            }
+        }
+    }
+
+    /// Adds the sums of a level to another's, and clears them.
+    fn add(&mut self, from: usize, to: usize) {
+        let Some(sums) = self.levels.get_mut(from) else { return };
+        let sums = core::mem::take(sums);
+        let Some(totals) = self.levels.get_mut(to) else { return };
+        for (total, sum) in totals.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+            *total += sum;
+        }
+    }
+
     pub(crate) fn total(self) -> f32 {
-        let [a, b, c, d] = self.partial;
+        let [[a, b, c, d], ..] = self.levels;
         let mut total = self.rest;
         for (((a, b), c), d) in a.into_iter().zip(b).zip(c).zip(d) {
             total += a + b + c + d;

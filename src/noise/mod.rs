@@ -13,15 +13,17 @@ pub use counter::Counter;
 pub(crate) use generator::randn_out;
 pub use generator::{Generator, randn};
 pub use numpy::Numpy;
-pub use rng::fill_from_rng;
+pub use rng::{fill_from_rng, fill_from_words};
 pub use torch_cpu::TorchCpu;
 pub use torch_cuda::{CudaGrid, TorchCuda};
 
 use crate::kernels::Source;
 
-/// The noise of a step: the caller's, or made on the way.
+/// The noise of a step: none, the caller's, or made on the way.
 #[derive(Clone, Copy, Debug)]
 pub enum Noise<'a> {
+    /// None, for a step whose factor of the noise is 0: `prev_sample` is `prev_sample_mean`.
+    None,
     /// One standard normal number for each element of the sample.
     Given(&'a [f32]),
     /// Counter noise: element i of the call takes element `index + i` of the stream. No buffer exists.
@@ -46,11 +48,13 @@ impl From<Counter> for Noise<'_> {
     }
 }
 
-impl<'a> From<Noise<'a>> for Source<'a> {
-    fn from(noise: Noise<'a>) -> Self {
-        match noise {
-            Noise::Given(noise) => Self::Given(noise.into()),
-            Noise::Counter(noise) => Self::Counter(noise.into()),
+impl<'a> Noise<'a> {
+    /// Where a kernel has it from, if there is any.
+    pub(crate) fn source(self) -> Option<Source<'a>> {
+        match self {
+            Self::None => None,
+            Self::Given(noise) => Some(Source::Given(noise.into())),
+            Self::Counter(noise) => Some(Source::Counter(noise.into())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Standard normal noise from any generator of the `rand_core` family.
+//! Standard normal noise from any generator of uniform words.
 
 use rand_core::Rng;
 
@@ -20,10 +20,28 @@ use crate::simd::dispatch;
 /// vesde::fill_from_rng(&mut rng, &mut noise);
 /// ```
 pub fn fill_from_rng<R: Rng + ?Sized>(rng: &mut R, out: &mut [f32]) {
+    fill_from_words(|| rng.next_u32(), out);
+}
+
+/// [`fill_from_rng`] from anything that gives uniformly distributed words: a generator of another version of `rand_core`, or of
+/// another library.
+///
+/// ```
+/// let mut state = 42_u64; // SplitMix64
+/// let next_word = || {
+///     state = state.wrapping_add(0x9e3779b97f4a7c15);
+///     let z = (state ^ state >> 30).wrapping_mul(0xbf58476d1ce4e5b9);
+///     let z = (z ^ z >> 27).wrapping_mul(0x94d049bb133111eb);
+///     ((z ^ z >> 31) >> 32) as u32
+/// };
+/// let mut noise = [0.0; 3 * 64 * 64];
+/// vesde::fill_from_words(next_word, &mut noise);
+/// ```
+pub fn fill_from_words(mut next_word: impl FnMut() -> u32, out: &mut [f32]) {
     for part in out.chunks_mut(GROUP) {
         let mut words = [0; GROUP];
         for word in &mut words {
-            *word = rng.next_u32();
+            *word = next_word();
         }
         let mut normals = [0.0; GROUP];
         dispatch(FromWords { words: &words, out: &mut normals });

@@ -3,4 +3,4 @@
 
 mod pc;
 
-pub use pc::{Request, Sampler, SamplerNoise, SamplerOptions};
+pub use pc::{Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};

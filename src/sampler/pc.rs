@@ -6,10 +6,10 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::kernels::Source;
 use crate::kernels::normal::Fill;
-use crate::kernels::update::{AddNoise, ClampUnit, Scale};
+use crate::kernels::update::{ClampUnit, Scale};
 use crate::noise::Counter;
 use crate::schedule::{Schedule, finite, in_range};
-use crate::scheduler::{Averaging, Norm, Scheduler};
+use crate::scheduler::{self, Averaging, Norm, Scheduler};
 use crate::simd::dispatch;
 
 /// Who makes the noise of a whole job.
@@ -26,6 +26,18 @@ pub enum SamplerNoise {
     Given = 1,
 }
 
+/// Which of the last step's two results a job ends with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum SamplerResult {
+    /// `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has it.
+    #[default]
+    Mean = 0,
+    /// `prev_sample`, with the last noise in it (`noise_removal=False` in score_sde).
+    Noisy = 1,
+}
+
 /// What a sampler needs to know besides the configuration. The defaults are diffusers' behaviour on counter noise of
 /// seed 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,8 +52,14 @@ pub struct SamplerOptions {
     pub averaging: Averaging,
     /// How the corrector computes its norms.
     pub norm: Norm,
+    /// Which of the last step's results is the final sample.
+    pub result: SamplerResult,
     /// Whether the final sample is clamped to 0..=1, as diffusers' pipeline does.
     pub clamp: bool,
+    /// `Some(k)` to start at step k from the sample that the first [`Sampler::next`] is given, as if the job had come so far by
+    /// itself: draws and streams are numbered accordingly. For image to image the sample is the picture with noise of that step's
+    /// sigma ([`Scheduler::add_noise`]); to resume, it is the one that a job had before that step's first correction.
+    pub start: Option<usize>,
 }
 
 impl Default for SamplerOptions {
@@ -52,7 +70,9 @@ impl Default for SamplerOptions {
             noise: SamplerNoise::Counter,
             averaging: Averaging::Batch,
             norm: Norm::Exact,
+            result: SamplerResult::Mean,
             clamp: true,
+            start: None,
         }
     }
 }
@@ -66,6 +86,9 @@ pub enum Request {
         sigma: f32,
         /// The continuous timestep.
         timestep: f32,
+        /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N the number of timesteps (score_sde's
+        /// labels, 0 for the largest sigma).
+        label: usize,
         /// The step, from 0 to the number of timesteps less one.
         step: usize,
         /// The corrector step within it; equal to `correct_steps` for the predictor step.
@@ -88,7 +111,12 @@ mod phase {
     pub(super) const SCORE: u32 = 2;
     pub(super) const NOISE: u32 = 3;
     pub(super) const DONE: u32 = 4;
+    /// Nothing either, but the sample is there.
+    pub(super) const STARTED: u32 = 5;
 }
+
+/// The initial sample's draw.
+const INITIAL_DRAW: u64 = 0;
 
 /// The state of a predictor–corrector loop. Plain data, owned by the caller: a copy, taken at any time together with a
 /// copy of the sample, continues like the original.
@@ -97,16 +125,17 @@ mod phase {
 pub struct Sampler {
     config: Config,
     seed: u64,
-    /// The stream of the next draw.
+    /// The stream of the first draw.
     stream: u64,
     batch: u64,
     /// The next update: which timestep, and which of its corrections.
     step: u64,
-    correction: u32,
+    correction: u64,
     phase: u32,
     noise: i32,
     averaging: i32,
     norm: i32,
+    result: i32,
     clamp: i32,
 }
 
@@ -116,6 +145,7 @@ struct Place {
     step: usize,
     timestep: f32,
     sigma: f32,
+    label: usize,
     last: bool,
 }
 
@@ -134,25 +164,26 @@ impl Sampler {
             seed: options.seed,
             stream: options.stream,
             batch: batch as u64,
-            step: 0,
+            step: options.start.unwrap_or(0) as u64,
             correction: 0,
-            phase: phase::NOTHING,
+            phase: if options.start.is_some() { phase::STARTED } else { phase::NOTHING },
             noise: options.noise as i32,
             averaging: options.averaging as i32,
             norm: options.norm as i32,
+            result: options.result as i32,
             clamp: i32::from(options.clamp),
         })
     }
 
     /// Takes what the last request asked for, advances the sample, and says what is needed next.
     ///
-    /// The first call makes the initial sample; what `sample` and `model_output` held does not matter then. After
-    /// [`Request::Done`] `sample` holds the result: the last predictor step's `prev_sample_mean`, clamped if the options
-    /// say so. `noise` is needed only where [`Request::Noise`] has asked for it. All buffers have the same length at every call.
+    /// The first call makes the initial sample, unless the options say that it is there; what `sample` and `model_output` held
+    /// does not matter otherwise. After [`Request::Done`] `sample` holds the result, which the options choose: the last predictor
+    /// step's `prev_sample_mean`, clamped, by default. `noise` is needed only where [`Request::Noise`] has asked for it. All buffers have the same length at every call.
     ///
     /// # Errors
     /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`], the former also where a timestep or a sigma that the network
-    /// would be asked about is none; `LengthMismatch` where `sigmas` is shorter than `timesteps` or the batch does not divide the sample;
+    /// would be asked about is none, or the options start behind the last step; `LengthMismatch` where `sigmas` is shorter than `timesteps` or the batch does not divide the sample;
     /// `NullPointer` where noise was asked for and is missing; `SamplerDone` after `Done`; `InvalidSampler` where the state is not one
     /// that this type makes, or the schedule has lost the current step. A score that is not a number is noticed by corrector steps
     /// only. After an error state and sample are as before: the call can be repeated.
@@ -181,14 +212,13 @@ impl Sampler {
         match self.phase {
             phase::NOTHING if self.gives_noise()? => {
                 self.phase = phase::INITIAL_NOISE;
-                return Ok(Request::Noise { draw: 0 });
+                return Ok(Request::Noise { draw: INITIAL_DRAW });
             }
             phase::SCORE if self.gives_noise()? => {
                 self.phase = phase::NOISE;
-                let updates = u64::from(self.config.correct_steps) + 1;
-                let before = self.step.wrapping_mul(updates).wrapping_add(u64::from(self.correction));
-                return Ok(Request::Noise { draw: before.wrapping_add(1) });
+                return Ok(Request::Noise { draw: self.draw_of_update() });
             }
+            phase::STARTED => {}
             phase::NOTHING | phase::INITIAL_NOISE => self.begin(sample, noise)?,
             phase::SCORE | phase::NOISE => {
                 if self.advance(schedule, place, sample, model_output, noise)? {
@@ -199,8 +229,8 @@ impl Sampler {
             _ => return Err(Error::InvalidSampler),
         }
         self.phase = phase::SCORE;
-        let Place { sigma, timestep, step, .. } = self.place(schedule, self.step)?;
-        Ok(Request::Score { sigma, timestep, step, correction: self.correction })
+        let Place { sigma, timestep, label, step, .. } = self.place(schedule, self.step)?;
+        Ok(Request::Score { sigma, timestep, label, step, correction: self.correction as u32 })
     }
 
     /// Checks the state against the schedule, and finds a step.
@@ -217,11 +247,13 @@ impl Sampler {
             phase::INITIAL_NOISE => begins && gives_noise,
             phase::SCORE => true,
             phase::NOISE => gives_noise,
+            phase::STARTED => self.correction == 0,
             _ => false,
         };
         let valid = in_phase
-            && self.correction <= self.config.correct_steps
+            && self.correction <= u64::from(self.config.correct_steps)
             && self.batch != 0
+            && (0..=1).contains(&self.result)
             && (0..=1).contains(&self.clamp);
         let step = usize::try_from(step).ok().filter(|_| valid);
         let step = step.ok_or(Error::InvalidSampler)?;
@@ -232,10 +264,13 @@ impl Sampler {
         if schedule.sigmas.len() < schedule.timesteps.len() {
             return Err(Error::LengthMismatch);
         }
-        let find = |table: &[f32]| table.get(step).copied().ok_or(Error::InvalidSampler);
+        let beyond =
+            if self.phase == phase::STARTED { Error::TimestepOutOfRange } else { Error::InvalidSampler };
+        let find = |table: &[f32]| table.get(step).copied().ok_or(beyond);
         let timestep = in_range(find(schedule.timesteps)?)?;
         let sigma = finite(find(schedule.sigmas)?)?;
-        Ok(Place { step, timestep, sigma, last: step + 1 == schedule.timesteps.len() })
+        let left = schedule.timesteps.len() - 1 - step;
+        Ok(Place { step, timestep, sigma, label: schedule.label(timestep)?, last: left == 0 })
     }
 
     fn gives_noise(&self) -> Result<bool, Error> {
@@ -246,20 +281,27 @@ impl Sampler {
         }
     }
 
-    /// The noise of the current draw.
-    fn draw<'a>(&self, given: Option<In<'a>>, sample: Out<'_>) -> Result<Source<'a>, Error> {
+    /// The number of the draw for the next update.
+    fn draw_of_update(&self) -> u64 {
+        let updates = u64::from(self.config.correct_steps) + 1;
+        let before = self.step.wrapping_mul(updates).wrapping_add(self.correction);
+        before.wrapping_add(1)
+    }
+
+    /// The noise of a draw.
+    fn noise<'a>(&self, draw: u64, given: Option<In<'a>>, sample: Out<'_>) -> Result<Source<'a>, Error> {
         let noise = if self.gives_noise()? {
             Source::Given(given.ok_or(Error::NullPointer)?)
         } else {
-            Source::Counter(Counter::new(self.seed, self.stream).into())
+            Source::Counter(Counter::new(self.seed, self.stream.wrapping_add(draw)).into())
         };
         noise.check(sample.len())?;
         Ok(noise)
     }
 
     /// Makes the initial sample, noise times `init_noise_sigma`.
-    fn begin(&mut self, sample: Out<'_>, given: Option<In<'_>>) -> Result<(), Error> {
-        let x = match self.draw(given, sample)? {
+    fn begin(&self, sample: Out<'_>, given: Option<In<'_>>) -> Result<(), Error> {
+        let x = match self.noise(INITIAL_DRAW, given, sample)? {
             Source::Given(noise) => {
                 buf::check(&[noise], &[sample])?;
                 noise
@@ -270,7 +312,6 @@ impl Sampler {
             }
         };
         dispatch(Scale { x, scale: self.config.init_noise_sigma(), out: sample });
-        self.stream = self.stream.wrapping_add(1);
         Ok(())
     }
 
@@ -283,31 +324,34 @@ impl Sampler {
         model_output: In<'_>,
         given: Option<In<'_>>,
     ) -> Result<bool, Error> {
-        let noise = self.draw(given, sample)?;
+        let noise = self.noise(self.draw_of_update(), given, sample)?;
         let update = Update::over(sample);
         let scheduler = Scheduler { config: self.config, schedule: *schedule };
-        let predict = self.correction == self.config.correct_steps;
-        if !predict {
+        if self.correction < u64::from(self.config.correct_steps) {
             let batch = usize::try_from(self.batch).map_err(|_| Error::InvalidSampler)?;
             scheduler.step_correct_raw(model_output, batch, self.modes()?, &update, noise)?;
             self.correction += 1;
-        } else if place.last {
-            // The result is the mean: noise is drawn, for diffusers' order, but not used.
-            update.check(model_output, noise.given())?;
-            let drift = schedule.predictor_step(place.timestep)?.drift;
-            let x = sample.as_in();
-            dispatch(AddNoise { x, noise: Source::Given(model_output), scale: drift, out: sample });
-            if self.clamp != 0 {
-                dispatch(ClampUnit { x, out: sample });
-            }
-        } else {
+            return Ok(false);
+        }
+        if !place.last {
             self.place(schedule, self.step + 1)?; // what is asked for afterwards
-            scheduler.step_pred_raw(model_output, &[place.timestep], &update, noise)?;
+            scheduler.step_pred_raw(model_output, &[place.timestep], &update, Some(noise))?;
             self.correction = 0;
             self.step += 1;
+            return Ok(false);
         }
-        self.stream = self.stream.wrapping_add(1);
-        Ok(predict && place.last)
+        if self.result == SamplerResult::Noisy as i32 {
+            scheduler.step_pred_raw(model_output, &[place.timestep], &update, Some(noise))?;
+        } else {
+            // Noise is drawn, for diffusers' order, but not used.
+            update.check(model_output, noise.given())?;
+            let drift = schedule.predictor_step(place.timestep)?.drift;
+            scheduler::update_raw(model_output, drift, 0.0, &update, None)?;
+        }
+        if self.clamp != 0 {
+            dispatch(ClampUnit { x: sample.as_in(), out: sample });
+        }
+        Ok(true)
     }
 
     fn modes(&self) -> Result<(Averaging, Norm), Error> {

@@ -4,6 +4,7 @@
 //! Every target has its baseline, through `wide`. On x86 the tiers of x86.rs are detected at run time.
 
 mod baseline;
+mod environment;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod x86;
 
@@ -11,6 +12,8 @@ use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::buf::{Floats, GROUP, TileMut};
+
+pub use environment::float_environment_is_default;
 
 /// Virtual lanes of `f32`: reductions and the layout of counter noise are defined on sixteen, and the vectors of
 /// every machine divide them.

@@ -18,7 +18,7 @@ use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
 use vesde::{
     Config, CorrectorStep, Counter, CudaGrid, Error, Generator, NORM_BLOCK, Norm, Numpy, PredictorStep,
-    Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, Update,
+    Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, Update,
     corrector_step, randn,
 };
 use vesde_fuzz::{
@@ -46,6 +46,7 @@ functions! {
     cuda_grid_of_gpu torch_cuda_seed torch_cuda_fill torch_cuda_fill_part torch_cuda_skip
     numpy_seed numpy_fill
     sampler_options_default sampler_init sampler_next
+    float_environment_is_default
 }
 
 // ---- memory ----
@@ -573,6 +574,10 @@ fn status_message(job: &mut Job<'_>) {
     job.plain(got, error.map_or(unknown, |error| error.message()));
 }
 
+fn float_environment_is_default(job: &mut Job<'_>) {
+    job.plain(vesde_float_environment_is_default(), 1);
+}
+
 fn simd_level(job: &mut Job<'_>) {
     job.plain(vesde_simd_level(), vesde::simd_level() as i32);
 }
@@ -739,7 +744,7 @@ fn get_predictor_step(job: &mut Job<'_>) {
     );
 }
 
-/// The noise of a step.
+/// The noise of a step, given or made; where it is given and its pointer NULL, none.
 #[derive(Clone, Copy)]
 enum Noise {
     Given(Buffer<f32>),
@@ -747,12 +752,26 @@ enum Noise {
 }
 
 impl Noise {
-    fn get(&self, len: usize) -> Result<Vec<f32>, Error> {
-        match self {
-            Self::Given(noise) => Ok(noise.get()),
-            Self::Made(counter) => noise_of(*counter, len),
+    fn new(job: &mut Job<'_>, len: usize, is_given: bool, may_be_null: bool) -> Self {
+        if is_given {
+            Self::Given(job.place_or_null(Kind::In, len, may_be_null))
+        } else {
+            Self::Made(job.input.counter())
         }
     }
+
+    fn get(&self, len: usize) -> Result<Option<Vec<f32>>, Error> {
+        match self {
+            Self::Given(noise) if noise.ptr.is_null() => Ok(None),
+            Self::Given(noise) => Ok(Some(noise.get())),
+            Self::Made(counter) => noise_of(*counter, len).map(Some),
+        }
+    }
+}
+
+/// Noise in memory, or none, for the Rust API.
+fn given(noise: Option<&Vec<f32>>) -> vesde::Noise<'_> {
+    noise.map_or(vesde::Noise::None, |noise| vesde::Noise::Given(noise))
 }
 
 /// The buffers of a step.
@@ -767,10 +786,9 @@ struct Step {
 }
 
 impl Step {
-    fn new(job: &mut Job<'_>, len: usize, is_given: bool) -> Self {
+    fn new(job: &mut Job<'_>, len: usize, is_given: bool, may_lack_noise: bool) -> Self {
         let [model_output, sample] = [(); 2].map(|()| job.place(Kind::In, len));
-        let noise =
-            if is_given { Noise::Given(job.place(Kind::In, len)) } else { Noise::Made(job.input.counter()) };
+        let noise = Noise::new(job, len, is_given, may_lack_noise);
         let prev_sample = job.place(Kind::Out, len);
         let prev_sample_mean = job.place_or_null(Kind::Out, len, len != 0);
         Self { len, model_output, sample, noise, prev_sample, prev_sample_mean }
@@ -779,22 +797,25 @@ impl Step {
     /// What the Rust API does with the same step on copies, and with noise from memory; and its factors' scalar arithmetic, per sample.
     fn reference(
         &self,
-        run: impl FnOnce(&[f32], Update<'_>, &[f32]) -> Result<(), Error>,
+        run: impl FnOnce(&[f32], Update<'_>, vesde::Noise<'_>) -> Result<(), Error>,
         factors: impl FnOnce(&[f32], &[f32]) -> Result<Vec<(f32, f32)>, Error>,
     ) -> Wants {
         let (m, x, z) = (self.model_output.get(), self.sample.get(), self.noise.get(self.len)?);
         let [mut prev, mut mean] = [(); 2].map(|()| vec![0.0; self.len]);
-        run(&m, Update::new(&x, &mut prev).with_mean(&mut mean), &z)?;
+        run(&m, Update::new(&x, &mut prev).with_mean(&mut mean), given(z.as_ref()))?;
+        if z.is_none() {
+            assert!(prev.iter().zip(&mean).all(|(&a, &b)| same(a, b)), "prev_sample is not its mean");
+        }
+        // Without noise its factors are 0, whose sign then counts for the sign of a zero.
+        let z = z.unwrap_or_else(|| vec![0.0; self.len]);
         let factors = factors(&m, &z)?;
         let per_sample = self.len / factors.len();
         for (i, &(drift, diffusion)) in factors.iter().enumerate() {
             let part = i * per_sample..(i + 1) * per_sample;
             let [a, b] =
                 scalar_update(&x[part.clone()], &m[part.clone()], &z[part.clone()], drift, diffusion);
-            assert!(
-                a.iter().zip(&prev[part.clone()]).all(|(&a, &b)| same(a, b)),
-                "not the scalar prev_sample"
-            );
+            let equal = |(a, b): (&f32, &f32)| same(*a, *b) || (diffusion == 0.0 && a == b);
+            assert!(a.iter().zip(&prev[part.clone()]).all(equal), "not the scalar prev_sample");
             assert!(b.iter().zip(&mean[part]).all(|(&a, &b)| same(a, b)), "not the scalar prev_sample_mean");
         }
         let wants = [Some(self.prev_sample.floats(&prev)), self.prev_sample_mean.floats_if_given(&mean)];
@@ -817,7 +838,7 @@ fn step_pred_with(job: &mut Job<'_>, is_given: bool) {
         timesteps.set(i, (i % 20) as f32 / 20.0);
     }
     job.patch(&timesteps, Input::float);
-    let step = Step::new(job, len, is_given);
+    let step = Step::new(job, len, is_given, true);
     let s = job.scheduler();
     let reference = || {
         s.with(|s| {
@@ -852,7 +873,7 @@ fn step_correct_counter(job: &mut Job<'_>) {
 fn step_correct_with(job: &mut Job<'_>, is_given: bool) {
     let (len, batch) = job.batch(355);
     let (how, kind) = (job.input.enumeration(), job.input.enumeration());
-    let step = Step::new(job, len, is_given);
+    let step = Step::new(job, len, is_given, false);
     let s = job.scheduler();
     let reference = || {
         let (averaging, kind) = (averaging(how)?, norm(kind)?);
@@ -889,18 +910,18 @@ fn add_noise_with(job: &mut Job<'_>, is_given: bool) {
     }
     job.patch(&indices, |input| input.u64() as i64);
     let x = job.place(Kind::In, len);
-    let noise =
-        if is_given { Noise::Given(job.place(Kind::In, len)) } else { Noise::Made(job.input.counter()) };
+    let noise = Noise::new(job, len, is_given, true);
     let out = job.place(Kind::Out, len);
     let s = job.scheduler();
     let reference = || {
         s.with(|s| {
             let (x, indices, z) = (x.get(), indices.get(), noise.get(len)?);
             let mut noisy = vec![0.0; len];
-            s.add_noise(&x, &indices, &z[..], &mut noisy)?;
+            s.add_noise(&x, &indices, given(z.as_ref()), &mut noisy)?;
             for (i, noisy) in noisy.iter().enumerate() {
                 let sigma = s.schedule.discrete_sigmas[indices[i / (len / count)] as usize];
-                assert!(same(*noisy, sigma * z[i] + x[i]), "not the scalar noisy_samples");
+                let scalar = z.as_ref().map_or(x[i], |z| sigma * z[i] + x[i]);
+                assert!(same(*noisy, scalar), "not the scalar noisy_samples");
             }
             Ok(vec![out.floats(&noisy)])
         })
@@ -1077,7 +1098,7 @@ fn update_counter(job: &mut Job<'_>) {
 fn update_with(job: &mut Job<'_>, is_given: bool) {
     let (drift, diffusion) = (job.input.float(), job.input.float());
     let len = job.length(4, job.most);
-    let step = Step::new(job, len, is_given);
+    let step = Step::new(job, len, is_given, true);
     let factors = |_: &[f32], _: &[f32]| Ok(vec![(drift, diffusion)]);
     let reference =
         || step.reference(|m, buffers, z| vesde::update(m, drift, diffusion, buffers, z), factors);
@@ -1282,7 +1303,9 @@ fn numpy_fill(job: &mut Job<'_>) {
 
 fn sampler_options_default(job: &mut Job<'_>) {
     let out = job.place(Kind::Last, 1);
-    let wanted = CSamplerOptions { seed: 0, stream: 0, noise: 0, averaging: 0, norm: 0, clamp: 1 };
+    let zeros = [0; size_of::<CSamplerOptions>()];
+    // SAFETY: zeros are valid, and there is no padding.
+    let wanted = CSamplerOptions { clamp: 1, ..unsafe { std::mem::transmute(zeros) } };
     // SAFETY: see config_default.
     job.call(|| Ok(vec![out.becomes(&[wanted])]), || unsafe { vesde_sampler_options_default(out.ptr) });
 }
@@ -1291,14 +1314,17 @@ fn sampler_init(job: &mut Job<'_>) {
     let config = job.input.config();
     let batch = if job.input.rarely(64) { job.input.u64() as usize } else { job.input.below(8) };
     let (seed, stream) = (job.input.u64(), job.input.u64());
-    let [noise, averaging, norm, clamp] = [(); 4].map(|()| job.input.enumeration());
+    let [noise, averaging, norm, clamp, result, start] = [(); 6].map(|()| job.input.enumeration());
+    let first_step = if start == 1 { u64::from(job.input.u32()) } else { u64::from(job.input.rarely(16)) };
     let config = job.object(Kind::Apart, config);
-    let options = job.object(Kind::Apart, CSamplerOptions { seed, stream, noise, averaging, norm, clamp });
+    let options = CSamplerOptions { seed, stream, first_step, noise, averaging, norm, clamp, result, start };
+    let options = job.object(Kind::Apart, options);
     let out = job.place(Kind::Last, 1);
     // What lies on each other is read as it is now.
     job.call(
         || {
-            let CSamplerOptions { seed, stream, noise, averaging, norm, clamp } = options.one();
+            let CSamplerOptions { seed, stream, first_step, noise, averaging, norm, clamp, result, start } =
+                options.one();
             let options = SamplerOptions {
                 seed,
                 stream,
@@ -1312,6 +1338,17 @@ fn sampler_init(job: &mut Job<'_>) {
                 clamp: match clamp {
                     0 => false,
                     1 => true,
+                    _ => return Err(Error::UnknownEnum),
+                },
+                result: match result {
+                    0 => SamplerResult::Mean,
+                    1 => SamplerResult::Noisy,
+                    _ => return Err(Error::UnknownEnum),
+                },
+                start: match (start, first_step) {
+                    (0, 0) => None,
+                    (0, _) => return Err(Error::TimestepOutOfRange),
+                    (1, step) => Some(step as usize),
                     _ => return Err(Error::UnknownEnum),
                 },
             };

@@ -66,11 +66,14 @@ fn write(config: &Config) -> Result<Vec<u8>, Error> {
 
 /// Whether serde_json reads the same.
 fn check_against_serde(json: &[u8], read: Result<Config, Error>) {
-    // The reader knows keys as Python writes them, and does not decode strings.
-    if json.contains(&b'\\') || std::str::from_utf8(json).is_err() {
+    // Python reads lone surrogates, serde does not.
+    let Ok(text) = std::str::from_utf8(json) else { return };
+    if text.contains("\\u") {
         return;
     }
-    let value = serde_json::from_slice::<Value>(json);
+    // Nor does serde know Python's three words. Where they are valid, so is null.
+    let text = text.replace("-Infinity", " null").replace("Infinity", " null").replace("NaN", " null");
+    let value = serde_json::from_str::<Value>(&text);
     match (read, value) {
         (Err(Error::JsonSyntax | Error::JsonTruncated), Ok(value)) => assert!(!value.is_object(), "{value}"),
         // A number beyond double's range serde refuses as syntax; deep nesting as well.
@@ -89,7 +92,8 @@ fn check_against_serde(json: &[u8], read: Result<Config, Error>) {
                 correct_steps: number("correct_steps", 1.0) as u32,
             };
             assert_eq!(config, wanted);
-            assert!(value.get("_class_name").is_none_or(|name| name == "ScoreSdeVeScheduler"));
+            let name = value.get("_class_name").map(|name| name.as_str().unwrap());
+            assert!(matches!(name, None | Some("ScoreSdeVeScheduler" | "FlaxScoreSdeVeScheduler")));
         }
         _ => {}
     }

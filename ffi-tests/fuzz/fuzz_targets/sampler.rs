@@ -84,13 +84,14 @@ fn edited(schedule: &Schedule<'_>, step: usize) -> Vec<Error> {
 
 fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> Outcome {
     let Slot { mut state, sample } = slot.clone();
-    let (len, last_correction) = (sample.len(), state.config.correct_steps);
+    let (len, last_correction) = (sample.len(), u64::from(state.config.correct_steps));
     let steps = schedule.timesteps.len() as u64;
     let begins = state.step == 0 && state.correction == 0;
     let in_phase = match state.phase {
         phase::NOTHING => begins,
         phase::INITIAL_NOISE => begins && state.noise == 1,
         phase::NOISE => state.noise == 1,
+        phase::STARTED => state.correction == 0,
         other => other <= phase::DONE,
     };
     let is_known = state.config.validate().is_ok()
@@ -98,6 +99,7 @@ fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> 
         && state.correction <= last_correction
         && state.batch > 0
         && [0, 1].contains(&state.noise)
+        && [0, 1].contains(&state.result)
         && [0, 1].contains(&state.clamp);
     let corrects = [phase::SCORE, phase::NOISE].contains(&state.phase) && state.correction < last_correction;
     let modes = averaging(state.averaging).and_then(|averaging| Ok((averaging, norm(state.norm)?)));
@@ -108,7 +110,11 @@ fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> 
             errors.push(error);
         }
     };
-    unless(is_known && modes.is_ok() && state.step < steps, Error::InvalidSampler);
+    let is_there = state.step < steps;
+    let beyond =
+        if state.phase == phase::STARTED { Error::TimestepOutOfRange } else { Error::InvalidSampler };
+    unless(is_known && modes.is_ok(), Error::InvalidSampler);
+    unless(is_there, beyond);
     unless(state.phase != phase::DONE, Error::SamplerDone);
     unless(steps > 0 && len > 0 && !m.is_empty(), Error::Empty);
     unless(
@@ -128,22 +134,27 @@ fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> 
     let score = |state: State, sample: Vec<f32>| {
         let step = state.step as usize;
         let (sigma, timestep) = (schedule.sigmas[step], schedule.timesteps[step]);
-        Ok((Slot { state, sample }, Request::Score { sigma, timestep, step, correction: state.correction }))
+        let last = schedule.timesteps.len() - 1;
+        let label = last - (timestep * last as f32) as usize;
+        let correction = state.correction as u32;
+        Ok((Slot { state, sample }, Request::Score { sigma, timestep, label, step, correction }))
     };
+    if state.phase == phase::STARTED {
+        state.phase = phase::SCORE;
+        return score(state, sample);
+    }
     let asks = state.noise == 1 && !state.reads_noise();
     let is_first = [phase::NOTHING, phase::INITIAL_NOISE].contains(&state.phase);
+    let done = state.step.wrapping_mul(last_correction + 1).wrapping_add(state.correction);
+    let draw = if is_first { 0 } else { done.wrapping_add(1) };
     if asks {
-        let draws = u64::from(last_correction) + 1;
-        let done = state.step.wrapping_mul(draws).wrapping_add(u64::from(state.correction));
-        let draw = if is_first { 0 } else { done.wrapping_add(1) };
         state.phase = if is_first { phase::INITIAL_NOISE } else { phase::NOISE };
         return Ok((Slot { state, sample }, Request::Noise { draw }));
     }
     let z = match z {
         Some(z) if state.noise == 1 => z.to_vec(),
-        _ => noise_of(Counter::new(state.seed, state.stream), len).unwrap(),
+        _ => noise_of(Counter::new(state.seed, state.stream.wrapping_add(draw)), len).unwrap(),
     };
-    state.stream = state.stream.wrapping_add(1);
     state.phase = phase::SCORE;
     if is_first {
         return score(state, z.iter().map(|z| state.config.sigma_max as f32 * z).collect());
@@ -173,12 +184,13 @@ fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> 
     }
     if state.step + 1 == steps {
         state.phase = phase::DONE;
+        let mut sample = if state.result == 1 { prev } else { mean };
         if state.clamp == 1 {
-            for x in &mut mean {
+            for x in &mut sample {
                 *x = x.clamp(0.0, 1.0);
             }
         }
-        return Ok((Slot { state, sample: mean }, Request::Done));
+        return Ok((Slot { state, sample }, Request::Done));
     }
     state.correction = 0;
     state.step += 1;
@@ -251,10 +263,13 @@ fn start(input: &mut Input<'_>, buffer: &[f32]) -> Slot {
     let options = CSamplerOptions {
         seed: input.u64(),
         stream: u64::from(input.byte()),
+        first_step: if input.rarely(8) { input.u64() } else { 0 },
         noise: input.enumeration(),
         averaging: input.enumeration(),
         norm: input.enumeration(),
         clamp: input.enumeration(),
+        result: input.enumeration(),
+        start: i32::from(input.rarely(64)),
     };
     let per_sample = match input.byte() {
         few @ 0..220 => usize::from(few % 80) + 1,
@@ -271,7 +286,8 @@ fn start(input: &mut Input<'_>, buffer: &[f32]) -> Slot {
     }
     // SAFETY: it was written.
     let state = State::from(unsafe { sampler.assume_init() });
-    assert_eq!((state.step, state.correction, state.phase), (0, 0, phase::NOTHING));
+    let first = if options.start == 1 { phase::STARTED } else { phase::NOTHING };
+    assert_eq!((state.step, state.correction, state.phase), (options.first_step, 0, first));
     Slot { state, sample }
 }
 

@@ -1,7 +1,7 @@
 """Writes cuda.txt, numbers of torch's CUDA generator, on a machine with a GPU: every number in it came from the GPU, never from vesde.
 
-`cuda.py` writes the file, which the tests expect to be of an H100. `cuda.py --check` compares the numbers of this GPU, with the grid of that one, with the
-file and exits 1 on a difference. `cuda.py --compare` compares vesde with this GPU over whole draws of up to 2²⁹ elements, bit by bit, with the
+`torch_cuda.py` writes the file, which the tests expect to be of an H100. `torch_cuda.py --check` compares the numbers of this GPU, with the grid of that one, with the
+file and exits 1 on a difference. `torch_cuda.py --compare` compares vesde with this GPU over whole draws of up to 2²⁹ elements, bit by bit, with the
 shared library that VESDE_LIBRARY names or that cargo builds, and exits 1 on a difference.
 """
 
@@ -20,7 +20,7 @@ THREADS = GRID[0] * (GRID[1] // 256) * 256
 LONGEST = 2**29
 
 HEADER = f"""\
-# Numbers of a GPU for vesde, made by cuda.py. Do not edit.
+# Numbers of a GPU for vesde, made by torch_cuda.py. Do not edit.
 # A line is one array: CASE NAME TYPE COUNT WORD...; the words are the bits in hex, 8 digits for f32 and u32,
 # 16 digits for u64. A case is a generator with this seed, on a GPU of so many multiprocessors and threads of one, that
 # makes draws of these lengths one after the other; `out` has the elements at these indices of all of them together.
@@ -134,7 +134,7 @@ def main():
     elif sys.argv[1:] == ["--check"]:
         check(text())
     elif sys.argv[1:]:
-        sys.exit("usage: cuda.py [--check | --compare]")
+        sys.exit("usage: torch_cuda.py [--check | --compare]")
     else:
         VECTORS.write_text(text())
 
