@@ -13,6 +13,14 @@ export CARGO_TERM_COLOR=never
 # -Zsanitizer is not stable.
 export RUSTC_BOOTSTRAP=1
 
+pack() { # pack NAME FILE: the line of a target's corpus for an input; c_abi's may lack a name
+  if [ "$1" = c_abi ] && head -n 1 "$2" | grep -qxE '[a-z0-9_]+'; then
+    echo "$(head -n 1 "$2") $(tail -n +2 "$2" | base64 -w 0)"
+  elif [ "$1" != c_abi ]; then
+    base64 -w 0 "$2" && echo
+  fi
+}
+
 build() { # build KIND FLAGS: the programs, in a folder of their own
   RUSTFLAGS="--cfg fuzzing $2" cargo build --quiet --release --locked --target "$host" --target-dir "$folder/$1"
   programs=$folder/$1/$host/release
@@ -20,14 +28,17 @@ build() { # build KIND FLAGS: the programs, in a folder of their own
 instrumented="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
   -Cllvm-args=-sanitizer-coverage-pc-table"
 
-# A corpus is a text: an input a line, in base64. Unpacked it is a folder of files.
+# A corpus is a text: an input a line, in base64; c_abi's have the function's name in front. Unpacked it is a folder of files.
 for name in "${targets[@]}"; do
   rm -rf "$folder/corpus/$name"
   mkdir -p "$folder/corpus/$name" "$folder/found/$name"
   i=0
-  while read -r line; do
+  while read -r function line; do
     i=$((i + 1))
-    base64 -d <<<"$line" >"$folder/corpus/$name/$i"
+    {
+      if [ "$name" = c_abi ]; then echo "$function"; else line=$function; fi
+      base64 -d <<<"$line"
+    } >"$folder/corpus/$name/$i"
   done <"corpus/$name.txt"
 done
 
@@ -48,9 +59,9 @@ if [ "${1:-}" = minimise ]; then
   for name in "${targets[@]}"; do
     rm -rf "$folder/minimal"
     mkdir -p "$folder/minimal"
-    "$programs/$name" -set_cover_merge=1 -use_counters=0 -max_len=256 "$folder/minimal" "$folder/corpus/$name" "$folder/found/$name" \
+    "$programs/$name" -set_cover_merge=1 -use_counters=0 -max_len=288 "$folder/minimal" "$folder/corpus/$name" "$folder/found/$name" \
       2>"$folder/$name.log"
-    for file in "$folder"/minimal/*; do base64 -w 0 "$file" && echo; done | sort >"corpus/$name.txt"
+    for file in "$folder"/minimal/*; do pack "$name" "$file"; done | sort >"corpus/$name.txt"
     wc -lc "corpus/$name.txt"
   done
   exit
@@ -63,10 +74,12 @@ if [ "${PLAIN:-}" = 1 ]; then build plain "$instrumented"; else build asan "$ins
 fuzz() { # fuzz NAME ARGUMENTS: runs a target; what it prints is in $log, and is shown if it fails
   log=$folder/$1.log
   mkdir -p artifacts
-  if ! "$programs/$1" -max_len=256 -timeout=10 -entropic=0 -artifact_prefix="artifacts/$1-" "${@:2}" 2>"$log"; then
+  if ! "$programs/$1" -max_len=288 -timeout=10 -entropic=0 -artifact_prefix="artifacts/$1-" "${@:2}" 2>"$log"; then
     awk '/panicked|ERROR/ { found = 1 } found && count++ < 60' "$log" || true
     tail -n 5 "$log"
-    for input in "artifacts/$1"-*; do echo "FAILED $1; a line for its corpus: $(base64 -w 0 "$input")"; done
+    for input in "artifacts/$1"-*; do
+      echo "FAILED $1; a line for its corpus: $(pack "$1" "$input") (all of it: $(base64 -w 0 "$input"))"
+    done
     exit 1
   fi
 }

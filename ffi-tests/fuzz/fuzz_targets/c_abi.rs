@@ -271,8 +271,15 @@ const POINTER_ERRORS: [Error; 4] =
 
 impl<'a> Job<'a> {
     fn new(data: &'a [u8], arena: &'a mut Arena) -> Self {
-        let mut input = Input(data);
-        let name = input.below(FUNCTIONS.len());
+        // The function's name and a new line come first; of a name that nobody has, the sum of its bytes says which.
+        let (called, rest) = match data.iter().position(|&byte| byte == b'\n') {
+            Some(end) => (&data[..end], &data[end + 1..]),
+            None => data.split_at(data.len().min(1)),
+        };
+        let is_called = |(name, _): &(&str, fn(&mut Job<'_>))| name["vesde_".len()..].as_bytes() == called;
+        let sum = called.iter().map(|&byte| usize::from(byte)).sum::<usize>();
+        let name = FUNCTIONS.iter().position(is_called).unwrap_or(sum % FUNCTIONS.len());
+        let mut input = Input(rest);
         let shape = input.byte();
         let (window, most) = if shape < 248 { (SMALL, SHORT) } else { (LARGE, LONG) };
         let pattern = usize::from(shape) % arena.patterns.len();
@@ -1303,7 +1310,7 @@ fn numpy_fill(job: &mut Job<'_>) {
 
 fn sampler_options_default(job: &mut Job<'_>) {
     let out = job.place(Kind::Last, 1);
-    let zeros = [0; size_of::<CSamplerOptions>()];
+    let zeros = [0_u8; size_of::<CSamplerOptions>()];
     // SAFETY: zeros are valid, and there is no padding.
     let wanted = CSamplerOptions { clamp: 1, ..unsafe { std::mem::transmute(zeros) } };
     // SAFETY: see config_default.
