@@ -209,6 +209,37 @@ fn the_abi_is_that_of_the_last_release() {
     assert!(broken.is_empty(), "not the ABI of {path}:\n{}", broken.join("\n"));
 }
 
+/// What would go unnoticed if somebody forgot it: the loops over functions.h's table, C++, the fuzz targets.
+#[test]
+fn every_function_is_in_the_table_in_cpp_and_in_the_fuzz_targets() {
+    let [header, table, cpp, fuzz] = [
+        "include/vesde.h",
+        "ffi-tests/c/functions.h",
+        "include/vesde.hpp",
+        "ffi-tests/fuzz/fuzz_targets/c_abi.rs",
+    ]
+    .map(|path| fs::read_to_string(path).unwrap());
+    let (_, fuzzed) = fuzz.split_once("\nfunctions! {").unwrap();
+    let fuzzed: Vec<&str> = fuzzed.split_once('}').unwrap().0.split_whitespace().collect();
+    let mut forgotten = vec![];
+    for item in abi_record::items(&header) {
+        let Item::Function { name, prototype } = item else { continue };
+        let short = name.strip_prefix("vesde_").unwrap();
+        // The table is of pointers and lengths.
+        let takes_pointers = prototype.split_once('(').unwrap().1.contains('*');
+        if takes_pointers && !table.contains(&format!("    {{\"{short}\", {short}, ")) {
+            forgotten.push(format!("{name} in functions.h"));
+        }
+        if !cpp.contains(&format!("{name}(")) {
+            forgotten.push(format!("{name} in vesde.hpp"));
+        }
+        if !fuzzed.contains(&short) {
+            forgotten.push(format!("{name} in c_abi.rs"));
+        }
+    }
+    assert!(forgotten.is_empty(), "{forgotten:#?}");
+}
+
 #[test]
 fn a_change_of_the_abi_is_seen() {
     let header = fs::read_to_string("include/vesde.h").unwrap();

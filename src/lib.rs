@@ -44,11 +44,12 @@ mod config;
 mod error;
 mod kernels;
 mod noise;
+mod norms;
 mod sampler;
 mod schedule;
-mod scheduler;
 #[allow(unsafe_code)]
 mod simd;
+mod steps;
 
 pub use buf::Update;
 pub use config::Config;
@@ -56,11 +57,12 @@ pub use error::Error;
 pub use noise::{
     Counter, CudaGrid, Generator, Noise, Numpy, TorchCpu, TorchCuda, fill_from_rng, fill_from_words, randn,
 };
+pub use norms::{
+    Averaging, CorrectorStep, NORM_BLOCK, Norm, corrector_step, mean_norm, norm_blocks, sample_norm,
+    sum_squares, torch_norm,
+};
 pub use rand_core;
 pub use sampler::{Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
 pub use schedule::{PredictorStep, Schedule, set_sigmas, set_timesteps};
-pub use scheduler::{
-    Averaging, CorrectorStep, NORM_BLOCK, Norm, Scheduler, corrector_step, mean_norm, norm_blocks,
-    sample_norm, scale_model_input, sum_squares, torch_norm, update,
-};
 pub use simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
+pub use steps::{Scheduler, scale_model_input, update};

@@ -22,7 +22,7 @@ use core::ffi::{CStr, c_char};
 
 use crate::buf::{In, Out, Update};
 use crate::error::Error;
-use crate::scheduler::{Averaging, Norm};
+use crate::norms::{Averaging, Norm};
 use crate::simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
 
 pub use config::*;

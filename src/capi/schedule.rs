@@ -4,7 +4,7 @@ use super::{Span, input, object, output, produce, span, status, table, vesde_sta
 use crate::config::Config;
 use crate::error::Error;
 use crate::schedule::{self, PredictorStep, Schedule};
-use crate::scheduler::Scheduler;
+use crate::steps::Scheduler;
 
 /// A configuration and its tables, all of them the caller's. No function's output may overlap a table or this struct. A
 /// function that needs no table accepts one that is NULL with length 0; of the configuration the steps read `snr` only.

@@ -7,7 +7,8 @@ use super::{
 use crate::error::Error;
 use crate::kernels::Source;
 use crate::noise::Counter;
-use crate::scheduler::{self, CorrectorStep};
+use crate::norms::{self, CorrectorStep};
+use crate::steps;
 
 /// One predictor step: prev_sample_mean = sample + d²·model_output, prev_sample = prev_sample_mean + d·noise, with d = √(σ² − σ′²)
 /// from the timestep (Song et al. 2021, equation 47; diffusers' step_pred).
@@ -191,7 +192,7 @@ pub unsafe extern "C" fn vesde_scale_model_input(
     out: *mut f32,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    status(|| unsafe { scheduler::scale_model_input_raw(input(sample, len)?, output(out, len)?) })
+    status(|| unsafe { steps::scale_model_input_raw(input(sample, len)?, output(out, len)?) })
 }
 
 /// The noise of a step that may do without.
@@ -209,12 +210,12 @@ unsafe fn noise_if_any<'a>(noise: *const f32, len: usize) -> Result<Option<Sourc
 /// Floats whose squares are summed on their own: where a sample may be split for the corrector's norms.
 pub const VESDE_NORM_BLOCK: usize = 4096;
 
-const _: () = assert!(VESDE_NORM_BLOCK == scheduler::NORM_BLOCK);
+const _: () = assert!(VESDE_NORM_BLOCK == norms::NORM_BLOCK);
 
 /// How many sums of squares a sample of `len` floats has: one for each VESDE_NORM_BLOCK of them.
 #[unsafe(no_mangle)]
 pub extern "C" fn vesde_norm_blocks(len: usize) -> usize {
-    scheduler::norm_blocks(len)
+    norms::norm_blocks(len)
 }
 
 /// Stores sums of squares one by one.
@@ -224,7 +225,7 @@ pub extern "C" fn vesde_norm_blocks(len: usize) -> usize {
 unsafe fn sum_squares(x: Source<'_>, len: usize, blocks: *mut f64, blocks_len: usize) -> Result<(), Error> {
     super::check(blocks, blocks_len)?;
     let mut next = 0;
-    scheduler::sum_squares_raw(x, len, blocks_len, &mut |sum| {
+    norms::sum_squares_raw(x, len, blocks_len, &mut |sum| {
         if next < blocks_len {
             // SAFETY: next < blocks_len, and the rest is this function's own condition.
             unsafe { blocks.add(next).write(sum) };
@@ -279,7 +280,7 @@ pub unsafe extern "C" fn vesde_sample_norm(
     norm: *mut f64,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(norm, || Ok(scheduler::sample_norm(table(blocks, blocks_len, &[])?))) }
+    unsafe { produce(norm, || Ok(norms::sample_norm(table(blocks, blocks_len, &[])?))) }
 }
 
 /// torch's norm of one sample, bit for bit: a float value (VESDE_NORM_TORCH). It cannot be split.
@@ -289,7 +290,7 @@ pub unsafe extern "C" fn vesde_sample_norm(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_torch_norm(x: *const f32, len: usize, norm: *mut f64) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(norm, || scheduler::torch_norm_raw(Source::Given(input(x, len)?), len)) }
+    unsafe { produce(norm, || norms::torch_norm_raw(Source::Given(input(x, len)?), len)) }
 }
 
 /// vesde_torch_norm of `len` elements of counter noise.
@@ -316,7 +317,7 @@ pub unsafe extern "C" fn vesde_mean_norm(
     mean: *mut f64,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(mean, || scheduler::mean_norm(table(norms, batch, &[])?, self::norm(norm)?)) }
+    unsafe { produce(mean, || norms::mean_norm(table(norms, batch, &[])?, self::norm(norm)?)) }
 }
 
 /// The factors of a corrector step from its two norms, for vesde_update: the middle phase of a step that is split. `snr` is the
@@ -333,7 +334,7 @@ pub unsafe extern "C" fn vesde_get_corrector_step(
     step: *mut CorrectorStep,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { produce(step, || scheduler::corrector_step(snr, grad_norm, noise_norm, self::norm(norm)?)) }
+    unsafe { produce(step, || norms::corrector_step(snr, grad_norm, noise_norm, self::norm(norm)?)) }
 }
 
 /// The elementwise part of a step: prev_sample_mean = sample + drift·model_output, prev_sample = prev_sample_mean +
@@ -357,7 +358,7 @@ pub unsafe extern "C" fn vesde_update(
     status(|| unsafe {
         let (model_output, noise) = (input(model_output, len)?, noise_if_any(noise, len)?);
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        scheduler::update_raw(model_output, drift, diffusion, &update, noise)
+        steps::update_raw(model_output, drift, diffusion, &update, noise)
     })
 }
 
@@ -380,6 +381,6 @@ pub unsafe extern "C" fn vesde_update_counter(
     status(|| unsafe {
         let model_output = input(model_output, len)?;
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        scheduler::update_raw(model_output, drift, diffusion, &update, Some(noise.into()))
+        steps::update_raw(model_output, drift, diffusion, &update, Some(noise.into()))
     })
 }

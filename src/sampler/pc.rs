@@ -8,9 +8,10 @@ use crate::kernels::Source;
 use crate::kernels::normal::Fill;
 use crate::kernels::update::{ClampUnit, Scale};
 use crate::noise::Counter;
+use crate::norms::{Averaging, Norm};
 use crate::schedule::{Schedule, finite, in_range};
-use crate::scheduler::{self, Averaging, Norm, Scheduler};
 use crate::simd::dispatch;
+use crate::steps::{self, Scheduler};
 
 /// Who makes the noise of a whole job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -346,7 +347,7 @@ impl Sampler {
             // Noise is drawn, for diffusers' order, but not used.
             update.check(model_output, noise.given())?;
             let drift = schedule.predictor_step(place.timestep)?.drift;
-            scheduler::update_raw(model_output, drift, 0.0, &update, None)?;
+            steps::update_raw(model_output, drift, 0.0, &update, None)?;
         }
         if self.clamp != 0 {
             dispatch(ClampUnit { x: sample.as_in(), out: sample });

@@ -1,0 +1,251 @@
+//! The corrector's norms, their means over the batch, and the step size that follows from them: reductions, which may be split
+//! over threads and processes. No sample is written here.
+
+use crate::buf::Out;
+use crate::config::is_snr;
+use crate::error::Error;
+use crate::kernels::Source;
+use crate::kernels::norm::{SumSquares, TorchNorm, TorchSum};
+use crate::kernels::normal::Fill;
+use crate::noise::Counter;
+use crate::simd::dispatch;
+
+/// Floats whose squares are summed on their own: where a sample may be split for the corrector's norms.
+pub const NORM_BLOCK: usize = crate::kernels::norm::NORM_BLOCK;
+
+/// Over what the corrector averages its norms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum Averaging {
+    /// Over the batch: one step size for all samples, as diffusers has it.
+    #[default]
+    Batch = 0,
+    /// Not at all: each sample has its own step size, whatever its neighbours in the batch.
+    PerSample = 1,
+}
+
+/// How the corrector computes norms and step size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum Norm {
+    /// In `f64`, rounded to `f32` once at the end: right to 1e-7 at every length, and splittable.
+    #[default]
+    Exact = 0,
+    /// In `f32` in torch's order, bit for bit. Its error grows with the length: 6e-5 at 3 million elements.
+    Torch = 1,
+}
+
+/// The factors of a corrector step: `prev_sample_mean = sample + step_size·model_output` and
+/// `prev_sample = prev_sample_mean + noise_factor·noise`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
+pub struct CorrectorStep {
+    /// ε = 2·(snr·‖noise‖/‖score‖)².
+    pub step_size: f32,
+    /// √(2ε).
+    pub noise_factor: f32,
+}
+
+/// How many sums of squares a sample of `len` floats has: one for each [`NORM_BLOCK`] of them.
+#[must_use]
+pub fn norm_blocks(len: usize) -> usize {
+    len.div_ceil(NORM_BLOCK)
+}
+
+/// The sums of squares of each [`NORM_BLOCK`] floats of `x`: the first phase of a corrector step that is split. Parts of
+/// a sample that begin at a multiple of [`NORM_BLOCK`] may be summed anywhere, in any order.
+///
+/// `blocks` has [`norm_blocks`]`(x.len())` places.
+///
+/// # Errors
+/// `Empty`, `LengthMismatch`.
+pub fn sum_squares(x: &[f32], blocks: &mut [f64]) -> Result<(), Error> {
+    sum_squares_of(Source::Given(x.into()), x.len(), blocks)
+}
+
+fn sum_squares_of(x: Source<'_>, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
+    let places = blocks.len();
+    let mut blocks = blocks.iter_mut();
+    sum_squares_raw(x, len, places, &mut |sum| {
+        if let Some(to) = blocks.next() {
+            *to = sum;
+        }
+    })
+}
+
+/// [`sum_squares`] with a sink of `places` places.
+pub(crate) fn sum_squares_raw(
+    x: Source<'_>,
+    len: usize,
+    places: usize,
+    sink: &mut dyn FnMut(f64),
+) -> Result<(), Error> {
+    x.check(len)?;
+    if places != norm_blocks(len) {
+        return Err(Error::LengthMismatch);
+    }
+    dispatch(SumSquares { x, len, sink });
+    Ok(())
+}
+
+/// Norms of counter noise: what the functions of the same name do for floats in memory.
+impl Counter {
+    /// [`sum_squares`] of the `len` elements from here on.
+    ///
+    /// # Errors
+    /// `Empty`, `LengthMismatch`, `TooLarge`.
+    pub fn sum_squares(self, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
+        sum_squares_of(Source::Counter(self.into()), len, blocks)
+    }
+
+    /// [`torch_norm`] of the `len` elements from here on.
+    ///
+    /// # Errors
+    /// `Empty`, `TooLarge`.
+    pub fn torch_norm(self, len: usize) -> Result<f64, Error> {
+        torch_norm_raw(Source::Counter(self.into()), len)
+    }
+}
+
+/// The norm of one sample from all its sums of squares, in order.
+#[must_use]
+pub fn sample_norm(blocks: &[f64]) -> f64 {
+    libm::sqrt(blocks.iter().fold(0.0, |total, block| total + block))
+}
+
+/// torch's norm of one sample, bit for bit: an `f32` value ([`Norm::Torch`]). It cannot be split.
+///
+/// # Errors
+/// `Empty`.
+pub fn torch_norm(x: &[f32]) -> Result<f64, Error> {
+    torch_norm_raw(Source::Given(x.into()), x.len())
+}
+
+pub(crate) fn torch_norm_raw(x: Source<'_>, len: usize) -> Result<f64, Error> {
+    x.check(len)?;
+    Ok(f64::from(dispatch(TorchNorm { x, len })))
+}
+
+/// The mean of one norm a sample, over the batch. With [`Norm::Torch`] in `f32` and torch's order, bit for bit for any number
+/// of samples, as one thread of torch has it (from 32,768 on its threads share the sum); otherwise in order, in `f64`.
+///
+/// # Errors
+/// `Empty`.
+pub fn mean_norm(norms: &[f64], norm: Norm) -> Result<f64, Error> {
+    if norms.is_empty() {
+        return Err(Error::Empty);
+    }
+    let mut mean = Mean::new(norm, norms.len());
+    for &x in norms {
+        mean.push(x);
+    }
+    Ok(mean.finish())
+}
+
+/// The factors of a corrector step from its two norms: the middle phase of a step that is split.
+///
+/// # Errors
+/// `InvalidSnr`; `ZeroGradientNorm`; `NonFiniteGradientNorm` also where the step size overflows; `NonFiniteNoiseNorm`.
+pub fn corrector_step(snr: f64, grad_norm: f64, noise_norm: f64, norm: Norm) -> Result<CorrectorStep, Error> {
+    if !is_snr(snr) {
+        return Err(Error::InvalidSnr);
+    }
+    // The norms as the arithmetic below sees them.
+    let [grad_norm, noise_norm] = match norm {
+        Norm::Exact => [grad_norm, noise_norm],
+        Norm::Torch => [grad_norm, noise_norm].map(|x| f64::from(x as f32)),
+    };
+    if grad_norm == 0.0 {
+        return Err(Error::ZeroGradientNorm);
+    }
+    if !(grad_norm > 0.0 && grad_norm.is_finite()) {
+        return Err(Error::NonFiniteGradientNorm);
+    }
+    if !(noise_norm >= 0.0 && noise_norm.is_finite()) {
+        return Err(Error::NonFiniteNoiseNorm);
+    }
+    let step = match norm {
+        Norm::Exact => {
+            let ratio = snr * noise_norm / grad_norm;
+            let step_size = ratio * ratio * 2.0;
+            let noise_factor = libm::sqrt(step_size * 2.0) as f32;
+            CorrectorStep { step_size: step_size as f32, noise_factor }
+        }
+        Norm::Torch => {
+            let ratio = snr as f32 * noise_norm as f32 / grad_norm as f32;
+            let step_size = ratio * ratio * 2.0;
+            CorrectorStep { step_size, noise_factor: libm::sqrtf(step_size * 2.0) }
+        }
+    };
+    if step.step_size.is_finite() && step.noise_factor.is_finite() {
+        Ok(step)
+    } else {
+        Err(Error::NonFiniteGradientNorm)
+    }
+}
+
+/// A mean of norms that come one after the other.
+enum Mean {
+    Exact { sum: f64, count: usize },
+    Torch { sum: TorchSum, count: usize },
+}
+
+impl Mean {
+    fn new(norm: Norm, count: usize) -> Self {
+        match norm {
+            Norm::Exact => Self::Exact { sum: 0.0, count },
+            Norm::Torch => Self::Torch { sum: TorchSum::new(count), count },
+        }
+    }
+
+    fn push(&mut self, x: f64) {
+        match self {
+            Self::Exact { sum, .. } => *sum += x,
+            Self::Torch { sum, .. } => sum.push(x as f32),
+        }
+    }
+
+    fn finish(self) -> f64 {
+        match self {
+            Self::Exact { sum, count } => sum / count as f64,
+            Self::Torch { sum, count } => f64::from(sum.total() / count as f32),
+        }
+    }
+}
+
+/// The mean of each sample's norm.
+pub(crate) fn mean_of(batch: usize, norm: Norm, norm_of: impl Fn(usize) -> f64) -> f64 {
+    let mut mean = Mean::new(norm, batch);
+    for i in 0..batch {
+        mean.push(norm_of(i));
+    }
+    mean.finish()
+}
+
+/// The norm of `len` elements of `x` from `start` on. Counter noise is kept in `room`, if there is one, which is as long as the batch.
+pub(crate) fn norm_of(x: Source<'_>, room: Option<Out<'_>>, start: usize, len: usize, norm: Norm) -> f64 {
+    let x = |at: usize, len: usize| match (x.part(start + at, len), room) {
+        (Source::Counter(place), Some(room)) => {
+            let out = room.part(start + at, len);
+            dispatch(Fill { place, out });
+            Source::Given(out.as_in())
+        }
+        (x, _) => x,
+    };
+    match norm {
+        Norm::Exact => {
+            let mut total = 0.0;
+            for at in (0..len).step_by(KEPT_PART) {
+                let len = KEPT_PART.min(len - at);
+                dispatch(SumSquares { x: x(at, len), len, sink: &mut |sum| total += sum });
+            }
+            libm::sqrt(total)
+        }
+        Norm::Torch => f64::from(dispatch(TorchNorm { x: x(0, len), len })),
+    }
+}
+
+/// Noise that is kept is made and squared a part at a time: 128 KiB, which stay in a cache.
+const KEPT_PART: usize = 8 * NORM_BLOCK;
