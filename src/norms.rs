@@ -187,30 +187,29 @@ pub fn corrector_step(snr: f64, grad_norm: f64, noise_norm: f64, norm: Norm) -> 
 }
 
 /// A mean of norms that come one after the other.
-enum Mean {
-    Exact { sum: f64, count: usize },
-    Torch { sum: TorchSum, count: usize },
+struct Mean {
+    sum: f64,
+    /// torch's, instead.
+    torch: Option<TorchSum>,
+    count: usize,
 }
 
 impl Mean {
     fn new(norm: Norm, count: usize) -> Self {
-        match norm {
-            Norm::Exact => Self::Exact { sum: 0.0, count },
-            Norm::Torch => Self::Torch { sum: TorchSum::new(count), count },
-        }
+        Self { sum: 0.0, torch: (norm == Norm::Torch).then(|| TorchSum::new(count)), count }
     }
 
     fn push(&mut self, x: f64) {
-        match self {
-            Self::Exact { sum, .. } => *sum += x,
-            Self::Torch { sum, .. } => sum.push(x as f32),
+        match &mut self.torch {
+            None => self.sum += x,
+            Some(sum) => sum.push(x as f32),
         }
     }
 
     fn finish(self) -> f64 {
-        match self {
-            Self::Exact { sum, count } => sum / count as f64,
-            Self::Torch { sum, count } => f64::from(sum.total() / count as f32),
+        match self.torch {
+            None => self.sum / self.count as f64,
+            Some(sum) => f64::from(sum.total() / self.count as f32),
         }
     }
 }

@@ -35,7 +35,7 @@ pub enum SamplerResult {
     /// `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has it.
     #[default]
     Mean = 0,
-    /// `prev_sample`, with the last noise in it (`noise_removal=False` in score_sde).
+    /// `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
     Noisy = 1,
 }
 
@@ -87,7 +87,7 @@ pub enum Request {
         sigma: f32,
         /// The continuous timestep.
         timestep: f32,
-        /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N the number of timesteps (score_sde's
+        /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N the number of timesteps (`score_sde`'s
         /// labels, 0 for the largest sigma).
         label: usize,
         /// The step, from 0 to the number of timesteps less one.
