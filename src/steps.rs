@@ -5,11 +5,10 @@ use crate::buf::{self, In, Out, Update};
 use crate::config::Config;
 use crate::error::Error;
 use crate::kernels::Source;
-use crate::kernels::update::{AddNoise, Scale, Step};
+use crate::kernels::linear::{Range, linear};
 use crate::noise::Noise;
 use crate::norms::{Averaging, CorrectorStep, Norm, corrector_step, mean_of, norm_of};
 use crate::schedule::Schedule;
-use crate::simd::dispatch;
 
 /// No normal of counter noise is as far from zero.
 const LARGEST_NORMAL: f64 = 10.0;
@@ -190,10 +189,8 @@ impl Scheduler<'_> {
         for (i, &index) in indices.iter().enumerate() {
             let start = i * len;
             let (x, out) = (x.part(start, len), out.part(start, len));
-            match noise.map(|noise| noise.part(start, len)) {
-                Some(noise) => dispatch(AddNoise { x, noise, scale: sigma(index)?, out }),
-                None => dispatch(Scale { x, scale: 1.0, out }),
-            }
+            let noise = noise.map(|noise| noise.part(start, len));
+            linear(&[(1.0, x)], scaled(sigma(index)?, noise), out, None, None);
         }
         Ok(())
     }
@@ -212,19 +209,20 @@ pub fn update<'b>(
     update: Update<'b>,
     noise: impl Into<Noise<'b>>,
 ) -> Result<(), Error> {
-    update_raw(model_output.into(), drift, diffusion, &update, noise.into().source())
+    update_raw(model_output.into(), (drift, diffusion), &update, noise.into().source(), None)
 }
 
 pub(crate) fn update_raw(
     model_output: In<'_>,
-    drift: f32,
-    diffusion: f32,
+    (drift, diffusion): (f32, f32),
     update: &Update<'_>,
     noise: Option<Source<'_>>,
+    clamp: Option<Range>,
 ) -> Result<(), Error> {
-    let len = check_batch(update, model_output, noise, 1)?;
+    check_batch(update, model_output, noise, 1)?;
     check_noise(noise, diffusion)?;
-    run(update, model_output, noise, 0, len, drift, diffusion);
+    let terms = [(1.0, update.sample), (drift, model_output)];
+    linear(&terms, scaled(diffusion, noise), update.prev_sample, update.prev_sample_mean, clamp);
     Ok(())
 }
 
@@ -238,7 +236,7 @@ pub fn scale_model_input(sample: &[f32], out: &mut [f32]) -> Result<(), Error> {
 
 pub(crate) fn scale_model_input_raw(x: In<'_>, out: Out<'_>) -> Result<(), Error> {
     buf::check(&[x], &[out])?;
-    dispatch(Scale { x, scale: 1.0, out });
+    linear(&[(1.0, x)], None, out, None, None);
     Ok(())
 }
 
@@ -299,13 +297,13 @@ fn run(
     drift: f32,
     diffusion: f32,
 ) {
-    let (update, model_output) = (update.part(start, len), model_output.part(start, len));
-    if let Some(noise) = noise.map(|noise| noise.part(start, len)) {
-        return dispatch(Step { update, model_output, noise, drift, diffusion });
-    }
-    let out = update.prev_sample;
-    dispatch(AddNoise { x: update.sample, noise: Source::Given(model_output), scale: drift, out });
-    if let Some(mean) = update.prev_sample_mean {
-        dispatch(Scale { x: out.as_in(), scale: 1.0, out: mean });
-    }
+    let Update { sample, prev_sample, prev_sample_mean } = update.part(start, len);
+    let terms = [(1.0, sample), (drift, model_output.part(start, len))];
+    let noise = scaled(diffusion, noise.map(|noise| noise.part(start, len)));
+    linear(&terms, noise, prev_sample, prev_sample_mean, None);
+}
+
+/// Noise with its factor, if there is any.
+fn scaled(scale: f32, noise: Option<Source<'_>>) -> Option<(f32, Source<'_>)> {
+    noise.map(|noise| (scale, noise))
 }

@@ -358,7 +358,7 @@ pub unsafe extern "C" fn vesde_update(
     status(|| unsafe {
         let (model_output, noise) = (input(model_output, len)?, noise_if_any(noise, len)?);
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        steps::update_raw(model_output, drift, diffusion, &update, noise)
+        steps::update_raw(model_output, (drift, diffusion), &update, noise, None)
     })
 }
 
@@ -381,6 +381,6 @@ pub unsafe extern "C" fn vesde_update_counter(
     status(|| unsafe {
         let model_output = input(model_output, len)?;
         let update = step_buffers(sample, len, prev_sample, prev_sample_mean)?;
-        steps::update_raw(model_output, drift, diffusion, &update, Some(noise.into()))
+        steps::update_raw(model_output, (drift, diffusion), &update, Some(noise.into()), None)
     })
 }

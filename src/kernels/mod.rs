@@ -5,7 +5,6 @@
 
 use crate::buf::{GROUP, In};
 use crate::error::Error;
-use crate::simd::{SimdLevel, widest_for_memory};
 
 /// A place in counter noise: element `index` of stream `stream` of seed `seed`.
 #[derive(Clone, Copy)]
@@ -59,14 +58,6 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The level above which nothing is gained where these are read and used once.
-    pub(crate) fn widest(self) -> SimdLevel {
-        match self {
-            Self::Given(floats) => widest_for_memory(floats.len()),
-            Self::Counter(_) => SimdLevel::Avx512,
-        }
-    }
-
     /// The `len` floats from `start` on.
     pub(crate) fn part(self, start: usize, len: usize) -> Self {
         match self {
@@ -77,10 +68,10 @@ impl<'a> Source<'a> {
 }
 
 pub(crate) mod cuda_math;
+pub(crate) mod linear;
 pub(crate) mod mt19937;
 pub(crate) mod norm;
 pub(crate) mod normal;
 pub(crate) mod philox;
 pub(crate) mod torch_cpu;
 pub(crate) mod torch_cuda;
-pub(crate) mod update;

@@ -5,11 +5,11 @@ use crate::buf::{self, In, Out, Update};
 use crate::config::Config;
 use crate::error::Error;
 use crate::kernels::Source;
+use crate::kernels::linear::linear;
 use crate::kernels::normal::Fill;
-use crate::kernels::update::{ClampUnit, Scale};
 use crate::noise::Counter;
 use crate::norms::{Averaging, Norm};
-use crate::schedule::{Schedule, finite, in_range};
+use crate::schedule::{PredictorStep, Schedule, finite, in_range};
 use crate::simd::dispatch;
 use crate::steps::{self, Scheduler};
 
@@ -312,7 +312,7 @@ impl Sampler {
                 sample.as_in()
             }
         };
-        dispatch(Scale { x, scale: self.config.init_noise_sigma(), out: sample });
+        linear(&[(self.config.init_noise_sigma(), x)], None, sample, None, None);
         Ok(())
     }
 
@@ -341,17 +341,15 @@ impl Sampler {
             self.step += 1;
             return Ok(false);
         }
-        if self.result == SamplerResult::Noisy as i32 {
-            scheduler.step_pred_raw(model_output, &[place.timestep], &update, Some(noise))?;
-        } else {
-            // Noise is drawn, for diffusers' order, but not used.
-            update.check(model_output, noise.given())?;
-            let drift = schedule.predictor_step(place.timestep)?.drift;
-            steps::update_raw(model_output, drift, 0.0, &update, None)?;
-        }
-        if self.clamp != 0 {
-            dispatch(ClampUnit { x: sample.as_in(), out: sample });
-        }
+        update.check(model_output, noise.given())?;
+        let PredictorStep { drift, diffusion } = schedule.predictor_step(place.timestep)?;
+        let clamp = (self.clamp != 0).then_some((0.0, 1.0));
+        // For the mean noise is drawn, for diffusers' order, but not used.
+        let (diffusion, noise) = match self.result {
+            x if x == SamplerResult::Noisy as i32 => (diffusion, Some(noise)),
+            _ => (0.0, None),
+        };
+        steps::update_raw(model_output, (drift, diffusion), &update, noise, clamp)?;
         Ok(true)
     }
 
