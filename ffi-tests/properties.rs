@@ -620,8 +620,14 @@ fn a_sampler_that_starts_at_a_step_is_the_rest_of_a_job() {
         let config = Config { correct_steps, ..Config::default() };
         for noise in [SamplerNoise::Counter, SamplerNoise::Given] {
             for result in [SamplerResult::Mean, SamplerResult::Noisy] {
-                let whole =
-                    SamplerOptions { seed: 3, stream: 5, noise, result, clamp: false, ..Default::default() };
+                let whole = SamplerOptions {
+                    seed: 3,
+                    stream: 5,
+                    noise,
+                    result,
+                    unclamped: true,
+                    ..Default::default()
+                };
                 let mut want = vec![f32::NAN; len];
                 let (before, all_draws, labels) = run(&config, whole, &mut want);
                 assert_eq!(labels, (0..steps).collect::<Vec<_>>());
@@ -647,7 +653,7 @@ fn a_sampler_that_starts_at_a_step_is_the_rest_of_a_job() {
 #[test]
 fn a_noisy_result_is_the_mean_and_the_last_noise() {
     let config = Config::default();
-    let options = SamplerOptions { seed: 4, clamp: false, ..SamplerOptions::default() };
+    let options = SamplerOptions { seed: 4, unclamped: true, ..SamplerOptions::default() };
     let steps = 10;
     let (mean, evaluations) = sample(options, &config, steps);
     let (noisy, _) = sample(SamplerOptions { result: SamplerResult::Noisy, ..options }, &config, steps);
@@ -713,9 +719,9 @@ fn a_sampler_gives_the_same_bits_whoever_makes_the_noise() {
 
 #[test]
 fn an_unclamped_result_may_leave_the_unit_interval() {
-    let options = SamplerOptions { clamp: false, ..SamplerOptions::default() };
+    let options = SamplerOptions { unclamped: true, ..SamplerOptions::default() };
     let (free, _) = sample(options, &Config::default(), 3);
-    let (clamped, _) = sample(SamplerOptions { clamp: true, ..options }, &Config::default(), 3);
+    let (clamped, _) = sample(SamplerOptions { unclamped: false, ..options }, &Config::default(), 3);
     assert!(free.iter().any(|x| !(0.0..=1.0).contains(x)));
     assert!(same(&free.iter().map(|x| x.clamp(0.0, 1.0)).collect::<Vec<_>>(), &clamped));
 }

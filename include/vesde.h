@@ -130,7 +130,7 @@ typedef enum vesde_sampler_noise {
 typedef enum vesde_sampler_result {
     // `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has it.
     VESDE_SAMPLER_RESULT_MEAN = 0,
-    // `prev_sample`, with the last noise in it (`noise_removal=False` in score_sde).
+    // `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
     VESDE_SAMPLER_RESULT_NOISY = 1,
 } vesde_sampler_result;
 
@@ -143,6 +143,15 @@ typedef enum vesde_sampler_start {
     // (vesde_add_noise); to resume, it is the one that a job had before that step's first correction.
     VESDE_SAMPLER_START_GIVEN = 1,
 } vesde_sampler_start;
+
+// What must be known of the tensors before a plan's factors are.
+typedef enum vesde_reduction {
+    // Nothing.
+    VESDE_REDUCTION_NONE = 0,
+    // The norms of the model output and of the noise, by which [`corrector_step`](crate::corrector_step) computes the factors: its
+    // `step_size` is that of the model output, its `noise_factor` that of the noise.
+    VESDE_REDUCTION_CORRECTOR_NORMS = 1,
+} vesde_reduction;
 
 // What the caller is to do before the next vesde_sampler_next.
 typedef enum vesde_request_kind {
@@ -297,7 +306,7 @@ typedef struct vesde_numpy {
     struct vesde_paired state;
 } vesde_numpy;
 
-// What a sampler needs to know besides the configuration: vesde_sampler_options_default sets diffusers' behaviour, on counter noise.
+// What a sampler needs to know besides the configuration. All zeros is diffusers' behaviour on counter noise of seed 0.
 typedef struct vesde_sampler_options {
     // Seed of the counter noise.
     uint64_t seed;
@@ -311,32 +320,56 @@ typedef struct vesde_sampler_options {
     int32_t averaging;
     // How the corrector computes its norms: one of enum vesde_norm.
     int32_t norm;
-    // 1 to clamp the result to 0 to 1, as diffusers' pipeline does; 0 not to.
-    int32_t clamp;
+    // 0 to clamp the result to 0 to 1, as diffusers' pipeline does; 1 to leave it as it is.
+    int32_t unclamped;
     // Which of the last step's results is the job's: one of enum vesde_sampler_result.
     int32_t result;
     // From what the job starts: one of enum vesde_sampler_start.
     int32_t start;
 } vesde_sampler_options;
 
-// The state of a predictor–corrector loop. Plain data, owned by the caller: a copy, taken at any time together with a
-// copy of the sample, continues like the original.
+// The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a copy of the sample, continues
+// like the original.
 typedef struct vesde_sampler {
     struct vesde_config config;
     uint64_t seed;
     // The stream of the first draw.
     uint64_t stream;
     uint64_t batch;
-    // The next update: which timestep, and which of its corrections.
-    uint64_t step;
-    uint64_t correction;
-    uint32_t phase;
+    // The step that the job starts at.
+    uint64_t first_step;
+    // How many requests were made: where the job is.
+    uint64_t turn;
     int32_t noise;
     int32_t averaging;
     int32_t norm;
+    int32_t unclamped;
     int32_t result;
-    int32_t clamp;
+    // Whether the initial sample is the caller's.
+    int32_t start;
 } vesde_sampler;
+
+// What a turn of the sampler does to the sample: sample·x + output·m + noise·z, with x the sample, m the model output and z the
+// noise, from left to right, then clamped. A term whose factor is 0 is left out; where all are 0 and `reduction` is
+// VESDE_REDUCTION_NONE the sample stays as it is.
+typedef struct vesde_plan {
+    // The factor of the sample.
+    float sample;
+    // The factor of the model output, unless a reduction computes it.
+    float output;
+    // The factor of the noise, unless a reduction computes it.
+    float noise;
+    // What must be computed first: one of enum vesde_reduction.
+    int32_t reduction;
+    // The least value of the result: minus infinity where it is not clamped.
+    float clamp_low;
+    // The greatest value of the result: infinity where it is not clamped.
+    float clamp_high;
+    // Which draw the noise is: 0 is the initial sample's.
+    uint64_t draw;
+    // The noise, if it is counter noise: element i of the batch takes element counter.index + i.
+    struct vesde_counter counter;
+} vesde_plan;
 
 // A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE, what else there is besides `kind` for VESDE_REQUEST_KIND_SCORE; the rest is
 // zero.
@@ -755,13 +788,6 @@ vesde_status vesde_numpy_fill(struct vesde_numpy *generators,
                               size_t len,
                               float *out);
 
-// Sets `options` to a start from counter noise of seed 0, the batch's averaging, exact norms, and a result that is the mean,
-// clamped.
-//
-// Pointers:
-// `options` is NULL or writable.
-vesde_status vesde_sampler_options_default(struct vesde_sampler_options *options);
-
 // Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples. It keeps a copy of
 // `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given. A `first_step` without a given
 // sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
@@ -772,6 +798,24 @@ vesde_status vesde_sampler_init(const struct vesde_config *config,
                                 size_t batch,
                                 const struct vesde_sampler_options *options,
                                 struct vesde_sampler *sampler);
+
+// vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or on its threads: what is to be done
+// with the answer to the last request, and what is needed then. What vesde_sampler_next checks of buffers is left to the caller, and
+// so are the factors of a reduction. The state goes on by one turn. A whole job is:
+//
+// do {
+//     status = vesde_sampler_plan(&sampler, &scheduler, &plan, &request);
+//     // x = clamp(plan.sample * x + plan.output * m + plan.noise * z)
+//     // if request.kind is VESDE_REQUEST_KIND_SCORE: m = network(x, request.sigma)
+// } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
+//
+// Pointers:
+// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so
+// are its tables; `plan` and `request` are NULL or writable.
+vesde_status vesde_sampler_plan(struct vesde_sampler *sampler,
+                                const struct vesde_scheduler *scheduler,
+                                struct vesde_plan *plan,
+                                struct vesde_request *request);
 
 // Takes what the last request asked for, advances `sample` in place, and says what is needed next. A whole job is:
 //

@@ -83,6 +83,12 @@ enum class sampler_start : std::int32_t {
     given = VESDE_SAMPLER_START_GIVEN,
 };
 
+// What must be computed before a plan's factors are known.
+enum class reduction : std::int32_t {
+    none = VESDE_REDUCTION_NONE,
+    corrector_norms = VESDE_REDUCTION_CORRECTOR_NORMS,
+};
+
 // What is to be done before the next sampler::next.
 enum class request_kind : std::int32_t {
     done = VESDE_REQUEST_KIND_DONE,
@@ -521,8 +527,8 @@ struct sampler_options {
     sampler_noise noise = sampler_noise::counter;
     vesde::averaging averaging = vesde::averaging::batch;
     vesde::norm norm = vesde::norm::exact;
-    // Whether the result is clamped to 0 to 1.
-    bool clamp = true;
+    // Whether the result is left as it is, and not clamped to 0 to 1.
+    bool unclamped = false;
     sampler_result result = sampler_result::mean;
     sampler_start start = sampler_start::noise;
 
@@ -533,7 +539,7 @@ struct sampler_options {
                 static_cast<std::int32_t>(noise),
                 static_cast<std::int32_t>(averaging),
                 static_cast<std::int32_t>(norm),
-                clamp,
+                unclamped,
                 static_cast<std::int32_t>(result),
                 static_cast<std::int32_t>(start)};
     }
@@ -549,6 +555,18 @@ struct request {
     std::uint64_t draw = 0;
     float sigma = 0;
     float timestep = 0;
+};
+
+// What a turn does to the sample, with the fields of vesde_plan: sample·x + output·m + noise·z, then clamped.
+struct plan {
+    float sample = 0;
+    float output = 0;
+    float noise = 0;
+    vesde::reduction reduction = vesde::reduction::none;
+    float clamp_low = 0;
+    float clamp_high = 0;
+    std::uint64_t draw = 0;
+    vesde::counter counter;
 };
 
 // A predictor–corrector loop, to be made by init; before that, next refuses it with invalid_sampler.
@@ -572,19 +590,44 @@ public:
                                                                    detail::or_null(noise), sample.size(),
                                                                    sample.data(), &made));
         if (code == status::ok) {
-            wanted = {static_cast<request_kind>(made.kind),
-                      made.correction,
-                      made.step,
-                      made.steps,
-                      made.label,
-                      made.draw,
-                      made.sigma,
-                      made.timestep};
+            wanted = translated(made);
+        }
+        return code;
+    }
+
+    // next without buffers, for an engine that runs the plan where its tensors are, or on its threads.
+    status plan(const scheduler &schedule, vesde::plan &update, request &wanted) noexcept {
+        const vesde_scheduler tables = schedule;
+        vesde_plan planned;
+        vesde_request made;
+        const status code = static_cast<status>(vesde_sampler_plan(&state_, &tables, &planned, &made));
+        if (code == status::ok) {
+            const vesde_counter &from = planned.counter;
+            update = {planned.sample,
+                      planned.output,
+                      planned.noise,
+                      static_cast<vesde::reduction>(planned.reduction),
+                      planned.clamp_low,
+                      planned.clamp_high,
+                      planned.draw,
+                      {from.seed, from.stream, from.index}};
+            wanted = translated(made);
         }
         return code;
     }
 
 private:
+    static request translated(const vesde_request &made) noexcept {
+        return {static_cast<request_kind>(made.kind),
+                made.correction,
+                made.step,
+                made.steps,
+                made.label,
+                made.draw,
+                made.sigma,
+                made.timestep};
+    }
+
     vesde_sampler state_{};
 };
 
@@ -603,6 +646,7 @@ static_assert(same_layout<counter, vesde_counter> && same_layout<cuda_grid, vesd
 static_assert(same_layout<torch_cpu, vesde_torch_cpu> && same_layout<torch_cuda, vesde_torch_cuda>);
 static_assert(same_layout<numpy, vesde_numpy> && same_layout<sampler, vesde_sampler>);
 static_assert(same_layout<sampler_options, vesde_sampler_options> && same_layout<request, vesde_request>);
+static_assert(same_layout<plan, vesde_plan>);
 static_assert(std::is_same_v<std::underlying_type_t<status>, vesde_status>);
 
 }  // namespace detail

@@ -62,7 +62,7 @@ pub use norms::{
     sum_squares, torch_norm,
 };
 pub use rand_core;
-pub use sampler::{Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
+pub use sampler::{Plan, Reduction, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
 pub use schedule::{PredictorStep, Schedule, set_sigmas, set_timesteps};
 pub use simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
 pub use steps::{Scheduler, scale_model_input, update};

@@ -24,17 +24,15 @@ static inline vesde_status sample_digits(const network *net, const vesde_config 
                                          size_t class_, float *tables, float *score, float *digits,
                                          void (*progress)(const vesde_request *request)) {
     vesde_scheduler scheduler;
-    vesde_sampler_options options;
+    vesde_sampler_options options = {0}; /* the defaults */
     vesde_sampler sampler;
     vesde_request request;
     vesde_status status;
     size_t i;
 
-    if ((status = make_scheduler(config, steps, tables, &scheduler)) != VESDE_OK
-        || (status = vesde_sampler_options_default(&options)) != VESDE_OK)
-        return status;
     options.seed = seed;
-    if ((status = vesde_sampler_init(config, DIGITS, &options, &sampler)) != VESDE_OK)
+    if ((status = make_scheduler(config, steps, tables, &scheduler)) != VESDE_OK
+        || (status = vesde_sampler_init(config, DIGITS, &options, &sampler)) != VESDE_OK)
         return status;
     for (;;) {
         status = vesde_sampler_next(&sampler, &scheduler, score, NULL, (size_t)DIGITS * PIXELS, digits, &request);

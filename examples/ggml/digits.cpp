@@ -336,12 +336,11 @@ void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &s
 
 // The network a graph, vesde on one thread between two of them.
 void sample_in_loop(Job &job, const Network &network, const vesde_scheduler &scheduler, uint64_t seed) {
-    vesde_sampler_options options;
+    vesde_sampler_options options = {};
     vesde_sampler sampler;
     vesde_request request;
     ggml_tensor *score = network.score(job.nodes.get(), job.x, job.sigma, job.one_hot);
     job.allocate(score);
-    check(vesde_sampler_options_default(&options), "options");
     options.seed = seed;
     check(vesde_sampler_init(&scheduler.config, DIGITS, &options, &sampler), "sampler");
     for (;;) {

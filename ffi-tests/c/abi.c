@@ -629,7 +629,7 @@ static void enumerations(void) {
         {&options.noise, {"sampler_init"}},
         {&options.averaging, {"sampler_init"}},
         {&options.norm, {"sampler_init"}},
-        {&options.clamp, {"sampler_init"}},
+        {&options.unclamped, {"sampler_init"}},
         {&options.result, {"sampler_init"}},
         {&options.start, {"sampler_init"}},
     };
@@ -786,12 +786,11 @@ static void lists_of_generators(void) {
 }
 
 static void samplers(void) {
-    vesde_sampler_options standard;
-    OK(vesde_sampler_options_default(&standard));
-    CHECK(standard.seed == 0 && standard.stream == 0 && standard.noise == VESDE_SAMPLER_NOISE_COUNTER);
-    CHECK(standard.averaging == VESDE_AVERAGING_BATCH && standard.norm == VESDE_NORM_EXACT && standard.clamp == 1);
+    // Zeros are the defaults.
+    vesde_sampler_options standard = {0};
+    CHECK(standard.noise == VESDE_SAMPLER_NOISE_COUNTER);
+    CHECK(standard.averaging == VESDE_AVERAGING_BATCH && standard.norm == VESDE_NORM_EXACT);
     CHECK(standard.result == VESDE_SAMPLER_RESULT_MEAN && standard.start == VESDE_SAMPLER_START_NOISE);
-    CHECK(standard.first_step == 0);
 
     // The shortest job: one step of the predictor, whose mean is the result.
     vesde_scheduler one = {.config = config, .timesteps_len = 1, .sigmas_len = 1, .discrete_sigmas_len = 1};
@@ -823,7 +822,7 @@ static void samplers(void) {
     // The same with its last noise, from a given sample; a start behind the last step is refused, and without a sample.
     standard.start = VESDE_SAMPLER_START_GIVEN;
     standard.result = VESDE_SAMPLER_RESULT_NOISY;
-    standard.clamp = 0;
+    standard.unclamped = 1;
     OK(vesde_sampler_init(&one.config, 1, &standard, &shortest));
     memcpy(prev, mean, sizeof prev);
     OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
@@ -843,13 +842,13 @@ static void samplers(void) {
 
     // What no function makes.
     vesde_sampler right = sampler;
-    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.phase = 77, call("sampler_next")));
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.turn = 10000, call("sampler_next")));
     sampler = right;
-    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.step = MOST, call("sampler_next")));
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.batch = 0, call("sampler_next")));
     sampler = right;
     STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.norm = 2, call("sampler_next")));
     sampler = right;
-    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.averaging = 2, sampler.phase = 0, call("sampler_next")));
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.averaging = 2, sampler.turn = 0, call("sampler_next")));
     for (int byte = 0; byte <= 0xff; byte += 0xff) {
         memset(&sampler, byte, sizeof sampler);
         CHECK(call("sampler_next") < VESDE_OK);

@@ -213,7 +213,7 @@ static vesde_status call(const char *name) {
 
 // ---- samplers at every place of a job ----
 
-enum { PLACES = 12 };
+enum { FIRST_PLACES = 9, PLACES = 12 };
 
 static vesde_sampler places[PLACES];
 
@@ -236,9 +236,9 @@ static void make_places(void) {
     }
     const int at_predictor[] = {2, 7, 8};  // with the score: of counter noise, before and after noise is asked for
     for (int i = 0; i < 3; ++i) {
+        const uint64_t updates = ((uint64_t)config.correct_steps + 1) * MOST;
         places[len] = places[at_predictor[i]];
-        CHECK(places[len].correction == config.correct_steps);
-        places[len++].step = MOST - 1;
+        places[len++].turn = i == 0 ? updates : 2 * updates + (uint64_t)i - 1;
     }
     CHECK(len == PLACES);
 }
@@ -568,7 +568,7 @@ static void edited_sigmas_and_timesteps(void) {
         for (int k = 0; k < STRANGE * 4; ++k) {
             int is_timestep = k & 1, next = k >> 1 & 1;
             float value = strange[k / 4], *table = is_timestep ? timesteps : sigmas;
-            size_t step = (size_t)places[i].step + next;
+            size_t step = (i < FIRST_PLACES ? 0 : MOST - 1) + (size_t)next;
             if (step >= MOST) {
                 continue;
             }
@@ -867,93 +867,39 @@ static void generators_of_anything(void) {
     }
 }
 
-// What vesde_sampler_next is, by the functions that it is made of: what a sampler with a status of VESDE_OK becomes, its
-// sample and its request.
-static void next_by_steps(vesde_sampler *state, float *x, size_t len, vesde_request *request) {
-    enum { NOTHING, INITIAL_NOISE, SCORE, NOISE, DONE, STARTED };
-    const vesde_scheduler tables = {state->config,   timesteps, scheduler.timesteps_len, sigmas, scheduler.sigmas_len,
-                                    discrete_sigmas, scheduler.discrete_sigmas_len};
-    int gives = state->noise == VESDE_SAMPLER_NOISE_GIVEN;
-    int predicts = state->correction == state->config.correct_steps;
-    int is_last = state->step + 1 == tables.timesteps_len;
-    uint64_t updates = (uint64_t)state->config.correct_steps + 1;
-    uint64_t draw = state->phase <= INITIAL_NOISE ? 0 : state->step * updates + state->correction + 1;
-    float z[LEN], zeros[LEN] = {0};
-    memset(request, 0, sizeof *request);
-    if (gives && (state->phase == NOTHING || state->phase == SCORE)) {
-        request->kind = VESDE_REQUEST_KIND_NOISE;
-        request->draw = draw;
-        state->phase += 1;
-        return;
+// What vesde_sampler_next is: its plan, run by the functions for steps. What becomes of the sampler and of its sample, and its
+// request.
+static vesde_status next_by_plan(vesde_sampler *state, float *x, size_t len, vesde_request *request) {
+    vesde_plan plan;
+    float z[LEN];
+    vesde_status status = vesde_sampler_plan(state, &scheduler, &plan, request);
+    if (status != VESDE_OK) {
+        return status;
     }
     memcpy(z, noise, len * sizeof *z);
-    if (!gives) {
-        OK(vesde_counter_fill((vesde_counter){state->seed, state->stream + draw, 0}, len, z));
+    if (state->noise == VESDE_SAMPLER_NOISE_COUNTER) {
+        OK(vesde_counter_fill(plan.counter, len, z));
     }
-    if (state->phase == STARTED) {
-        // The sample is there.
-    } else if (state->phase <= INITIAL_NOISE) {
-        float sigma;
-        OK(vesde_init_noise_sigma(&state->config, &sigma));
-        for (size_t i = 0; i < len; ++i) {
-            x[i] = z[i] * sigma;
-        }
-    } else if (!predicts) {
-        OK(vesde_step_correct(&tables, model_output, x, z, len, (size_t)state->batch, state->averaging, state->norm, x,
-                              NULL));
-        state->correction += 1;
-    } else if (!is_last) {
-        OK(vesde_step_pred(&tables, model_output, &timesteps[state->step], 1, x, z, len, x, NULL));
-        state->step += 1;
-        state->correction = 0;
-    } else {
-        float mean[LEN], *result = state->result == VESDE_SAMPLER_RESULT_NOISY ? x : mean;
-        const float *last = result == x ? z : zeros;
-        OK(vesde_step_pred(&tables, model_output, &timesteps[state->step], 1, x, last, len, x, mean));
-        for (size_t i = 0; i < len; ++i) {
-            x[i] = !state->clamp ? result[i] : result[i] < 0 ? 0 : result[i] > 1 ? 1 : result[i];
-        }
-        state->phase = DONE;
-        return;  // a request of zeros: done
+    if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS) {
+        vesde_scheduler tables = {.config = state->config};
+        return vesde_step_correct(&tables, model_output, x, z, len, (size_t)state->batch, state->averaging, state->norm, x,
+                                  NULL);
     }
-    state->phase = SCORE;
-    request->kind = VESDE_REQUEST_KIND_SCORE;
-    request->correction = (uint32_t)state->correction;
-    request->step = (size_t)state->step;
-    request->steps = tables.timesteps_len;
-    request->label = tables.timesteps_len - 1 - (size_t)(timesteps[state->step] * (float)(tables.timesteps_len - 1));
-    request->sigma = sigmas[state->step];
-    request->timestep = timesteps[state->step];
-}
-
-// The status of a sampler by what its functions make of one, but for norms that no float holds.
-static vesde_status status_of(const vesde_sampler *state) {
-    enum { NOTHING, INITIAL_NOISE, SCORE, NOISE, DONE, STARTED };
-    int begins = state->phase <= INITIAL_NOISE, asked = state->phase == INITIAL_NOISE || state->phase == NOISE;
-    int started = state->phase == STARTED;
-    int is_made = (state->phase < DONE || started) && state->correction <= state->config.correct_steps &&
-                  state->batch != 0 && !(begins && (state->step != 0 || state->correction != 0)) &&
-                  !(started && state->correction != 0) && (state->result & ~1) == 0;
-    is_made &= (state->noise == VESDE_SAMPLER_NOISE_GIVEN || (state->noise == VESDE_SAMPLER_NOISE_COUNTER && !asked)) &&
-               (state->averaging & ~1) == 0 && (state->norm & ~1) == 0 && (state->clamp & ~1) == 0;
-    if (vesde_config_validate(&state->config) != VESDE_OK) {
-        return VESDE_ERROR_INVALID_SAMPLER;
+    for (size_t i = 0; i < len; ++i) {
+        float sum = plan.sample != 0 ? plan.sample * x[i] + plan.output * model_output[i] : 0;
+        sum = plan.sample == 0 && plan.noise == 0 ? x[i] : plan.sample == 0 ? plan.noise * z[i] : sum;
+        sum = plan.sample != 0 && plan.noise != 0 ? sum + plan.noise * z[i] : sum;
+        x[i] = sum < plan.clamp_low ? plan.clamp_low : sum > plan.clamp_high ? plan.clamp_high : sum;
     }
-    if (state->phase == DONE) {
-        return VESDE_ERROR_SAMPLER_DONE;
-    }
-    if (is_made && state->step >= MOST) {
-        return started ? VESDE_ERROR_TIMESTEP_OUT_OF_RANGE : VESDE_ERROR_INVALID_SAMPLER;
-    }
-    return !is_made ? VESDE_ERROR_INVALID_SAMPLER : LEN % state->batch != 0 ? VESDE_ERROR_LENGTH_MISMATCH : VESDE_OK;
+    return VESDE_OK;
 }
 
 static void samplers_of_anything(void) {
     int accepted[MANNERS] = {0}, tried[MANNERS] = {0};
     for (int i = 0; i < tries; ++i) {
         ++tried[i % MANNERS];
-        vesde_sampler any = places[i / MANNERS % PLACES], any_before, by_steps;
-        vesde_request request, request_before, by_steps_request;
+        vesde_sampler any = places[i / MANNERS % PLACES], any_before, by_plan;
+        vesde_request request, request_before, by_plan_request;
         float x[LEN], x_before[LEN];
         snprintf(context, sizeof context, "sampler %d", i);
         spoil(&any, sizeof any, i % MANNERS);
@@ -962,16 +908,21 @@ static void samplers_of_anything(void) {
         memset(&request, SENTINEL, sizeof request);
         memcpy(x_before, x, sizeof x);
         memcpy(&request_before, &request, sizeof request);
-        any_before = by_steps = any;
+        any_before = by_plan = any;
         vesde_status status = vesde_sampler_next(&any, &scheduler, model_output, noise, LEN, x, &request);
-        // A step size that overflows is the configuration's.
-        STATUS(status_of(&any_before), status == VESDE_ERROR_NON_FINITE_GRADIENT_NORM ? VESDE_OK : status);
         if (status == VESDE_OK) {
             ++accepted[i % MANNERS];
-            next_by_steps(&by_steps, x_before, LEN, &by_steps_request);
-            CHECK(memcmp(&any, &by_steps, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
-            CHECK(memcmp(&request, &by_steps_request, sizeof request) == 0);
+            OK(next_by_plan(&by_plan, x_before, LEN, &by_plan_request));
+            CHECK(memcmp(&any, &by_plan, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
+            CHECK(memcmp(&request, &by_plan_request, sizeof request) == 0);
         } else {
+            // The plan's status, or the batch's, or that of a step size which overflows by the configuration.
+            vesde_plan plan;
+            vesde_status of_plan = vesde_sampler_plan(&by_plan, &scheduler, &plan, &by_plan_request);
+            STATUS(of_plan != VESDE_OK            ? of_plan
+                   : LEN % any_before.batch != 0 ? VESDE_ERROR_LENGTH_MISMATCH
+                                                 : VESDE_ERROR_NON_FINITE_GRADIENT_NORM,
+                   status);
             CHECK(memcmp(&any, &any_before, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
             CHECK(memcmp(&request, &request_before, sizeof request) == 0);
         }

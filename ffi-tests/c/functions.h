@@ -61,7 +61,7 @@ static inline void prepare(void) {
 
     static float scratch[MOST];
     vesde_request request;
-    OK(vesde_sampler_options_default(&options));
+    options = (vesde_sampler_options){0};
     options.noise = VESDE_SAMPLER_NOISE_GIVEN;
     OK(vesde_sampler_init(&config, 1, &options, &sampler));
     for (int turn = 0; turn < 3; ++turn) {
@@ -140,9 +140,9 @@ CALL(torch_cuda_fill_part, p[0], draw_len, draw_start, n[0], p[1])
 CALL(torch_cuda_skip, p[0], draw_len)
 CALL(numpy_seed, p[0], 42)
 CALL(numpy_fill, p[0], n[1], n[0], p[1])
-CALL(sampler_options_default, p[0])
 CALL(sampler_init, p[0], n[0], p[1], p[2])
 CALL(sampler_next, p[0], p[1], p[2], p[3], n[0], p[4], p[5])
+CALL(sampler_plan, p[0], p[1], p[2], p[3])
 
 #define NULL_IS VESDE_ERROR_NULL_POINTER
 #define GET(object) {IN, sizeof(object), ONE, NULL_IS, &(object)}
@@ -207,10 +207,10 @@ static const struct function functions[] = {
     {"torch_cuda_skip", torch_cuda_skip, {NONE}, {CHANGE(torch_cudas[0])}},
     {"numpy_seed", numpy_seed, {NONE}, {MAKE(vesde_numpy)}},
     {"numpy_fill", numpy_fill, {LENS, TABLE}, {CHANGE_ALL(numpys, 1), WRITE(float, 0)}},
-    {"sampler_options_default", sampler_options_default, {NONE}, {MAKE(vesde_sampler_options)}},
     {"sampler_init", sampler_init, {{BATCH, VESDE_OK}}, {GET(config), GET(options), MAKE(vesde_sampler)}},
     {"sampler_next", sampler_next, {LENS},
      {CHANGE(sampler), GET(scheduler), READ(model_output, 0), READ(noise, 0), SAMPLE, MAKE(vesde_request)}},
+    {"sampler_plan", sampler_plan, {NONE}, {CHANGE(sampler), GET(scheduler), MAKE(vesde_plan), MAKE(vesde_request)}},
 };
 
 #define EACH(f) \

@@ -408,13 +408,10 @@ static void loops(void) {
         static float sample[1024], score[1024];
         vesde_scheduler scheduler = scheduler_of(NULL, n, n);
         vesde_torch_cpu state;
-        vesde_sampler_options options;
         vesde_sampler sampler;
         vesde_request request = {0};
         OK(vesde_torch_cpu_seed(&state, *U64("seed")));
-        OK(vesde_sampler_options_default(&options));
-        options.noise = VESDE_SAMPLER_NOISE_GIVEN;
-        options.norm = VESDE_NORM_TORCH;
+        vesde_sampler_options options = {.noise = VESDE_SAMPLER_NOISE_GIVEN, .norm = VESDE_NORM_TORCH};
         OK(vesde_sampler_init(&scheduler.config, U32("shape", NULL)[0], &options, &sampler));
         while (OK(vesde_sampler_next(&sampler, &scheduler, score, noise, len, sample, &request))
                && request.kind != VESDE_REQUEST_KIND_DONE) {

@@ -170,11 +170,9 @@ static void norms(int variant) {
 static void whole_loop(int variant) {
     (void)variant;
     enum { BATCH = 2, LEN = BATCH * 77 };
-    vesde_sampler_options options;
+    vesde_sampler_options options = {.seed = 12};
     vesde_sampler sampler;
     vesde_request request;
-    OK(vesde_sampler_options_default(&options));
-    options.seed = 12;
     OK(vesde_sampler_init(&scheduler.config, BATCH, &options, &sampler));
     while (OK(vesde_sampler_next(&sampler, &scheduler, score, NULL, LEN, sample, &request))
            && request.kind != VESDE_REQUEST_KIND_DONE) {

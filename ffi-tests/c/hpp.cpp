@@ -143,6 +143,14 @@ static vesde::sampler_start translated(vesde_sampler_start start) {
     return {};
 }
 
+static vesde::reduction translated(vesde_reduction reduction) {
+    switch (reduction) {
+        case VESDE_REDUCTION_NONE: return vesde::reduction::none;
+        case VESDE_REDUCTION_CORRECTOR_NORMS: return vesde::reduction::corrector_norms;
+    }
+    return {};
+}
+
 static vesde::request_kind translated(vesde_request_kind kind) {
     switch (kind) {
         case VESDE_REQUEST_KIND_DONE: return vesde::request_kind::done;
@@ -187,6 +195,7 @@ static void enumerations() {
     has_the_values_of({VESDE_SAMPLER_NOISE_COUNTER, VESDE_SAMPLER_NOISE_GIVEN});
     has_the_values_of({VESDE_SAMPLER_RESULT_MEAN, VESDE_SAMPLER_RESULT_NOISY});
     has_the_values_of({VESDE_SAMPLER_START_NOISE, VESDE_SAMPLER_START_GIVEN});
+    has_the_values_of({VESDE_REDUCTION_NONE, VESDE_REDUCTION_CORRECTOR_NORMS});
     has_the_values_of({VESDE_REQUEST_KIND_DONE, VESDE_REQUEST_KIND_SCORE, VESDE_REQUEST_KIND_NOISE});
     has_the_values_of(
         {VESDE_SIMD_LEVEL_KIND_BASELINE, VESDE_SIMD_LEVEL_KIND_AVX2, VESDE_SIMD_LEVEL_KIND_AVX512});
@@ -667,9 +676,7 @@ static void samplers() {
     const tables made(STEPS);
     const vesde::scheduler scheduler = made.scheduler();
     const vesde_scheduler their_scheduler = scheduler;
-    vesde_sampler_options defaults;
-    OK(vesde_sampler_options_default(&defaults));
-    CHECK(same_bytes<vesde_sampler_options>(vesde::sampler_options(), defaults));
+    CHECK(same_bytes<vesde_sampler_options>(vesde::sampler_options(), vesde_sampler_options{}));
 
     vesde::sampler_options options;
     options.seed = 5;
@@ -677,7 +684,7 @@ static void samplers() {
     options.noise = vesde::sampler_noise::given;
     options.averaging = vesde::averaging::per_sample;
     options.norm = vesde::norm::torch;
-    options.clamp = false;
+    options.unclamped = true;
     options.result = vesde::sampler_result::noisy;
     vesde_sampler_options their_options = {5,
                                            6,
@@ -685,7 +692,7 @@ static void samplers() {
                                            VESDE_SAMPLER_NOISE_GIVEN,
                                            VESDE_AVERAGING_PER_SAMPLE,
                                            VESDE_NORM_TORCH,
-                                           0,
+                                           1,
                                            VESDE_SAMPLER_RESULT_NOISY,
                                            VESDE_SAMPLER_START_NOISE};
     floats sample(len), score(len, 0.5f), noise(len, 0.25f), their_sample(len);
@@ -738,6 +745,27 @@ static void samplers() {
     OK(sampler.next(scheduler, score, {}, sample, request));
     CHECK(request.kind == vesde::request_kind::score && request.step == 3 && request.label == 3);
     CHECK(same(sample, before));
+
+    // Plans, field by field.
+    options.noise = vesde::sampler_noise::counter;
+    options.start = vesde::sampler_start::noise;
+    options.first_step = 0;
+    OK(sampler.init(made.config, BATCH, options));
+    std::memcpy(&theirs, &sampler, sizeof theirs);
+    for (int turn = 0; turn < 5; ++turn) {
+        vesde::plan plan;
+        vesde_plan their_plan;
+        OK(sampler.plan(scheduler, plan, request));
+        OK(vesde_sampler_plan(&theirs, &their_scheduler, &their_plan, &wanted));
+        CHECK(plan.sample == their_plan.sample && plan.output == their_plan.output);
+        CHECK(plan.noise == their_plan.noise && plan.draw == their_plan.draw);
+        CHECK(plan.reduction == translated(static_cast<vesde_reduction>(their_plan.reduction)));
+        CHECK(plan.clamp_low == their_plan.clamp_low && plan.clamp_high == their_plan.clamp_high);
+        CHECK(plan.counter.stream == their_plan.counter.stream && plan.counter.seed == 5);
+        CHECK(request.step == wanted.step && request.sigma == wanted.sigma);
+        CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
+    }
+    CHECK(request.step > 0);
 }
 
 int main() {

@@ -44,12 +44,7 @@ struct job {
 static struct job job, copy;
 
 static vesde_sampler_options make_options(int32_t noise) {
-    vesde_sampler_options options;
-    OK(vesde_sampler_options_default(&options));
-    options.seed = SEED;
-    options.stream = STREAM;
-    options.noise = noise;
-    return options;
+    return (vesde_sampler_options){.seed = SEED, .stream = STREAM, .noise = noise};
 }
 
 static void begin_with(struct job *job, vesde_sampler_options options) {
@@ -98,7 +93,7 @@ static void a_job_ends_and_tells_its_progress(void) {
             break;
         }
     }
-    CHECK(job.sampler.step == STEPS - 1 && job.request.steps == 0 && job.request.sigma == 0);
+    CHECK(job.sampler.turn == 1 + STEPS * (CORRECT_STEPS + 1) && job.request.steps == 0 && job.request.sigma == 0);
     double sum = 0, squares = 0;
     for (size_t i = 0; i < LEN; ++i) {
         double off = job.sample[i] - 0.5;
@@ -168,7 +163,7 @@ static void a_result_may_keep_its_last_noise(void) {
     static float noise[LEN];
     vesde_sampler_options options = make_options(VESDE_SAMPLER_NOISE_COUNTER);
     vesde_predictor_step step;
-    options.clamp = 0;
+    options.unclamped = 1;
     begin_with(&job, options);
     finish(&job);
     options.result = VESDE_SAMPLER_RESULT_NOISY;
@@ -179,11 +174,60 @@ static void a_result_may_keep_its_last_noise(void) {
     for (size_t i = 0; i < LEN; ++i) {
         CHECK(copy.sample[i] == job.sample[i] + step.diffusion * noise[i]);
     }
-    options.clamp = 1;
+    options.unclamped = 0;
     begin_with(&job, options);
     finish(&job);
     for (size_t i = 0; i < LEN; ++i) {
         CHECK(job.sample[i] == (copy.sample[i] < 0 ? 0 : copy.sample[i] > 1 ? 1 : copy.sample[i]));
+    }
+}
+
+// The same job by its plans, which are run here.
+static void plans_say_what_a_turn_does(void) {
+    for (int32_t given = VESDE_SAMPLER_NOISE_COUNTER; given <= VESDE_SAMPLER_NOISE_GIVEN; ++given) {
+        static float noise[LEN];
+        vesde_plan plan;
+        begin(&job, given);
+        uint64_t draws = 0, draw = 0;
+        do {
+            OK(vesde_sampler_plan(&job.sampler, &job.scheduler, &plan, &job.request));
+            float output = plan.output, scale = plan.noise;
+            if (given == VESDE_SAMPLER_NOISE_COUNTER) {
+                OK(vesde_counter_fill(plan.counter, LEN, noise));
+            } else if (job.request.kind == VESDE_REQUEST_KIND_NOISE) {
+                draw = job.request.draw;
+                CHECK(draw == draws++);
+                OK(vesde_counter_fill((vesde_counter){SEED, STREAM + draw, 0}, LEN, noise));
+                CHECK(plan.sample == 0 && plan.output == 0 && plan.noise == 0 && plan.reduction == VESDE_REDUCTION_NONE);
+                continue;
+            }
+            CHECK(given == VESDE_SAMPLER_NOISE_COUNTER || plan.draw == draw);
+            if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS) {
+                vesde_corrector_step step;
+                double norms[2][BATCH], means[2], blocks[2];
+                const float *of[] = {job.score, noise};
+                for (int i = 0; i < 2; ++i) {
+                    for (int k = 0; k < BATCH; ++k) {
+                        OK(vesde_sum_squares(of[i] + k * PART, PART, 2, blocks));
+                        OK(vesde_sample_norm(blocks, 2, &norms[i][k]));
+                    }
+                    OK(vesde_mean_norm(norms[i], BATCH, VESDE_NORM_EXACT, &means[i]));
+                }
+                OK(vesde_get_corrector_step(job.scheduler.config.snr, means[0], means[1], VESDE_NORM_EXACT, &step));
+                output = step.step_size;
+                scale = step.noise_factor;
+            }
+            for (size_t i = 0; i < LEN; ++i) {
+                float x = plan.sample == 0 ? 0 : plan.sample * job.sample[i] + output * job.score[i];
+                x = scale == 0 ? x : plan.sample == 0 ? scale * noise[i] : x + scale * noise[i];
+                job.sample[i] = x < plan.clamp_low ? plan.clamp_low : x > plan.clamp_high ? plan.clamp_high : x;
+            }
+            if (job.request.kind == VESDE_REQUEST_KIND_SCORE) {
+                network(job.sample, job.request.sigma, job.score);
+            }
+        } while (job.request.kind != VESDE_REQUEST_KIND_DONE);
+        CHECK(differing(job.sample, reference, LEN) == 0);
+        STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_sampler_plan(&job.sampler, &job.scheduler, &plan, &job.request));
     }
 }
 
@@ -305,6 +349,7 @@ int main(void) {
     given_noise_is_asked_for_in_the_order_of_the_streams();
     a_copy_continues_like_the_original();
     a_job_starts_at_any_step();
+    plans_say_what_a_turn_does();
     a_result_may_keep_its_last_noise();
     an_error_in_the_middle_can_be_mended();
     by_hand(correct_at_once, predict_at_once);

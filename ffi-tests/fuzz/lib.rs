@@ -2,8 +2,8 @@
 
 use vesde::capi::{CRequest, RequestKind};
 use vesde::{
-    Averaging, Config, Counter, Error, NORM_BLOCK, Norm, Request, Sampler, corrector_step, mean_norm,
-    sample_norm, sum_squares, torch_norm,
+    Averaging, Config, Counter, Error, NORM_BLOCK, Norm, Plan, Request, Sampler, Schedule, corrector_step,
+    mean_norm, sample_norm, sum_squares, torch_norm,
 };
 
 /// The fuzzer's bytes, taken from the front. Behind the end there are zeros, which choose what is usual.
@@ -235,24 +235,14 @@ pub struct State {
     pub seed: u64,
     pub stream: u64,
     pub batch: u64,
-    pub step: u64,
-    pub correction: u64,
-    pub phase: u32,
+    pub first_step: u64,
+    pub turn: u64,
     pub noise: i32,
     pub averaging: i32,
     pub norm: i32,
+    pub unclamped: i32,
     pub result: i32,
-    pub clamp: i32,
-}
-
-/// `phase`: what the caller was last asked for.
-pub mod phase {
-    pub const NOTHING: u32 = 0;
-    pub const INITIAL_NOISE: u32 = 1;
-    pub const SCORE: u32 = 2;
-    pub const NOISE: u32 = 3;
-    pub const DONE: u32 = 4;
-    pub const STARTED: u32 = 5;
+    pub start: i32,
 }
 
 impl State {
@@ -263,16 +253,15 @@ impl State {
             seed: input.u64(),
             stream: input.u64(),
             batch,
-            step: input.below(4) as u64,
-            correction: input.below(3) as u64,
-            phase: input.below(4) as u32,
+            first_step: if input.rarely(32) { input.below(4) as u64 } else { 0 },
+            turn: input.below(16) as u64,
             noise: input.enumeration(),
             averaging: input.enumeration(),
             norm: input.enumeration(),
+            unclamped: input.enumeration(),
             result: input.enumeration(),
-            clamp: input.enumeration(),
+            start: i32::from(input.rarely(32)),
         };
-        state.correction = state.correction.min(u64::from(state.config.correct_steps));
         if input.rarely(64) {
             state.spoil(input);
         }
@@ -281,26 +270,32 @@ impl State {
 
     /// Writes anything to one of the fields.
     pub fn spoil(&mut self, input: &mut Input<'_>) {
-        match input.below(13) {
+        match input.below(12) {
             0 => self.batch = input.u64(),
-            1 => self.step = input.u64(),
-            2 => self.correction = input.u64(),
-            3 => self.phase = input.u32(),
+            1 => self.first_step = input.u64(),
+            2 => self.turn = input.u64(),
+            3 => self.turn = input.below(32) as u64,
             4 => self.noise = input.enumeration(),
             5 => self.averaging = input.enumeration(),
             6 => self.norm = input.enumeration(),
-            7 => self.clamp = input.enumeration(),
+            7 => self.unclamped = input.enumeration(),
             8 => self.stream = u64::MAX,
-            9 => self.phase = input.below(6) as u32,
+            9 => self.start = input.enumeration(),
             10 => self.config = input.config(),
-            11 => self.result = input.enumeration(),
-            _ => self.step = input.below(8) as u64,
+            _ => self.result = input.enumeration(),
         }
     }
 
-    /// Whether the next call reads the caller's noise.
+    /// What the next call does, and what it asks for then: by the sampler's own plan, which a job's tests compare with the steps.
+    pub fn plan(&self, schedule: &Schedule<'_>) -> Result<(Plan, Request, Self), Error> {
+        let mut sampler = Sampler::from(*self);
+        let (plan, request) = sampler.plan(schedule)?;
+        Ok((plan, request, sampler.into()))
+    }
+
+    /// Whether the next call reads the caller's noise: that of the initial sample, or of an update, in every second turn.
     pub fn reads_noise(&self) -> bool {
-        self.noise == 1 && [phase::INITIAL_NOISE, phase::NOISE].contains(&self.phase)
+        self.noise == 1 && self.turn > 0 && self.turn % 2 == u64::from(self.start != 1)
     }
 
     pub fn bytes(&self) -> [u8; size_of::<Self>()] {

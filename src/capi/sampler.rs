@@ -6,9 +6,10 @@ use super::{
 };
 use crate::config::Config;
 use crate::error::Error;
-use crate::sampler::{Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
+use crate::noise::Counter;
+use crate::sampler::{Plan, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
 
-/// What a sampler needs to know besides the configuration: vesde_sampler_options_default sets diffusers' behaviour, on counter noise.
+/// What a sampler needs to know besides the configuration. All zeros is diffusers' behaviour on counter noise of seed 0.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CSamplerOptions {
@@ -24,8 +25,8 @@ pub struct CSamplerOptions {
     pub averaging: i32,
     /// How the corrector computes its norms: one of enum vesde_norm.
     pub norm: i32,
-    /// 1 to clamp the result to 0..=1, as diffusers' pipeline does; 0 not to.
-    pub clamp: i32,
+    /// 0 to clamp the result to 0..=1, as diffusers' pipeline does; 1 to leave it as it is.
+    pub unclamped: i32,
     /// Which of the last step's results is the job's: one of enum vesde_sampler_result.
     pub result: i32,
     /// From what the job starts: one of enum vesde_sampler_start.
@@ -81,30 +82,28 @@ pub struct CRequest {
     pub timestep: f32,
 }
 
-/// Sets `options` to a start from counter noise of seed 0, the batch's averaging, exact norms, and a result that is the mean,
-/// clamped.
-///
-/// # Safety
-/// `options` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_sampler_options_default(options: *mut CSamplerOptions) -> vesde_status {
-    let SamplerOptions { seed, stream, noise, averaging, norm, result, clamp, start: _ } =
-        SamplerOptions::default();
-    let make = || {
-        Ok(CSamplerOptions {
-            seed,
-            stream,
-            first_step: 0,
-            noise: noise as i32,
-            averaging: averaging as i32,
-            norm: norm as i32,
-            clamp: i32::from(clamp),
-            result: result as i32,
-            start: SamplerStart::Noise as i32,
-        })
-    };
-    // SAFETY: the caller's promise.
-    unsafe { produce(options, make) }
+/// What a turn of the sampler does to the sample: sample·x + output·m + noise·z, with x the sample, m the model output and z the
+/// noise, from left to right, then clamped. A term whose factor is 0 is left out; where all are 0 and `reduction` is
+/// VESDE_REDUCTION_NONE the sample stays as it is.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct CPlan {
+    /// The factor of the sample.
+    pub sample: f32,
+    /// The factor of the model output, unless a reduction computes it.
+    pub output: f32,
+    /// The factor of the noise, unless a reduction computes it.
+    pub noise: f32,
+    /// What must be computed first: one of enum vesde_reduction.
+    pub reduction: i32,
+    /// The least value of the result: minus infinity where it is not clamped.
+    pub clamp_low: f32,
+    /// The greatest value of the result: infinity where it is not clamped.
+    pub clamp_high: f32,
+    /// Which draw the noise is: 0 is the initial sample's.
+    pub draw: u64,
+    /// The noise, if it is counter noise: element i of the batch takes element counter.index + i.
+    pub counter: Counter,
 }
 
 /// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples. It keeps a copy of
@@ -132,7 +131,7 @@ pub unsafe extern "C" fn vesde_sampler_init(
                 .ok_or(Error::UnknownEnum)?,
             averaging: averaging(options.averaging)?,
             norm: norm(options.norm)?,
-            clamp: match options.clamp {
+            unclamped: match options.unclamped {
                 0 => false,
                 1 => true,
                 _ => return Err(Error::UnknownEnum),
@@ -154,6 +153,66 @@ pub unsafe extern "C" fn vesde_sampler_init(
     };
     // SAFETY: the caller's promise.
     unsafe { produce(sampler, make) }
+}
+
+/// A request as C has it.
+fn request_of(request: Request, steps: usize) -> CRequest {
+    let nothing =
+        CRequest { kind: 0, correction: 0, step: 0, steps: 0, label: 0, draw: 0, sigma: 0.0, timestep: 0.0 };
+    match request {
+        Request::Score { sigma, timestep, label, step, correction } => CRequest {
+            kind: RequestKind::Score as i32,
+            correction,
+            step,
+            steps,
+            label: label as u64,
+            sigma,
+            timestep,
+            ..nothing
+        },
+        Request::Noise { draw } => CRequest { kind: RequestKind::Noise as i32, draw, ..nothing },
+        Request::Done => CRequest { kind: RequestKind::Done as i32, ..nothing },
+    }
+}
+
+/// vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or on its threads: what is to be done
+/// with the answer to the last request, and what is needed then. What vesde_sampler_next checks of buffers is left to the caller, and
+/// so are the factors of a reduction. The state goes on by one turn. A whole job is:
+///
+/// ```c
+/// do {
+///     status = vesde_sampler_plan(&sampler, &scheduler, &plan, &request);
+///     // x = clamp(plan.sample * x + plan.output * m + plan.noise * z)
+///     // if request.kind is VESDE_REQUEST_KIND_SCORE: m = network(x, request.sigma)
+/// } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
+/// ```
+///
+/// # Safety
+/// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so
+/// are its tables; `plan` and `request` are NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_sampler_plan(
+    sampler: *mut Sampler,
+    scheduler: *const CScheduler,
+    plan: *mut CPlan,
+    request: *mut CRequest,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    status(|| unsafe {
+        super::check(plan, 1)?;
+        super::check(request, 1)?;
+        let outs = [span(plan, 1), span(request, 1), span(sampler, 1)];
+        let schedule = CScheduler::view(scheduler, &outs)?.schedule;
+        let sampler = object_mut(sampler, &outs[..2])?;
+        apart(request, 1, &outs[..1])?;
+        let (next, wanted) = sampler.plan(&schedule)?;
+        let Plan { sample, output, noise, reduction, clamp, draw, counter } = next;
+        let (clamp_low, clamp_high) = clamp;
+        let reduction = reduction as i32;
+        plan.write(CPlan { sample, output, noise, reduction, clamp_low, clamp_high, draw, counter });
+        request.write(request_of(wanted, schedule.timesteps.len()));
+        Ok(())
+    })
 }
 
 /// Takes what the last request asked for, advances `sample` in place, and says what is needed next. A whole job is:
@@ -197,31 +256,8 @@ pub unsafe extern "C" fn vesde_sampler_next(
         apart(request, 1, &[sample_span])?;
         let (model_output, sample) = (input(model_output, len)?, output(sample, len)?);
         let noise = if noise.is_null() { None } else { Some(input(noise, len)?) };
-        let nothing = CRequest {
-            kind: 0,
-            correction: 0,
-            step: 0,
-            steps: 0,
-            label: 0,
-            draw: 0,
-            sigma: 0.0,
-            timestep: 0.0,
-        };
-        let next = match sampler.next_raw(&schedule, sample, model_output, noise)? {
-            Request::Score { sigma, timestep, label, step, correction } => CRequest {
-                kind: RequestKind::Score as i32,
-                correction,
-                step,
-                steps: schedule.timesteps.len(),
-                label: label as u64,
-                sigma,
-                timestep,
-                ..nothing
-            },
-            Request::Noise { draw } => CRequest { kind: RequestKind::Noise as i32, draw, ..nothing },
-            Request::Done => CRequest { kind: RequestKind::Done as i32, ..nothing },
-        };
-        request.write(next);
+        let next = sampler.next_raw(&schedule, sample, model_output, noise)?;
+        request.write(request_of(next, schedule.timesteps.len()));
         Ok(())
     })
 }

@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
 use vesde::{
-    Config, CorrectorStep, Counter, CudaGrid, Error, Generator, NORM_BLOCK, Norm, Numpy, PredictorStep,
-    Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, Update,
-    corrector_step, randn,
+    Config, CorrectorStep, Counter, CudaGrid, Error, Generator, NORM_BLOCK, Norm, Numpy, Plan, PredictorStep,
+    Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, TorchCpu,
+    TorchCuda, Update, corrector_step, randn,
 };
 use vesde_fuzz::{
     Input, State, averaging, corrector_factors, noise_of, norm, patterns, request as request_of, same,
@@ -45,7 +45,7 @@ functions! {
     counter_fill torch_cpu_seed torch_cpu_fill
     cuda_grid_of_gpu torch_cuda_seed torch_cuda_fill torch_cuda_fill_part torch_cuda_skip
     numpy_seed numpy_fill
-    sampler_options_default sampler_init sampler_next
+    sampler_init sampler_next sampler_plan
     float_environment_is_default
 }
 
@@ -1308,30 +1308,31 @@ fn numpy_fill(job: &mut Job<'_>) {
     fill_with(job, 6, |arena, i| arena.numpys[i % arena.numpys.len()], fill, vesde_numpy_fill);
 }
 
-fn sampler_options_default(job: &mut Job<'_>) {
-    let out = job.place(Kind::Last, 1);
-    let zeros = [0_u8; size_of::<CSamplerOptions>()];
-    // SAFETY: zeros are valid, and there is no padding.
-    let wanted = CSamplerOptions { clamp: 1, ..unsafe { std::mem::transmute(zeros) } };
-    // SAFETY: see config_default.
-    job.call(|| Ok(vec![out.becomes(&[wanted])]), || unsafe { vesde_sampler_options_default(out.ptr) });
-}
-
 fn sampler_init(job: &mut Job<'_>) {
     let config = job.input.config();
     let batch = if job.input.rarely(64) { job.input.u64() as usize } else { job.input.below(8) };
     let (seed, stream) = (job.input.u64(), job.input.u64());
-    let [noise, averaging, norm, clamp, result, start] = [(); 6].map(|()| job.input.enumeration());
+    let [noise, averaging, norm, unclamped, result, start] = [(); 6].map(|()| job.input.enumeration());
     let first_step = if start == 1 { u64::from(job.input.u32()) } else { u64::from(job.input.rarely(16)) };
     let config = job.object(Kind::Apart, config);
-    let options = CSamplerOptions { seed, stream, first_step, noise, averaging, norm, clamp, result, start };
+    let options =
+        CSamplerOptions { seed, stream, first_step, noise, averaging, norm, unclamped, result, start };
     let options = job.object(Kind::Apart, options);
     let out = job.place(Kind::Last, 1);
     // What lies on each other is read as it is now.
     job.call(
         || {
-            let CSamplerOptions { seed, stream, first_step, noise, averaging, norm, clamp, result, start } =
-                options.one();
+            let CSamplerOptions {
+                seed,
+                stream,
+                first_step,
+                noise,
+                averaging,
+                norm,
+                unclamped,
+                result,
+                start,
+            } = options.one();
             let options = SamplerOptions {
                 seed,
                 stream,
@@ -1342,7 +1343,7 @@ fn sampler_init(job: &mut Job<'_>) {
                 },
                 averaging: vesde_fuzz::averaging(averaging)?,
                 norm: vesde_fuzz::norm(norm)?,
-                clamp: match clamp {
+                unclamped: match unclamped {
                     0 => false,
                     1 => true,
                     _ => return Err(Error::UnknownEnum),
@@ -1391,6 +1392,30 @@ fn sampler_next(job: &mut Job<'_>) {
             let sampler = sampler.ptr.cast::<Sampler>();
             vesde_sampler_next(sampler, s.ptr, model_output.ptr, noise.ptr, len, sample.ptr, request.ptr)
         },
+    );
+}
+
+fn sampler_plan(job: &mut Job<'_>) {
+    let state = State::of_input(&mut job.input, 1);
+    let sampler = job.object(Kind::State, state);
+    let (plan, request) = (job.place(Kind::Last, 1), job.place(Kind::Last, 1));
+    let s = job.scheduler();
+    job.call(
+        || {
+            let (steps, next) = s.with(|s| (s.schedule.timesteps.len(), sampler.one().plan(&s.schedule)));
+            let (next, wanted, after) = next?;
+            let Plan { sample, output, noise, reduction, clamp, draw, counter } = next;
+            let (clamp_low, clamp_high) = clamp;
+            let reduction = reduction as i32;
+            let next = CPlan { sample, output, noise, reduction, clamp_low, clamp_high, draw, counter };
+            Ok(vec![
+                sampler.becomes(&[after]),
+                plan.becomes(&[next]),
+                request.becomes(&[request_of(wanted, steps)]),
+            ])
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_sampler_plan(sampler.ptr.cast(), s.ptr, plan.ptr, request.ptr) },
     );
 }
 

@@ -1,17 +1,15 @@
 //! Samplers called as they should be and as they should not: with other lengths, tables and scores between calls, without the noise that
-//! they asked for, with states of any bits, with copies that go on from the middle. A model of a few lines says what each call must do.
+//! they asked for, with states of any bits, with copies that go on from the middle. Each call must do what its plan says, in scalar code.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
 use vesde::{
-    Config, Counter, Error, Request, Sampler, Schedule, SimdLevel, limit_simd_level, set_sigmas,
+    Config, Error, Reduction, Request, Sampler, Schedule, SimdLevel, limit_simd_level, set_sigmas,
     set_timesteps,
 };
-use vesde_fuzz::{
-    Input, State, averaging, corrector_factors, noise_of, norm, patterns, phase, request, same, scalar_update,
-};
+use vesde_fuzz::{Input, State, averaging, corrector_factors, noise_of, norm, patterns, request, same};
 
 const MOST_CALLS: usize = 24;
 
@@ -68,133 +66,60 @@ impl Tables {
 /// What a call must return: a request, with what becomes of the slot; or one of some errors, with nothing changed.
 type Outcome = Result<(Slot, Request), Vec<Error>>;
 
-/// What is wrong with the tables at a step, if there is one: the network would be asked about it.
-fn edited(schedule: &Schedule<'_>, step: usize) -> Vec<Error> {
-    let mut errors = vec![];
-    // There are as many steps as timesteps: more sigmas are never read.
-    let Some(timestep) = schedule.timesteps.get(step) else { return errors };
-    if !(0.0..=1.0).contains(timestep) {
-        errors.push(Error::TimestepOutOfRange);
-    }
-    if schedule.sigmas.get(step).is_some_and(|sigma| !sigma.is_finite()) {
-        errors.push(Error::InvalidSigma);
-    }
-    errors
-}
-
+/// What a call must do: what its plan says, in scalar code.
 fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> Outcome {
-    let Slot { mut state, sample } = slot.clone();
-    let (len, last_correction) = (sample.len(), u64::from(state.config.correct_steps));
-    let steps = schedule.timesteps.len() as u64;
-    let begins = state.step == 0 && state.correction == 0;
-    let in_phase = match state.phase {
-        phase::NOTHING => begins,
-        phase::INITIAL_NOISE => begins && state.noise == 1,
-        phase::NOISE => state.noise == 1,
-        phase::STARTED => state.correction == 0,
-        other => other <= phase::DONE,
-    };
-    let is_known = state.config.validate().is_ok()
-        && in_phase
-        && state.correction <= last_correction
-        && state.batch > 0
-        && [0, 1].contains(&state.noise)
-        && [0, 1].contains(&state.result)
-        && [0, 1].contains(&state.clamp);
-    let corrects = [phase::SCORE, phase::NOISE].contains(&state.phase) && state.correction < last_correction;
-    let modes = averaging(state.averaging).and_then(|averaging| Ok((averaging, norm(state.norm)?)));
-
+    let Slot { state, mut sample } = slot.clone();
+    let len = sample.len();
     let mut errors = vec![];
     let mut unless = |condition: bool, error| {
         if !condition {
             errors.push(error);
         }
     };
-    let is_there = state.step < steps;
-    let beyond =
-        if state.phase == phase::STARTED { Error::TimestepOutOfRange } else { Error::InvalidSampler };
-    unless(is_known && modes.is_ok(), Error::InvalidSampler);
-    unless(is_there, beyond);
-    unless(state.phase != phase::DONE, Error::SamplerDone);
-    unless(steps > 0 && len > 0 && !m.is_empty(), Error::Empty);
-    unless(
-        m.len() == len && state.batch > 0 && (len as u64).is_multiple_of(state.batch),
-        Error::LengthMismatch,
-    );
-    unless(schedule.sigmas.len() >= schedule.timesteps.len(), Error::LengthMismatch);
-    if state.reads_noise() {
+    unless(len > 0 && !m.is_empty(), Error::Empty);
+    let fits = state.batch > 0 && (len as u64).is_multiple_of(state.batch);
+    unless(m.len() == len && fits, Error::LengthMismatch);
+    let (plan, request, state) = match state.plan(schedule) {
+        Ok(planned) => planned,
+        Err(error) => return Err([errors, vec![error]].concat()),
+    };
+    let corrects = plan.reduction == Reduction::CorrectorNorms;
+    let does_nothing = [plan.sample, plan.output, plan.noise] == [0.0; 3] && !corrects;
+    if state.noise == 1 && !does_nothing {
         unless(z.is_some(), Error::NullPointer);
         unless(z.is_none_or(|z| z.len() == len), Error::LengthMismatch);
     }
-    errors.extend(edited(schedule, state.step as usize));
     if !errors.is_empty() {
         return Err(errors);
     }
-
-    let score = |state: State, sample: Vec<f32>| {
-        let step = state.step as usize;
-        let (sigma, timestep) = (schedule.sigmas[step], schedule.timesteps[step]);
-        let last = schedule.timesteps.len() - 1;
-        let label = last - (timestep * last as f32) as usize;
-        let correction = state.correction as u32;
-        Ok((Slot { state, sample }, Request::Score { sigma, timestep, label, step, correction }))
-    };
-    if state.phase == phase::STARTED {
-        state.phase = phase::SCORE;
-        return score(state, sample);
-    }
-    let asks = state.noise == 1 && !state.reads_noise();
-    let is_first = [phase::NOTHING, phase::INITIAL_NOISE].contains(&state.phase);
-    let done = state.step.wrapping_mul(last_correction + 1).wrapping_add(state.correction);
-    let draw = if is_first { 0 } else { done.wrapping_add(1) };
-    if asks {
-        state.phase = if is_first { phase::INITIAL_NOISE } else { phase::NOISE };
-        return Ok((Slot { state, sample }, Request::Noise { draw }));
+    if does_nothing {
+        return Ok((Slot { state, sample }, request));
     }
     let z = match z {
         Some(z) if state.noise == 1 => z.to_vec(),
-        _ => noise_of(Counter::new(state.seed, state.stream.wrapping_add(draw)), len).unwrap(),
+        _ => noise_of(plan.counter, len).unwrap(),
     };
-    state.phase = phase::SCORE;
-    if is_first {
-        return score(state, z.iter().map(|z| state.config.sigma_max as f32 * z).collect());
-    }
-    let timestep = schedule.timesteps[state.step as usize];
-    let next = edited(schedule, state.step as usize + 1);
-    if !corrects && !next.is_empty() {
-        return Err(next);
-    }
     let factors = if corrects {
-        corrector_factors(state.config.snr, m, &z, state.batch as usize, modes.unwrap())
+        let modes = (averaging(state.averaging).unwrap(), norm(state.norm).unwrap());
+        corrector_factors(state.config.snr, m, &z, state.batch as usize, modes)
+            .map_err(|error| vec![error])?
     } else {
-        schedule.predictor_step(timestep).map(|step| vec![(step.drift, step.diffusion)])
+        vec![(plan.output, plan.noise)]
     };
-    let factors = factors.map_err(|error| vec![error])?;
     let per_sample = len / factors.len();
-    let [mut prev, mut mean] = [vec![], vec![]];
-    for (i, &(drift, diffusion)) in factors.iter().enumerate() {
-        let part = i * per_sample..(i + 1) * per_sample;
-        let [a, b] = scalar_update(&sample[part.clone()], &m[part.clone()], &z[part], drift, diffusion);
-        prev.extend(a);
-        mean.extend(b);
+    for (i, x) in sample.iter_mut().enumerate() {
+        let (drift, diffusion) = factors[i / per_sample];
+        let sum = if plan.sample == 0.0 { -0.0 } else { plan.sample * *x + drift * m[i] };
+        let out = if diffusion == 0.0 && !corrects { sum } else { sum + diffusion * z[i] };
+        *x = if out < plan.clamp.0 {
+            plan.clamp.0
+        } else if out > plan.clamp.1 {
+            plan.clamp.1
+        } else {
+            out
+        };
     }
-    if corrects {
-        state.correction += 1;
-        return score(state, prev);
-    }
-    if state.step + 1 == steps {
-        state.phase = phase::DONE;
-        let mut sample = if state.result == 1 { prev } else { mean };
-        if state.clamp == 1 {
-            for x in &mut sample {
-                *x = x.clamp(0.0, 1.0);
-            }
-        }
-        return Ok((Slot { state, sample }, Request::Done));
-    }
-    state.correction = 0;
-    state.step += 1;
-    score(state, prev)
+    Ok((Slot { state, sample }, request))
 }
 
 fn bytes_of(request: &CRequest) -> [u8; size_of::<CRequest>()] {
@@ -267,7 +192,7 @@ fn start(input: &mut Input<'_>, buffer: &[f32]) -> Slot {
         noise: input.enumeration(),
         averaging: input.enumeration(),
         norm: input.enumeration(),
-        clamp: input.enumeration(),
+        unclamped: input.enumeration(),
         result: input.enumeration(),
         start: i32::from(input.rarely(64)),
     };
@@ -286,8 +211,7 @@ fn start(input: &mut Input<'_>, buffer: &[f32]) -> Slot {
     }
     // SAFETY: it was written.
     let state = State::from(unsafe { sampler.assume_init() });
-    let first = if options.start == 1 { phase::STARTED } else { phase::NOTHING };
-    assert_eq!((state.step, state.correction, state.phase), (options.first_step, 0, first));
+    assert_eq!((state.first_step, state.turn, state.start), (options.first_step, 0, options.start));
     Slot { state, sample }
 }
 
