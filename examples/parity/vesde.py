@@ -30,6 +30,10 @@ class Scheduler(ctypes.Structure):
     ]
 
 
+class CorrectorStep(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_float) for name in ("step_size", "noise_factor")]
+
+
 class Counter(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("seed", "stream", "index")]
 
@@ -61,6 +65,9 @@ class TorchCuda(ctypes.Structure):
     _fields_ = [("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64), ("grid", CudaGrid)]
 
 
+TIMESTEP_OUT_OF_RANGE = -30
+
+
 class Error(ValueError):
     """A status other than VESDE_OK."""
 
@@ -68,6 +75,10 @@ class Error(ValueError):
         message = library().vesde_status_message(status).decode()
         super().__init__(f"vesde_{name}: {message} ({status})")
         self.status = status
+
+
+class OutOfRange(Error, IndexError):
+    """A timestep or an index that the tables do not have: Python's error for an index, too."""
 
 
 @functools.cache
@@ -91,7 +102,7 @@ def bind(name, *arguments):
     def run():
         status = function(*arguments)
         if status != 0:
-            raise Error(name, status)
+            raise (OutOfRange if status == TIMESTEP_OUT_OF_RANGE else Error)(name, status)
 
     return run
 
@@ -107,7 +118,8 @@ def version():
 
 def pointer(array):
     """The address of a contiguous NumPy array; keeps the array alive."""
-    assert array.flags.c_contiguous
+    if not array.flags.c_contiguous:
+        raise ValueError("vesde reads arrays in order: this one is strided")
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
