@@ -23,7 +23,8 @@ import diffusers
 import numpy as np
 import torch
 from diffusers.schedulers.scheduling_sde_ve import SdeVeOutput
-from diffusers.schedulers.scheduling_utils import SchedulerOutput
+# A pipeline that is loaded finds SchedulerMixin among the names of a scheduler's module.
+from diffusers.schedulers.scheduling_utils import SchedulerMixin, SchedulerOutput  # noqa: F401
 
 import vesde
 
@@ -95,11 +96,12 @@ FILL = {
 def randn(shape, generator=None, dtype=torch.float32):
     """Standard normal noise as diffusers' randn_tensor draws it: one call for the batch, or with a list
     one call a sample."""
+    batch = shape[0]
     if isinstance(generator, list):
-        if len(generator) != 1:
+        several, generator = generator, generator[0]
+        if len(several) > 1:
             one = (1, *shape[1:])
-            return torch.cat([randn(one, generator[i], dtype) for i in range(shape[0])])
-        generator = generator[0]
+            return torch.cat([randn(one, several[i], dtype) for i in range(batch)])
     torch_draws = generator is None or isinstance(generator, torch.Generator)
     if torch_draws and dtype != torch.float32:
         return torch.randn(shape, generator=generator, dtype=dtype)
@@ -235,6 +237,8 @@ class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
     def step_pred(self, model_output, timestep, sample, generator=None, return_dict=True):
         scheduler = self._tables()
         t = (timestep * torch.ones(sample.shape[0])).flatten()
+        # torch's error where the tables have no such index.
+        self.discrete_sigmas[(t * (len(self.timesteps) - 1)).long()]
         t = t[(..., *(None,) * (sample.ndim - 1))]
         x, score, diffusion = map(without_data, (sample, model_output, t))
         mean = x - (torch.zeros_like(x) - diffusion * score)
@@ -262,14 +266,13 @@ class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
     def step_correct(self, model_output, sample, generator=None, return_dict=True):
         if self.timesteps is None:
             raise ValueError("there are no timesteps: call set_timesteps first")
-        x, score = map(without_data, (sample, model_output))
-        noise = torch.empty(x.shape, device="meta")
-        for of in (score, noise):
+        noise = randn(sample.shape, generator)
+        x, score, z = map(without_data, (sample, model_output, noise))
+        for of in (score, z):
             torch.norm(of.reshape(of.shape[0], -1), dim=-1)
         step_size = torch.empty((x.shape[0], *(1,) * (x.ndim - 1)), device="meta")
-        prev = x + step_size * score + step_size * noise
+        prev = x + step_size * score + step_size * z
         insist_on_float32(prev)
-        noise = randn(sample.shape, generator)
         prev_sample = np.empty(prev.shape, np.float32)
         if prev_sample.size > 0:
             step = vesde.CorrectorStep()
@@ -297,15 +300,15 @@ class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
 
     def add_noise(self, original_samples, noise, timesteps):
         scheduler = self._tables()
-        indices = torch.arange(len(self.discrete_sigmas))[timesteps.to("cpu")][:, None, None, None]
+        indices = torch.arange(len(self.discrete_sigmas))[timesteps.to("cpu")]
         x = without_data(original_samples)
+        if noise is None:
+            in_order = x.ndim > 0 and x.dtype == torch.float32 and x.is_contiguous()
+            noise = randn(x.shape) if in_order else torch.randn_like(original_samples)
+        indices = indices[:, None, None, None]
         sigmas = torch.empty_strided(indices.shape, indices.stride(), device="meta")
-        noisy = (torch.empty_like(x) if noise is None else without_data(noise)) * sigmas + x
+        noisy = without_data(noise) * sigmas + x
         insist_on_float32(noisy)
-        if noise is None and x.dtype == torch.float32 and x.is_contiguous():
-            noise = randn(x.shape)
-        elif noise is None:
-            noise = torch.randn_like(original_samples)
         noisy_samples = np.empty(noisy.shape, np.float32)
         if noisy_samples.size > 0:
             indices = per_sample(indices, noisy.shape)

@@ -15,6 +15,7 @@ LEVELS = ("baseline", "AVX2", "AVX-512")
 # What the enums of vesde.h call them.
 AVERAGING_BATCH, AVERAGING_PER_SAMPLE = 0, 1
 NORM_EXACT, NORM_TORCH = 0, 1
+TIMESTEP_OUT_OF_RANGE, ZERO_GRADIENT_NORM, NON_FINITE_GRADIENT_NORM = -30, -32, -33
 
 
 class Config(ctypes.Structure):
@@ -65,8 +66,6 @@ class TorchCuda(ctypes.Structure):
     _fields_ = [("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64), ("grid", CudaGrid)]
 
 
-TIMESTEP_OUT_OF_RANGE = -30
-
 
 class Error(ValueError):
     """A status other than VESDE_OK."""
@@ -75,10 +74,6 @@ class Error(ValueError):
         message = library().vesde_status_message(status).decode()
         super().__init__(f"vesde_{name}: {message} ({status})")
         self.status = status
-
-
-class OutOfRange(Error, IndexError):
-    """A timestep or an index that the tables do not have: Python's error for an index, too."""
 
 
 @functools.cache
@@ -102,7 +97,7 @@ def bind(name, *arguments):
     def run():
         status = function(*arguments)
         if status != 0:
-            raise (OutOfRange if status == TIMESTEP_OUT_OF_RANGE else Error)(name, status)
+            raise Error(name, status)
 
     return run
 
