@@ -1,20 +1,22 @@
-"""diffusers' ScoreSdeVeScheduler with the arithmetic of vesde's C ABI. It is a class of diffusers' own,
-so that configuration, files, pipelines and outputs are diffusers'; the tables, steps and noise are
-vesde's.
+"""diffusers' ScoreSdeVeScheduler with the arithmetic of vesde's C ABI. It is a class of diffusers'
+own, so that configuration, files, pipelines and outputs are diffusers'; the tables, steps and noise
+are vesde's.
 
-Samples, scores and noise live on the CPU, in whatever layout. A result of diffusers that is float32,
-which float16, bfloat16 and integers give too, has its shape, strides and bits: with the same tables,
-and where torch's square root is the nearest float. What vesde cannot compute raises: TypeError for a
-result of another type (float64, complex), ValueError for another device, for a gradient that would be
-recorded, for a timestep outside 0 to 1, and for a score whose norm is 0, infinite or NaN.
+Samples, scores and noise live on the CPU, in whatever layout. What is float32 in diffusers (that
+includes results from float16, bfloat16 and integers) has its shape, strides and bits: with the same
+tables, and where torch's square root is the nearest float. What vesde cannot compute raises:
+TypeError for a result of another type (float64, complex); ValueError for another device, for a
+gradient that would be recorded, for a timestep outside 0 to 1, and for a score whose norm is 0,
+infinite or NaN.
 
-Noise comes from what diffusers takes, a torch.Generator (or none, for torch's default one) or a list
-of them, one a sample, and besides from numpy.random.RandomState and from vesde.TorchCuda, the generator
-of a GPU. Their states are read and written back. They go on as if torch or NumPy had drawn, with one
-exception: the second normal of a pair, which is kept in double, has another last bit in about 3 % of
-the pairs, since vesde's logarithm, sine and cosine are not glibc's. A later draw in float64 shows it.
-torch itself draws what is not float32 and in order: half precision, and noise in the strides of a
-sample (add_noise without noise). It takes its normals in another order or number there.
+Noise comes from what diffusers takes, a torch.Generator (or none, for torch's default one) or a
+list of them, one a sample, and besides from numpy.random.RandomState and from vesde.TorchCuda, the
+generator of a GPU. Their states are read and written back. They go on as if torch or NumPy had
+drawn, with one exception: the second normal of a pair, which is kept in double, has another last
+bit in about 3 % of the pairs, since vesde's logarithm, sine and cosine are not glibc's. A float64
+draw shows it, if it comes next. torch itself draws what is not float32 and in order: half
+precision, and noise in the strides of a sample (add_noise without noise), where its normals are
+others.
 """
 
 import ctypes
@@ -23,6 +25,7 @@ import diffusers
 import numpy as np
 import torch
 from diffusers.schedulers.scheduling_sde_ve import SdeVeOutput
+
 # A pipeline that is loaded finds SchedulerMixin among the names of a scheduler's module.
 from diffusers.schedulers.scheduling_utils import SchedulerMixin, SchedulerOutput  # noqa: F401
 
@@ -94,8 +97,8 @@ FILL = {
 
 
 def randn(shape, generator=None, dtype=torch.float32):
-    """Standard normal noise as diffusers' randn_tensor draws it: one call for the batch, or with a list
-    one call a sample."""
+    """Standard normal noise as diffusers' randn_tensor draws it: one call for the batch, or with a
+    list one call a sample."""
     batch = shape[0]
     if isinstance(generator, list):
         several, generator = generator, generator[0]
@@ -118,8 +121,11 @@ def randn(shape, generator=None, dtype=torch.float32):
 
 
 def without_data(tensor):
-    """A tensor with no data: from formulas of such tensors torch says what shape, type and strides come
-    out, or raises what it has to raise, before a generator is advanced or memory is read."""
+    """The tensor without its data: from formulas of such tensors torch says what shape, type and
+    strides come out, or raises what it has to raise, before memory is read. Strides are others than
+    with data in 1 of 48,000 calls with random layouts: a broadcast that was broadcast again."""
+    if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
+        raise TypeError(f"vesde takes tensors of strided layout, not {tensor!r}")
     if tensor.device.type != "cpu":
         raise ValueError(f"vesde works on the CPU: move the tensor from {tensor.device} there")
     if tensor.requires_grad and torch.is_grad_enabled():
@@ -134,7 +140,7 @@ def insist_on_float32(like):
 
 def floats(tensor, shape):
     """A tensor's elements, broadcast to a shape, in order."""
-    return tensor.detach().expand(shape).to(torch.float32).contiguous().numpy()
+    return tensor.detach().expand(shape).to(torch.float32).resolve_neg().contiguous().numpy()
 
 
 def result(array, like):
@@ -146,21 +152,21 @@ def result(array, like):
 
 
 def per_sample(values, shape):
-    """Values that are to be broadcast to a shape, as vesde takes them: each stands for the same number
-    of elements, one after the other."""
+    """Values that are to be broadcast to a shape, as vesde takes them: each stands for the same
+    number of elements, one after the other."""
     values = values[(None,) * (len(shape) - values.ndim)]
     varying = max((axis + 1 for axis in range(values.ndim) if values.shape[axis] != 1), default=0)
     return values.expand(*shape[:varying], *values.shape[varying:]).contiguous().numpy()
 
 
 def mean_norm(tensor):
-    """The mean norm of a batch's samples, as torch computes it: vesde for elements in order, and torch
-    itself for others, whose squares it sums in another order or precision."""
+    """The mean norm of a batch's samples, as torch computes it: by vesde for floats in order, by
+    torch itself for others, whose squares it sums in another order or precision."""
     samples = tensor.detach().reshape(len(tensor), -1)
     if samples.dtype != torch.float32 or not samples.is_contiguous():
         return torch.norm(samples, dim=-1).mean().item()
     norms, mean = np.empty(len(samples), np.float64), ctypes.c_double()
-    for i, sample in enumerate(samples.numpy()):
+    for i, sample in enumerate(floats(samples, samples.shape)):
         length = ctypes.c_size_t(sample.size)
         vesde.call("torch_norm", vesde.pointer(sample), length, vesde.pointer(norms[i:]))
     batch = ctypes.c_size_t(norms.size)
@@ -175,7 +181,7 @@ class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
     """The variance-exploding SDE's scheduler (Song et al. 2021), computed by vesde."""
 
     def _config(self, **overrides):
-        """vesde's configuration. Its two counts are read by its sampler only, and are Python's here."""
+        """vesde's configuration. Only its sampler reads the two counts, which are Python's here."""
         names = ("snr", "sigma_min", "sigma_max", "sampling_eps")
         given = {name: value for name, value in overrides.items() if value is not None}
         return vesde.Config(*(given.get(name, self.config[name]) for name in names), 1, 1)
@@ -184,14 +190,16 @@ class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
         """vesde's scheduler on the tensors as they are now."""
         if self.timesteps is None:
             raise ValueError("there are no timesteps: call set_timesteps first")
-        fields = []
+        arrays = []
         for name in ("timesteps", "sigmas", "discrete_sigmas"):
             table = without_data(getattr(self, name))
             if table.ndim != 1 or table.dtype != torch.float32:
                 raise TypeError(f"{name} must be a vector of float32")
-            array = floats(getattr(self, name), table.shape)
-            fields += [vesde.pointer(array), array.size]
-        return vesde.Scheduler(self._config(), *fields)
+            arrays.append(floats(getattr(self, name), table.shape))
+        fields = (field for array in arrays for field in (vesde.pointer(array), array.size))
+        scheduler = vesde.Scheduler(self._config(), *fields)
+        scheduler.arrays = arrays  # which must live as long as the struct that points to them
+        return scheduler
 
     def set_timesteps(self, num_inference_steps, sampling_eps=None, device=None):
         if device is not None and torch.device(device).type != "cpu":
@@ -207,7 +215,8 @@ class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
             self.set_timesteps(num_inference_steps, sampling_eps)
         insist_on_float32(torch.linspace(1, 0, num_inference_steps, device="meta"))
         timesteps = floats(self.timesteps, without_data(self.timesteps).shape)
-        sigmas, discrete_sigmas = np.empty_like(timesteps), np.empty(num_inference_steps, np.float32)
+        sizes = timesteps.size, num_inference_steps
+        sigmas, discrete_sigmas = (np.empty(size, np.float32) for size in sizes)
         config = self._config(sigma_min=sigma_min, sigma_max=sigma_max, sampling_eps=sampling_eps)
         vesde.call(
             "set_sigmas",

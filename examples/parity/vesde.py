@@ -1,5 +1,5 @@
-"""vesde.h through ctypes: the structs, and calls that raise `Error` with the library's own message. Builds the shared library of this
-checkout with cargo; VESDE_LIBRARY names another one instead.
+"""vesde.h through ctypes: the structs, and calls that raise `Error` with the library's own message.
+Builds the shared library of this checkout with cargo; VESDE_LIBRARY names another one instead.
 """
 
 import ctypes
@@ -13,8 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LEVELS = ("baseline", "AVX2", "AVX-512")
 
 # What the enums of vesde.h call them.
-AVERAGING_BATCH, AVERAGING_PER_SAMPLE = 0, 1
-NORM_EXACT, NORM_TORCH = 0, 1
+NORM_TORCH = 1
 TIMESTEP_OUT_OF_RANGE, ZERO_GRADIENT_NORM, NON_FINITE_GRADIENT_NORM = -30, -32, -33
 
 
@@ -40,7 +39,7 @@ class Counter(ctypes.Structure):
 
 
 class Paired(ctypes.Structure):
-    """MT19937 and the second normal of a pair: the state of torch's CPU generator, and of NumPy's."""
+    """MT19937 and the second normal of a pair: torch's CPU generator, and NumPy's."""
 
     _fields_ = [
         ("words", ctypes.c_uint32 * 624),
