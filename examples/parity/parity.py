@@ -1,6 +1,6 @@
-"""What "the same as diffusers" means, measured: diffusers' scheduler and vesde's side by side, on the same inputs and seeds. Prints what
-differs, by how much and why, samples the digits with both, writes their pictures beside each other, and exits 1 if a promise of the
-README does not hold.
+"""What "the same as diffusers" means, measured: diffusers' scheduler and vesde's side by side, on
+the same inputs and seeds. Prints what differs, by how much and why, samples the digits with both,
+writes their pictures beside each other, and exits 1 if a promise of the README does not hold.
 
     pip install -r examples/parity/requirements.txt
     python examples/parity/parity.py
@@ -21,8 +21,10 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 
+import idioms
 import scheduler as vesde_scheduler
 import vesde
+from idioms import seeded
 
 DIGITS = pathlib.Path(__file__).resolve().parent.parent / "digits"
 sys.path.insert(0, str(DIGITS))
@@ -43,7 +45,8 @@ def report(what, result, holds, why=""):
 
 
 def ulps(a, b):
-    """How many floats apart the elements are: 0 means the same bits. What is not finite is far from everything."""
+    """How many floats apart the elements are: 0 means the same bits. What is not finite is far from
+    everything."""
     a, b = (np.asarray(x, np.float32) for x in (a, b))
     finite = np.isfinite(a) & np.isfinite(b)
     bits = [x.view(np.int32).astype(np.int64) for x in (a, b)]
@@ -52,11 +55,7 @@ def ulps(a, b):
     return np.where(finite, np.abs(first - second), 2**32)
 
 
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-# ---- the assertions of diffusers' own tests (tests/schedulers/test_scheduler_score_sde_ve.py) ---------------------
+# ---- the assertions of diffusers' own tests (tests/schedulers/test_scheduler_score_sde_ve.py) ---
 
 
 def sample_of(generator):
@@ -125,7 +124,7 @@ def diffusers_tests():
         report(test.__name__, ", ".join(words), all(results))
 
 
-# ---- tables -------------------------------------------------------------------------------------------------------
+# ---- tables -------------------------------------------------------------------------------------
 
 CONFIGS = (
     {},
@@ -160,7 +159,7 @@ def tables():
         report(name, result, apart.max() <= most, why)
 
 
-# ---- steps --------------------------------------------------------------------------------------------------------
+# ---- steps --------------------------------------------------------------------------------------
 
 
 def with_their_tables(theirs):
@@ -170,69 +169,55 @@ def with_their_tables(theirs):
     return ours
 
 
-def nearest_root(square):
-    """The float nearest to the root of one, which torch's square root is not always."""
-    return torch.from_numpy(np.asarray(np.sqrt(square.double().numpy()), np.float32))
+def report_steps(what, distances):
+    """`distances` to diffusers' steps: with torch's square roots, and with the nearest floats."""
+    torchs, nearest = (np.count_nonzero(apart) for apart in zip(*distances))
+    report(
+        what,
+        f"{nearest} of {len(distances)} steps differ where roots are the nearest floats",
+        nearest == 0,
+        f"{torchs} differ with torch's roots (MKL's), which are an ulp off now and then",
+    )
 
 
-def report_steps(what, torch_right, torch_off):
-    """`torch_right` are distances to diffusers' steps, `torch_off` to diffusers' formula with the nearest root."""
-    differ = np.count_nonzero(torch_right)
-    report(what, f"{differ} of {len(torch_right)} steps differ", len(torch_right) > 0 and differ == 0)
-    if torch_off:
-        differ = np.count_nonzero(torch_off)
-        report(
-            "  besides, with the nearest root for torch's",
-            f"{differ} of {len(torch_off)} steps differ",
-            differ == 0,
-            "torch's square root (MKL's) is an ulp off in these steps; vesde's never is",
-        )
+def distances(theirs, ours, step):
+    with idioms.NearestRoot():
+        nearest = step(theirs)
+    out = step(ours)
+    return [max(map(np.max, map(ulps, a, out))) for a in (step(theirs), nearest)]
 
 
 def steps():
     print("\nsteps, on the same tables, inputs and seeds")
-    generator, shape = seeded(3), (3, 3, 16, 16)
-    right, off = [], []
+    generator, shape, apart = seeded(3), (3, 3, 16, 16), []
     for config in CONFIGS:
         for n in (10, 200, 2000):
             theirs, _ = pair(n, config)
             ours = with_their_tables(theirs)
             for i in torch.randint(n, (40,), generator=generator).tolist():
-                t = theirs.timesteps[i]
-                index = (t * (n - 1)).long()
-                sigma = theirs.discrete_sigmas[index]
-                square = sigma**2 - theirs.get_adjacent_sigma(index, t) ** 2
+                t, sigma = theirs.timesteps[i], theirs.discrete_sigmas[n - 1 - i]
                 sample = torch.randn(shape, generator=generator) * sigma
                 score = torch.randn(shape, generator=generator) / sigma
-                a, b = (one.step_pred(score, t, sample, generator=seeded(i)) for one in (theirs, ours))
-                root = nearest_root(square)
-                if root == square**0.5:
-                    right.append(max(ulps(a[0], b[0]).max(), ulps(a[1], b[1]).max()))
-                else:
-                    mean = sample + root**2 * score
-                    prev_sample = mean + root * torch.randn(shape, generator=seeded(i))
-                    off.append(max(ulps(prev_sample, b[0]).max(), ulps(mean, b[1]).max()))
-    report_steps("step_pred", right, off)
 
-    right, off = [], []
+                def step(scheduler):
+                    return scheduler.step_pred(score, t, sample, seeded(i), return_dict=False)
+
+                apart.append(distances(theirs, ours, step))
+    report_steps("step_pred", apart)
+
+    apart = []
     for k in range(300):
-        batch = 1 + k % 9
         theirs = THEIRS(10, snr=0.05 + 0.001 * k)
         ours = with_their_tables(theirs)
-        shape = (batch, 3, 1 + k % 7, 1 + k % 11)
+        shape = (1 + k % 9, 3, 1 + k % 7, 1 + k % 11)
         sample = torch.randn(shape, generator=generator) * 10.0
         score = torch.randn(shape, generator=generator)
-        noise = torch.randn(shape, generator=seeded(k))
-        norms = [x.reshape(batch, -1).norm(dim=-1).mean() for x in (score, noise)]
-        step_size = (theirs.config.snr * norms[1] / norms[0]) ** 2 * 2 * torch.ones(batch)
-        a, b = (one.step_correct(score, sample, generator=seeded(k)).prev_sample for one in (theirs, ours))
-        root = nearest_root(step_size * 2)
-        if torch.equal(root, (step_size * 2) ** 0.5):
-            right.append(ulps(a, b).max())
-        else:
-            mean = sample + step_size[:, None, None, None] * score
-            off.append(ulps(mean + root[:, None, None, None] * noise, b).max())
-    report_steps("step_correct (torch's norm)", right, off)
+
+        def step(scheduler):
+            return scheduler.step_correct(score, sample, seeded(k), return_dict=False)
+
+        apart.append(distances(theirs, ours, step))
+    report_steps("step_correct", apart)
 
     theirs, ours = pair(200, {})
     ours = with_their_tables(theirs)
@@ -244,7 +229,46 @@ def steps():
     report("get_adjacent_sigma", f"{np.count_nonzero(adjacent)} of {adjacent.size} values differ", not adjacent.any())
 
 
-# ---- noise --------------------------------------------------------------------------------------------------------
+# ---- use ----------------------------------------------------------------------------------------
+
+
+def use():
+    print("\nwhat users do, with diffusers' class and with vesde's")
+    differing = idioms.run_idioms(OURS)
+    results, errors, limits = map(len, (idioms.IDIOMS, idioms.REFUSED, idioms.OUR_LIMITS))
+    count = f"{len(differing)} of {results + errors + limits} differ"
+    why = f"{results} have a result, {errors} are errors, {limits} are limits of vesde"
+    report("idioms", count, not differing, "\n".join([why, *differing]))
+    ends, faults = idioms.run_shapes(OURS, 1500)
+    what = "calls with random shapes, strides and types"
+    report(what, f"{len(faults)} of {ends.total()} differ", not faults, "\n".join(faults))
+    for end, count in ends.most_common():
+        print(f"    {end or 'otherwise':<46} {count}")
+
+
+# ---- noise --------------------------------------------------------------------------------------
+
+
+def kept_doubles():
+    """The second normals of pairs, which generators keep in double."""
+    kinds = {
+        "torch": (seeded, lambda g: torch.randn(1, dtype=torch.float64, generator=g).item()),
+        "NumPy": (np.random.RandomState, lambda g: g.randn()),
+    }
+    for what, (make, draw) in kinds.items():
+        pairs = []
+        for seed in range(1000):
+            theirs, ours = make(seed), make(seed)
+            draw(theirs)
+            vesde_scheduler.randn((1,), ours)
+            pairs.append((draw(theirs), draw(ours)))
+        theirs, ours = np.array(pairs).T
+        differ, furthest = np.count_nonzero(theirs != ours), np.abs(theirs - ours).max()
+        result = f"{differ} of {len(pairs)} differ, by {furthest:.0e} at most"
+        report(f"{what}'s second double of a pair", result, furthest < 1e-15, LAST_BIT)
+
+
+LAST_BIT = "the last bit: vesde's logarithm, sine and cosine are not glibc's"
 
 
 def grid_here():
@@ -272,6 +296,7 @@ def noise():
             apart.append(ulps(draw(theirs, (1, 100)), draw(ours, (1, 100))))  # the state was written back
         apart = np.concatenate([x.ravel() for x in apart])
         report(what, f"{np.count_nonzero(apart)} of {apart.size} values differ", not apart.any())
+    kept_doubles()
     for what, make in (
         ("a list of generators", lambda: [seeded(seed) for seed in (1, 2, 3)]),
         ("the same generator twice in a list", lambda: [one for g in [seeded(1)] for one in (g, g, g)]),
@@ -293,11 +318,12 @@ def noise():
         print("  torch.randn on a GPU: there is none here")
 
 
-# ---- whole loops --------------------------------------------------------------------------------------------------
+# ---- whole loops --------------------------------------------------------------------------------
 
 
 class Score(torch.nn.Module):
-    """The exact score of data distributed as N(1/2, 1/100), in the shape of a network of diffusers: hardly a pixel is clamped."""
+    """The exact score of data distributed as N(1/2, 1/100), in the shape of a network of diffusers:
+    hardly a pixel is clamped."""
 
     device = torch.device("cpu")
     config = types.SimpleNamespace(sample_size=16)
@@ -319,11 +345,12 @@ def pipelines():
         report(f"{count} steps", f"{apart:.1e} apart at most", apart < 1e-6)
 
 
-# ---- a whole picture ----------------------------------------------------------------------------------------------
+# ---- a whole picture ----------------------------------------------------------------------------
 
 
 def digits(scheduler, network, steps, generator, predictors, device="cpu"):
-    """A hundred digits, as diffusers' pipeline samples, the predictor with a generator of its own: (100, 64) floats."""
+    """A hundred digits, as diffusers' pipeline samples, the predictor with a generator of its own:
+    (100, 64) floats."""
     classes = torch.eye(CLASSES, device=device).repeat_interleave(10, dim=0)
     shape = (len(classes), 1, 8, 8)
     scheduler.set_timesteps(steps, device=device)
@@ -350,7 +377,7 @@ def grid(pixels):
 
 
 def compare_pictures(theirs, ours, most, most_pixels, why):
-    """Reports floats that are at most so far apart, and how many pixels differ; returns the pixels."""
+    """Reports how far floats are apart, and how many pixels differ; returns the pixels."""
     apart = (theirs - ours).abs().max().item()
     report("floats", f"{apart:.1e} apart at most", apart < most, why)
     bytes_of = [np.round(x.numpy() * 255).astype(np.uint8) for x in (theirs, ours)]
@@ -391,6 +418,7 @@ def main():
     level = vesde.LEVELS[vesde.library().vesde_simd_level()]
     print(f"vesde {vesde.version()} ({level}) beside diffusers {diffusers.__version__} on torch {torch.__version__}")
     diffusers_tests()
+    use()
     tables()
     steps()
     noise()

@@ -1,23 +1,37 @@
-"""diffusers' ScoreSdeVeScheduler over vesde's C ABI: the same methods and arguments, so that a program which uses the one can use the
-other. float32 on the CPU.
+"""diffusers' ScoreSdeVeScheduler with the arithmetic of vesde's C ABI. It is a class of diffusers'
+own, so that configuration, files, pipelines and outputs are diffusers'; the tables, steps and noise
+are vesde's.
 
-Noise comes from what diffusers takes, a torch.Generator (or none, for torch's default one) or a list of them, one a sample, and besides from
-numpy.random.RandomState and from vesde.TorchCuda, the generator of a GPU. Their states are read and written back, so that they go
-on as if torch or NumPy had drawn.
+Samples, scores and noise live on the CPU, in whatever layout. What is float32 in diffusers (that
+includes results from float16, bfloat16 and integers) has its shape, strides and bits: with the same
+tables, and where torch's square root is the nearest float. What vesde cannot compute raises:
+TypeError for a result of another type (float64, complex); ValueError for another device, for a
+gradient that would be recorded, for a timestep outside 0 to 1, and for a score whose norm is 0,
+infinite or NaN.
+
+Noise comes from what diffusers takes, a torch.Generator (or none, for torch's default one) or a
+list of them, one a sample, and besides from numpy.random.RandomState and from vesde.TorchCuda, the
+generator of a GPU. Their states are read and written back. They go on as if torch or NumPy had
+drawn, with one exception: the second normal of a pair, which is kept in double, has another last
+bit in about 3 % of the pairs, since vesde's logarithm, sine and cosine are not glibc's. A float64
+draw shows it, if it comes next. torch itself draws what is not float32 and in order: half
+precision, and noise in the strides of a sample (add_noise without noise), where its normals are
+others.
 """
 
 import ctypes
-import json
-import pathlib
-from dataclasses import dataclass
-from types import SimpleNamespace
 
+import diffusers
 import numpy as np
 import torch
+from diffusers.schedulers.scheduling_sde_ve import SdeVeOutput
+
+# A pipeline that is loaded finds SchedulerMixin among the names of a scheduler's module.
+from diffusers.schedulers.scheduling_utils import SchedulerMixin, SchedulerOutput  # noqa: F401
 
 import vesde
 
-# ---- noise --------------------------------------------------------------------------------------------------------
+# ---- noise --------------------------------------------------------------------------------------
 
 # How torch.Generator.get_state() lays out the CPU generator.
 TORCH_STATE = np.dtype(
@@ -51,16 +65,19 @@ def read_state(generator):
     if isinstance(generator, np.random.RandomState):
         _, words, taken, has_cached, cached = generator.get_state()
         state = paired(vesde.Numpy, words, taken, has_cached, cached)
-        return state, lambda s: generator.set_state(
-            ("MT19937", np.array(s.words, np.uint32), s.taken, s.has_cached, s.cached if s.has_cached else 0.0)
-        )
+
+        def write_back(state):
+            cached = state.cached if state.has_cached else 0.0
+            words = np.array(state.words, np.uint32)
+            generator.set_state(("MT19937", words, state.taken, state.has_cached, cached))
+
+        return state, write_back
     if generator.device.type != "cpu":
         raise ValueError("for the generator of a GPU take vesde.TorchCuda(seed, offset, grid)")
     record = np.frombuffer(generator.get_state().numpy().tobytes(), TORCH_STATE)[0].copy()
     # torch counts what is left of a block, and one more; a block that is used up has 1.
-    state = paired(
-        vesde.TorchCpu, record["words"], 625 - int(record["left"]), int(record["has_cached"]), record["cached"]
-    )
+    taken, has_cached = 625 - int(record["left"]), int(record["has_cached"])
+    state = paired(vesde.TorchCpu, record["words"], taken, has_cached, record["cached"])
 
     def write_back(state):
         record["words"] = state.words[:]
@@ -72,232 +89,246 @@ def read_state(generator):
     return state, write_back
 
 
-FILL = {vesde.TorchCpu: "torch_cpu_fill", vesde.TorchCuda: "torch_cuda_fill", vesde.Numpy: "numpy_fill"}
+FILL = {
+    vesde.TorchCpu: "torch_cpu_fill",
+    vesde.TorchCuda: "torch_cuda_fill",
+    vesde.Numpy: "numpy_fill",
+}
 
 
-def randn(shape, generator=None):
-    """Standard normal noise as diffusers' randn_tensor draws it: one call for the batch, or with a list one call a sample."""
-    several = list(generator) if isinstance(generator, (list, tuple)) else [generator]
-    if len(several) not in (1, shape[0]):
-        raise ValueError(f"{len(several)} generators for a batch of {shape[0]}")
-    if len({id(one) for one in several}) < len(several):  # one that stands there twice goes on from the first to the second
-        return torch.cat([randn((1, *shape[1:]), one) for one in several])
-    states, write_backs = zip(*map(read_state, several))
-    kind = type(states[0])
-    if any(type(state) is not kind for state in states):
-        raise ValueError("the generators of a list must be of one kind")
+def randn(shape, generator=None, dtype=torch.float32):
+    """Standard normal noise as diffusers' randn_tensor draws it: one call for the batch, or with a
+    list one call a sample."""
+    batch = shape[0]
+    if isinstance(generator, list):
+        several, generator = generator, generator[0]
+        if len(several) > 1:
+            one = (1, *shape[1:])
+            return torch.cat([randn(one, several[i], dtype) for i in range(batch)])
+    torch_draws = generator is None or isinstance(generator, torch.Generator)
+    if torch_draws and dtype != torch.float32:
+        return torch.randn(shape, generator=generator, dtype=dtype)
+    state, write_back = read_state(generator)
     out = np.empty(shape, np.float32)
-    array = (kind * len(states))(*states)
-    vesde.call(FILL[kind], array, ctypes.c_size_t(len(states)), ctypes.c_size_t(out.size), vesde.pointer(out))
-    for state, generator, write_back in zip(array, states, write_backs):
-        if kind is vesde.TorchCuda:
-            generator.offset = state.offset
+    if out.size > 0:
+        one, length = ctypes.c_size_t(1), ctypes.c_size_t(out.size)
+        vesde.call(FILL[type(state)], ctypes.byref(state), one, length, vesde.pointer(out))
         write_back(state)
-    return torch.from_numpy(out)
+    return torch.from_numpy(out).to(dtype)
 
 
-# ---- the scheduler ------------------------------------------------------------------------------------------------
+# ---- tensors ------------------------------------------------------------------------------------
 
 
-class Output:
-    """An output that is also the tuple of its fields."""
-
-    def __iter__(self):
-        return iter(vars(self).values())
-
-    def __getitem__(self, key):
-        return getattr(self, key) if isinstance(key, str) else tuple(self)[key]
-
-
-@dataclass
-class SdeVeOutput(Output):
-    prev_sample: torch.Tensor
-    prev_sample_mean: torch.Tensor
+def without_data(tensor):
+    """The tensor without its data: from formulas of such tensors torch says what shape, type and
+    strides come out, or raises what it has to raise, before memory is read. Strides are others than
+    with data in 1 of 48,000 calls with random layouts: a broadcast that was broadcast again."""
+    if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
+        raise TypeError(f"vesde takes tensors of strided layout, not {tensor!r}")
+    if tensor.device.type != "cpu":
+        raise ValueError(f"vesde works on the CPU: move the tensor from {tensor.device} there")
+    if tensor.requires_grad and torch.is_grad_enabled():
+        raise ValueError("vesde records no gradients: call it under torch.no_grad(), or detach")
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
 
 
-@dataclass
-class SchedulerOutput(Output):
-    prev_sample: torch.Tensor
+def insist_on_float32(like):
+    if like.dtype != torch.float32:
+        raise TypeError(f"vesde computes in float32, and the result would be {like.dtype}")
 
 
-def floats(tensor):
-    """A tensor's elements in order, as vesde reads them."""
-    return np.ascontiguousarray(torch.as_tensor(tensor).detach().numpy(), np.float32)
+def floats(tensor, shape):
+    """A tensor's elements, broadcast to a shape, in order."""
+    return tensor.detach().expand(shape).to(torch.float32).resolve_neg().contiguous().numpy()
 
 
-class ScoreSdeVeScheduler:
-    """The variance-exploding SDE's scheduler (Song et al. 2021), with diffusers' methods."""
+def result(array, like):
+    """The tensor of a result: its elements in order from `array`, shape and strides of `like`."""
+    tensor = torch.from_numpy(array)
+    if tensor.stride() == like.stride():
+        return tensor
+    return torch.empty_strided(like.shape, like.stride(), dtype=tensor.dtype).copy_(tensor)
 
-    order = 1
-    # diffusers' norm, bit for bit. vesde.NORM_EXACT is right to 1e-7 at every size; torch's is off by 6e-5 at 3 million elements.
-    norm = vesde.NORM_TORCH
 
-    def __init__(
-        self,
-        num_train_timesteps: int = 2000,
-        snr: float = 0.15,
-        sigma_min: float = 0.01,
-        sigma_max: float = 1348.0,
-        sampling_eps: float = 1e-5,
-        correct_steps: int = 1,
-    ):
-        self._config = vesde.Config(snr, sigma_min, sigma_max, sampling_eps, num_train_timesteps, correct_steps)
-        vesde.call("config_validate", ctypes.byref(self._config))
-        self.config = SimpleNamespace(**{name: getattr(self._config, name) for name, _ in vesde.Config._fields_})
-        sigma = ctypes.c_float()
-        vesde.call("init_noise_sigma", ctypes.byref(self._config), ctypes.byref(sigma))
-        self.init_noise_sigma = sigma.value
-        self.timesteps = None
-        self.set_sigmas(num_train_timesteps)
+def per_sample(values, shape):
+    """Values that are to be broadcast to a shape, as vesde takes them: each stands for the same
+    number of elements, one after the other."""
+    values = values[(None,) * (len(shape) - values.ndim)]
+    varying = max((axis + 1 for axis in range(values.ndim) if values.shape[axis] != 1), default=0)
+    return values.expand(*shape[:varying], *values.shape[varying:]).contiguous().numpy()
 
-    def __len__(self):
-        return self.config.num_train_timesteps
 
-    @classmethod
-    def from_config(cls, config):
-        """From the keys of a scheduler_config.json; those that it does not know are ignored."""
-        text, read = json.dumps(dict(config)).encode(), vesde.Config()
-        vesde.call("config_from_json", text, ctypes.c_size_t(len(text)), ctypes.byref(read))
-        return cls(**{name: getattr(read, name) for name, _ in vesde.Config._fields_})
+def mean_norm(tensor):
+    """The mean norm of a batch's samples, as torch computes it: by vesde for floats in order, by
+    torch itself for others, whose squares it sums in another order or precision."""
+    samples = tensor.detach().reshape(len(tensor), -1)
+    if samples.dtype != torch.float32 or not samples.is_contiguous():
+        return torch.norm(samples, dim=-1).mean().item()
+    norms, mean = np.empty(len(samples), np.float64), ctypes.c_double()
+    for i, sample in enumerate(floats(samples, samples.shape)):
+        length = ctypes.c_size_t(sample.size)
+        vesde.call("torch_norm", vesde.pointer(sample), length, vesde.pointer(norms[i:]))
+    batch = ctypes.c_size_t(norms.size)
+    vesde.call("mean_norm", vesde.pointer(norms), batch, vesde.NORM_TORCH, ctypes.byref(mean))
+    return mean.value
 
-    @classmethod
-    def from_pretrained(cls, folder):
-        return cls.from_config(json.loads(pathlib.Path(folder, "scheduler_config.json").read_text()))
 
-    def save_config(self, folder):
-        text, length = ctypes.create_string_buffer(512), ctypes.c_size_t()
-        vesde.call("config_to_json", ctypes.byref(self._config), text, ctypes.c_size_t(512), ctypes.byref(length))
-        pathlib.Path(folder, "scheduler_config.json").write_bytes(text.raw[: length.value])
+# ---- the scheduler ------------------------------------------------------------------------------
 
-    save_pretrained = save_config
 
-    def _config_with(self, **overrides):
-        config = type(self._config).from_buffer_copy(self._config)
-        for name, value in overrides.items():
-            if value is not None:
-                setattr(config, name, value)
-        return ctypes.byref(config)
+class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
+    """The variance-exploding SDE's scheduler (Song et al. 2021), computed by vesde."""
 
-    def scale_model_input(self, sample: torch.Tensor, timestep: int | None = None) -> torch.Tensor:
-        return sample
+    def _config(self, **overrides):
+        """vesde's configuration. Only its sampler reads the two counts, which are Python's here."""
+        names = ("snr", "sigma_min", "sigma_max", "sampling_eps")
+        given = {name: value for name, value in overrides.items() if value is not None}
+        return vesde.Config(*(given.get(name, self.config[name]) for name in names), 1, 1)
 
-    def set_timesteps(
-        self, num_inference_steps: int, sampling_eps: float | None = None, device: str | torch.device | None = None
-    ):
+    def _tables(self):
+        """vesde's scheduler on the tensors as they are now."""
+        if self.timesteps is None:
+            raise ValueError("there are no timesteps: call set_timesteps first")
+        arrays = []
+        for name in ("timesteps", "sigmas", "discrete_sigmas"):
+            table = without_data(getattr(self, name))
+            if table.ndim != 1 or table.dtype != torch.float32:
+                raise TypeError(f"{name} must be a vector of float32")
+            arrays.append(floats(getattr(self, name), table.shape))
+        fields = (field for array in arrays for field in (vesde.pointer(array), array.size))
+        scheduler = vesde.Scheduler(self._config(), *fields)
+        scheduler.arrays = arrays  # which must live as long as the struct that points to them
+        return scheduler
+
+    def set_timesteps(self, num_inference_steps, sampling_eps=None, device=None):
         if device is not None and torch.device(device).type != "cpu":
             raise ValueError("vesde works on the CPU")
+        insist_on_float32(torch.linspace(1, 0, num_inference_steps, device="meta"))
         timesteps = np.empty(num_inference_steps, np.float32)
-        config = self._config_with(sampling_eps=sampling_eps)
-        vesde.call("set_timesteps", config, ctypes.c_size_t(timesteps.size), vesde.pointer(timesteps))
+        config, length = self._config(sampling_eps=sampling_eps), ctypes.c_size_t(timesteps.size)
+        vesde.call("set_timesteps", ctypes.byref(config), length, vesde.pointer(timesteps))
         self.timesteps = torch.from_numpy(timesteps)
 
-    def set_sigmas(
-        self,
-        num_inference_steps: int,
-        sigma_min: float | None = None,
-        sigma_max: float | None = None,
-        sampling_eps: float | None = None,
-    ):
+    def set_sigmas(self, num_inference_steps, sigma_min=None, sigma_max=None, sampling_eps=None):
         if self.timesteps is None:
             self.set_timesteps(num_inference_steps, sampling_eps)
-        timesteps = floats(self.timesteps)
-        sigmas, discrete_sigmas = np.empty_like(timesteps), np.empty(num_inference_steps, np.float32)
+        insist_on_float32(torch.linspace(1, 0, num_inference_steps, device="meta"))
+        timesteps = floats(self.timesteps, without_data(self.timesteps).shape)
+        sizes = timesteps.size, num_inference_steps
+        sigmas, discrete_sigmas = (np.empty(size, np.float32) for size in sizes)
+        config = self._config(sigma_min=sigma_min, sigma_max=sigma_max, sampling_eps=sampling_eps)
         vesde.call(
             "set_sigmas",
-            self._config_with(sigma_min=sigma_min, sigma_max=sigma_max, sampling_eps=sampling_eps),
+            ctypes.byref(config),
             vesde.pointer(timesteps),
             ctypes.c_size_t(timesteps.size),
             ctypes.c_size_t(discrete_sigmas.size),
             vesde.pointer(sigmas),
             vesde.pointer(discrete_sigmas),
         )
-        self.sigmas, self.discrete_sigmas = torch.from_numpy(sigmas), torch.from_numpy(discrete_sigmas)
+        self.sigmas, self.discrete_sigmas = map(torch.from_numpy, (sigmas, discrete_sigmas))
 
-    def _tables(self):
-        """vesde's scheduler on the tensors as they are now, and what must live as long."""
-        arrays = [floats(table) for table in (self.timesteps, self.sigmas, self.discrete_sigmas)]
-        fields = (field for array in arrays for field in (vesde.pointer(array), array.size))
-        return vesde.Scheduler(self._config, *fields), arrays
+    def get_adjacent_sigma(self, timesteps, t):
+        scheduler = self._tables()
+        # torch's indexing: what is negative counts from the end, what is beyond it raises.
+        below = torch.arange(len(self.discrete_sigmas))[timesteps - 1]
+        indices = torch.where(timesteps == 0, 0, below + 1)
+        at = without_data(indices)
+        like = torch.where(at == 0, without_data(t), torch.empty(at.shape, device="meta"))
+        insist_on_float32(like)
+        sigmas = np.empty(indices.shape, np.float32)
+        for sigma, index in zip(sigmas.reshape(-1, 1), indices.flatten().tolist()):
+            index = ctypes.c_size_t(index)
+            vesde.call("get_adjacent_sigma", ctypes.byref(scheduler), index, vesde.pointer(sigma))
+        return result(floats(torch.from_numpy(sigmas), like.shape), like)
 
-    def get_adjacent_sigma(self, timesteps: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        scheduler, _arrays = self._tables()
-        indices, out = torch.as_tensor(timesteps), ctypes.c_float()
+    def step_pred(self, model_output, timestep, sample, generator=None, return_dict=True):
+        scheduler = self._tables()
+        t = (timestep * torch.ones(sample.shape[0])).flatten()
+        # torch's error where the tables have no such index.
+        self.discrete_sigmas[(t * (len(self.timesteps) - 1)).long()]
+        t = t[(..., *(None,) * (sample.ndim - 1))]
+        x, score, diffusion = map(without_data, (sample, model_output, t))
+        mean = x - (torch.zeros_like(x) - diffusion * score)
+        prev = mean + diffusion * torch.empty(x.shape, dtype=x.dtype, device="meta")
+        insist_on_float32(prev)
+        noise = randn(sample.shape, generator, sample.dtype)
+        prev_sample, prev_sample_mean = (np.empty(mean.shape, np.float32) for _ in range(2))
+        if prev_sample.size > 0:
+            t = per_sample(t, mean.shape)
+            vesde.call(
+                "step_pred",
+                ctypes.byref(scheduler),
+                vesde.pointer(floats(model_output, mean.shape)),
+                vesde.pointer(t),
+                ctypes.c_size_t(t.size),
+                vesde.pointer(floats(sample, mean.shape)),
+                vesde.pointer(floats(noise, mean.shape)),
+                ctypes.c_size_t(prev_sample.size),
+                vesde.pointer(prev_sample),
+                vesde.pointer(prev_sample_mean),
+            )
+        output = SdeVeOutput(result(prev_sample, prev), result(prev_sample_mean, mean))
+        return output if return_dict else output.to_tuple()
 
-        def adjacent(index):
-            vesde.call("get_adjacent_sigma", ctypes.byref(scheduler), ctypes.c_size_t(index), ctypes.byref(out))
-            return out.value
+    def step_correct(self, model_output, sample, generator=None, return_dict=True):
+        if self.timesteps is None:
+            raise ValueError("there are no timesteps: call set_timesteps first")
+        noise = randn(sample.shape, generator)
+        x, score, z = map(without_data, (sample, model_output, noise))
+        for of in (score, z):
+            torch.norm(of.reshape(of.shape[0], -1), dim=-1)
+        step_size = torch.empty((x.shape[0], *(1,) * (x.ndim - 1)), device="meta")
+        prev = x + step_size * score + step_size * z
+        insist_on_float32(prev)
+        prev_sample = np.empty(prev.shape, np.float32)
+        if prev_sample.size > 0:
+            step = vesde.CorrectorStep()
+            vesde.call(
+                "get_corrector_step",
+                ctypes.c_double(self.config.snr),
+                ctypes.c_double(mean_norm(model_output)),
+                ctypes.c_double(mean_norm(noise)),
+                vesde.NORM_TORCH,
+                ctypes.byref(step),
+            )
+            vesde.call(
+                "update",
+                ctypes.c_float(step.step_size),
+                ctypes.c_float(step.noise_factor),
+                vesde.pointer(floats(model_output, prev.shape)),
+                vesde.pointer(floats(sample, prev.shape)),
+                vesde.pointer(floats(noise, prev.shape)),
+                ctypes.c_size_t(prev_sample.size),
+                vesde.pointer(prev_sample),
+                None,
+            )
+        output = SchedulerOutput(result(prev_sample, prev))
+        return output if return_dict else output.to_tuple()
 
-        return torch.tensor([adjacent(int(i)) for i in indices.flatten()]).reshape(indices.shape)
-
-    def step_pred(
-        self,
-        model_output: torch.Tensor,
-        timestep: int,
-        sample: torch.Tensor,
-        generator: torch.Generator | None = None,
-        return_dict: bool = True,
-    ) -> SdeVeOutput | tuple:
-        scheduler, _arrays = self._tables()
-        score, x, t = floats(model_output), floats(sample), np.atleast_1d(floats(timestep))
-        noise = floats(randn(x.shape, generator))
-        prev_sample, prev_sample_mean = np.empty_like(x), np.empty_like(x)
-        vesde.call(
-            "step_pred",
-            ctypes.byref(scheduler),
-            vesde.pointer(score),
-            vesde.pointer(t),
-            ctypes.c_size_t(t.size),
-            vesde.pointer(x),
-            vesde.pointer(noise),
-            ctypes.c_size_t(x.size),
-            vesde.pointer(prev_sample),
-            vesde.pointer(prev_sample_mean),
-        )
-        output = SdeVeOutput(torch.from_numpy(prev_sample), torch.from_numpy(prev_sample_mean))
-        return output if return_dict else tuple(output)
-
-    def step_correct(
-        self,
-        model_output: torch.Tensor,
-        sample: torch.Tensor,
-        generator: torch.Generator | None = None,
-        return_dict: bool = True,
-    ) -> SchedulerOutput | tuple:
-        scheduler, _arrays = self._tables()
-        score, x = floats(model_output), floats(sample)
-        noise = floats(randn(x.shape, generator))
-        prev_sample = np.empty_like(x)
-        vesde.call(
-            "step_correct",
-            ctypes.byref(scheduler),
-            vesde.pointer(score),
-            vesde.pointer(x),
-            vesde.pointer(noise),
-            ctypes.c_size_t(x.size),
-            ctypes.c_size_t(x.shape[0]),
-            vesde.AVERAGING_BATCH,
-            self.norm,
-            vesde.pointer(prev_sample),
-            None,
-        )
-        output = SchedulerOutput(torch.from_numpy(prev_sample))
-        return output if return_dict else tuple(output)
-
-    def add_noise(
-        self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
-    ) -> torch.Tensor:
-        scheduler, _arrays = self._tables()
-        x, indices = floats(original_samples), np.ascontiguousarray(timesteps, np.int64)
-        noise = floats(randn(x.shape) if noise is None else noise)
-        noisy_samples = np.empty_like(x)
-        vesde.call(
-            "add_noise",
-            ctypes.byref(scheduler),
-            vesde.pointer(x),
-            vesde.pointer(indices),
-            ctypes.c_size_t(indices.size),
-            vesde.pointer(noise),
-            ctypes.c_size_t(x.size),
-            vesde.pointer(noisy_samples),
-        )
-        return torch.from_numpy(noisy_samples)
+    def add_noise(self, original_samples, noise, timesteps):
+        scheduler = self._tables()
+        indices = torch.arange(len(self.discrete_sigmas))[timesteps.to("cpu")]
+        x = without_data(original_samples)
+        if noise is None:
+            in_order = x.ndim > 0 and x.dtype == torch.float32 and x.is_contiguous()
+            noise = randn(x.shape) if in_order else torch.randn_like(original_samples)
+        indices = indices[:, None, None, None]
+        sigmas = torch.empty_strided(indices.shape, indices.stride(), device="meta")
+        noisy = without_data(noise) * sigmas + x
+        insist_on_float32(noisy)
+        noisy_samples = np.empty(noisy.shape, np.float32)
+        if noisy_samples.size > 0:
+            indices = per_sample(indices, noisy.shape)
+            vesde.call(
+                "add_noise",
+                ctypes.byref(scheduler),
+                vesde.pointer(floats(original_samples, noisy.shape)),
+                vesde.pointer(indices),
+                ctypes.c_size_t(indices.size),
+                vesde.pointer(floats(noise, noisy.shape)),
+                ctypes.c_size_t(noisy_samples.size),
+                vesde.pointer(noisy_samples),
+            )
+        return result(noisy_samples, noisy)

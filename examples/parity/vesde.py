@@ -1,5 +1,5 @@
-"""vesde.h through ctypes: the structs, and calls that raise `Error` with the library's own message. Builds the shared library of this
-checkout with cargo; VESDE_LIBRARY names another one instead.
+"""vesde.h through ctypes: the structs, and calls that raise `Error` with the library's own message.
+Builds the shared library of this checkout with cargo; VESDE_LIBRARY names another one instead.
 """
 
 import ctypes
@@ -13,8 +13,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LEVELS = ("baseline", "AVX2", "AVX-512")
 
 # What the enums of vesde.h call them.
-AVERAGING_BATCH, AVERAGING_PER_SAMPLE = 0, 1
-NORM_EXACT, NORM_TORCH = 0, 1
+NORM_TORCH = 1
+TIMESTEP_OUT_OF_RANGE, ZERO_GRADIENT_NORM, NON_FINITE_GRADIENT_NORM = -30, -32, -33
 
 
 class Config(ctypes.Structure):
@@ -30,12 +30,16 @@ class Scheduler(ctypes.Structure):
     ]
 
 
+class CorrectorStep(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_float) for name in ("step_size", "noise_factor")]
+
+
 class Counter(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("seed", "stream", "index")]
 
 
 class Paired(ctypes.Structure):
-    """MT19937 and the second normal of a pair: the state of torch's CPU generator, and of NumPy's."""
+    """MT19937 and the second normal of a pair: torch's CPU generator, and NumPy's."""
 
     _fields_ = [
         ("words", ctypes.c_uint32 * 624),
@@ -59,6 +63,7 @@ class CudaGrid(ctypes.Structure):
 
 class TorchCuda(ctypes.Structure):
     _fields_ = [("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64), ("grid", CudaGrid)]
+
 
 
 class Error(ValueError):
@@ -107,7 +112,8 @@ def version():
 
 def pointer(array):
     """The address of a contiguous NumPy array; keeps the array alive."""
-    assert array.flags.c_contiguous
+    if not array.flags.c_contiguous:
+        raise ValueError("vesde reads arrays in order: this one is strided")
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
