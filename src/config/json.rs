@@ -483,7 +483,7 @@ mod tests {
         for power in 0..=22 {
             let five = 5_u64.pow(power);
             for number in numbers(500) {
-                let odd = ((number | 1 << 63) >> 10) / five | 1;
+                let odd = (((number | 1 << 63) >> 10) / five) | 1;
                 ties += u32::from((odd * five).ilog2() == 53);
                 for digits in [odd - 1, odd, odd + 1] {
                     assert_as_rust(digits, power as i32);
