@@ -521,7 +521,7 @@ mod tests {
             for power in -60..60 {
                 let digits = (number >> (number % 64)).max(1);
                 let fits = if power < 0 {
-                    power >= MIN_POWER
+                    power >= -37
                 } else {
                     10_u128
                         .checked_pow(power as u32)
