@@ -2,7 +2,7 @@
 // GPU's grid. Needs rng_philox.hpp of stable-diffusion.cpp, which examples/ggml/run.sh leaves in target/ggml:
 //
 //   other=$(dirname "$(find target/ggml -name rng_philox.hpp)")
-//   g++ -O3 -march=native -std=c++17 -Iinclude -I"$other" benches/philox.cpp target/ffi/release/libvesde.a -o target/philox
+//   g++ -O3 -march=native -std=c++17 -Iinclude -I"$other" benches/philox.cpp target/vesde.o -o target/philox
 //   target/philox
 #include <algorithm>
 #include <chrono>

@@ -1,7 +1,7 @@
 # What the run.sh of several examples share: sourced by them in the repository's root, with the folder for what they make
 # as $to.
 mkdir -p "$to"
-readonly vesde=target/ffi/release/libvesde.a # as .ci/run and the C tests have it, built once for all
+readonly vesde=target/ffi/libvesde.a # as .ci/run and the C tests have it, built once for all
 
 stage() { # stage NAME COMMAND...: shows what the command prints only if it fails
   local name=$1 start=$SECONDS
@@ -31,8 +31,9 @@ venv() { # venv REQUIREMENTS: Python with these, first in PATH
 export PATH="$PWD/$to/venv/bin:$PATH"
 
 archive() {
-  RUSTFLAGS="--cfg vesde_staticlib" cargo rustc --lib --release --features capi --crate-type staticlib \
-    --target-dir target/ffi
+  cargo rustc --lib --profile c --features capi --crate-type staticlib --target-dir target/ffi -- \
+    --cfg vesde_staticlib --emit obj=target/ffi/vesde.o &&
+    ar rcs "$vesde" target/ffi/vesde.o
 }
 
 reference() { # reference ENDING...: the C program, and what it samples as files that end so

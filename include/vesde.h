@@ -19,6 +19,10 @@
 #ifndef VESDE_H
 #define VESDE_H
 
+#if !defined(__cplusplus) && !defined(_MSC_VER) && __STDC_VERSION__ < 199901L
+#error "vesde.h is C99, and this compiler is older or was told to be (-std=c99)"
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 

@@ -11,6 +11,11 @@
 #ifndef VESDE_HPP
 #define VESDE_HPP
 
+// Microsoft's compiler says 199711 in __cplusplus unless it is asked not to.
+#if defined(_MSVC_LANG) ? _MSVC_LANG < 201703L : __cplusplus < 201703L
+#error "vesde.hpp is C++17, and this compiler is older or was told to be (-std=c++17)"
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

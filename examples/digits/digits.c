@@ -2,7 +2,7 @@
  * Everything between two evaluations of the network is vesde; the network with its safetensors reader (network.h), the loop
  * (sampling.h) and the PNG writer (picture.h) are as small as they can be, and examples/firmware has them too.
  *
- *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/release/libvesde.a -lm -o digits
+ *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/vesde.o -lm -o digits
  *   ./digits [OUTPUT.png [SEED [STEPS [CLASS]]]]
  *
  * An OUTPUT that ends in .f32 gets the floats instead, to be compared bit by bit.

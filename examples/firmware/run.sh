@@ -8,9 +8,9 @@ cd "$(dirname "$0")/../.."
 readonly seed=${1:-7} steps=${2:-25} triple=thumbv7em-none-eabihf to=target/firmware
 mkdir -p "$to"
 
-RUSTFLAGS="--cfg vesde_staticlib" cargo rustc --quiet --lib --release --features capi \
-  --crate-type staticlib --target-dir target/ffi
-cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/ffi/release/libvesde.a -lm -o "$to/digits"
+cargo rustc --quiet --lib --profile c --features capi --crate-type staticlib --target-dir target/ffi -- \
+  --cfg vesde_staticlib --emit obj=target/ffi/vesde.o
+cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/ffi/vesde.o -lm -o "$to/digits"
 "$to/digits" "$to/native.png" "$seed" "$steps" 2>"$to/log"
 
 ffi-tests/targets/archive.sh "$triple"

@@ -2,7 +2,7 @@
  * ranks send one another is two norms a sample for each corrector step, however large a sample is, and at the end the
  * digits; the bits are those of one process.
  *
- *   mpicc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c target/release/libvesde.a -lm \
+ *   mpicc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c target/vesde.o -lm \
  *     -o digits-mpi
  *   mpirun -n 4 ./digits-mpi [OUTPUT.png [SEED [STEPS [SHEET]]]]
  *

@@ -1,7 +1,7 @@
 /* A predictor step and a corrector step of a batch on OpenMP's threads, split by the caller: vesde starts no threads, and the bits do
  * not depend on the split. Compares with the one-call forms; exits with 1 if a bit differs.
  *
- *   cc -O2 -fopenmp -Iinclude examples/openmp/openmp.c target/release/libvesde.a -o openmp
+ *   cc -O2 -fopenmp -Iinclude examples/openmp/openmp.c target/vesde.o -o openmp
  *   OMP_NUM_THREADS=4 ./openmp
  */
 

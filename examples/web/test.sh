@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 examples/web/build.sh
-RUSTFLAGS="--cfg vesde_staticlib" cargo rustc --lib --release --features capi --crate-type staticlib --target-dir target/ffi
-cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/ffi/release/libvesde.a -lm -o target/wasm/digits
+cargo rustc --lib --profile c --features capi --crate-type staticlib --target-dir target/ffi -- --cfg vesde_staticlib \
+  --emit obj=target/ffi/vesde.o
+cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/ffi/vesde.o -lm -o target/wasm/digits
 python3 examples/web/test.py target/web target/wasm/digits target/web-test

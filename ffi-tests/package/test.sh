@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
 # Installs vesde with CMake, static and shared, and uses it as others do: find_package and pkg-config, before and after the prefix has
-# been moved, and from its sources. Then what goes wrong must say so, and uninstalling must leave nothing. Needs cmake, make, pkg-config, cc,
-# binutils and LLVM's nm (llvm-nm, or what NM names). `test.sh FOLDER` works there, by default in target/package.
+# been moved, and from its sources, as little as may be there. Then for other machines, by toolchain file and by the README's
+# command. What goes wrong must say so, and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc, c++,
+# binutils, LLVM's nm (llvm-nm, or what NM names) and Debian's gcc-aarch64-linux-gnu, gcc-arm-linux-gnueabihf, qemu-user,
+# gcc-mingw-w64-x86-64 and musl-tools. `test.sh FOLDER` works there, by default in target/package.
 set -euo pipefail
 trap 'echo "failed in line $LINENO"' ERR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$(realpath -m "${1:-$root/target/package}")
 nm=${NM:-llvm-nm}
+# What may be set for other packages changes nothing here.
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_PANIC=unwind CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 rm -rf "$work"
 mkdir -p "$work"
 cd "$work"
 
 quietly() { # runs a command, and shows its output only if it fails
-  "$@" >log 2>&1 || { cat log; echo "failed: $*"; exit 1; }
+  "$@" >"$work/log" 2>&1 || { cat "$work/log"; echo "failed: $*"; exit 1; }
 }
 fails_with() { # fails_with TEXT COMMAND...: the command fails, and says TEXT
   local text=$1
@@ -42,10 +46,32 @@ use() { # use NAME PREFIX: builds the user's projects against an installed vesde
   runs "$1/by-pkg-config"
 }
 
+symbols() { # symbols KIND FILE: of that kind, sorted
+  $nm "--$1" --extern-only --format=just-symbols "$2" | grep -vE ':$|^$' | sort -u
+}
+only() { # only PATTERN ONE <LIST: nothing but what matches; one that must be there shows that it is a list
+  local list
+  list=$(cat)
+  grep -qx "$2" <<<"$list"
+  if grep -vxE "$1" <<<"$list"; then echo "these are not $1"; exit 1; fi
+}
+
+# The compiler says what is wrong, where it was told to be older than the headers are.
+for header in vesde.h vesde.hpp; do echo "#include \"$header\"" >"$header.c"; done
+fails_with "vesde.h is C99" cc -std=gnu89 -I"$root/include" -fsyntax-only vesde.h.c
+fails_with "vesde.hpp is C++17" c++ -std=gnu++14 -I"$root/include" -fsyntax-only -x c++ vesde.hpp.c
+fails_with "vesde.hpp is C++17" cc -I"$root/include" -fsyntax-only vesde.hpp.c
+quietly cc -std=c99 -I"$root/include" -fsyntax-only vesde.h.c
+quietly c++ -std=c++98 -I"$root/include" -fsyntax-only -x c++ vesde.h.c
+quietly c++ -std=c++17 -I"$root/include" -fsyntax-only -x c++ vesde.hpp.c
+
 for shared in OFF ON; do
-  quietly cmake -S "$root" -B "build-$shared" -DBUILD_SHARED_LIBS=$shared -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_INSTALL_PREFIX="$work/prefix"
-  quietly cmake --build "build-$shared"
-  quietly cmake --install "build-$shared"
+  # In one folder, or cargo would make the object twice.
+  quietly cmake -S "$root" -B build -DBUILD_SHARED_LIBS=$shared -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_INSTALL_PREFIX="$work/prefix"
+  quietly cmake --build build
+  quietly cmake --install build
+  cmp "$root/LICENSE-MIT" prefix/share/licenses/vesde/LICENSE-MIT
+  cmp "$root/LICENSE-APACHE" prefix/share/licenses/vesde/LICENSE-APACHE
   use "user-$shared" "$work/prefix"
   mv prefix moved
   use "moved-$shared" "$work/moved"
@@ -53,12 +79,10 @@ for shared in OFF ON; do
   if [ $shared = OFF ] && [ "$(uname)" = Linux ]; then
     # One object, in which the API is visible and nothing else, and which needs nothing but memory routines.
     [ "$(ar t prefix/lib/libvesde.a)" = vesde.o ]
-    visible=$($nm --defined-only --extern-only --format=just-symbols prefix/lib/libvesde.a | grep -vE ':$|^$' | sort -u)
-    grep -qx vesde_step_pred <<<"$visible"
-    if grep -v '^vesde_' <<<"$visible"; then echo "visible besides the API"; exit 1; fi
-    needed=$($nm --undefined-only --format=just-symbols prefix/lib/libvesde.a | grep -vE ':$|^$' | sort -u)
-    grep -qx memcpy <<<"$needed"
-    if grep -vxE 'mem(cpy|move|set|cmp)' <<<"$needed"; then echo "needed besides memory routines"; exit 1; fi
+    symbols defined-only prefix/lib/libvesde.a | only 'vesde_.*' vesde_step_pred
+    symbols undefined-only prefix/lib/libvesde.a | only 'mem(cpy|move|set|cmp)' memcpy
+    cc "$here/user.c" -Iprefix/include -Wl,--whole-archive prefix/lib/libvesde.a -Wl,--no-whole-archive -o whole
+    runs ./whole
     bytes=$(size prefix/lib/libvesde.a | awk 'NR == 2 { print $4 }')
     echo "size $bytes bytes of code and data"
     # Beside another Rust library, which has a standard library and a panic handler of its own.
@@ -69,23 +93,115 @@ for shared in OFF ON; do
   fi
   if [ $shared = ON ]; then
     # Nothing is exported but the API, and programs ask for the library by its versioned name.
-    exported=$($nm --dynamic --defined-only --extern-only --format=just-symbols prefix/lib/libvesde.so)
-    grep -qx vesde_step_pred <<<"$exported"
-    if grep -v '^vesde_' <<<"$exported"; then echo "exported besides the API"; exit 1; fi
+    $nm --dynamic --defined-only --extern-only --format=just-symbols prefix/lib/libvesde.so | only 'vesde_.*' vesde_step_pred
     version=$(sed -n 's/^version = "\([0-9]*\.[0-9]*\).*/\1/p' "$root/Cargo.toml" | head -n 1)
     needed=$(ldd user-ON/user)
     grep -q "libvesde.so.$version " <<<"$needed"
   fi
   fails_with "99" cmake -S "$here" -B wrong -DCMAKE_PREFIX_PATH="$work/prefix" -DVERSION=99
-  quietly cmake --build "build-$shared" --target uninstall
+  quietly cmake --build build --target uninstall
   left=$(find prefix -not -type d)
   [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
   rm -rf prefix wrong
   echo "BUILD_SHARED_LIBS=$shared: installed, used, moved, uninstalled"
 done
 
-quietly cmake -S "$here" -B sources -DVESDE="$root"
-quietly cmake --build sources
-runs sources/user
+# Sources that are read-only (root is not stopped by that, so that nothing was written is looked at), and without benches/: as a
+# part of another project, which installs itself, and vesde with it unless it says no. A variable for cargo's target is cargo's.
+mkdir sources
+tar -C "$root" --exclude=target --exclude=./benches --exclude=./.git -c . | tar -C sources -x
+chmod -R a-w sources
+touch before
+CARGO_BUILD_TARGET=no-such-target quietly cmake -S "$here" -B part -DVESDE="$work/sources" -DCMAKE_INSTALL_LIBDIR=lib
+CARGO_BUILD_TARGET=no-such-target quietly cmake --build part
+runs part/user
+quietly cmake --install part --prefix "$work/prefix"
+cmp "$root/LICENSE-MIT" prefix/share/licenses/vesde/LICENSE-MIT
+runs prefix/bin/user
+use user-part "$work/prefix"
+rm -r prefix
+quietly cmake -S "$here" -B part -DVESDE_INSTALL=OFF
+quietly cmake --install part --prefix "$work/prefix"
+[ "$(find prefix -type f)" = prefix/bin/user ]
+quietly cargo doc --manifest-path sources/Cargo.toml --all-features --no-deps --target-dir doc
+[ -s doc/doc/vesde/index.html ]
+changed=$(find sources -newer before)
+[ -z "$changed" ] || { echo "written into the sources: $changed"; exit 1; }
+chmod -R u+w sources
+echo "a part of another project, without benches/, and documentation, from read-only sources"
+
 fails_with "cargo was not found" cmake -S "$root" -B nocargo -DVESDE_CARGO=
-echo "used from its sources; without cargo it says what is missing"
+for says in "echo cargo 1.63.0 (fd9c4297c 2022-07-01)" "echo cargo 1.88.9" "echo nothing"; do
+  printf '#!/bin/sh\necho "%s"\n' "${says#echo }" >cargo
+  chmod +x cargo
+  case $says in
+    *nothing) text="was asked for its version and says: nothing" ;;
+    *) text="needs Rust 1.* or newer, but .*/cargo is 1" ;;
+  esac
+  fails_with "$text" cmake -S "$root" -B nocargo -DVESDE_CARGO="$work/cargo"
+done
+echo "without cargo, or with an old one, it says what is missing"
+
+# ---- other machines, with Rust's stock targets ----
+
+quietly rustup target add aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf x86_64-unknown-linux-musl \
+  x86_64-pc-windows-gnu aarch64-linux-android armv7-linux-androideabi
+# The README's command, whose object is $1.o here instead.
+readme() { # readme TRIPLE
+  local command
+  command=$(sed -n 's/^    \(cargo rustc .* --emit obj=\)target\/vesde.o$/\1/p' "$root/README.md")
+  [ "$(wc -w <<<"$command")" -gt 10 ]
+  # shellcheck disable=SC2086 # they are words
+  (cd "$root" && quietly ${command/ -- / --target $1 --target-dir $work/readme -- }"$work/$1.o")
+}
+machine() { # machine TRIPLE COMPILER SYSTEM PROCESSOR: by a toolchain file, static and shared, in cmake-TRIPLE
+  printf 'set(%s)\n' "CMAKE_SYSTEM_NAME $3" "CMAKE_SYSTEM_PROCESSOR $4" "CMAKE_C_COMPILER $2" >"$1.cmake"
+  for shared in static shared; do
+    quietly cmake -S "$root" -B "cmake-$1" -DCMAKE_TOOLCHAIN_FILE="$work/$1.cmake" -DCMAKE_INSTALL_LIBDIR=lib \
+      -DBUILD_SHARED_LIBS=$([ $shared = static ] || echo ON)
+    quietly cmake --build "cmake-$1"
+    quietly cmake --install "cmake-$1" --prefix "$work/$shared-$1"
+  done
+}
+flags=("$here/user.c" -I"$root/include" -Wall -Wextra -Werror)
+for name in aarch64-unknown-linux-gnu:aarch64-linux-gnu:aarch64 armv7-unknown-linux-gnueabihf:arm-linux-gnueabihf:arm; do
+  IFS=: read -r triple system qemu <<<"$name"
+  emulated=("qemu-$qemu" -L "/usr/$system")
+  readme "$triple"
+  rm -f libvesde.a
+  ar rcs libvesde.a "$triple.o"
+  machine "$triple" "$system-gcc" Linux "$qemu"
+  for library in "$triple.o" libvesde.a "static-$triple/lib/libvesde.a"; do
+    "$system-gcc" "${flags[@]}" "$library" -o other
+    runs "${emulated[@]}" ./other
+    "$system-gcc" "${flags[@]}" -static -Wl,--whole-archive "$library" -Wl,--no-whole-archive -o other
+    runs "${emulated[@]}" ./other
+  done
+  "$system-gcc" "${flags[@]}" -L"shared-$triple/lib" -lvesde -o other
+  runs "${emulated[@]}" -E LD_LIBRARY_PATH="shared-$triple/lib" ./other
+  [ "$(ar t "static-$triple/lib/libvesde.a")" = vesde.o ]
+  echo "$triple: the README's object and CMake's libraries, linked and run"
+done
+
+machine x86_64-unknown-linux-musl musl-gcc Linux x86_64
+musl-gcc "${flags[@]}" -static static-x86_64-unknown-linux-musl/lib/libvesde.a -o other
+runs ./other
+echo "musl: linked and run"
+
+# The DLL exports the API, and a program that is linked with its import library asks for it.
+windows=x86_64-w64-mingw32
+machine x86_64-pc-windows-gnu $windows-gcc Windows x86_64
+$windows-gcc "${flags[@]}" static-x86_64-pc-windows-gnu/lib/libvesde.a -o static.exe
+$windows-gcc "${flags[@]}" shared-x86_64-pc-windows-gnu/lib/libvesde.dll.a -o shared.exe
+$windows-objdump -p shared-x86_64-pc-windows-gnu/bin/vesde.dll | sed -n 's/^\t\[ *[0-9]*\] \([^ ]*\)$/\1/p' | only 'vesde_.*' vesde_step_pred
+[ "$($windows-objdump -p shared.exe | grep -c 'DLL Name: vesde.dll')" = 1 ]
+[ "$($windows-objdump -p static.exe | grep -c 'DLL Name: .*vesde')" = 0 ]
+echo "MinGW: vesde.dll, its import library and a static library, linked"
+
+# There is nothing to link them with; bionic has the routines for memory, and Android's compiler the arithmetic.
+for triple in aarch64-linux-android armv7-linux-androideabi; do
+  readme $triple
+  symbols defined-only $triple.o | only 'vesde_.*' vesde_step_pred
+  symbols undefined-only $triple.o | only 'mem(cpy|move|set|cmp)|__aeabi_(mem[a-z0-9]+|uidiv|uldivmod|ul2d)' '\(__aeabi_\)\?memcpy'
+done
+echo "Android: nothing is needed but memory routines and arithmetic"

@@ -8,10 +8,15 @@ if [ $# -gt 1 ]; then
   printf '%s\n' "$@" | xargs -P 2 -n 1 ffi-tests/targets/archive.sh
   exit
 fi
-flags="--cfg vesde_staticlib"
-case $1 in wasm32-*) flags+=" -C target-feature=+simd128" ;; esac
+flags=
+case $1 in wasm32-*) flags="-C target-feature=+simd128" ;; esac
 # A folder for each, or cargo's lock on it lets no two run at once.
-RUSTFLAGS=$flags cargo rustc --quiet --lib --release --features capi --crate-type staticlib --target "$1" -Zbuild-std=core \
-  --target-dir "target/bare/$1"
-cp "target/bare/$1/$1/release/libvesde.a" "target/bare/$1.a"
+object=target/bare/$1/vesde.o
+RUSTFLAGS=$flags cargo rustc --quiet --lib --profile c --features capi --crate-type staticlib --target "$1" -Zbuild-std=core \
+  --target-dir "target/bare/$1" -- --cfg vesde_staticlib --emit obj="$object"
+rm -f "target/bare/$1.a"
+case $1 in
+  wasm32-*) cp "target/bare/$1/$1/c/libvesde.a" "target/bare/$1.a" ;; # with Rust's arithmetic, since there is no other
+  *) llvm-ar-22 rcs "target/bare/$1.a" "$object" ;;
+esac
 echo "bare $1: $(stat -c %s "target/bare/$1.a") bytes in $SECONDS s"

@@ -6,14 +6,12 @@
 //! `-Infinity`. Otherwise Python's reader is no wider: it refuses control characters in strings, a byte
 //! order mark, comments, and commas behind the last member. Its nesting is limited as well (1000 levels).
 
-use core::num::NonZeroU128;
-
 use crate::error::Error;
 
 /// How deeply values may be nested: one bit of a `u64` a level remembers which bracket is open.
 const MAX_DEPTH: u32 = 64;
 
-/// The smallest power of ten at a number's last digit: twice its inverse still fits 128 bits.
+/// The smallest power of ten at a number's last digit: its inverse fits 127 bits.
 const MIN_POWER: i32 = -37;
 
 /// A cursor over the members of a JSON object.
@@ -364,33 +362,88 @@ impl Decimal {
 
 /// `digits · 10^power` rounded once, or `None` if that takes more than 128 bits.
 fn scale(digits: u64, power: i32) -> Option<f64> {
-    let digits = u128::from(digits);
     if digits == 0 {
         return Some(0.0);
-    }
-    if power >= 0 {
-        let ten = 10_u128.checked_pow(power.unsigned_abs())?;
-        return digits.checked_mul(ten).map(|product| product as f64);
     }
     if power < MIN_POWER {
         return None;
     }
-    let ten = NonZeroU128::new(10_u128.pow(power.unsigned_abs()))?;
-    let (mut quotient, mut remainder) = (digits / ten, digits % ten);
-    let mut shift = 0;
-    // Long division, bit by bit, to 64 bits and more; then one sticky bit for the rest makes the conversion to
-    // 53 bits the only rounding.
+    let digits = Wide { high: 0, low: digits };
+    let mut exponent = 64;
+    if power >= 0 {
+        let mut product = digits.times_power_of_ten(power)?;
+        while product.high >> 63 == 0 {
+            product = product.twice();
+            exponent -= 1;
+        }
+        return Some(nearest(product.high, product.low != 0, exponent));
+    }
+    // Both are brought to 127 bits, with one to spare for twice the rest. Then each round of long division gives a bit, the
+    // first or the second one the highest.
+    let (mut rest, mut divisor) = (digits, Wide { high: 0, low: 1 }.times_power_of_ten(-power)?);
+    while rest.high >> 62 == 0 {
+        rest = rest.twice();
+        exponent -= 1;
+    }
+    while divisor.high >> 62 == 0 {
+        divisor = divisor.twice();
+        exponent += 1;
+    }
+    let mut quotient = 0;
+    exponent -= 63;
     while quotient >> 63 == 0 {
-        remainder <<= 1;
         quotient <<= 1;
-        shift += 1;
-        if remainder >= ten.get() {
-            remainder -= ten.get();
+        if rest >= divisor {
+            rest = rest.minus(divisor);
             quotient |= 1;
         }
+        rest = rest.twice();
+        exponent -= 1;
     }
-    let rounded = (quotient | u128::from(remainder != 0)) as f64;
-    Some(rounded * f64::from_bits((1023 - shift) << 52))
+    Some(nearest(quotient, rest != Wide { high: 0, low: 0 }, exponent))
+}
+
+/// `top · 2^exponent`, rounded to even. The highest bit of `top` is set; `more` tells of bits below
+/// its lowest; the result is a normal number.
+fn nearest(top: u64, more: bool, exponent: i32) -> f64 {
+    let kept = top >> 11;
+    let dropped = top & 0x7ff | u64::from(more);
+    let up = u64::from(dropped + (kept & 1) > 0x400);
+    // The highest bit of `kept` is not stored: it adds 1 to the exponent, as a carry does.
+    f64::from_bits((((exponent + 63 + 1022) as u64) << 52) + kept + up)
+}
+
+/// An unsigned number of 128 bits. Division and conversion of `u128` are calls of functions that not
+/// every C compiler's runtime has, and Rust's own need more of its standard library.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Wide {
+    high: u64, // first, so that the derived order is that of the numbers
+    low: u64,
+}
+
+impl Wide {
+    /// Twice a number of less than 128 bits.
+    fn twice(self) -> Self {
+        Self { high: self.high << 1 | self.low >> 63, low: self.low << 1 }
+    }
+
+    /// The difference to a number that is not larger.
+    fn minus(self, other: Self) -> Self {
+        let (low, borrow) = self.low.overflowing_sub(other.low);
+        Self { high: self.high.wrapping_sub(other.high).wrapping_sub(u64::from(borrow)), low }
+    }
+
+    /// The product with `10^power`, unless it takes more than 128 bits.
+    fn times_power_of_ten(mut self, power: i32) -> Option<Self> {
+        for _ in 0..power {
+            let lower = (self.low & 0xffff_ffff) * 10;
+            let upper = (self.low >> 32) * 10 + (lower >> 32);
+            let high = if self.high <= u64::MAX / 10 { self.high * 10 } else { return None };
+            self.high = high.checked_add(upper >> 32)?;
+            self.low = upper << 32 | lower & 0xffff_ffff;
+        }
+        Some(self)
+    }
 }
 
 /// Output of at most `N` bytes; what does not fit is dropped, so `N` must be chosen to suffice.
@@ -438,5 +491,132 @@ impl<const N: usize> Written<N> {
             self.push(&[b'0' + (value / scale % 10) as u8]);
             scale /= 10;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some 64-bit numbers without a pattern (a linear congruence, mixed).
+    fn numbers(count: u64) -> impl Iterator<Item = u64> {
+        (0..count).scan(1_u64, |state, _| {
+            *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            Some((*state ^ *state >> 29).wrapping_mul(0xbf58476d1ce4e5b9) ^ *state >> 32)
+        })
+    }
+
+    fn assert_as_rust(digits: u64, power: i32) {
+        let read = scale(digits, power).expect("within the limits");
+        let rust: f64 = format!("{digits}e{power}").parse().unwrap();
+        assert_eq!(read.to_bits(), rust.to_bits(), "{digits}e{power}: {read:e}, not {rust:e}");
+    }
+
+    #[test]
+    fn numbers_are_scaled_to_the_nearest() {
+        for (i, number) in (0..).zip(numbers(200_000)) {
+            let digits = (number >> (i % 64)) % 10_u64.pow(19); // of every length
+            assert_as_rust(digits, MIN_POWER + i % 38);
+            assert_as_rust(digits, (i / 64) % 20);
+        }
+        for power in MIN_POWER..=19 {
+            for bit in 0..64 {
+                for digits in [(1 << bit) - 1, 1 << bit, (1 << bit) + 1] {
+                    assert_as_rust(digits, power);
+                }
+            }
+            for digits in [1, 9, 10, 10_u64.pow(18), 10_u64.pow(19) - 1, 10_u64.pow(19)] {
+                assert_as_rust(digits, power);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_halfway_between_two_are_scaled_to_the_even_one() {
+        let mut ties = 0;
+        // An odd number of 54 bits lies halfway; so does `odd · 10^power`, where `odd · 5^power` is one.
+        for power in 0..=22 {
+            let five = 5_u64.pow(power);
+            for number in numbers(500) {
+                let odd = (((number | 1 << 63) >> 10) / five) | 1;
+                ties += u32::from((odd * five).ilog2() == 53);
+                for digits in [odd - 1, odd, odd + 1] {
+                    assert_as_rust(digits, power as i32);
+                }
+            }
+        }
+        assert!(ties > 10_000, "{ties}");
+        // With places after the point, and with the numbers around.
+        for places in 0..=3 {
+            for number in numbers(1000) {
+                let tie = ((number | 1 << 63) >> 10 | 1) * 5_u64.pow(places);
+                for digits in [tie - 1, tie, tie + 1] {
+                    assert_as_rust(digits, -(places as i32));
+                }
+            }
+        }
+        // Ties of more bits than 64, and numbers that miss one by a bit or two far below.
+        for number in numbers(1000) {
+            let tie = (number | 1 << 63) >> 10 | 1;
+            for shift in 0..10 {
+                for digits in [(tie << shift) - 1, tie << shift, (tie << shift) + 1] {
+                    assert_as_rust(digits, 0);
+                    assert_as_rust(digits, 1);
+                    assert_as_rust(digits, 2);
+                    assert_as_rust(digits, -1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_scaled_within_128_bits() {
+        let mut refused = 0;
+        for number in numbers(2000) {
+            for power in -60..60 {
+                let digits = (number >> (number % 64)).max(1);
+                let fits = if power < 0 {
+                    power >= -37
+                } else {
+                    10_u128
+                        .checked_pow(power as u32)
+                        .is_some_and(|ten| ten.checked_mul(digits.into()).is_some())
+                };
+                assert_eq!(scale(digits, power).is_some(), fits, "{digits}e{power}");
+                refused += u32::from(!fits);
+                if fits {
+                    assert_as_rust(digits, power);
+                }
+            }
+        }
+        assert!((50_000..200_000).contains(&refused), "{refused}");
+        for power in [i32::MIN, -38, 39, i32::MAX] {
+            assert_eq!((scale(1, power), scale(0, power)), (None, Some(0.0)));
+        }
+        // 2¹²⁸ and what is around, which is read digit for digit.
+        assert_eq!(scale(34028236692093846, 22), Some(34028236692093846e22));
+        assert_eq!(scale(34028236692093847, 22), None);
+    }
+
+    #[test]
+    fn more_than_19_digits_are_read_where_they_do_not_matter() {
+        let (mut read, mut random) = (0, numbers(60_000));
+        for i in 0..20_000 {
+            let mut number = || random.next().unwrap();
+            let (a, b, c) = (number() % 1_000_000_000, number(), number());
+            let text = match i % 3 {
+                0 => format!("{a}.{b:020}{c:020}"),
+                1 => format!("0.{a:09}{b:020}"),
+                _ => format!("{a}{b:020}e-{}", c % 30),
+            };
+            match Value(text.as_bytes()).number() {
+                Ok(value) => {
+                    assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
+                    read += 1;
+                }
+                Err(error) => assert_eq!(error, Error::JsonNumber, "{text}"),
+            }
+        }
+        assert!(read > 19_000, "{read}");
     }
 }

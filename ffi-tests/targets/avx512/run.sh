@@ -16,12 +16,13 @@ cp ffi-tests/hashes.txt ffi-tests/vectors/golden.txt ffi-tests/vectors/cuda.txt 
 cp /usr/lib/ISOLINUX/isolinux.bin "$syslinux"/{ldlinux,libcom32,mboot}.c32 "$dir/disc/"
 
 archive() { # FOLDER: the library of the source there, in target/ffi of this folder or, elsewhere, in its own
-  (cd "$1" && RUSTFLAGS="--cfg vesde_staticlib" cargo rustc --quiet --lib --release --features capi --crate-type staticlib --target-dir target/ffi)
+  (cd "$1" && cargo rustc --quiet --lib --profile c --features capi --crate-type staticlib --target-dir target/ffi -- \
+    --cfg vesde_staticlib --emit obj=target/ffi/vesde.o)
 }
 
 run() { # SOURCE [FOLDER]: what the program printed, with the library of that folder, is in $dir/output.txt
   musl-gcc -O2 -static -fno-pie -no-pie -ffp-contract=off -Iinclude -Wl,-Ttext-segment=0x8000000 \
-    "$1" "${2:-.}/target/ffi/release/libvesde.a" -lm -o "$dir/disc/program"
+    "$1" "${2:-.}/target/ffi/vesde.o" -lm -o "$dir/disc/program"
   genisoimage -quiet -o "$dir/disc.iso" -b isolinux.bin -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table "$dir/disc"
   rm -f "$dir/serial.txt"
   # Debian's Bochs begins in its debugger, which is told to continue. It returns 1 where the machine is powered off.
