@@ -10,7 +10,7 @@ use core::arch::x86_64::_mm_stream_ps;
 use wide::bytemuck::cast;
 use wide::{f32x4, f64x2, i32x4, u32x4, u64x2};
 
-use super::{Job, LANES, Lanes};
+use super::{Job, LANES, Lanes, scalar};
 use crate::buf::TileMut;
 
 /// The target's baseline: every machine that runs the code has it.
@@ -24,8 +24,30 @@ fn widen(x: f32x4) -> [f64x2; 2] {
     [f64x2::new([a, b]), f64x2::new([c, d])]
 }
 
+/// `x·y + z` with one rounding.
+#[cfg(vesde_fma)]
+#[inline(always)]
+fn fma(x: f32x4, y: f32x4, z: f32x4) -> f32x4 {
+    let ([x0, x1, x2, x3], [y0, y1, y2, y3]) = (x.to_array(), y.to_array());
+    let [z0, z1, z2, z3] = z.to_array();
+    let fma = scalar::fma;
+    f32x4::new([fma(x0, y0, z0), fma(x1, y1, z1), fma(x2, y2, z2), fma(x3, y3, z3)])
+}
+
+/// `x·y + z` with one rounding, emulated.
+#[cfg(not(vesde_fma))]
+#[inline(always)]
+fn fma(x: f32x4, y: f32x4, z: f32x4) -> f32x4 {
+    let (x, y, z) = (widen(x), widen(y), widen(z));
+    let sums = [x[0] * y[0] + z[0], x[1] * y[1] + z[1]];
+    let sums = if round_once(sums) { sums } else { fma_to_odd(x, y, z) };
+    let [a, b] = sums.map(f64x2::to_array);
+    f32x4::new([a[0], a[1], b[0], b[1]].map(|lane| lane as f32))
+}
+
 /// Whether `f64` sums of a product and another `f32` may be rounded to `f32` as they are: a sum that was inexact stands on the right side
 /// of the middle of two floats unless it is one, or among subnormal numbers, where floats lie farther apart.
+#[cfg(not(vesde_fma))]
 #[inline(always)]
 fn round_once(sums: [f64x2; 2]) -> bool {
     let [a, b] = sums.map(|sum| sum.to_array().map(f64::to_bits));
@@ -38,6 +60,7 @@ fn round_once(sums: [f64x2; 2]) -> bool {
 
 /// `x·y + z` of `f32` values in `f64`, rounded to odd, so that rounding it on to `f32` is the only rounding: what
 /// is inexact has its last bit set, after rounding towards zero.
+#[cfg(not(vesde_fma))]
 #[cold]
 #[inline(never)]
 fn fma_to_odd(x: [f64x2; 2], y: [f64x2; 2], z: [f64x2; 2]) -> [f64x2; 2] {
@@ -93,18 +116,22 @@ impl Lanes for Baseline {
     }
     #[inline(always)]
     fn sqrt(self, x: f32x4) -> f32x4 {
-        x.sqrt()
+        // Where `wide` has no vectors it makes roots bit by bit, unless it has std.
+        if cfg!(any(
+            target_feature = "sse",
+            target_feature = "simd128",
+            all(target_arch = "aarch64", target_feature = "neon")
+        )) {
+            return x.sqrt();
+        }
+        f32x4::new(x.to_array().map(scalar::sqrt))
     }
     #[inline(always)]
     fn fma(self, x: f32x4, y: f32x4, z: f32x4) -> f32x4 {
         if cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))) {
             return x.mul_add(y, z); // one instruction there
         }
-        let (x, y, z) = (widen(x), widen(y), widen(z));
-        let sums = [x[0] * y[0] + z[0], x[1] * y[1] + z[1]];
-        let sums = if round_once(sums) { sums } else { fma_to_odd(x, y, z) };
-        let [a, b] = sums.map(f64x2::to_array);
-        f32x4::new([a[0], a[1], b[0], b[1]].map(|lane| lane as f32))
+        fma(x, y, z)
     }
     #[inline(always)]
     fn bits(self, x: f32x4) -> u32x4 {

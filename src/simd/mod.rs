@@ -4,6 +4,7 @@
 //! Every target has its baseline, through `wide`. On x86 the tiers of x86.rs are detected at run time.
 
 mod baseline;
+mod scalar;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod x86;
 
