@@ -66,7 +66,7 @@ impl Kernel for SumSquares<'_> {
                         // Whole groups, in registers where there are enough.
                         while block.left > 0 && at >= lead && end - at >= GROUP {
                             let z = block.next(l);
-                            if L::PARTS == MAX_PARTS {
+                            if !L::ROOMY {
                                 let mut floats = [0.0; GROUP];
                                 scatter(l, &z, &mut floats);
                                 add_tile(l, &mut sums, Tile::from(&floats));
@@ -119,11 +119,11 @@ fn add<L: Lanes>(l: L, sums: &mut Sums<L>, part: usize, row: usize, x: L::F) {
 /// Adds the squares of a tile.
 #[inline(always)]
 fn add_tile<L: Lanes>(l: L, sums: &mut Sums<L>, x: Tile<'_>) {
-    // As with noise: where sixteen lanes take four registers, the sums are in memory anyhow.
-    if L::PARTS == MAX_PARTS {
-        l.apart(AddTile { sums, x });
-    } else {
+    // As with noise: where there is no room, the sums are in memory anyhow.
+    if L::ROOMY {
         each!(L, |at, part, row| add(l, sums, part, row, l.load(x.get(at))));
+    } else {
+        l.apart(AddTile { sums, x });
     }
 }
 

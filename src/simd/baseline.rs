@@ -200,6 +200,14 @@ impl Lanes for Baseline {
         let [a, b] = x.to_array();
         u32x4::new([a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32])
     }
+    #[inline(always)]
+    fn pairs(self, x: u32x4) -> u64x2 {
+        if cfg!(target_endian = "little") {
+            return cast(x);
+        }
+        let [a, b, c, d] = x.to_array().map(u64::from);
+        u64x2::new([a | b << 32, c | d << 32])
+    }
 
     #[inline(always)]
     fn zero_d(self) -> [f64x2; 2] {

@@ -1,9 +1,16 @@
 //! The machine's vectors. A kernel is written once, generic over [`Lanes`], and [`dispatch`] chooses whose
 //! registers it runs on. Operations here are exactly rounded, so every choice gives the same bits.
 //!
-//! Every target has its baseline, through `wide`. On x86 the tiers of x86.rs are detected at run time.
+//! Every target has its baseline, through `wide` but for aarch64.rs. On x86 the tiers of x86.rs are detected at run time.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+#[path = "aarch64.rs"]
 mod baseline;
+#[cfg(not(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")))]
+mod baseline;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"))]
+mod registers;
+#[cfg(not(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")))]
 mod scalar;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod x86;
@@ -31,6 +38,10 @@ pub(crate) trait Lanes: Copy {
     const N: usize;
     /// `LANES / N`: the registers that make sixteen lanes.
     const PARTS: usize = LANES / Self::N;
+    /// Whether there are registers for noise, or for sixteen lanes of `D` twice, and for the kernel around.
+    const ROOMY: bool = Self::PARTS < MAX_PARTS;
+    /// Whether `products` takes less than `wide_mul` of both halves of [`pairs`](Self::pairs).
+    const PRODUCTS: bool = false;
 
     /// `[f32; N]`.
     type Floats: Floats + AsRef<[f32]> + AsMut<[f32]>;
@@ -78,6 +89,11 @@ pub(crate) trait Lanes: Copy {
     fn of_bits(self, x: Self::U) -> Self::F;
     /// The nearest floats of the lanes as `i32`.
     fn i32_to_f32(self, x: Self::U) -> Self::F;
+    /// The nearest floats of the lanes as `i32`, over 2ᴷ.
+    #[inline(always)]
+    fn i32_to_f32_over<const K: u32>(self, x: Self::U) -> Self::F {
+        self.i32_to_f32(x) * self.splat(1.0 / (1_u64 << K) as f32)
+    }
     /// The nearest floats of the lanes.
     #[inline(always)]
     fn u32_to_f32(self, x: Self::U) -> Self::F {
@@ -126,15 +142,6 @@ pub(crate) trait Lanes: Copy {
     #[inline(always)]
     fn select(self, mask: Self::U, yes: Self::F, no: Self::F) -> Self::F {
         self.of_bits(self.bits(no) ^ ((self.bits(yes) ^ self.bits(no)) & mask))
-    }
-    /// The `N` floats from `at` on, zeros behind the end.
-    #[inline(always)]
-    fn load_at(self, floats: &[f32], at: usize) -> Self::F {
-        let mut lanes = Self::Floats::ZERO;
-        for (to, &from) in lanes.as_mut().iter_mut().zip(floats.iter().skip(at)) {
-            *to = from;
-        }
-        self.load(lanes)
     }
     /// The table's words at the lanes, which are less than 64.
     #[inline(always)]
@@ -195,6 +202,20 @@ pub(crate) trait Lanes: Copy {
     fn wide_rotl<const K: u32>(self, x: Self::W) -> Self::W;
     /// Each `u64` as two lanes: its low half, then its high half.
     fn halves(self, x: Self::W) -> Self::U;
+    /// The inverse of `halves`.
+    fn pairs(self, x: Self::U) -> Self::W;
+    /// The low and the high halves of the lanes times `y`.
+    #[inline(always)]
+    fn products(self, x: Self::U, y: u32) -> [Self::U; 2] {
+        let pairs = self.pairs(x);
+        let (even, odd) = (self.wide_mul(pairs, y), self.wide_mul(self.wide_shr::<32>(pairs), y));
+        let low = self.splat_wide(u64::from(u32::MAX));
+        let high = self.wide_shl::<32>(low);
+        [
+            self.halves((even & low) | self.wide_shl::<32>(odd)),
+            self.halves(self.wide_shr::<32>(even) | (odd & high)),
+        ]
+    }
 
     /// Zeros.
     fn zero_d(self) -> Self::D;
@@ -376,6 +397,39 @@ mod tests {
             assert!([m, e].iter().all(|x| x.as_ref().iter().all(|lane| *lane == x.as_ref()[0])));
             (m.as_ref()[0], e.as_ref()[0])
         }
+    }
+
+    /// Products of one word with another, and what `pairs` makes of `halves`, as every lane has them.
+    struct Products(u32, u32);
+
+    impl Kernel for Products {
+        type Output = [Vec<u32>; 3];
+        fn run<L: Lanes>(self, l: L) -> Self::Output {
+            let mut words = [0; LANES];
+            words.iter_mut().zip(self.0..).for_each(|(to, word)| *to = word);
+            let x = l.load_u(&words, 0);
+            let [low, high] = l.products(x, self.1);
+            [low, high, l.halves(l.pairs(x))].map(|x| {
+                let mut words = vec![0; LANES];
+                l.store_u(&mut words, 0, x);
+                words.truncate(L::N);
+                words
+            })
+        }
+    }
+
+    #[test]
+    fn products_have_all_their_bits() {
+        on_every_level(|level| {
+            for (first, y) in [(0, 1), (u32::MAX - LANES as u32, u32::MAX), (0x89ab_cdef, 0xd251_1f53)] {
+                let [low, high, same] = dispatch(Products(first, y));
+                for (i, ((low, high), same)) in low.into_iter().zip(high).zip(same).enumerate() {
+                    let x = first + i as u32;
+                    let product = u64::from(x) * u64::from(y);
+                    assert_eq!((low, high, same), (product as u32, (product >> 32) as u32, x), "{level:?}");
+                }
+            }
+        });
     }
 
     #[test]

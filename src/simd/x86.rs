@@ -7,6 +7,7 @@ use core::arch::x86::*;
 use core::arch::x86_64::*;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
 
+use super::registers::{operations, register};
 use super::{Job, Kernel, LANES, Lanes};
 use crate::buf::TileMut;
 
@@ -72,22 +73,6 @@ impl Avx512 {
     }
 }
 
-/// A register, and the operators that are one instruction on it.
-macro_rules! register {
-    ($name:ident($raw:ty) $($trait:ident $method:ident $intrinsic:ident)*) => {
-        #[derive(Clone, Copy)]
-        pub(crate) struct $name($raw);
-        $(impl $trait for $name {
-            type Output = Self;
-            #[inline(always)]
-            fn $method(self, other: Self) -> Self {
-                // SAFETY: registers are made with a token only, so the machine has the instruction.
-                Self(unsafe { $intrinsic(self.0, other.0) })
-            }
-        })*
-    };
-}
-
 register!(F8(__m256) Add add _mm256_add_ps Sub sub _mm256_sub_ps Mul mul _mm256_mul_ps);
 register!(U8(__m256i) Add add _mm256_add_epi32 Sub sub _mm256_sub_epi32 Mul mul _mm256_mullo_epi32
     BitAnd bitand _mm256_and_si256 BitOr bitor _mm256_or_si256 BitXor bitxor _mm256_xor_si256);
@@ -98,17 +83,6 @@ register!(U16(__m512i) Add add _mm512_add_epi32 Sub sub _mm512_sub_epi32 Mul mul
     BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
 register!(W8(__m512i) Add add _mm512_add_epi64
     BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
-
-/// Defines operations of a token, each one expression of intrinsics.
-macro_rules! operations {
-    ($($name:ident $(<const $k:ident>)? ($($arg:ident: $in:ty),*) -> $out:ty = $body:expr;)*) => {
-        $(#[inline(always)]
-        fn $name $(<const $k: u32>)? (self $(, $arg: $in)*) -> $out {
-            // SAFETY: the token is the proof of the instructions; loads and stores are of whole arrays.
-            unsafe { $body }
-        })*
-    };
-}
 
 impl Lanes for Avx2 {
     const N: usize = 8;
@@ -132,6 +106,10 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn halves(self, x: W4) -> U8 {
         U8(x.0)
+    }
+    #[inline(always)]
+    fn pairs(self, x: U8) -> W4 {
+        W4(x.0)
     }
     #[inline(always)]
     fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: F8) {
@@ -227,6 +205,10 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn halves(self, x: W8) -> U16 {
         U16(x.0)
+    }
+    #[inline(always)]
+    fn pairs(self, x: U16) -> W8 {
+        W8(x.0)
     }
     #[inline(always)]
     fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: F16) {
