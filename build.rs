@@ -4,31 +4,37 @@
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let target = std::env::var("TARGET").unwrap_or_default();
-    let (sqrt, fma) = fpu(&target);
-    for (has, name) in [(sqrt, "vesde_sqrt"), (fma, "vesde_fma")] {
-        if has {
-            println!("cargo:rustc-cfg={name}");
-        }
+    for cfg in fpu(&target) {
+        println!("cargo:rustc-cfg={cfg}");
     }
     #[cfg(feature = "header")]
     header();
 }
 
-/// Whether floats have a square root and a fused operation on a target whose name only says so: stable
-/// Rust shows no features of these FPUs, and to it those of Cortex-M are like armv7's, which cannot fuse.
-fn fpu(target: &str) -> (bool, bool) {
+/// What is known of the FPU of a target whose name only says so: stable Rust shows no features of these, and
+/// to it those of Cortex-M are like armv7's, which has no fused operation.
+fn fpu(target: &str) -> Vec<&'static str> {
     let arch = target.split('-').next().unwrap_or_default();
     let extensions = arch.strip_prefix("riscv32").or(arch.strip_prefix("riscv64"));
-    if arch.starts_with("arm") || arch.starts_with("thumb") {
-        let cortex_m = arch.starts_with("thumbv7em") || arch.starts_with("thumbv8m.main");
-        let v7_android = arch.contains("v7") && target.contains("android");
-        let hard = target.ends_with("eabihf");
-        (hard || v7_android, hard && cortex_m)
+    let (sqrt, fma, f64);
+    if let Some(letters) = extensions {
+        sqrt = letters.contains(['f', 'g']);
+        fma = sqrt;
+        f64 = !letters.starts_with(['i', 'e']) || letters.contains(['d', 'g']);
+    } else if arch.starts_with("arm") || arch.starts_with("thumb") {
+        let cortex_m = ["v6m", "v7m", "v7em", "v8m"].iter().any(|name| arch.contains(name));
+        sqrt = target.ends_with("eabihf") || arch.contains("v7") && target.contains("android");
+        fma = sqrt && cortex_m;
+        f64 = sqrt && !cortex_m;
     } else {
-        let has = extensions.is_some_and(|letters| letters.contains(['f', 'g']))
-            || arch == "s390x" && !target.ends_with("softfloat");
-        (has, has)
+        sqrt = arch == "s390x" && !target.ends_with("softfloat");
+        fma = sqrt;
+        f64 = true;
     }
+    [(sqrt, "vesde_sqrt"), (fma, "vesde_fma"), (!f64, "vesde_soft_f64")]
+        .into_iter()
+        .filter_map(|(has, name)| has.then_some(name))
+        .collect()
 }
 
 #[cfg(feature = "header")]

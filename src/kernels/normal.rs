@@ -318,7 +318,7 @@ impl<L: Lanes> Job<L> for Begin<'_, L> {
 
 /// Writes a group's elements in order.
 #[inline(always)]
-pub(crate) fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
+fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
     each!(L, |at, part, row| l.store_at(floats, at, group[part][row]));
 }
 

@@ -18,6 +18,7 @@ use crate::buf::TileMut;
 pub(crate) struct Baseline;
 
 /// Lanes 0, 1 and lanes 2, 3, in `f64`.
+#[cfg(not(all(vesde_fma, vesde_soft_f64)))]
 #[inline(always)]
 fn widen(x: f32x4) -> [f64x2; 2] {
     let [a, b, c, d] = x.to_array().map(f64::from);
@@ -215,8 +216,17 @@ impl Lanes for Baseline {
     }
     #[inline(always)]
     fn add_square(self, sum: [f64x2; 2], x: f32x4) -> [f64x2; 2] {
-        let x = widen(x);
-        [sum[0] + x[0] * x[0], sum[1] + x[1] * x[1]]
+        #[cfg(vesde_soft_f64)]
+        {
+            let ([a, b], [w, x, y, z]) = (sum.map(f64x2::to_array), x.to_array());
+            let add = scalar::add_square;
+            [f64x2::new([add(a[0], w), add(a[1], x)]), f64x2::new([add(b[0], y), add(b[1], z)])]
+        }
+        #[cfg(not(vesde_soft_f64))]
+        {
+            let x = widen(x);
+            [sum[0] + x[0] * x[0], sum[1] + x[1] * x[1]]
+        }
     }
     #[inline(always)]
     fn store_d(self, to: &mut [f64], x: [f64x2; 2]) {
