@@ -3,37 +3,41 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    let target = std::env::var("TARGET").unwrap_or_default();
-    for cfg in fpu(&target) {
+    for cfg in fpu() {
         println!("cargo:rustc-cfg={cfg}");
     }
     #[cfg(feature = "header")]
     header();
 }
 
-/// What is known of the FPU of a target whose name only says so: stable Rust shows no features of these, and
-/// to it those of Cortex-M are like armv7's, which has no fused operation.
-fn fpu(target: &str) -> Vec<&'static str> {
-    let arch = target.split('-').next().unwrap_or_default();
-    let extensions = arch.strip_prefix("riscv32").or(arch.strip_prefix("riscv64"));
-    let (sqrt, fma, f64);
-    if let Some(letters) = extensions {
-        sqrt = letters.contains(['f', 'g']);
-        fma = sqrt;
-        f64 = !letters.starts_with(['i', 'e']) || letters.contains(['d', 'g']);
-    } else if arch.starts_with("arm") || arch.starts_with("thumb") {
-        let cortex_m = ["v6m", "v7m", "v7em", "v8m"].iter().any(|name| arch.contains(name));
-        sqrt = target.ends_with("eabihf") || arch.contains("v7") && target.contains("android");
-        fma = sqrt && cortex_m;
-        f64 = sqrt && !cortex_m;
-    } else {
-        sqrt = arch == "s390x" && !target.ends_with("softfloat");
-        fma = sqrt;
-        f64 = true;
-    }
-    [(sqrt, "vesde_sqrt"), (fma, "vesde_fma"), (!f64, "vesde_soft_f64")]
+/// What the target's name says of its FPU: stable Rust shows no features of these, and to it those of
+/// Cortex-M are like armv7's, which has no fused operation. Of an unknown target nothing is said.
+fn fpu() -> Vec<&'static str> {
+    let var = |name| std::env::var(name).unwrap_or_default();
+    let (target, arch, flags) = (var("TARGET"), var("CARGO_CFG_TARGET_ARCH"), var("CARGO_ENCODED_RUSTFLAGS"));
+    let name = target.split('-').next().unwrap_or_default();
+    let (sqrt, fma, soft_f64) = match arch.as_str() {
+        "arm" => {
+            let cortex_m = ["v6m", "v7m", "v7em", "v8m"].iter().any(|version| name.contains(version));
+            let v7_android = name.contains("v7") && target.ends_with("-androideabi");
+            let hard = target.ends_with("eabihf");
+            // Few Cortex-M have doubles, and rustc is told which.
+            let told =
+                ["cortex-m7", "cortex-m55", "cortex-m85", "fp64"].iter().any(|cpu| flags.contains(cpu));
+            let soft = target.ends_with("eabi") && !v7_android;
+            (hard || v7_android, hard && cortex_m, soft || cortex_m && !told)
+        }
+        "riscv32" | "riscv64" => {
+            let letters = name.strip_prefix(&arch).unwrap_or_default();
+            let (f, d) = (letters.contains(['f', 'g']), letters.contains(['d', 'g']));
+            (f, f, letters.starts_with(['i', 'e']) && !d)
+        }
+        "s390x" => (!target.ends_with("softfloat"), !target.ends_with("softfloat"), false),
+        _ => (false, false, false),
+    };
+    [(sqrt, "vesde_sqrt"), (fma, "vesde_fma"), (soft_f64, "vesde_soft_f64")]
         .into_iter()
-        .filter_map(|(has, name)| has.then_some(name))
+        .filter_map(|(has, cfg)| has.then_some(cfg))
         .collect()
 }
 
