@@ -5,7 +5,7 @@ use core::arch::aarch64::*;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
 
 use super::registers::{operations, register};
-use super::{Job, LANES, Lanes};
+use super::{Job, LANES, Lanes, Table};
 use crate::buf::TileMut;
 
 /// NEON.
@@ -85,6 +85,13 @@ impl Lanes for Baseline {
         };
         less(x: F4, y: F4) -> U4 = U4(vcltq_f32(x.0, y.0));
         select(mask: U4, yes: F4, no: F4) -> F4 = F4(vbslq_f32(mask.0, yes.0, no.0));
+
+        look_up(table: &Table, at: U4) -> [U4; 2] = {
+            let pair = |i: u32| vld1_u32(table.pairs[i as usize % 64].as_ptr());
+            let low = vcombine_u32(pair(vgetq_lane_u32::<0>(at.0)), pair(vgetq_lane_u32::<1>(at.0)));
+            let high = vcombine_u32(pair(vgetq_lane_u32::<2>(at.0)), pair(vgetq_lane_u32::<3>(at.0)));
+            [U4(vuzp1q_u32(low, high)), U4(vuzp2q_u32(low, high))]
+        };
 
         wide(x: &[u64; LANES / 2], part: usize) -> W2 = {
             let (pairs, _) = x.as_chunks::<2>();

@@ -143,15 +143,15 @@ pub(crate) trait Lanes: Copy {
     fn select(self, mask: Self::U, yes: Self::F, no: Self::F) -> Self::F {
         self.of_bits(self.bits(no) ^ ((self.bits(yes) ^ self.bits(no)) & mask))
     }
-    /// The table's words at the lanes, which are less than 64.
+    /// The table's two words at the lanes, of which six bits count.
     #[inline(always)]
-    fn look_up(self, table: &[u32; 64], at: Self::U) -> Self::U {
-        let mut words = [0; LANES];
-        self.store_u(&mut words, 0, at);
-        for word in words.iter_mut().take(Self::N) {
-            *word = table.get(*word as usize).copied().unwrap_or(0);
+    fn look_up(self, table: &Table, at: Self::U) -> [Self::U; 2] {
+        let mut words = [[0; LANES]; 2];
+        self.store_u(&mut words[0], 0, at);
+        for i in 0..Self::N {
+            [words[0][i], words[1][i]] = table.pairs[words[0][i] as usize % 64];
         }
-        self.load_u(&words, 0)
+        [self.load_u(&words[0], 0), self.load_u(&words[1], 0)]
     }
     /// Writes the lanes from `at` on, as many as there is room for.
     #[inline(always)]
@@ -223,6 +223,12 @@ pub(crate) trait Lanes: Copy {
     fn add_square(self, sum: Self::D, x: Self::F) -> Self::D;
     /// Writes the lanes to `to`, as many as there is room for.
     fn store_d(self, to: &mut [f64], x: Self::D);
+}
+
+/// Two words for each of 64 numbers, for [`Lanes::look_up`]: side by side, and apart.
+pub(crate) struct Table {
+    pub pairs: [[u32; 2]; 64],
+    pub apart: [[u32; 64]; 2],
 }
 
 /// A kernel with its arguments, waiting for registers to run on.

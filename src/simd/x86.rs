@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
 
 use super::registers::{operations, register};
-use super::{Job, Kernel, LANES, Lanes};
+use super::{Job, Kernel, LANES, Lanes, Table};
 use crate::buf::TileMut;
 
 /// The proof of AVX2 and FMA, which came together (Haswell, Zen).
@@ -245,11 +245,19 @@ impl Lanes for Avx512 {
         shl<const K>(x: U16) -> U16 = U16(_mm512_slli_epi32::<K>(x.0));
         shr<const K>(x: U16) -> U16 = U16(_mm512_srli_epi32::<K>(x.0));
         sar<const K>(x: U16) -> U16 = U16(_mm512_srai_epi32::<K>(x.0));
-        look_up(table: &[u32; 64], at: U16) -> U16 = {
-            let [a, b, c, d] = [0, 16, 32, 48].map(|from| _mm512_loadu_si512(table.as_ptr().add(from).cast()));
-            let low = _mm512_permutex2var_epi32(a, at.0, b);
-            let high = _mm512_permutex2var_epi32(c, at.0, d);
-            U16(_mm512_mask_blend_epi32(_mm512_test_epi32_mask(at.0, _mm512_set1_epi32(32)), low, high))
+        look_up(table: &Table, at: U16) -> [U16; 2] = {
+            let mut words = [at; 2];
+            for (to, table) in words.iter_mut().zip(&table.apart) {
+                let a = _mm512_loadu_si512(table.as_ptr().cast());
+                let b = _mm512_loadu_si512(table.as_ptr().add(16).cast());
+                let c = _mm512_loadu_si512(table.as_ptr().add(32).cast());
+                let d = _mm512_loadu_si512(table.as_ptr().add(48).cast());
+                let low = _mm512_permutex2var_epi32(a, at.0, b);
+                let high = _mm512_permutex2var_epi32(c, at.0, d);
+                let above = _mm512_test_epi32_mask(at.0, _mm512_set1_epi32(32));
+                *to = U16(_mm512_mask_blend_epi32(above, low, high));
+            }
+            words
         };
         less(x: F16, y: F16) -> U16 = U16(_mm512_movm_epi32(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(x.0, y.0)));
         wide(x: &[u64; LANES / 2], part: usize) -> W8 = {
