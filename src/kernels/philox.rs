@@ -70,7 +70,7 @@ impl<L: Lanes> Philox4x32<L> {
 /// A word in both halves of each lane.
 #[inline(always)]
 pub(crate) fn twice<L: Lanes>(l: L, word: u32) -> L::W {
-    l.splat_wide(u64::from(word) << 32 | u64::from(word))
+    l.pairs(l.splat_u(word))
 }
 
 /// The low halves of `low`, and as high halves those of `high`.
