@@ -1,10 +1,44 @@
-//! With the feature `header`: rewrites include/vesde.h from the C ABI's source. Without it: nothing, and cbindgen is
-//! not compiled.
+//! Tells src/simd/scalar.rs what the target's FPU has. With the feature `header` it also rewrites
+//! include/vesde.h from the C ABI's source; without it, cbindgen is not compiled.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    for cfg in fpu() {
+        println!("cargo:rustc-cfg={cfg}");
+    }
     #[cfg(feature = "header")]
     header();
+}
+
+/// What the target's name says of its FPU: stable Rust shows no features of these, and to it those of
+/// Cortex-M are like armv7's, which has no fused operation. Of an unknown target nothing is said.
+fn fpu() -> Vec<&'static str> {
+    let var = |name| std::env::var(name).unwrap_or_default();
+    let (target, arch, flags) = (var("TARGET"), var("CARGO_CFG_TARGET_ARCH"), var("CARGO_ENCODED_RUSTFLAGS"));
+    let name = target.split('-').next().unwrap_or_default();
+    let (sqrt, fma, soft_f64) = match arch.as_str() {
+        "arm" => {
+            let cortex_m = ["v6m", "v7m", "v7em", "v8m"].iter().any(|version| name.contains(version));
+            let v7_android = name.contains("v7") && target.ends_with("-androideabi");
+            let hard = target.ends_with("eabihf");
+            // Few Cortex-M have doubles, and rustc is told which.
+            let told =
+                ["cortex-m7", "cortex-m55", "cortex-m85", "fp64"].iter().any(|cpu| flags.contains(cpu));
+            let soft = target.ends_with("eabi") && !v7_android;
+            (hard || v7_android, hard && cortex_m, soft || cortex_m && !told)
+        }
+        "riscv32" | "riscv64" => {
+            let letters = name.strip_prefix(&arch).unwrap_or_default();
+            let (f, d) = (letters.contains(['f', 'g']), letters.contains(['d', 'g']));
+            (f, f, letters.starts_with(['i', 'e']) && !d)
+        }
+        "s390x" => (!target.ends_with("softfloat"), !target.ends_with("softfloat"), false),
+        _ => (false, false, false),
+    };
+    [(sqrt, "vesde_sqrt"), (fma, "vesde_fma"), (soft_f64, "vesde_soft_f64")]
+        .into_iter()
+        .filter_map(|(has, cfg)| has.then_some(cfg))
+        .collect()
 }
 
 #[cfg(feature = "header")]

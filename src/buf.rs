@@ -243,8 +243,8 @@ impl Tile<'_> {
         if at > GROUP || A::LEN > GROUP - at {
             return A::ZERO;
         }
-        // SAFETY: tiles are made of GROUP initialised floats only, and at + LEN ≤ GROUP.
-        unsafe { self.ptr.add(at).cast::<A>().read_unaligned() }
+        // SAFETY: tiles are made of GROUP initialised floats only, at + LEN ≤ GROUP, and [f32; LEN] is aligned where a float is.
+        unsafe { self.ptr.add(at).cast::<A>().read() }
     }
 }
 
@@ -259,8 +259,8 @@ impl TileMut<'_> {
     #[inline(always)]
     pub(crate) fn put<A: Floats>(&mut self, at: usize, values: A) {
         if at <= GROUP && A::LEN <= GROUP - at {
-            // SAFETY: tiles are made of GROUP writable floats only, and at + LEN ≤ GROUP.
-            unsafe { self.ptr.add(at).cast::<A>().write_unaligned(values) }
+            // SAFETY: tiles are made of GROUP writable floats only, at + LEN ≤ GROUP, and [f32; LEN] is aligned where a float is.
+            unsafe { self.ptr.add(at).cast::<A>().write(values) }
         }
     }
 

@@ -6,7 +6,7 @@
 //! all 2²³ arguments of a quarter turn on an H100: one solution in each part gives them all.
 
 use super::normal::signed;
-use crate::simd::Lanes;
+use crate::simd::{Lanes, Table};
 
 /// −2·ln u of u·2^K, for u up to 1 and from 2⁻³³ on.
 #[inline(always)]
@@ -72,8 +72,7 @@ pub(crate) fn wave<L: Lanes>(l: L, turns: L::U, wave: Wave) -> L::F {
 fn sine_of_quarter<L: Lanes>(l: L, at: L::U) -> L::F {
     let part = l.shr::<17>(at);
     let x = at & l.splat_u((1 << 17) - 1);
-    let c0 = l.look_up(&COEFFICIENTS.0, part);
-    let c12 = l.look_up(&COEFFICIENTS.1, part);
+    let [c0, c12] = l.look_up(&COEFFICIENTS, part);
     let (c1, c2) = (c12 & l.splat_u(0xffff), l.shr::<16>(c12));
     let rest = c1 * x - c2 * square(l, x);
     // In the first part, where there is no c0, all of 32 bits are needed; behind it 2⁻³⁰ is fine enough, of which there are 25 bits or more.
@@ -109,15 +108,16 @@ fn row<L: Lanes, const UP: u32, const FROM: u32>(l: L, x: L::U, lower: L::U) -> 
 }
 
 /// The coefficients of the parts: c0, and c1 with c2 above it.
-const COEFFICIENTS: ([u32; 64], [u32; 64]) = {
-    let (mut c0, mut c12) = ([0; 64], [0; 64]);
+static COEFFICIENTS: Table = {
+    let mut table = Table { pairs: [[0; 2]; 64], apart: [[0; 64]; 2] };
     let mut i = 0;
     while i < 64 {
         let (a, b, c) = PARTS[i];
-        (c0[i], c12[i]) = (a, b | c << 16);
+        table.pairs[i] = [a, b | c << 16];
+        [table.apart[0][i], table.apart[1][i]] = table.pairs[i];
         i += 1;
     }
-    (c0, c12)
+    table
 };
 
 /// c0, c1 and c2 of each part.

@@ -68,13 +68,15 @@ impl Mt19937 {
             }
             let left = self.words.get(self.taken as usize..).unwrap_or_default();
             let count = left.len().min(rest.len());
+            let left = left.get(..count).unwrap_or_default();
             let (now, later) = rest.split_at_mut_checked(count).unwrap_or_default();
             // By registers, since the memcpy of a bare-metal archive is slow to start.
-            let whole = count - count % L::N;
-            for at in (0..whole).step_by(L::N) {
-                l.store_u(now, at, temper_lanes(l, l.load_u(left, at)));
+            let mut registers = now.chunks_exact_mut(L::N);
+            let mut words = left.chunks_exact(L::N);
+            for (to, from) in registers.by_ref().zip(words.by_ref()) {
+                l.store_u(to, 0, temper_lanes(l, l.load_u(from, 0)));
             }
-            for (to, &from) in now.iter_mut().zip(left).skip(whole) {
+            for (to, &from) in registers.into_remainder().iter_mut().zip(words.remainder()) {
                 *to = temper(from);
             }
             self.taken += count as u32;

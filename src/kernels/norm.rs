@@ -1,7 +1,7 @@
 //! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and torch's.
 
 use super::Source;
-use super::normal::{CounterGroups, scatter};
+use super::normal::CounterGroups;
 use crate::buf::{GROUP, Pads, Tile, Tiles};
 use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, SimdLevel, each, fma};
 
@@ -66,13 +66,7 @@ impl Kernel for SumSquares<'_> {
                         // Whole groups, in registers where there are enough.
                         while block.left > 0 && at >= lead && end - at >= GROUP {
                             let z = block.next(l);
-                            if L::PARTS == MAX_PARTS {
-                                let mut floats = [0.0; GROUP];
-                                scatter(l, &z, &mut floats);
-                                add_tile(l, &mut sums, Tile::from(&floats));
-                            } else {
-                                each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
-                            }
+                            each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
                             at += GROUP;
                         }
                         noise.block = block;
@@ -119,11 +113,11 @@ fn add<L: Lanes>(l: L, sums: &mut Sums<L>, part: usize, row: usize, x: L::F) {
 /// Adds the squares of a tile.
 #[inline(always)]
 fn add_tile<L: Lanes>(l: L, sums: &mut Sums<L>, x: Tile<'_>) {
-    // As with noise: where sixteen lanes take four registers, the sums are in memory anyhow.
-    if L::PARTS == MAX_PARTS {
-        l.apart(AddTile { sums, x });
-    } else {
+    // As with noise: where there is no room, the sums are in memory anyhow.
+    if L::ROOMY {
         each!(L, |at, part, row| add(l, sums, part, row, l.load(x.get(at))));
+    } else {
+        l.apart(AddTile { sums, x });
     }
 }
 

@@ -42,9 +42,6 @@ const COS: [f32; 4] = [1.41421354, -0.43617779, 0.0224151202, -0.000450902531];
 /// The sign bit of a float, and of an `i32`.
 const SIGN: u32 = 1 << 31;
 
-/// 2⁻³¹.
-const TO_UNIT: f32 = 1.0 / (1_u32 << 31) as f32;
-
 /// The exponent of (2³¹)², the largest product of two odd 31-bit integers as rounded.
 const TOP: u32 = 62;
 
@@ -62,7 +59,7 @@ fn horner<L: Lanes, const N: usize>(l: L, x: L::F, coefficients: &[f32; N]) -> L
 /// Sine and cosine of π/2 times the `i32` in `word` over 2³¹: an angle of the right half circle.
 #[inline(always)]
 fn half_circle<L: Lanes>(l: L, word: L::U) -> (L::F, L::F) {
-    let x = l.i32_to_f32(word) * l.splat(TO_UNIT);
+    let x = l.i32_to_f32_over::<31>(word);
     let x2 = x * x;
     let sin = horner(l, x2, &SIN) * x; // √2·sin and √2·cos of half the angle
     let cos = horner(l, x2, &COS);
@@ -208,19 +205,34 @@ impl<L: Lanes> Block<L> {
     /// The next 64 elements, of which there must be some left.
     #[inline(always)]
     pub(crate) fn next(&mut self, l: L) -> Group<L> {
-        // Where sixteen lanes take four registers, none is left for the kernel around: there one copy of the code is enough.
-        if L::PARTS < MAX_PARTS { self.make(l) } else { l.apart(Next(self)) }
+        // Where no register is left for the kernel around, one copy of the code is enough.
+        if L::ROOMY { self.make(l) } else { l.apart(Next(self)) }
     }
 
     #[inline(always)]
     fn make(&mut self, l: L) -> Group<L> {
         self.left = self.left.wrapping_sub(1);
+        if L::ROOMY && L::PARTS == MAX_PARTS {
+            // One part after the other, or there would be more in registers than there is room for beside the constants.
+            let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
+            for part in 0..L::PARTS {
+                let words = self.words(l, part);
+                group[part] = turn(l, radii(l, words), words);
+            }
+            return group;
+        }
         let mut words = [[l.splat_u(0); 4]; MAX_PARTS];
         for part in 0..L::PARTS {
-            let state = &mut self.states[part];
-            words[part] = [step(l, state), step(l, state), step(l, state), step(l, state)];
+            words[part] = self.words(l, part);
         }
         normals(l, &words)
+    }
+
+    /// The next words of a part.
+    #[inline(always)]
+    fn words(&mut self, l: L, part: usize) -> [L::U; 4] {
+        let state = &mut self.states[part];
+        [step(l, state), step(l, state), step(l, state), step(l, state)]
     }
 }
 
@@ -306,7 +318,7 @@ impl<L: Lanes> Job<L> for Begin<'_, L> {
 
 /// Writes a group's elements in order.
 #[inline(always)]
-pub(crate) fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
+fn scatter<L: Lanes>(l: L, group: &Group<L>, floats: &mut [f32; GROUP]) {
     each!(L, |at, part, row| l.store_at(floats, at, group[part][row]));
 }
 

@@ -7,7 +7,7 @@ const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const KEY_INCREMENTS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
-/// The generator under one key: what is xored into the first and the third word in each round.
+/// The generator under one key: what is xored into the first and the third word in each round, in both halves of each lane.
 pub(crate) struct Philox4x32<L: Lanes>([[L::W; 2]; ROUNDS]);
 
 impl<L: Lanes> Philox4x32<L> {
@@ -16,7 +16,7 @@ impl<L: Lanes> Philox4x32<L> {
         let mut key = [key as u32, (key >> 32) as u32];
         let mut keys = [[l.splat_wide(0); 2]; ROUNDS];
         for round in &mut keys {
-            *round = [l.splat_wide(u64::from(key[0])), l.splat_wide(u64::from(key[1]))];
+            *round = [twice(l, key[0]), twice(l, key[1])];
             key = [key[0].wrapping_add(KEY_INCREMENTS[0]), key[1].wrapping_add(KEY_INCREMENTS[1])];
         }
         Self(keys)
@@ -42,6 +42,35 @@ impl<L: Lanes> Philox4x32<L> {
         let words = round(l, words, k8);
         round(l, words, k9)
     }
+
+    /// The four output words of a counter in each lane: its third word is the lane's, and the others are given in both halves of wide
+    /// lanes, which are all alike.
+    #[inline(always)]
+    pub(crate) fn lanes(&self, l: L, [a, b, d]: [L::W; 3], third: L::U) -> [L::U; 4] {
+        if L::PRODUCTS {
+            let mut words = [l.halves(a), l.halves(b), third, l.halves(d)];
+            for &[k0, k1] in &self.0 {
+                let [a, b, c, d] = words;
+                let ([low0, high0], [low1, high1]) =
+                    (l.products(a, MULTIPLIERS[0]), l.products(c, MULTIPLIERS[1]));
+                words = [high1 ^ (b ^ l.halves(k0)), low1, high0 ^ (d ^ l.halves(k1)), low0];
+            }
+            return words;
+        }
+        let even = l.pairs(third);
+        let [mut words, odd] = self.words(l, [[a, b, even, d], [a, b, l.wide_shr::<32>(even), d]]);
+        for (even, odd) in words.iter_mut().zip(odd) {
+            *even = pack(l, *even, odd);
+        }
+        let [a, b, c, d] = words;
+        [l.halves(a), l.halves(b), l.halves(c), l.halves(d)]
+    }
+}
+
+/// A word in both halves of each lane.
+#[inline(always)]
+pub(crate) fn twice<L: Lanes>(l: L, word: u32) -> L::W {
+    l.pairs(l.splat_u(word))
 }
 
 /// The low halves of `low`, and as high halves those of `high`.
@@ -76,10 +105,18 @@ mod tests {
         type Output = [Vec<u32>; 4];
         fn run<L: Lanes>(self, l: L) -> Self::Output {
             let counter = self.0.map(|word| l.splat_wide(u64::from(word) | 0xdead_beef << 32));
-            let [_, words] = Philox4x32::new(l, self.1).words(l, [[l.splat_wide(0); 4], counter]);
+            let philox = Philox4x32::new(l, self.1);
+            let [_, words] = philox.words(l, [[l.splat_wide(0); 4], counter]);
+            let [a, b, c, d] = self.0;
+            let lanes = philox.lanes(l, [twice(l, a), twice(l, b), twice(l, d)], l.splat_u(c));
+            let mut i = 0;
             words.map(|word| {
-                let word = l.of_bits(l.halves(pack(l, word, word)));
-                l.store(word).as_ref().iter().map(|x| x.to_bits()).collect()
+                let both = [l.halves(pack(l, word, word)), lanes[i]];
+                i += 1;
+                both.into_iter()
+                    .flat_map(|x| l.store(l.of_bits(x)).as_ref().to_vec())
+                    .map(f32::to_bits)
+                    .collect()
             })
         }
     }

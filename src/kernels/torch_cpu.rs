@@ -4,7 +4,7 @@
 use super::mt19937::Mt19937;
 use super::normal::signed;
 use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
-use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS};
+use crate::simd::{Job, Kernel, Lanes};
 
 /// Elements that torch transforms together: eight radii with eight angles.
 pub(crate) const TORCH_BLOCK: usize = 16;
@@ -25,26 +25,25 @@ impl Kernel for Randn<'_> {
     fn run<L: Lanes>(self, l: L) {
         let len = self.out.len();
         let mut rest = len - len % TORCH_BLOCK;
+        let mut words = Words([0; GROUP]);
         let mut pads = Pads::new();
         let mut tiles = Tiles::new([], [self.out.part(0, rest)], &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some(([], [mut out])) = run.next() {
-                let mut words = Words([0; GROUP]);
                 self.mt.take(l, words.0.get_mut(..rest.min(GROUP)).unwrap_or_default());
-                l.apart(BoxMuller { words: &words, out: &mut out });
+                l.apart(BoxMuller { words: &mut words, out: &mut out });
                 rest = rest.saturating_sub(GROUP);
             }
         }
         let tail = len % TORCH_BLOCK;
         if let Some(start) = len.checked_sub(TORCH_BLOCK).filter(|_| tail > 0) {
-            let mut words = Words([0; GROUP]);
             self.mt.take(l, words.0.get_mut(..tail).unwrap_or_default());
             self.mt.take(l, words.0.get_mut(..TORCH_BLOCK).unwrap_or_default());
             let mut pads = Pads::new();
             let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)], &mut pads);
             while let Some(mut run) = tiles.run() {
                 while let Some(([], [mut out])) = run.next() {
-                    l.apart(BoxMuller { words: &words, out: &mut out });
+                    l.apart(BoxMuller { words: &mut words, out: &mut out });
                 }
             }
         }
@@ -55,9 +54,23 @@ impl Kernel for Randn<'_> {
 #[repr(align(64))]
 struct Words([u32; GROUP]);
 
-/// The normals of words.
+/// Runs a block for each register of radii and that of their angles: each eight of radii stands before one of
+/// angles, and wider registers hold both.
+macro_rules! each_pair {
+    ($lanes:ty, |$at:ident, $behind:ident| $body:block) => {
+        let half = if <$lanes>::N > EIGHT { <$lanes>::N } else { EIGHT };
+        for first in (0..GROUP).step_by(2 * half) {
+            for $at in (first..first + half).step_by(<$lanes>::N) {
+                let $behind = $at + half;
+                $body
+            }
+        }
+    };
+}
+
+/// The normals of words, which are used up.
 struct BoxMuller<'a, 't> {
-    words: &'a Words,
+    words: &'a mut Words,
     out: &'a mut TileMut<'t>,
 }
 
@@ -65,34 +78,28 @@ impl<L: Lanes> Job<L> for BoxMuller<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run(self, l: L) {
-        let mut uniforms = [0.0; GROUP]; // 24 bits of each word, in 0..1
-        for (to, word) in uniforms.iter_mut().zip(&self.words.0) {
-            *to = (word & 0x00ff_ffff) as i32 as f32 * (1.0 / (1 << 24) as f32);
-        }
+        let Self { words: Words(words), out } = self;
         // All radii first, then all angles, as in normal.rs.
-        let mut polar = [[l.splat(0.0); 2]; GROUP / 2 / (LANES / MAX_PARTS)];
-        for (i, to) in polar.iter_mut().enumerate().take(GROUP / 2 / L::N) {
-            let [at, behind] = eights::<L>(i);
-            let (u1, u2) = l.eights(l.load_at(&uniforms, at), l.load_at(&uniforms, behind));
-            *to =
-                [l.sqrt(l.splat(-2.0) * ln(l, l.splat(1.0) - u1)), l.splat(2.0 * core::f32::consts::PI) * u2];
-        }
-        for (i, &[radius, angle]) in polar.iter().enumerate().take(GROUP / 2 / L::N) {
-            let [at, behind] = eights::<L>(i);
+        each_pair!(L, |at, behind| {
+            let (u1, u2) = l.eights(uniform(l, l.load_u(words, at)), uniform(l, l.load_u(words, behind)));
+            let radius = l.sqrt(l.splat(-2.0) * ln(l, l.splat(1.0) - u1));
+            l.store_u(words, at, l.bits(radius));
+            l.store_u(words, behind, l.bits(l.splat(2.0 * core::f32::consts::PI) * u2));
+        });
+        each_pair!(L, |at, behind| {
+            let (radius, angle) = (l.of_bits(l.load_u(words, at)), l.of_bits(l.load_u(words, behind)));
             let (sin, cos) = sin_cos(l, angle);
             let (z1, z2) = l.eights(radius * cos, radius * sin);
-            self.out.put(at, l.store(z1));
-            self.out.put(behind, l.store(z2));
-        }
+            out.put(at, l.store(z1));
+            out.put(behind, l.store(z2));
+        });
     }
 }
 
-/// Where the eights of register `i` of radii stand, and those of its angles: each eight of radii before one of angles.
+/// 24 bits of each word, in 0..1.
 #[inline(always)]
-fn eights<L: Lanes>(i: usize) -> [usize; 2] {
-    let first = i * L::N;
-    let at = first / EIGHT * TORCH_BLOCK + first % EIGHT;
-    [at, at + if L::N > EIGHT { L::N } else { EIGHT }]
+fn uniform<L: Lanes>(l: L, word: L::U) -> L::F {
+    l.i32_to_f32_over::<24>(word & l.splat_u(0x00ff_ffff))
 }
 
 /// `y·x + c` for each coefficient in turn, fused, beginning with the first.

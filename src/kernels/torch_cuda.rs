@@ -5,7 +5,7 @@ use core::f32::consts::PI;
 use core::num::NonZeroU32;
 
 use super::cuda_math::{Wave, minus_2_logf, turns, wave};
-use super::philox::{Philox4x32, pack};
+use super::philox::{Philox4x32, twice};
 use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
 use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
@@ -77,8 +77,8 @@ fn tile<T: Copy>(x: T) -> Tile<T> {
 /// The threads from one on, in one of their passes.
 struct Threads<L: Lanes> {
     philox: Philox4x32<L>,
-    /// The words of the counters. All but the third are the same for all threads, which saves much of the first rounds.
-    counter: [L::W; 4],
+    /// The words of the counters but for the third. They are the same for all threads, which saves much of the first rounds.
+    counter: [L::W; 3],
     next: u32,
 }
 
@@ -97,7 +97,7 @@ impl<L: Lanes> Launch<L> {
     #[inline(always)]
     fn new(l: L, seed: u64) -> Self {
         Self {
-            threads: Threads { philox: Philox4x32::new(l, seed), counter: [l.splat_wide(0); 4], next: 0 },
+            threads: Threads { philox: Philox4x32::new(l, seed), counter: [l.splat_wide(0); 3], next: 0 },
             first: 0,
             words: [tile(l.splat_u(0)); 4],
         }
@@ -106,8 +106,8 @@ impl<L: Lanes> Launch<L> {
     /// Goes to the pass with this counter.
     #[inline(always)]
     fn start(&mut self, l: L, counter: u64, first: u32) {
-        let [low, high] = [l.splat_wide(counter), l.splat_wide(counter >> 32)];
-        self.threads.counter = [low, high, low, l.splat_wide(0)];
+        let (low, high) = (twice(l, counter as u32), twice(l, (counter >> 32) as u32));
+        self.threads.counter = [low, high, l.splat_wide(0)];
         self.first = first;
     }
 
@@ -166,18 +166,13 @@ impl<L: Lanes, const AB: bool, const CD: bool> Job<L> for Words<'_, L, AB, CD> {
     type Output = ();
     #[inline(always)]
     fn run(self, l: L) {
-        /// The words of these threads become the low halves of lanes, those of the threads behind them the high halves.
-        const EVEN: [u64; LANES / 2] = [0, 2, 4, 6, 8, 10, 12, 14];
+        const THREADS: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
         let Self { threads: Threads { philox, counter, next }, words } = self;
         each!(L, |at, part, row| {
-            let mut counters = [*counter; 2];
-            let even = l.splat_wide(u64::from(*next) + at as u64) + l.wide(&EVEN, 0);
-            counters[0][2] = even;
-            counters[1][2] = even + l.splat_wide(1);
-            let [even, odd] = philox.words(l, counters);
-            for (i, to) in words.iter_mut().enumerate() {
+            let thread = l.splat_u(next.wrapping_add(at as u32)) + l.load_u(&THREADS, 0);
+            for (i, (to, word)) in words.iter_mut().zip(philox.lanes(l, *counter, thread)).enumerate() {
                 if [AB, AB, CD, CD][i] {
-                    to[part][row] = l.halves(pack(l, even[i], odd[i]));
+                    to[part][row] = word;
                 }
             }
         });

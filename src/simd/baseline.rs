@@ -10,7 +10,7 @@ use core::arch::x86_64::_mm_stream_ps;
 use wide::bytemuck::cast;
 use wide::{f32x4, f64x2, i32x4, u32x4, u64x2};
 
-use super::{Job, LANES, Lanes};
+use super::{Job, LANES, Lanes, scalar};
 use crate::buf::TileMut;
 
 /// The target's baseline: every machine that runs the code has it.
@@ -18,14 +18,37 @@ use crate::buf::TileMut;
 pub(crate) struct Baseline;
 
 /// Lanes 0, 1 and lanes 2, 3, in `f64`.
+#[cfg(not(all(vesde_fma, vesde_soft_f64)))]
 #[inline(always)]
 fn widen(x: f32x4) -> [f64x2; 2] {
     let [a, b, c, d] = x.to_array().map(f64::from);
     [f64x2::new([a, b]), f64x2::new([c, d])]
 }
 
+/// `x·y + z` with one rounding.
+#[cfg(vesde_fma)]
+#[inline(always)]
+fn fma(x: f32x4, y: f32x4, z: f32x4) -> f32x4 {
+    let ([x0, x1, x2, x3], [y0, y1, y2, y3]) = (x.to_array(), y.to_array());
+    let [z0, z1, z2, z3] = z.to_array();
+    let fma = scalar::fma;
+    f32x4::new([fma(x0, y0, z0), fma(x1, y1, z1), fma(x2, y2, z2), fma(x3, y3, z3)])
+}
+
+/// `x·y + z` with one rounding, emulated.
+#[cfg(not(vesde_fma))]
+#[inline(always)]
+fn fma(x: f32x4, y: f32x4, z: f32x4) -> f32x4 {
+    let (x, y, z) = (widen(x), widen(y), widen(z));
+    let sums = [x[0] * y[0] + z[0], x[1] * y[1] + z[1]];
+    let sums = if round_once(sums) { sums } else { fma_to_odd(x, y, z) };
+    let [a, b] = sums.map(f64x2::to_array);
+    f32x4::new([a[0], a[1], b[0], b[1]].map(|lane| lane as f32))
+}
+
 /// Whether `f64` sums of a product and another `f32` may be rounded to `f32` as they are: a sum that was inexact stands on the right side
 /// of the middle of two floats unless it is one, or among subnormal numbers, where floats lie farther apart.
+#[cfg(not(vesde_fma))]
 #[inline(always)]
 fn round_once(sums: [f64x2; 2]) -> bool {
     let [a, b] = sums.map(|sum| sum.to_array().map(f64::to_bits));
@@ -38,6 +61,7 @@ fn round_once(sums: [f64x2; 2]) -> bool {
 
 /// `x·y + z` of `f32` values in `f64`, rounded to odd, so that rounding it on to `f32` is the only rounding: what
 /// is inexact has its last bit set, after rounding towards zero.
+#[cfg(not(vesde_fma))]
 #[cold]
 #[inline(never)]
 fn fma_to_odd(x: [f64x2; 2], y: [f64x2; 2], z: [f64x2; 2]) -> [f64x2; 2] {
@@ -93,18 +117,22 @@ impl Lanes for Baseline {
     }
     #[inline(always)]
     fn sqrt(self, x: f32x4) -> f32x4 {
-        x.sqrt()
+        // Where `wide` has no vectors it makes roots bit by bit, unless it has std.
+        if cfg!(any(
+            target_feature = "sse",
+            target_feature = "simd128",
+            all(target_arch = "aarch64", target_feature = "neon")
+        )) {
+            return x.sqrt();
+        }
+        f32x4::new(x.to_array().map(scalar::sqrt))
     }
     #[inline(always)]
     fn fma(self, x: f32x4, y: f32x4, z: f32x4) -> f32x4 {
         if cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))) {
             return x.mul_add(y, z); // one instruction there
         }
-        let (x, y, z) = (widen(x), widen(y), widen(z));
-        let sums = [x[0] * y[0] + z[0], x[1] * y[1] + z[1]];
-        let sums = if round_once(sums) { sums } else { fma_to_odd(x, y, z) };
-        let [a, b] = sums.map(f64x2::to_array);
-        f32x4::new([a[0], a[1], b[0], b[1]].map(|lane| lane as f32))
+        fma(x, y, z)
     }
     #[inline(always)]
     fn bits(self, x: f32x4) -> u32x4 {
@@ -173,6 +201,14 @@ impl Lanes for Baseline {
         let [a, b] = x.to_array();
         u32x4::new([a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32])
     }
+    #[inline(always)]
+    fn pairs(self, x: u32x4) -> u64x2 {
+        if cfg!(target_endian = "little") {
+            return cast(x);
+        }
+        let [a, b, c, d] = x.to_array().map(u64::from);
+        u64x2::new([a | b << 32, c | d << 32])
+    }
 
     #[inline(always)]
     fn zero_d(self) -> [f64x2; 2] {
@@ -180,8 +216,17 @@ impl Lanes for Baseline {
     }
     #[inline(always)]
     fn add_square(self, sum: [f64x2; 2], x: f32x4) -> [f64x2; 2] {
-        let x = widen(x);
-        [sum[0] + x[0] * x[0], sum[1] + x[1] * x[1]]
+        #[cfg(vesde_soft_f64)]
+        {
+            let ([a, b], [w, x, y, z]) = (sum.map(f64x2::to_array), x.to_array());
+            let add = scalar::add_square;
+            [f64x2::new([add(a[0], w), add(a[1], x)]), f64x2::new([add(b[0], y), add(b[1], z)])]
+        }
+        #[cfg(not(vesde_soft_f64))]
+        {
+            let x = widen(x);
+            [sum[0] + x[0] * x[0], sum[1] + x[1] * x[1]]
+        }
     }
     #[inline(always)]
     fn store_d(self, to: &mut [f64], x: [f64x2; 2]) {

@@ -1,10 +1,18 @@
 //! The machine's vectors. A kernel is written once, generic over [`Lanes`], and [`dispatch`] chooses whose
 //! registers it runs on. Operations here are exactly rounded, so every choice gives the same bits.
 //!
-//! Every target has its baseline, through `wide`. On x86 the tiers of x86.rs are detected at run time.
+//! Every target has its baseline, through `wide` but for aarch64.rs. On x86 the tiers of x86.rs are detected at run time.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+#[path = "aarch64.rs"]
+mod baseline;
+#[cfg(not(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")))]
 mod baseline;
 mod environment;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"))]
+mod registers;
+#[cfg(not(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")))]
+mod scalar;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod x86;
 
@@ -33,6 +41,10 @@ pub(crate) trait Lanes: Copy {
     const N: usize;
     /// `LANES / N`: the registers that make sixteen lanes.
     const PARTS: usize = LANES / Self::N;
+    /// Whether there are registers for noise, or for sixteen lanes of `D` twice, and for the kernel around.
+    const ROOMY: bool = Self::PARTS < MAX_PARTS;
+    /// Whether `products` takes less than `wide_mul` of both halves of [`pairs`](Self::pairs).
+    const PRODUCTS: bool = false;
 
     /// `[f32; N]`.
     type Floats: Floats + AsRef<[f32]> + AsMut<[f32]>;
@@ -80,6 +92,11 @@ pub(crate) trait Lanes: Copy {
     fn of_bits(self, x: Self::U) -> Self::F;
     /// The nearest floats of the lanes as `i32`.
     fn i32_to_f32(self, x: Self::U) -> Self::F;
+    /// The nearest floats of the lanes as `i32`, over 2ᴷ.
+    #[inline(always)]
+    fn i32_to_f32_over<const K: u32>(self, x: Self::U) -> Self::F {
+        self.i32_to_f32(x) * self.splat(1.0 / (1_u64 << K) as f32)
+    }
     /// The nearest floats of the lanes.
     #[inline(always)]
     fn u32_to_f32(self, x: Self::U) -> Self::F {
@@ -129,24 +146,15 @@ pub(crate) trait Lanes: Copy {
     fn select(self, mask: Self::U, yes: Self::F, no: Self::F) -> Self::F {
         self.of_bits(self.bits(no) ^ ((self.bits(yes) ^ self.bits(no)) & mask))
     }
-    /// The `N` floats from `at` on, zeros behind the end.
+    /// The table's two words at the lanes, of which six bits count.
     #[inline(always)]
-    fn load_at(self, floats: &[f32], at: usize) -> Self::F {
-        let mut lanes = Self::Floats::ZERO;
-        for (to, &from) in lanes.as_mut().iter_mut().zip(floats.iter().skip(at)) {
-            *to = from;
+    fn look_up(self, table: &Table, at: Self::U) -> [Self::U; 2] {
+        let mut words = [[0; LANES]; 2];
+        self.store_u(&mut words[0], 0, at);
+        for i in 0..Self::N {
+            [words[0][i], words[1][i]] = table.pairs[words[0][i] as usize % 64];
         }
-        self.load(lanes)
-    }
-    /// The table's words at the lanes, which are less than 64.
-    #[inline(always)]
-    fn look_up(self, table: &[u32; 64], at: Self::U) -> Self::U {
-        let mut words = [0; LANES];
-        self.store_u(&mut words, 0, at);
-        for word in words.iter_mut().take(Self::N) {
-            *word = table.get(*word as usize).copied().unwrap_or(0);
-        }
-        self.load_u(&words, 0)
+        [self.load_u(&words[0], 0), self.load_u(&words[1], 0)]
     }
     /// Writes the lanes from `at` on, as many as there is room for.
     #[inline(always)]
@@ -197,6 +205,20 @@ pub(crate) trait Lanes: Copy {
     fn wide_rotl<const K: u32>(self, x: Self::W) -> Self::W;
     /// Each `u64` as two lanes: its low half, then its high half.
     fn halves(self, x: Self::W) -> Self::U;
+    /// The inverse of `halves`.
+    fn pairs(self, x: Self::U) -> Self::W;
+    /// The low and the high halves of the lanes times `y`.
+    #[inline(always)]
+    fn products(self, x: Self::U, y: u32) -> [Self::U; 2] {
+        let pairs = self.pairs(x);
+        let (even, odd) = (self.wide_mul(pairs, y), self.wide_mul(self.wide_shr::<32>(pairs), y));
+        let low = self.splat_wide(u64::from(u32::MAX));
+        let high = self.wide_shl::<32>(low);
+        [
+            self.halves((even & low) | self.wide_shl::<32>(odd)),
+            self.halves(self.wide_shr::<32>(even) | (odd & high)),
+        ]
+    }
 
     /// Zeros.
     fn zero_d(self) -> Self::D;
@@ -204,6 +226,12 @@ pub(crate) trait Lanes: Copy {
     fn add_square(self, sum: Self::D, x: Self::F) -> Self::D;
     /// Writes the lanes to `to`, as many as there is room for.
     fn store_d(self, to: &mut [f64], x: Self::D);
+}
+
+/// Two words for each of 64 numbers, for [`Lanes::look_up`]: side by side, and apart.
+pub(crate) struct Table {
+    pub pairs: [[u32; 2]; 64],
+    pub apart: [[u32; 64]; 2],
 }
 
 /// A kernel with its arguments, waiting for registers to run on.
@@ -378,6 +406,39 @@ mod tests {
             assert!([m, e].iter().all(|x| x.as_ref().iter().all(|lane| *lane == x.as_ref()[0])));
             (m.as_ref()[0], e.as_ref()[0])
         }
+    }
+
+    /// Products of one word with another, and what `pairs` makes of `halves`, as every lane has them.
+    struct Products(u32, u32);
+
+    impl Kernel for Products {
+        type Output = [Vec<u32>; 3];
+        fn run<L: Lanes>(self, l: L) -> Self::Output {
+            let mut words = [0; LANES];
+            words.iter_mut().zip(self.0..).for_each(|(to, word)| *to = word);
+            let x = l.load_u(&words, 0);
+            let [low, high] = l.products(x, self.1);
+            [low, high, l.halves(l.pairs(x))].map(|x| {
+                let mut words = vec![0; LANES];
+                l.store_u(&mut words, 0, x);
+                words.truncate(L::N);
+                words
+            })
+        }
+    }
+
+    #[test]
+    fn products_have_all_their_bits() {
+        on_every_level(|level| {
+            for (first, y) in [(0, 1), (u32::MAX - LANES as u32, u32::MAX), (0x89ab_cdef, 0xd251_1f53)] {
+                let [low, high, same] = dispatch(Products(first, y));
+                for (i, ((low, high), same)) in low.into_iter().zip(high).zip(same).enumerate() {
+                    let x = first + i as u32;
+                    let product = u64::from(x) * u64::from(y);
+                    assert_eq!((low, high, same), (product as u32, (product >> 32) as u32, x), "{level:?}");
+                }
+            }
+        });
     }
 
     #[test]

@@ -7,7 +7,8 @@ use core::arch::x86::*;
 use core::arch::x86_64::*;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
 
-use super::{Job, Kernel, LANES, Lanes};
+use super::registers::{operations, register};
+use super::{Job, Kernel, LANES, Lanes, Table};
 use crate::buf::TileMut;
 
 /// The proof of AVX2 and FMA, which came together (Haswell, Zen).
@@ -72,22 +73,6 @@ impl Avx512 {
     }
 }
 
-/// A register, and the operators that are one instruction on it.
-macro_rules! register {
-    ($name:ident($raw:ty) $($trait:ident $method:ident $intrinsic:ident)*) => {
-        #[derive(Clone, Copy)]
-        pub(crate) struct $name($raw);
-        $(impl $trait for $name {
-            type Output = Self;
-            #[inline(always)]
-            fn $method(self, other: Self) -> Self {
-                // SAFETY: registers are made with a token only, so the machine has the instruction.
-                Self(unsafe { $intrinsic(self.0, other.0) })
-            }
-        })*
-    };
-}
-
 register!(F8(__m256) Add add _mm256_add_ps Sub sub _mm256_sub_ps Mul mul _mm256_mul_ps);
 register!(U8(__m256i) Add add _mm256_add_epi32 Sub sub _mm256_sub_epi32 Mul mul _mm256_mullo_epi32
     BitAnd bitand _mm256_and_si256 BitOr bitor _mm256_or_si256 BitXor bitxor _mm256_xor_si256);
@@ -98,17 +83,6 @@ register!(U16(__m512i) Add add _mm512_add_epi32 Sub sub _mm512_sub_epi32 Mul mul
     BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
 register!(W8(__m512i) Add add _mm512_add_epi64
     BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
-
-/// Defines operations of a token, each one expression of intrinsics.
-macro_rules! operations {
-    ($($name:ident $(<const $k:ident>)? ($($arg:ident: $in:ty),*) -> $out:ty = $body:expr;)*) => {
-        $(#[inline(always)]
-        fn $name $(<const $k: u32>)? (self $(, $arg: $in)*) -> $out {
-            // SAFETY: the token is the proof of the instructions; loads and stores are of whole arrays.
-            unsafe { $body }
-        })*
-    };
-}
 
 impl Lanes for Avx2 {
     const N: usize = 8;
@@ -132,6 +106,10 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn halves(self, x: W4) -> U8 {
         U8(x.0)
+    }
+    #[inline(always)]
+    fn pairs(self, x: U8) -> W4 {
+        W4(x.0)
     }
     #[inline(always)]
     fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: F8) {
@@ -229,6 +207,10 @@ impl Lanes for Avx512 {
         U16(x.0)
     }
     #[inline(always)]
+    fn pairs(self, x: U16) -> W8 {
+        W8(x.0)
+    }
+    #[inline(always)]
     fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: F16) {
         match tile.aligned::<[f32; 16]>(at) {
             // SAFETY: the token is the proof of the instruction; `aligned` has found sixteen writable floats on 64 bytes.
@@ -263,11 +245,19 @@ impl Lanes for Avx512 {
         shl<const K>(x: U16) -> U16 = U16(_mm512_slli_epi32::<K>(x.0));
         shr<const K>(x: U16) -> U16 = U16(_mm512_srli_epi32::<K>(x.0));
         sar<const K>(x: U16) -> U16 = U16(_mm512_srai_epi32::<K>(x.0));
-        look_up(table: &[u32; 64], at: U16) -> U16 = {
-            let [a, b, c, d] = [0, 16, 32, 48].map(|from| _mm512_loadu_si512(table.as_ptr().add(from).cast()));
-            let low = _mm512_permutex2var_epi32(a, at.0, b);
-            let high = _mm512_permutex2var_epi32(c, at.0, d);
-            U16(_mm512_mask_blend_epi32(_mm512_test_epi32_mask(at.0, _mm512_set1_epi32(32)), low, high))
+        look_up(table: &Table, at: U16) -> [U16; 2] = {
+            let mut words = [at; 2];
+            for (to, table) in words.iter_mut().zip(&table.apart) {
+                let a = _mm512_loadu_si512(table.as_ptr().cast());
+                let b = _mm512_loadu_si512(table.as_ptr().add(16).cast());
+                let c = _mm512_loadu_si512(table.as_ptr().add(32).cast());
+                let d = _mm512_loadu_si512(table.as_ptr().add(48).cast());
+                let low = _mm512_permutex2var_epi32(a, at.0, b);
+                let high = _mm512_permutex2var_epi32(c, at.0, d);
+                let above = _mm512_test_epi32_mask(at.0, _mm512_set1_epi32(32));
+                *to = U16(_mm512_mask_blend_epi32(above, low, high));
+            }
+            words
         };
         less(x: F16, y: F16) -> U16 = U16(_mm512_movm_epi32(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(x.0, y.0)));
         wide(x: &[u64; LANES / 2], part: usize) -> W8 = {

@@ -1,0 +1,30 @@
+//! What the files of `core::arch` share: registers with operators, and operations that are intrinsics.
+
+/// A register, and the operators that are one instruction on it.
+macro_rules! register {
+    ($name:ident($raw:ty) $($trait:ident $method:ident $intrinsic:ident)*) => {
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name($raw);
+        $(impl $trait for $name {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                // SAFETY: only operations of `Lanes` make registers, so the machine has the instruction.
+                Self(unsafe { $intrinsic(self.0, other.0) })
+            }
+        })*
+    };
+}
+pub(super) use register;
+
+/// Defines operations of [`Lanes`], each one expression of intrinsics.
+macro_rules! operations {
+    ($($name:ident $(<const $k:ident>)? ($($arg:ident: $in:ty),*) -> $out:ty = $body:expr;)*) => {
+        $(#[inline(always)]
+        fn $name $(<const $k: u32>)? (self $(, $arg: $in)*) -> $out {
+            // SAFETY: `self` is the proof of the instructions; loads and stores are of whole arrays.
+            unsafe { $body }
+        })*
+    };
+}
+pub(super) use operations;
