@@ -158,6 +158,8 @@ IDIOMS = [
     ("positional arguments", lambda S, d: S(50, 0.2, 0.02, 90.0, 1e-3, 2)),
     ("keywords", lambda S, d: S(**CONFIG)),
     ("integers for floats", lambda S, d: S(10, sigma_max=90, snr=1)),
+    ("timesteps down to 0", lambda S, d: [S(10, sampling_eps=0.0).sigmas, ready(S, sampling_eps=0.0).timesteps]),
+    ("an snr of 0", lambda S, d: S(10, snr=0.0).sigmas),
     ("NumPy's numbers", lambda S, d: S(10, sigma_max=np.float32(90), snr=np.float64(0.2)).sigmas),
     ("the arguments", lambda S, d: arguments_of(S)),
     ("the methods' arguments", lambda S, d: [arguments_of(getattr(S, name)) for name in METHODS]),
@@ -472,7 +474,7 @@ OUR_LIMITS = [
     ("a timestep below 0", ValueError, lambda S: ready(S).step_pred(M, -0.2, X)),
     ("a score of zeros", ValueError, lambda S: ready(S).step_correct(0 * M, X)),
     ("a score that is NaN", ValueError, lambda S: ready(S).step_correct(M * float("nan"), X)),
-    ("an snr of 0", ValueError, lambda S: S(snr=0.0)),
+    ("a negative snr", ValueError, lambda S: S(snr=-0.15)),
     ("sigmas that descend", ValueError, lambda S: S(sigma_min=2.0, sigma_max=1.0)),
     ("no steps", ValueError, lambda S: S().set_timesteps(0)),
 ]
