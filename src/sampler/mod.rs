@@ -102,6 +102,30 @@ const INITIAL_DRAW: u64 = 0;
 
 /// The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a copy of the sample, continues
 /// like the original.
+///
+/// Image to image, from step 6 of 9 on:
+///
+/// ```
+/// # use vesde::{Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
+/// # let config = Config::default();
+/// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
+/// # set_timesteps(&config, &mut timesteps)?;
+/// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
+/// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+/// # let (picture, mut sample, mut score) = ([0.5; 64], [0.0; 64], [0.0; 64]);
+/// let (seed, step) = (42, 6);
+/// let index = schedule.index(timesteps[step])? as i64;
+/// let scheduler = Scheduler { config, schedule };
+/// scheduler.add_noise(&picture, &[index], Counter::new(seed, 0), &mut sample)?;
+///
+/// let options = SamplerOptions { seed, start: Some(step), ..SamplerOptions::default() };
+/// let mut sampler = Sampler::new(&config, 1, options)?;
+/// while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut sample, &score, None)? {
+///     // network(&sample, sigma, &mut score)
+/// #   for (s, x) in score.iter_mut().zip(&sample) { *s = (0.5 - x) / (sigma * sigma + 0.01); }
+/// }
+/// # Ok::<(), vesde::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Sampler {
