@@ -9,7 +9,11 @@ mod baseline;
 #[cfg(not(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")))]
 mod baseline;
 mod environment;
-#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(
+    target_arch = "x86",
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
+))]
 mod registers;
 #[cfg(not(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")))]
 mod scalar;
