@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs vesde with CMake, static and shared, and uses it as others do: find_package and pkg-config, before and after the prefix has
-# been moved, and from its sources, as little as may be there. Then for other machines, by toolchain file and by the README's
-# command. What goes wrong must say so, and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc, c++,
-# binutils, LLVM's nm (llvm-nm, or what NM names) and Debian's gcc-aarch64-linux-gnu, gcc-arm-linux-gnueabihf, qemu-user,
+# Installs vesde with CMake, static and shared, and uses it as others do: find_package and pkg-config,
+# before and after the prefix has been moved, and from its sources, of which only some may be there.
+# Then for other machines, by toolchain file and by the README's command. What goes wrong must say so,
+# and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc, c++, binutils, LLVM's nm
+# (llvm-nm, or what NM names) and Debian's gcc-aarch64-linux-gnu, gcc-arm-linux-gnueabihf, qemu-user,
 # gcc-mingw-w64-x86-64 and musl-tools. `test.sh FOLDER` works there, by default in target/package.
 set -euo pipefail
 trap 'echo "failed in line $LINENO"' ERR
@@ -49,7 +50,7 @@ use() { # use NAME PREFIX: builds the user's projects against an installed vesde
 symbols() { # symbols KIND FILE: of that kind, sorted
   $nm "--$1" --extern-only --format=just-symbols "$2" | grep -vE ':$|^$' | sort -u
 }
-only() { # only PATTERN ONE <LIST: nothing but what matches; one that must be there shows that it is a list
+only() { # only PATTERN ONE <LIST: nothing but what matches; ONE must be there, or it is no list
   local list
   list=$(cat)
   grep -qx "$2" <<<"$list"
@@ -106,8 +107,9 @@ for shared in OFF ON; do
   echo "BUILD_SHARED_LIBS=$shared: installed, used, moved, uninstalled"
 done
 
-# Sources that are read-only (root is not stopped by that, so that nothing was written is looked at), and without benches/: as a
-# part of another project, which installs itself, and vesde with it unless it says no. A variable for cargo's target is cargo's.
+# Sources without benches/, and read-only (which does not stop root: that nothing was written is looked
+# at): as a part of another project, which installs itself, and vesde with it unless it says no. For
+# which target CMake builds is not what a variable tells cargo.
 mkdir sources
 tar -C "$root" --exclude=target --exclude=./benches --exclude=./.git -c . | tar -C sources -x
 chmod -R a-w sources
@@ -198,7 +200,7 @@ $windows-objdump -p shared-x86_64-pc-windows-gnu/bin/vesde.dll | sed -n 's/^\t\[
 [ "$($windows-objdump -p static.exe | grep -c 'DLL Name: .*vesde')" = 0 ]
 echo "MinGW: vesde.dll, its import library and a static library, linked"
 
-# There is nothing to link them with; bionic has the routines for memory, and Android's compiler the arithmetic.
+# There is nothing to link them with. bionic has routines for memory, Android's compiler arithmetic.
 for triple in aarch64-linux-android armv7-linux-androideabi; do
   readme $triple
   symbols defined-only $triple.o | only 'vesde_.*' vesde_step_pred

@@ -378,8 +378,8 @@ fn scale(digits: u64, power: i32) -> Option<f64> {
         }
         return Some(nearest(product.high, product.low != 0, exponent));
     }
-    // Both are brought to 127 bits, with one to spare for twice the rest. Then each round of long division gives a bit, the
-    // first or the second one the highest.
+    // Both are brought to 127 bits, with one to spare for twice the rest. Then each round of long
+    // division gives a bit, the first or the second one the highest.
     let (mut rest, mut divisor) = (digits, Wide { high: 0, low: 1 }.times_power_of_ten(-power)?);
     while rest.high >> 62 == 0 {
         rest = rest.twice();
