@@ -79,11 +79,10 @@ class Error(ValueError):
 def library():
     path = os.environ.get("VESDE_LIBRARY")
     if path is None:
-        build = "cargo rustc --quiet --lib --release --features capi --crate-type cdylib --target-dir target/python"
-        flags = os.environ | {"RUSTFLAGS": "--cfg vesde_staticlib"}
-        subprocess.run(build.split(), cwd=ROOT, env=flags, check=True)
+        build = "cargo rustc --quiet --lib --profile c --features capi --crate-type cdylib --target-dir target/python"
+        subprocess.run([*build.split(), "--", "--cfg", "vesde_staticlib"], cwd=ROOT, check=True)
         name = {"Darwin": "libvesde.dylib", "Windows": "vesde.dll"}.get(platform.system(), "libvesde.so")
-        path = ROOT / "target" / "python" / "release" / name
+        path = ROOT / "target" / "python" / "c" / name
     loaded = ctypes.CDLL(str(path))
     loaded.vesde_status_message.restype = ctypes.c_char_p
     return loaded

@@ -114,6 +114,10 @@ fn turn<L: Lanes>(l: L, [radius1, radius2]: [L::F; 2], [a, b, c, d]: [L::U; 4]) 
     [radius1 * sin1, radius1 * signed(l, cos1, a), radius2 * sin2, radius2 * signed(l, cos2, b)]
 }
 
+/// Whether the parts of a group are made side by side where they take four registers or more: not on machines without vectors, which
+/// would keep what waits in memory, and clear it first.
+const SIDE_BY_SIDE: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64", target_feature = "simd128"));
+
 /// A group of normals from the words a, b, c, d of each part.
 ///
 /// All radii first, then all angles: a radius is one long chain of operations, and the chains of several registers side by side keep a
@@ -212,7 +216,7 @@ impl<L: Lanes> Block<L> {
     #[inline(always)]
     fn make(&mut self, l: L) -> Group<L> {
         self.left = self.left.wrapping_sub(1);
-        if L::ROOMY && L::PARTS == MAX_PARTS {
+        if L::PARTS == MAX_PARTS && (L::ROOMY || !SIDE_BY_SIDE) {
             // One part after the other, or there would be more in registers than there is room for beside the constants.
             let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
             for part in 0..L::PARTS {
