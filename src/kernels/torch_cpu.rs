@@ -54,8 +54,8 @@ impl Kernel for Randn<'_> {
 #[repr(align(64))]
 struct Words([u32; GROUP]);
 
-/// Runs a block for each register of radii and that of their angles: each eight of radii stands before one of
-/// angles, and wider registers hold both.
+/// Runs a block for each register of radii and that of their angles: each eight of radii stands
+/// before one of angles, and wider registers hold both.
 macro_rules! each_pair {
     ($lanes:ty, |$at:ident, $behind:ident| $body:block) => {
         let half = if <$lanes>::N > EIGHT { <$lanes>::N } else { EIGHT };
