@@ -153,9 +153,11 @@ pub(crate) trait Lanes: Copy {
     #[inline(always)]
     fn look_up(self, table: &Table, at: Self::U) -> [Self::U; 2] {
         let mut words = [[0; LANES]; 2];
-        self.store_u(&mut words[0], 0, at);
-        for i in 0..Self::N {
-            [words[0][i], words[1][i]] = table.pairs[words[0][i] as usize % 64];
+        for (words, table) in words.iter_mut().zip(&table.apart) {
+            self.store_u(words, 0, at);
+            for word in words.iter_mut().take(Self::N) {
+                *word = table[*word as usize % 64];
+            }
         }
         [self.load_u(&words[0], 0), self.load_u(&words[1], 0)]
     }
