@@ -243,7 +243,8 @@ impl Tile<'_> {
         if at > GROUP || A::LEN > GROUP - at {
             return A::ZERO;
         }
-        // SAFETY: tiles are made of GROUP initialised floats only, at + LEN ≤ GROUP, and [f32; LEN] is aligned where a float is.
+        // SAFETY: tiles are made of GROUP initialised floats only, at + LEN ≤ GROUP, and [f32; LEN]
+        // is aligned where a float is.
         unsafe { self.ptr.add(at).cast::<A>().read() }
     }
 }
@@ -259,7 +260,8 @@ impl TileMut<'_> {
     #[inline(always)]
     pub(crate) fn put<A: Floats>(&mut self, at: usize, values: A) {
         if at <= GROUP && A::LEN <= GROUP - at {
-            // SAFETY: tiles are made of GROUP writable floats only, at + LEN ≤ GROUP, and [f32; LEN] is aligned where a float is.
+            // SAFETY: tiles are made of GROUP writable floats only, at + LEN ≤ GROUP, and [f32; LEN]
+            // is aligned where a float is.
             unsafe { self.ptr.add(at).cast::<A>().write(values) }
         }
     }

@@ -217,7 +217,7 @@ impl<L: Lanes> Block<L> {
     fn make(&mut self, l: L) -> Group<L> {
         self.left = self.left.wrapping_sub(1);
         if L::PARTS == MAX_PARTS && (L::ROOMY || !SIDE_BY_SIDE) {
-            // One part after the other, or there would be more in registers than there is room for beside the constants.
+            // One part after the other: the constants take most registers, and stay in them.
             let mut group = [[l.splat(0.0); ROWS]; MAX_PARTS];
             for part in 0..L::PARTS {
                 let words = self.words(l, part);

@@ -7,7 +7,8 @@ const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const KEY_INCREMENTS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
-/// The generator under one key: what is xored into the first and the third word in each round, in both halves of each lane.
+/// The generator under one key: what is xored into the first and the third word in each round, in
+/// both halves of each lane.
 pub(crate) struct Philox4x32<L: Lanes>([[L::W; 2]; ROUNDS]);
 
 impl<L: Lanes> Philox4x32<L> {
@@ -43,8 +44,8 @@ impl<L: Lanes> Philox4x32<L> {
         round(l, words, k9)
     }
 
-    /// The four output words of a counter in each lane: its third word is the lane's, and the others are given in both halves of wide
-    /// lanes, which are all alike.
+    /// The four output words of a counter in each lane: its third word is the lane's own, and the
+    /// others, which are the same for all, are given in both halves of wide lanes.
     #[inline(always)]
     pub(crate) fn lanes(&self, l: L, [a, b, d]: [L::W; 3], third: L::U) -> [L::U; 4] {
         if L::PRODUCTS {

@@ -4,7 +4,7 @@
 use super::mt19937::Mt19937;
 use super::normal::signed;
 use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
-use crate::simd::{Job, Kernel, Lanes};
+use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS};
 
 /// Elements that torch transforms together: eight radii with eight angles.
 pub(crate) const TORCH_BLOCK: usize = 16;
@@ -31,7 +31,7 @@ impl Kernel for Randn<'_> {
         while let Some(mut run) = tiles.run() {
             while let Some(([], [mut out])) = run.next() {
                 self.mt.take(l, words.0.get_mut(..rest.min(GROUP)).unwrap_or_default());
-                l.apart(BoxMuller { words: &mut words, out: &mut out });
+                l.apart(BoxMuller { words: &words, out: &mut out });
                 rest = rest.saturating_sub(GROUP);
             }
         }
@@ -43,7 +43,7 @@ impl Kernel for Randn<'_> {
             let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)], &mut pads);
             while let Some(mut run) = tiles.run() {
                 while let Some(([], [mut out])) = run.next() {
-                    l.apart(BoxMuller { words: &mut words, out: &mut out });
+                    l.apart(BoxMuller { words: &words, out: &mut out });
                 }
             }
         }
@@ -54,23 +54,23 @@ impl Kernel for Randn<'_> {
 #[repr(align(64))]
 struct Words([u32; GROUP]);
 
-/// Runs a block for each register of radii and that of their angles: each eight of radii stands before one of
-/// angles, and wider registers hold both.
+/// Runs a block for each register of radii and that of their angles: each eight of radii stands
+/// before one of angles, and wider registers hold both.
 macro_rules! each_pair {
-    ($lanes:ty, |$at:ident, $behind:ident| $body:block) => {
+    ($lanes:ty, |$i:ident, $at:ident, $behind:ident| $body:block) => {
         let half = if <$lanes>::N > EIGHT { <$lanes>::N } else { EIGHT };
-        for first in (0..GROUP).step_by(2 * half) {
-            for $at in (first..first + half).step_by(<$lanes>::N) {
-                let $behind = $at + half;
+        for first in (0..GROUP / 2).step_by(half) {
+            for at in (first..first + half).step_by(<$lanes>::N) {
+                let ($i, $at, $behind) = (at / <$lanes>::N, first + at, first + at + half);
                 $body
             }
         }
     };
 }
 
-/// The normals of words, which are used up.
+/// The normals of words.
 struct BoxMuller<'a, 't> {
-    words: &'a mut Words,
+    words: &'a Words,
     out: &'a mut TileMut<'t>,
 }
 
@@ -80,14 +80,14 @@ impl<L: Lanes> Job<L> for BoxMuller<'_, '_> {
     fn run(self, l: L) {
         let Self { words: Words(words), out } = self;
         // All radii first, then all angles, as in normal.rs.
-        each_pair!(L, |at, behind| {
+        let mut polar = [[l.splat(0.0); 2]; GROUP / 2 / (LANES / MAX_PARTS)];
+        each_pair!(L, |i, at, behind| {
             let (u1, u2) = l.eights(uniform(l, l.load_u(words, at)), uniform(l, l.load_u(words, behind)));
             let radius = l.sqrt(l.splat(-2.0) * ln(l, l.splat(1.0) - u1));
-            l.store_u(words, at, l.bits(radius));
-            l.store_u(words, behind, l.bits(l.splat(2.0 * core::f32::consts::PI) * u2));
+            polar[i] = [radius, l.splat(2.0 * core::f32::consts::PI) * u2];
         });
-        each_pair!(L, |at, behind| {
-            let (radius, angle) = (l.of_bits(l.load_u(words, at)), l.of_bits(l.load_u(words, behind)));
+        each_pair!(L, |i, at, behind| {
+            let [radius, angle] = polar[i];
             let (sin, cos) = sin_cos(l, angle);
             let (z1, z2) = l.eights(radius * cos, radius * sin);
             out.put(at, l.store(z1));

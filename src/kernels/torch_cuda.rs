@@ -77,7 +77,8 @@ fn tile<T: Copy>(x: T) -> Tile<T> {
 /// The threads from one on, in one of their passes.
 struct Threads<L: Lanes> {
     philox: Philox4x32<L>,
-    /// The words of the counters but for the third. They are the same for all threads, which saves much of the first rounds.
+    /// The words of the counters but for the third. They are the same for all threads, which saves
+    /// much of the first rounds.
     counter: [L::W; 3],
     next: u32,
 }

@@ -1,5 +1,5 @@
-//! `Lanes` on NEON through `core::arch`, for targets that always have it: this is what every `unsafe`
-//! here rests on, and where this file is compiled.
+//! `Lanes` on NEON through `core::arch`. This file is compiled for targets that always have it, on
+//! which every `unsafe` here rests.
 
 use core::arch::aarch64::*;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};

@@ -1,7 +1,8 @@
 //! The machine's vectors. A kernel is written once, generic over [`Lanes`], and [`dispatch`] chooses whose
 //! registers it runs on. Operations here are exactly rounded, so every choice gives the same bits.
 //!
-//! Every target has its baseline, through `wide` but for aarch64.rs. On x86 the tiers of x86.rs are detected at run time.
+//! Every target has its baseline, through `wide` but for aarch64.rs. On x86 the tiers of x86.rs are
+//! detected at run time.
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 #[path = "aarch64.rs"]
@@ -45,7 +46,8 @@ pub(crate) trait Lanes: Copy {
     const N: usize;
     /// `LANES / N`: the registers that make sixteen lanes.
     const PARTS: usize = LANES / Self::N;
-    /// Whether there are registers for noise, or for sixteen lanes of `D` twice, and for the kernel around.
+    /// Whether there are registers for noise, or for sixteen lanes of `D` twice, and for the kernel
+    /// around.
     const ROOMY: bool = Self::PARTS < MAX_PARTS;
     /// Whether `products` takes less than `wide_mul` of both halves of [`pairs`](Self::pairs).
     const PRODUCTS: bool = false;
@@ -154,9 +156,11 @@ pub(crate) trait Lanes: Copy {
     #[inline(always)]
     fn look_up(self, table: &Table, at: Self::U) -> [Self::U; 2] {
         let mut words = [[0; LANES]; 2];
-        self.store_u(&mut words[0], 0, at);
-        for i in 0..Self::N {
-            [words[0][i], words[1][i]] = table.pairs[words[0][i] as usize % 64];
+        for (words, table) in words.iter_mut().zip(&table.apart) {
+            self.store_u(words, 0, at);
+            for word in words.iter_mut().take(Self::N) {
+                *word = table[*word as usize % 64];
+            }
         }
         [self.load_u(&words[0], 0), self.load_u(&words[1], 0)]
     }
@@ -412,7 +416,7 @@ mod tests {
         }
     }
 
-    /// Products of one word with another, and what `pairs` makes of `halves`, as every lane has them.
+    /// Products of some words with another, and what `pairs` and `halves` make of them.
     struct Products(u32, u32);
 
     impl Kernel for Products {

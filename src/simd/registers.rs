@@ -1,4 +1,4 @@
-//! What the files of `core::arch` share: registers with operators, and operations that are intrinsics.
+//! What the files of `core::arch` share: registers with operators, and operations of intrinsics.
 
 /// A register, and the operators that are one instruction on it.
 macro_rules! register {
@@ -9,7 +9,7 @@ macro_rules! register {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self {
-                // SAFETY: only operations of `Lanes` make registers, so the machine has the instruction.
+                // SAFETY: only operations of `Lanes` make registers: the machine has them.
                 Self(unsafe { $intrinsic(self.0, other.0) })
             }
         })*
@@ -22,7 +22,7 @@ macro_rules! operations {
     ($($name:ident $(<const $k:ident>)? ($($arg:ident: $in:ty),*) -> $out:ty = $body:expr;)*) => {
         $(#[inline(always)]
         fn $name $(<const $k: u32>)? (self $(, $arg: $in)*) -> $out {
-            // SAFETY: `self` is the proof of the instructions; loads and stores are of whole arrays.
+            // SAFETY: `self` proves the instructions; loads and stores are of whole arrays.
             unsafe { $body }
         })*
     };

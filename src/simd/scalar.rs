@@ -1,6 +1,6 @@
-//! What one float is for machines without vectors. Its square root, and `x·y + z` with one rounding, are
-//! an instruction each, which Rust without std can name in assembly only. And where doubles are made in
-//! software, a sum of squares is made here. build.rs knows which machine has what.
+//! Floats one by one, for machines without vectors. The square root, and `x·y + z` with one
+//! rounding, are an instruction each, which Rust without std can name in assembly only. And where
+//! doubles are made in software, so are sums of squares here. build.rs knows what a target has.
 
 #[cfg(any(vesde_sqrt, vesde_fma))]
 use core::arch::asm;
@@ -52,8 +52,8 @@ pub(super) fn fma(x: f32, y: f32, z: f32) -> f32 {
     sum
 }
 
-/// `sum + x·x` in `f64` for such a sum, rounded once, in integers: on a Cortex-M4F 95 instructions and
-/// not the 210 of any two doubles' product and sum in software.
+/// `sum + x·x` in `f64` for such a sum, rounded once, in integers: on a Cortex-M4F 95 instructions
+/// and not the 210 of any two doubles' product and sum in software.
 #[cfg(any(vesde_soft_f64, test))]
 #[inline]
 pub(super) fn add_square(sum: f64, x: f32) -> f64 {
@@ -86,7 +86,7 @@ pub(super) fn add_square(sum: f64, x: f32) -> f64 {
     if total >> (53 + GUARD) > 0 {
         (exponent, total) = (exponent + 1, total >> 1 | total & 1);
     }
-    // To nearest, and to even in the middle: what is added carries unless less than a half is there.
+    // To nearest, and to even in the middle: what is added carries if more than a half is there.
     let odd = total >> GUARD & 1;
     bits(exponent, (total + (1 << (GUARD - 1)) - 1 + odd) >> GUARD)
 }
