@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -118,11 +119,9 @@ struct Network {
 
 // -------------------------------------------------------------------------------------- vesde's steps as ops
 
-// What the ops of a graph share; the step is set between graphs.
-struct Steps {
-    vesde_scheduler scheduler;
-    float timestep = 0;
-    bool last = false;
+// What the ops of a graph share.
+struct Ops {
+    double snr;
     std::atomic<vesde_status> status{VESDE_OK};
     int64_t microseconds = 0; // spent in the step's ops by thread 0
 
@@ -133,13 +132,15 @@ struct Steps {
     }
 };
 
-// One update of a step and its draw of noise: what the ops are given.
-struct Draw {
-    Steps *steps;
-    vesde_counter noise;
+// One update of a step: what its ops are given. The plan is set between graphs.
+struct Turn {
+    Ops *ops;
+    vesde_plan plan;
 
     // The noise that belongs to element `at`, wherever the work is cut.
-    vesde_counter from(size_t at) const { return {noise.seed, noise.stream, noise.index + at}; }
+    vesde_counter noise(size_t at) const {
+        return {plan.counter.seed, plan.counter.stream, plan.counter.index + at};
+    }
 };
 
 float *floats(const ggml_tensor *tensor) { return static_cast<float *>(tensor->data); }
@@ -157,20 +158,9 @@ struct Part {
     }
 };
 
-// x ← x + drift·score + diffusion·noise on a thread's part. Noise is seeded anew every 1024 elements, where a
-// part begins best.
-void update(const Draw &draw, float drift, float diffusion, const ggml_tensor *score, ggml_tensor *x, int ith,
-            int nth) {
-    const Part part(static_cast<size_t>(ggml_nelements(x)), 1024, ith, nth);
-    float *begin = floats(x) + part.begin;
-    if (part.begin != part.end)
-        draw.steps->ok(vesde_update_counter(drift, diffusion, floats(score) + part.begin, begin,
-                                            part.end - part.begin, draw.from(part.begin), begin, nullptr));
-}
-
-// Corrector, phase 1: sums of squares of score and noise, [block of a sample][sample][score, noise]. Noise is
-// stored nowhere.
-void sum_squares(const Draw &draw, ggml_tensor *sums, int ith, int nth) {
+// A reduction, phase 1: sums of squares, [block of a sample][sample][score, noise]. Noise is stored
+// nowhere.
+void sum_squares(const Turn &turn, ggml_tensor *sums, int ith, int nth) {
     const ggml_tensor *score = sums->src[0];
     const size_t pixels = static_cast<size_t>(score->ne[0]), blocks = static_cast<size_t>(sums->ne[0]);
     const size_t all = blocks * static_cast<size_t>(sums->ne[1]);
@@ -178,74 +168,86 @@ void sum_squares(const Draw &draw, ggml_tensor *sums, int ith, int nth) {
         const size_t in_sample = part.begin % blocks * VESDE_NORM_BLOCK;
         const size_t at = part.begin / blocks * pixels + in_sample;
         const size_t len = std::min<size_t>(pixels - in_sample, VESDE_NORM_BLOCK);
-        draw.steps->ok(vesde_sum_squares(floats(score) + at, len, 1, doubles(sums) + part.begin));
-        draw.steps->ok(vesde_sum_squares_counter(draw.from(at), len, 1, doubles(sums) + all + part.begin));
+        turn.ops->ok(vesde_sum_squares(floats(score) + at, len, 1, doubles(sums) + part.begin));
+        turn.ops->ok(vesde_sum_squares_counter(turn.noise(at), len, 1, doubles(sums) + all + part.begin));
     }
 }
 
 // Phase 2, once every sum is there: the norms, [sample][score, noise].
-void take_norms(const Draw &draw, ggml_tensor *norms, int ith, int nth) {
+void take_norms(const Turn &turn, ggml_tensor *norms, int ith, int nth) {
     const size_t blocks = static_cast<size_t>(norms->src[0]->ne[0]);
     for (Part part(static_cast<size_t>(ggml_nelements(norms)), 1, ith, nth); part.begin != part.end;
          part.begin++)
-        draw.steps->ok(vesde_sample_norm(doubles(norms->src[0]) + part.begin * blocks, blocks,
-                                         doubles(norms) + part.begin));
+        turn.ops->ok(vesde_sample_norm(doubles(norms->src[0]) + part.begin * blocks, blocks,
+                                       doubles(norms) + part.begin));
 }
 
-// Phase 3, once every norm is there: each thread finds the same step size, and updates its part.
-void correct(const Draw &draw, ggml_tensor *x, int ith, int nth) {
-    const double *norms = doubles(x->src[2]);
-    const size_t batch = static_cast<size_t>(x->src[2]->ne[0]);
+// Phase 3, once every norm is there: each thread finds the same factors.
+bool complete(Ops &ops, const ggml_tensor *all, vesde_plan &plan) {
+    const double *norms = doubles(all);
+    const size_t batch = static_cast<size_t>(all->ne[0]);
     double score_norm, noise_norm;
     vesde_corrector_step step;
-    if (draw.steps->ok(vesde_mean_norm(norms, batch, VESDE_NORM_EXACT, &score_norm))
-        && draw.steps->ok(vesde_mean_norm(norms + batch, batch, VESDE_NORM_EXACT, &noise_norm))
-        && draw.steps->ok(vesde_get_corrector_step(draw.steps->scheduler.config.snr, score_norm, noise_norm,
-                                                   VESDE_NORM_EXACT, &step)))
-        update(draw, step.step_size, step.noise_factor, x->src[1], x, ith, nth);
+    if (!ops.ok(vesde_mean_norm(norms, batch, VESDE_NORM_EXACT, &score_norm))
+        || !ops.ok(vesde_mean_norm(norms + batch, batch, VESDE_NORM_EXACT, &noise_norm))
+        || !ops.ok(vesde_get_corrector_step(ops.snr, score_norm, noise_norm, VESDE_NORM_EXACT, &step)))
+        return false;
+    plan.output = step.step_size;
+    plan.noise = step.noise_factor;
+    return true;
 }
 
-void predict(const Draw &draw, ggml_tensor *x, int ith, int nth) {
-    const Steps &steps = *draw.steps;
-    vesde_predictor_step step;
-    if (!draw.steps->ok(vesde_get_predictor_step(&steps.scheduler, steps.timestep, &step)))
+// What the plan says, on a thread's part. Without the sample it is noise alone. Noise is seeded
+// anew every 1024 elements: a part begins best there.
+void update(const Turn &turn, ggml_tensor *x, int ith, int nth) {
+    vesde_plan plan = turn.plan;
+    if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS && !complete(*turn.ops, x->src[2], plan))
         return;
-    // The result is the last mean, without noise, clamped.
-    update(draw, step.drift, steps.last ? 0.0f : step.diffusion, x->src[1], x, ith, nth);
     const Part part(static_cast<size_t>(ggml_nelements(x)), 1024, ith, nth);
-    if (steps.last)
-        std::for_each(floats(x) + part.begin, floats(x) + part.end,
-                      [](float &value) { value = std::clamp(value, 0.0f, 1.0f); });
+    const size_t len = part.end - part.begin;
+    float *const begin = floats(x) + part.begin, *const end = begin + len;
+    if (len == 0)
+        return;
+    if (plan.sample == 0.0f) {
+        turn.ops->ok(vesde_counter_fill(turn.noise(part.begin), len, begin));
+        std::for_each(begin, end, [&](float &value) { value *= plan.noise; });
+    } else {
+        turn.ops->ok(vesde_update_counter(plan.output, plan.noise, floats(x->src[1]) + part.begin, begin, len,
+                                          turn.noise(part.begin), begin, nullptr));
+    }
+    if (plan.clamp_low > -INFINITY || plan.clamp_high < INFINITY)
+        for (float *at = begin; at != end; at++)
+            *at = std::clamp(*at, plan.clamp_low, plan.clamp_high);
 }
 
 // One of these functions as ggml calls it.
-template <void (*run)(const Draw &, ggml_tensor *, int, int)>
-void op(ggml_tensor *result, int ith, int nth, void *draw) {
+template <void (*run)(const Turn &, ggml_tensor *, int, int)>
+void op(ggml_tensor *result, int ith, int nth, void *turn) {
     const int64_t start = ggml_time_us();
-    run(*static_cast<const Draw *>(draw), result, ith, nth);
+    run(*static_cast<const Turn *>(turn), result, ith, nth);
     if (ith == 0)
-        static_cast<const Draw *>(draw)->steps->microseconds += ggml_time_us() - start;
+        static_cast<const Turn *>(turn)->ops->microseconds += ggml_time_us() - start;
 }
 
-ggml_tensor *add_corrector(ggml_context *graph, ggml_tensor *x, ggml_tensor *score, Draw *draw) {
+// Adds the update to the graph, behind the reduction that its plan asks for.
+ggml_tensor *add_update(ggml_context *graph, ggml_tensor *x, ggml_tensor *score, Turn *turn) {
+    ggml_tensor *args[] = {score, nullptr};
+    if (turn->plan.reduction == VESDE_REDUCTION_NONE)
+        return ggml_custom_inplace(graph, x, args, 1, op<update>, GGML_N_TASKS_MAX, turn);
     const auto blocks = static_cast<int64_t>(vesde_norm_blocks(static_cast<size_t>(x->ne[0])));
     ggml_tensor *sums = ggml_custom_4d(graph, GGML_TYPE_F64, blocks, x->ne[1], 2, 1, &score, 1,
-                                       op<sum_squares>, GGML_N_TASKS_MAX, draw);
-    ggml_tensor *norms = ggml_custom_4d(graph, GGML_TYPE_F64, x->ne[1], 2, 1, 1, &sums, 1, op<take_norms>,
-                                        GGML_N_TASKS_MAX, draw);
-    ggml_tensor *args[] = {score, norms};
-    return ggml_custom_inplace(graph, x, args, 2, op<correct>, GGML_N_TASKS_MAX, draw);
-}
-
-ggml_tensor *add_predictor(ggml_context *graph, ggml_tensor *x, ggml_tensor *score, Draw *draw) {
-    return ggml_custom_inplace(graph, x, &score, 1, op<predict>, GGML_N_TASKS_MAX, draw);
+                                       op<sum_squares>, GGML_N_TASKS_MAX, turn);
+    args[1] = ggml_custom_4d(graph, GGML_TYPE_F64, x->ne[1], 2, 1, 1, &sums, 1, op<take_norms>,
+                             GGML_N_TASKS_MAX, turn);
+    return ggml_custom_inplace(graph, x, args, 2, op<update>, GGML_N_TASKS_MAX, turn);
 }
 
 // ---------------------------------------------------------------------------------------------- the sampling
 
-// The tensors that live as long as the job, and the graph over them.
+// The state of a job, the tensors that live as long as it does, and the graph over them.
 struct Job {
     const Engine &engine;
+    vesde_sampler sampler;
     ggml_context_ptr inputs{ggml_init({3 * ggml_tensor_overhead(), nullptr, /*no_alloc=*/true})};
     ggml_context_ptr nodes;
     ggml_backend_buffer_ptr memory;
@@ -291,41 +293,39 @@ int64_t median(std::vector<int64_t> values) {
 }
 
 // Every step a graph, vesde's part of it included.
-void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &scheduler, uint64_t seed) {
-    Steps steps;
-    steps.scheduler = scheduler;
-    std::vector<Draw> draws(scheduler.config.correct_steps + 1, Draw{&steps, {seed, 0, 0}});
+void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &scheduler) {
+    Ops ops{scheduler.config.snr};
+    Turn initial{&ops, {}};
+    std::vector<Turn> turns(scheduler.config.correct_steps + 1, initial);
+    vesde_request request;
+
+    // A copy of the state looks ahead: every step has the reductions of the first.
+    vesde_sampler ahead = job.sampler;
+    check(vesde_sampler_plan(&ahead, &scheduler, &initial.plan, &request), "a plan");
     ggml_tensor *x = job.x;
-    for (Draw &draw : draws) {
+    for (Turn &turn : turns) {
+        check(vesde_sampler_plan(&ahead, &scheduler, &turn.plan, &request), "a plan");
         ggml_tensor *score = network.score(job.nodes.get(), x, job.sigma, job.one_hot);
-        x = (&draw == &draws.back() ? add_predictor : add_corrector)(job.nodes.get(), x, score, &draw);
+        x = add_update(job.nodes.get(), x, score, &turn);
     }
     job.allocate(x);
-    const auto failed = [](void *shared) { return static_cast<Steps *>(shared)->status.load() != VESDE_OK; };
-    ggml_backend_cpu_set_abort_callback(job.engine.backend.get(), failed, &steps);
+    const auto failed = [](void *shared) { return static_cast<Ops *>(shared)->status.load() != VESDE_OK; };
+    ggml_backend_cpu_set_abort_callback(job.engine.backend.get(), failed, &ops);
 
-    // Stream 0 is the initial sample's, each later draw takes the next: the sampler's order.
-    vesde_counter noise = {seed, 0, 0};
-    float init_noise_sigma;
-    check(vesde_init_noise_sigma(&scheduler.config, &init_noise_sigma), "init_noise_sigma");
-    check(vesde_counter_fill(noise, DIGITS * PIXELS, floats(job.x)), "initial sample");
-    std::for_each(floats(job.x), floats(job.x) + DIGITS * PIXELS,
-                  [=](float &value) { value *= init_noise_sigma; });
-
+    check(vesde_sampler_plan(&job.sampler, &scheduler, &initial.plan, &request), "a plan");
+    update(initial, job.x, 0, 1);
     std::vector<int64_t> whole, in_vesde; // microseconds a step
-    for (size_t step = 0; step < scheduler.timesteps_len; step++) {
-        progress(step, scheduler.timesteps_len);
-        steps.timestep = scheduler.timesteps[step];
-        steps.last = step + 1 == scheduler.timesteps_len;
-        *floats(job.sigma) = scheduler.sigmas[step];
-        for (Draw &draw : draws)
-            draw.noise.stream = ++noise.stream;
-        steps.microseconds = 0;
+    while (request.kind != VESDE_REQUEST_KIND_DONE) {
+        progress(request.step, request.steps);
+        *floats(job.sigma) = request.sigma; // of all updates of the step
+        for (Turn &turn : turns)
+            check(vesde_sampler_plan(&job.sampler, &scheduler, &turn.plan, &request), "a plan");
+        ops.microseconds = 0;
         const int64_t start = ggml_time_us();
         const bool computed = job.compute();
         whole.push_back(ggml_time_us() - start);
-        in_vesde.push_back(steps.microseconds);
-        check(steps.status, "a step");
+        in_vesde.push_back(ops.microseconds);
+        check(ops.status, "a step");
         if (!computed)
             fail("ggml", "cannot compute the graph");
     }
@@ -335,18 +335,14 @@ void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &s
 }
 
 // The network a graph, vesde on one thread between two of them.
-void sample_in_loop(Job &job, const Network &network, const vesde_scheduler &scheduler, uint64_t seed) {
-    vesde_sampler_options options = {};
-    vesde_sampler sampler;
+void sample_in_loop(Job &job, const Network &network, const vesde_scheduler &scheduler) {
     vesde_request request;
     ggml_tensor *score = network.score(job.nodes.get(), job.x, job.sigma, job.one_hot);
     job.allocate(score);
-    options.seed = seed;
-    check(vesde_sampler_init(&scheduler.config, DIGITS, &options, &sampler), "sampler");
     for (;;) {
-        const vesde_status status = vesde_sampler_next(&sampler, &scheduler, floats(score), nullptr,
-                                                       DIGITS * PIXELS, floats(job.x), &request);
-        check(status, "a step");
+        check(vesde_sampler_next(&job.sampler, &scheduler, floats(score), nullptr, DIGITS * PIXELS,
+                                 floats(job.x), &request),
+              "a step");
         if (request.kind == VESDE_REQUEST_KIND_DONE)
             return;
         if (request.correction == 0)
@@ -388,7 +384,10 @@ int main(int argc, char **argv) {
     const vesde_scheduler scheduler = {network.config, t, steps, s, steps, d, steps};
 
     Job job(engine);
-    (loop ? sample_in_loop : sample_in_graphs)(job, network, scheduler, seed);
+    vesde_sampler_options options = {};
+    options.seed = seed;
+    check(vesde_sampler_init(&network.config, DIGITS, &options, &job.sampler), "sampler");
+    (loop ? sample_in_loop : sample_in_graphs)(job, network, scheduler);
 
     std::FILE *raw = std::fopen((output + ".f32").c_str(), "wb");
     if (!raw || std::fwrite(job.x->data, 1, ggml_nbytes(job.x), raw) != ggml_nbytes(job.x)

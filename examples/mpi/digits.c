@@ -68,64 +68,62 @@ static void evaluate(const shard *own, const network *net, float sigma) {
         score_of(net, own->x + i * PIXELS, sigma, (own->first + i / own->sheet) / COLUMNS, own->score + i * PIXELS);
 }
 
-/* The noise that belongs to pixel `at` of the batch, whichever rank makes it. */
-static vesde_counter from(vesde_counter noise, size_t at) {
-    noise.index += at;
-    return noise;
-}
-
-/* The step size depends on the norms of the whole batch: every rank computes it from all of them, in one order. */
-static void correct(const shard *own, double snr, vesde_counter noise) {
+/* Completes a plan whose factors depend on the norms of the whole batch. Every rank computes them
+ * from all norms, in one order. */
+static void reduce(const shard *own, double snr, vesde_plan *plan) {
     const size_t blocks = vesde_norm_blocks(own->pixels);
     double norms[2][DIGITS], grad_norm, noise_norm;
+    vesde_counter noise = plan->counter;
     vesde_corrector_step step;
     size_t i;
-    for (i = 0; i < own->samples; i++) {
+    for (i = 0; i < own->samples; i++, noise.index += own->pixels) {
         const size_t at = i * own->pixels;
         double *const norm = norms[0] + own->first + i;
         check(vesde_sum_squares(own->score + at, own->pixels, blocks, own->sums), "the score's squares");
         check(vesde_sample_norm(own->sums, blocks, norm + SCORE * DIGITS), "a score's norm");
-        check(vesde_sum_squares_counter(from(noise, at), own->pixels, blocks, own->sums), "the noise's squares");
+        check(vesde_sum_squares_counter(noise, own->pixels, blocks, own->sums), "the noise's squares");
         check(vesde_sample_norm(own->sums, blocks, norm + NOISE * DIGITS), "a noise's norm");
     }
     MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, norms, own->counts, own->firsts, own->norms_of, MPI_COMM_WORLD);
     check(vesde_mean_norm(norms[SCORE], DIGITS, VESDE_NORM_EXACT, &grad_norm), "the mean of the scores' norms");
     check(vesde_mean_norm(norms[NOISE], DIGITS, VESDE_NORM_EXACT, &noise_norm), "the mean of the noise's norms");
     check(vesde_get_corrector_step(snr, grad_norm, noise_norm, VESDE_NORM_EXACT, &step), "the step size");
-    check(vesde_update_counter(step.step_size, step.noise_factor, own->score, own->x, own->len, noise, own->x, NULL),
-          "a corrector step");
+    plan->output = step.step_size;
+    plan->noise = step.noise_factor;
 }
 
-/* Elementwise: no rank needs another. The last step's result is the mean; the sample with noise goes where the score was. */
-static void predict(const shard *own, const vesde_scheduler *scheduler, float timestep, int last, vesde_counter noise) {
-    check(vesde_step_pred_counter(scheduler, own->score, &timestep, 1, own->x, own->len, noise, last ? own->score : own->x,
-                                  last ? own->x : NULL),
-          "a predictor step");
+/* What the plan says. No rank needs another. Without the sample it is noise alone. */
+static void update(const shard *own, const vesde_plan *plan) {
+    float *const x = own->x;
+    size_t i;
+    if (plan->sample == 0.0f) {
+        check(vesde_counter_fill(plan->counter, own->len, x), "the initial sample");
+        for (i = 0; i < own->len; i++)
+            x[i] *= plan->noise;
+    } else {
+        check(vesde_update_counter(plan->output, plan->noise, own->score, x, own->len, plan->counter, x, NULL), "an update");
+    }
+    if (plan->clamp_low > -INFINITY || plan->clamp_high < INFINITY)
+        for (i = 0; i < own->len; i++)
+            x[i] = x[i] < plan->clamp_low ? plan->clamp_low : x[i] > plan->clamp_high ? plan->clamp_high : x[i];
 }
 
 static void sample(const shard *own, const network *net, const vesde_scheduler *scheduler, uint64_t seed) {
-    vesde_counter noise = {0};
-    float init_noise_sigma;
-    size_t i, step;
-    uint32_t correction;
-    noise.seed = seed; /* stream 0 is the initial sample's, and each draw takes the next, as vesde_sampler has it */
-    noise.index = own->first * own->pixels;
-    check(vesde_init_noise_sigma(&scheduler->config, &init_noise_sigma), "init_noise_sigma");
-    check(vesde_counter_fill(noise, own->len, own->x), "the initial sample");
-    for (i = 0; i < own->len; i++)
-        own->x[i] *= init_noise_sigma;
-    for (step = 0; step < scheduler->timesteps_len; step++) {
-        for (correction = 0; correction < scheduler->config.correct_steps; correction++) {
-            evaluate(own, net, scheduler->sigmas[step]);
-            noise.stream++;
-            correct(own, scheduler->config.snr, noise);
-        }
-        evaluate(own, net, scheduler->sigmas[step]);
-        noise.stream++;
-        predict(own, scheduler, scheduler->timesteps[step], step + 1 == scheduler->timesteps_len, noise);
-    }
-    for (i = 0; i < own->len; i++)
-        own->x[i] = own->x[i] < 0.0f ? 0.0f : own->x[i] > 1.0f ? 1.0f : own->x[i];
+    vesde_sampler_options options = {0}; /* the defaults */
+    vesde_sampler sampler;
+    vesde_request request;
+    vesde_plan plan;
+    options.seed = seed;
+    check(vesde_sampler_init(&scheduler->config, DIGITS, &options, &sampler), "the sampler");
+    do {
+        check(vesde_sampler_plan(&sampler, scheduler, &plan, &request), "a plan");
+        plan.counter.index += own->first * own->pixels; /* where the shard's noise begins */
+        if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS)
+            reduce(own, scheduler->config.snr, &plan);
+        update(own, &plan);
+        if (request.kind == VESDE_REQUEST_KIND_SCORE)
+            evaluate(own, net, request.sigma);
+    } while (request.kind != VESDE_REQUEST_KIND_DONE);
 }
 
 int main(int argc, char **argv) {

@@ -1,5 +1,5 @@
-/* A predictor step and a corrector step of a batch on OpenMP's threads, split by the caller: vesde starts no threads, and the bits do
- * not depend on the split. Compares with the one-call forms; exits with 1 if a bit differs.
+/* A whole job on OpenMP's threads. vesde starts none; vesde_sampler_plan says what each turn does.
+ * The bits are those of vesde_sampler_next on one thread; exits with 1 if one differs.
  *
  *   cc -O2 -fopenmp -Iinclude examples/openmp/openmp.c target/vesde.o -o openmp
  *   OMP_NUM_THREADS=4 ./openmp
@@ -12,10 +12,10 @@
 
 #include "vesde.h"
 
-enum { BATCH = 2, SAMPLE = 3 * 500 * 333, LEN = BATCH * SAMPLE, STEPS = 100 };
-enum { BLOCKS = (SAMPLE + VESDE_NORM_BLOCK - 1) / VESDE_NORM_BLOCK }; /* of one sample: vesde_norm_blocks */
+enum { BATCH = 2, SAMPLE = 3 * 161 * 91, LEN = BATCH * SAMPLE, STEPS = 20 };
+enum { BLOCKS = (SAMPLE + VESDE_NORM_BLOCK - 1) / VESDE_NORM_BLOCK }; /* of a sample */
 
-static float score[LEN], sample[LEN], one_call[LEN], split[LEN];
+static float score[LEN], one_thread[LEN], threads[LEN];
 
 static void check(vesde_status status) {
     if (status != VESDE_OK) {
@@ -24,96 +24,94 @@ static void check(vesde_status status) {
     }
 }
 
-/* The noise that belongs to element `at`, wherever the work is cut. */
-static vesde_counter from(vesde_counter noise, size_t at) {
-    noise.index += at;
-    return noise;
+/* Where block k of sample i starts in the batch, and its length. Any thread may take it. */
+static size_t block(int i, int k, size_t *len) {
+    const size_t at = (size_t)k * VESDE_NORM_BLOCK;
+    *len = SAMPLE - at < VESDE_NORM_BLOCK ? SAMPLE - at : VESDE_NORM_BLOCK;
+    return (size_t)i * SAMPLE + at;
 }
 
-/* Of 0..len, the range of the calling thread: from *start on, its length returned. */
-static size_t my_range(size_t len, size_t *start) {
-    const size_t thread = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
-    *start = len * thread / threads;
-    return len * (thread + 1) / threads - *start;
+/* The network's place: the score of data distributed as N(0.5, 0.04). */
+static void network(const float *x, float sigma, size_t len, float *out) {
+    for (size_t i = 0; i < len; i++)
+        out[i] = (0.5f - x[i]) / (sigma * sigma + 0.04f);
 }
 
-/* A predictor step is elementwise: each thread makes the step of its range. */
-static void predict(const vesde_scheduler *scheduler, float timestep, vesde_counter noise, float *x) {
-#pragma omp parallel
-    {
-        size_t start;
-        const size_t len = my_range(LEN, &start);
-        if (len != 0)
-            check(vesde_step_pred_counter(scheduler, score + start, &timestep, 1, x + start, len, from(noise, start), x + start,
-                                          NULL));
-    }
-}
-
-/* A corrector step needs the norms of whole samples before it changes anything: three phases, with barriers between them. */
-static void correct(const vesde_scheduler *scheduler, vesde_counter noise, float *x) {
-    static double grad[BATCH][BLOCKS], drawn[BATCH][BLOCKS];
+/* Completes a plan whose factors depend on the norms of whole samples. All threads sum squares by
+ * blocks, and store the noise nowhere. One thread adds up, in order. */
+static void reduce(double snr, vesde_plan *plan) {
+    static double sums[2][BATCH][BLOCKS];
+    double norms[2][BATCH], means[2];
     vesde_corrector_step step;
-#pragma omp parallel
-    {
-        /* Sums of squares, block by block, in any order: of the score, and of noise that is stored nowhere. */
-#pragma omp for collapse(2)
-        for (int i = 0; i < BATCH; ++i)
-            for (int k = 0; k < BLOCKS; ++k) {
-                const size_t at = (size_t)k * VESDE_NORM_BLOCK, start = (size_t)i * SAMPLE + at;
-                const size_t len = SAMPLE - at < VESDE_NORM_BLOCK ? SAMPLE - at : VESDE_NORM_BLOCK;
-                check(vesde_sum_squares(score + start, len, 1, &grad[i][k]));
-                check(vesde_sum_squares_counter(from(noise, start), len, 1, &drawn[i][k]));
-            }
-        /* The barrier that ends the loop. Then the step size, on one thread, in order; and the barrier that ends `single`. */
-#pragma omp single
-        {
-            double grad_norms[BATCH], noise_norms[BATCH], grad_norm, noise_norm;
-            for (int i = 0; i < BATCH; ++i) {
-                check(vesde_sample_norm(grad[i], BLOCKS, &grad_norms[i]));
-                check(vesde_sample_norm(drawn[i], BLOCKS, &noise_norms[i]));
-            }
-            check(vesde_mean_norm(grad_norms, BATCH, VESDE_NORM_EXACT, &grad_norm));
-            check(vesde_mean_norm(noise_norms, BATCH, VESDE_NORM_EXACT, &noise_norm));
-            check(vesde_get_corrector_step(scheduler->config.snr, grad_norm, noise_norm, VESDE_NORM_EXACT, &step));
+#pragma omp parallel for collapse(2)
+    for (int i = 0; i < BATCH; i++)
+        for (int k = 0; k < BLOCKS; k++) {
+            size_t len, start = block(i, k, &len);
+            const vesde_counter noise = {plan->counter.seed, plan->counter.stream, plan->counter.index + start};
+            check(vesde_sum_squares(score + start, len, 1, &sums[0][i][k]));
+            check(vesde_sum_squares_counter(noise, len, 1, &sums[1][i][k]));
         }
-        /* The update, which makes the noise again. */
-        size_t start;
-        const size_t len = my_range(LEN, &start);
-        if (len != 0)
-            check(vesde_update_counter(step.step_size, step.noise_factor, score + start, x + start, len, from(noise, start),
-                                       x + start, NULL));
+    for (int of = 0; of < 2; of++) {
+        for (int i = 0; i < BATCH; i++)
+            check(vesde_sample_norm(sums[of][i], BLOCKS, &norms[of][i]));
+        check(vesde_mean_norm(norms[of], BATCH, VESDE_NORM_EXACT, &means[of]));
     }
+    check(vesde_get_corrector_step(snr, means[0], means[1], VESDE_NORM_EXACT, &step));
+    plan->output = step.step_size;
+    plan->noise = step.noise_factor;
 }
 
-static int compare(const char *step) {
-    const int equal = memcmp(one_call, split, sizeof split) == 0;
-    printf("%s on %d threads: %s\n", step, omp_get_max_threads(), equal ? "the bits of one call" : "OTHER BITS");
-    return !equal;
+/* What the plan says, on `len` elements from `start` on. Without the sample it is noise alone. */
+static void update(const vesde_plan *plan, size_t start, size_t len, float *x) {
+    const vesde_counter noise = {plan->counter.seed, plan->counter.stream, plan->counter.index + start};
+    if (plan->sample == 0) {
+        check(vesde_counter_fill(noise, len, x));
+        for (size_t i = 0; i < len; i++)
+            x[i] *= plan->noise;
+    } else {
+        check(vesde_update_counter(plan->output, plan->noise, score + start, x, len, noise, x, NULL));
+    }
+    for (size_t i = 0; i < len; i++)
+        x[i] = x[i] < plan->clamp_low ? plan->clamp_low : x[i] > plan->clamp_high ? plan->clamp_high : x[i];
 }
 
 int main(void) {
-    const vesde_counter noise = {42, 0, 0}, next_noise = {42, 1, 0};
-    const float timestep = 0.5f;
     float timesteps[STEPS], sigmas[STEPS], discrete_sigmas[STEPS];
+    const vesde_sampler_options options = {0}; /* the defaults */
     vesde_config config;
-    int different;
+    vesde_sampler sampler;
+    vesde_request request;
+    vesde_plan plan;
 
     check(vesde_config_default(&config));
+    config.sigma_max = 10;
     check(vesde_set_timesteps(&config, STEPS, timesteps));
     check(vesde_set_sigmas(&config, timesteps, STEPS, STEPS, sigmas, discrete_sigmas));
     const vesde_scheduler scheduler = {config, timesteps, STEPS, sigmas, STEPS, discrete_sigmas, STEPS};
-    const vesde_counter some = {1, 0, 0}, others = {2, 0, 0};
-    check(vesde_counter_fill(some, LEN, sample));
-    check(vesde_counter_fill(others, LEN, score));
-    memcpy(split, sample, sizeof split);
 
-    check(vesde_step_pred_counter(&scheduler, score, &timestep, 1, sample, LEN, noise, one_call, NULL));
-    predict(&scheduler, timestep, noise, split);
-    different = compare("predictor");
+    check(vesde_sampler_init(&config, BATCH, &options, &sampler));
+    do {
+        check(vesde_sampler_next(&sampler, &scheduler, score, NULL, LEN, one_thread, &request));
+        if (request.kind == VESDE_REQUEST_KIND_SCORE)
+            network(one_thread, request.sigma, LEN, score);
+    } while (request.kind != VESDE_REQUEST_KIND_DONE);
 
-    check(vesde_step_correct_counter(&scheduler, score, one_call, LEN, BATCH, VESDE_AVERAGING_BATCH, VESDE_NORM_EXACT,
-                                     next_noise, one_call, NULL));
-    correct(&scheduler, next_noise, split);
-    different |= compare("corrector");
-    return different;
+    check(vesde_sampler_init(&config, BATCH, &options, &sampler));
+    do {
+        check(vesde_sampler_plan(&sampler, &scheduler, &plan, &request));
+        if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS)
+            reduce(config.snr, &plan);
+#pragma omp parallel for collapse(2)
+        for (int i = 0; i < BATCH; i++)
+            for (int k = 0; k < BLOCKS; k++) {
+                size_t len, start = block(i, k, &len);
+                update(&plan, start, len, threads + start);
+                if (request.kind == VESDE_REQUEST_KIND_SCORE)
+                    network(threads + start, request.sigma, len, score + start);
+            }
+    } while (request.kind != VESDE_REQUEST_KIND_DONE);
+
+    const int equal = memcmp(one_thread, threads, sizeof threads) == 0;
+    printf("%d steps on %d threads: %s\n", STEPS, omp_get_max_threads(), equal ? "the bits of one" : "OTHER BITS");
+    return !equal;
 }
