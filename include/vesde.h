@@ -334,6 +334,29 @@ typedef struct vesde_sampler_options {
 
 // The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a copy of the sample, continues
 // like the original.
+//
+// Image to image, from step 6 of 9 on:
+//
+// # use vesde::{Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
+// # let config = Config::default();
+// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
+// # set_timesteps(&config, &mut timesteps)?;
+// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
+// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+// # let (picture, mut sample, mut score) = ([0.5; 64], [0.0; 64], [0.0; 64]);
+// let (seed, step) = (42, 6);
+// let index = schedule.index(timesteps[step])? as i64;
+// let scheduler = Scheduler { config, schedule };
+// scheduler.add_noise(&picture, &[index], Counter::new(seed, 0), &mut sample)?;
+//
+// let options = SamplerOptions { seed, start: Some(step), ..SamplerOptions::default() };
+// let mut sampler = Sampler::new(&config, 1, options)?;
+// while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut sample, &score, None)? {
+//     // network(&sample, sigma, &mut score)
+// #   for (s, x) in score.iter_mut().zip(&sample) { *s = (0.5 - x) / (sigma * sigma + 0.01); }
+// }
+// # Ok::<(), vesde::Error>(())
+//
 typedef struct vesde_sampler {
     struct vesde_config config;
     uint64_t seed;
@@ -805,7 +828,8 @@ vesde_status vesde_sampler_init(const struct vesde_config *config,
 
 // vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or on its threads: what is to be done
 // with the answer to the last request, and what is needed then. What vesde_sampler_next checks of buffers is left to the caller, and
-// so are the factors of a reduction. The state goes on by one turn. A whole job is:
+// so are the factors of a reduction. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a copy. A
+// whole job is:
 //
 // do {
 //     status = vesde_sampler_plan(&sampler, &scheduler, &plan, &request);

@@ -177,7 +177,8 @@ fn request_of(request: Request, steps: usize) -> CRequest {
 
 /// vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or on its threads: what is to be done
 /// with the answer to the last request, and what is needed then. What vesde_sampler_next checks of buffers is left to the caller, and
-/// so are the factors of a reduction. The state goes on by one turn. A whole job is:
+/// so are the factors of a reduction. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a copy. A
+/// whole job is:
 ///
 /// ```c
 /// do {

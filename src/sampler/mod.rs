@@ -253,7 +253,7 @@ impl Sampler {
 
     /// [`next`](Self::next) without buffers, for an engine that runs the plan where its tensors are: what is to be done with the
     /// answer to the last request, and what is needed then. What [`next`](Self::next) checks of buffers is left to the caller, and the
-    /// factors of a [`Reduction`].
+    /// factors of a [`Reduction`]. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a copy.
     ///
     /// ```
     /// # use vesde::{Config, Request, Sampler, SamplerOptions, Schedule, set_sigmas, set_timesteps};
