@@ -1,5 +1,5 @@
 //! Replays what diffusers, torch and NumPy computed (vectors/golden.txt, made by vectors/make.py; vectors/cuda.txt, made on a GPU by
-//! vectors/torch_cuda.py) through the Rust API. Floats are compared bit for bit unless a test says why it cannot be.
+//! `vectors/torch_cuda.py`) through the Rust API. Floats are compared bit for bit unless a test says why it cannot be.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;

@@ -38,7 +38,7 @@ impl Scheduler<'_> {
     /// A score that is not a number is passed on, as by arithmetic. A step without a batch cannot see how many samples
     /// there are: a number of timesteps that divides the length and is not the batch's goes unnoticed.
     ///
-    /// To split the work, pass parts of all buffers, with [`Counter::at`] for the noise: anywhere if there is one timestep, between
+    /// To split the work, pass parts of all buffers, with [`Counter::at`](crate::Counter::at) for the noise: anywhere if there is one timestep, between
     /// samples if each has its own.
     ///
     /// # Errors
