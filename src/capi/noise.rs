@@ -100,8 +100,10 @@ pub unsafe extern "C" fn vesde_torch_cuda_seed(
     unsafe { produce(state, || TorchCuda::new(seed, grid).checked()) }
 }
 
-/// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. A draw has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE).
-/// `generators_len` as for vesde_torch_cpu_fill.
+/// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. Of
+/// more than 2²⁹ elements torch makes several launches; these follow its source, and were not
+/// compared with a GPU's. Beyond 2⁴⁰ − 256 elements: VESDE_ERROR_TOO_LARGE. `generators_len` as for
+/// vesde_torch_cpu_fill.
 ///
 /// # Safety
 /// As vesde_torch_cpu_fill.

@@ -1247,11 +1247,16 @@ fn cuda_state(input: &mut Input<'_>) -> TorchCuda {
     TorchCuda { seed: u64::from(input.u32()), offset, grid: grid(input) }
 }
 
-/// The length of a draw.
+/// The longest draw of a GPU's.
+const LONGEST_DRAW: u64 = (1 << 40) - 256;
+
+/// The length of a draw: of one launch, short, of two to eight launches, or any.
 fn draw_len(input: &mut Input<'_>) -> u64 {
     match input.byte() {
-        0..160 => u64::from(input.u32() % (1 << 29)) + 1,
-        160..230 => u64::from(input.byte()),
+        0..100 => u64::from(input.u32() % (1 << 29)) + 1,
+        100..160 => u64::from(input.byte()),
+        160..230 => u64::from(input.u32()),
+        230..243 => input.u64() % (LONGEST_DRAW + 2),
         _ => input.u64(),
     }
 }
@@ -1281,7 +1286,7 @@ fn torch_cuda_skip(job: &mut Job<'_>) {
         || {
             let mut after = state.one();
             after.skip(draw_len)?;
-            assert!(is_cuda_state(&after) && (1..=1 << 29).contains(&draw_len));
+            assert!(is_cuda_state(&after) && draw_len <= LONGEST_DRAW);
             Ok(vec![state.becomes(&[after])])
         },
         // SAFETY: see config_default.
