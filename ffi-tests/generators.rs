@@ -2,8 +2,8 @@
 //! restored, and the seams between calls.
 
 use vesde::{
-    Config, CudaGrid, Error, Norm, Numpy, Request, Sampler, SamplerNoise, SamplerOptions, Schedule, TorchCpu,
-    TorchCuda, randn, set_sigmas, set_timesteps,
+    Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request, Sampler, SamplerNoise, SamplerOptions,
+    Schedule, TorchCpu, TorchCuda, fill_from_words, randn, set_sigmas, set_timesteps,
 };
 
 fn gpu(name: &str) -> CudaGrid {
@@ -343,6 +343,48 @@ fn a_state_without_a_grid_is_refused() {
         assert_eq!(state.offset, offset);
     }
     assert_eq!(z, [7.0; 5]);
+}
+
+/// Draws of nothing between others, from one generator and from lists, leave the others as they
+/// are: so do `torch.randn(0)` and `RandomState.randn(0)`, which leave all of their states as it
+/// was.
+fn check_nothing<G: Generator + Copy>(seeds: [G; 3]) {
+    let [mut list, mut want] = [seeds; 2];
+    for len in [1, 2, 20] {
+        let [mut got, mut wanted] = [[0.0; 60]; 2];
+        assert_eq!(randn(&mut list, &mut []), Ok(()));
+        assert_eq!(randn(&mut list[..1], &mut []), Ok(()));
+        assert_eq!(randn(&mut list[..0], &mut []), Err(Error::Empty));
+        randn(&mut list, &mut got[..3 * len]).unwrap();
+        randn(&mut want, &mut wanted[..3 * len]).unwrap();
+        assert_eq!(got, wanted, "{len}");
+    }
+}
+
+#[test]
+fn a_draw_of_nothing_changes_nothing() {
+    check_nothing([4, 5, 6].map(TorchCpu::new));
+    check_nothing([4, 5, 6].map(|seed| TorchCuda::new(seed, gpu("T4"))));
+    check_nothing([4, 5, 6].map(Numpy::new));
+    assert_eq!(TorchCpu::new(1).fill(&mut []), Ok(()));
+    assert_eq!(Numpy::new(1).fill(&mut []), Ok(()));
+    assert_eq!(Counter { index: u64::MAX, ..Counter::new(1, 2) }.fill(&mut []), Ok(()));
+    fill_from_words(|| panic!("a word for nothing"), &mut []);
+
+    let mut state = TorchCuda { offset: 12, ..TorchCuda::new(1, gpu("T4")) };
+    let before = state;
+    assert_eq!(state.fill(&mut []), Ok(()));
+    assert_eq!(state.skip(0), Ok(()));
+    for (len, start) in [(0, 0), (10, 0), (10, 10), (1 << 31, 1 << 29)] {
+        assert_eq!(state.fill_part(len, start, &mut []), Ok(()));
+    }
+    assert_eq!(state.fill_part(10, 11, &mut []), Err(Error::LengthMismatch));
+    assert_eq!(state, before);
+    // What is no state is none for nothing either.
+    state.offset = 2;
+    assert_eq!(state.fill(&mut []), Err(Error::InvalidRandomState));
+    assert_eq!(state.skip(0), Err(Error::InvalidRandomState));
+    assert_eq!(randn(&mut [before, state], &mut []), Err(Error::InvalidRandomState));
 }
 
 /// Draws of mixed lengths, one after the other.

@@ -4,7 +4,10 @@
  *
  * - Every function that can fail returns a vesde_status: VESDE_OK, or one of enum vesde_error, and then it has written
  *   nothing. Nothing allocates, unwinds or aborts, or keeps state (but what the CPU was found to have).
- * - NULL is VESDE_ERROR_NULL_POINTER wherever the documentation does not allow it; a length of 0 is VESDE_ERROR_EMPTY.
+ * - NULL is VESDE_ERROR_NULL_POINTER wherever the documentation does not allow it.
+ * - A length of 0 is VESDE_ERROR_EMPTY, except a draw's: vesde_*_fill, _fill_part and _skip of
+ *   nothing are VESDE_OK and leave a generator as it is. The pointer of an empty buffer is not
+ *   looked at there, and may be NULL.
  * - Structs are plain: allocate them anywhere and copy them with =. Their size does not change within a major version.
  * - An output buffer may be uninitialised, and may be exactly one of the inputs (in place). An overlap of any other kind
  *   is VESDE_ERROR_OVERLAP. Buffers need the alignment of float only.

@@ -108,7 +108,7 @@ static void every_length_is_checked(void) {
             lay_out(f, 0, p, n);
             at(f, "length %d", i);
             n[i] = 0;
-            STATUS(VESDE_ERROR_EMPTY, attempt(f, p, n));
+            STATUS(f->lengths[i].empty, attempt(f, p, n));
             for (int k = 0; k < parameters(f); ++k) {
                 const struct parameter *x = &f->parameters[k];
                 size = x->length == i && x->size < size ? x->size : size;
@@ -120,6 +120,44 @@ static void every_length_is_checked(void) {
             }
         }
     }
+}
+
+// Draws of nothing, whatever pointer their buffer has: NULL, one that is not aligned, one into the
+// generators, one that is aligned. The generators, of which torch's and NumPy's hold the second
+// normal of a pair, stay as they are.
+static void draws_of_nothing_change_nothing(void) {
+    int tried = 0;
+    float three[3];
+    vesde_torch_cpu kept = torch_cpus[0];
+    vesde_numpy kept_numpy = numpys[0];
+    OK(vesde_torch_cpu_fill(torch_cpus, 1, 3, three));
+    OK(vesde_numpy_fill(numpys, 1, 3, three));
+    CHECK(torch_cpus[0].state.has_cached == 1 && numpys[0].state.has_cached == 1);
+    EACH(f) {
+        for (int k = 0; f->lengths[0].value != 0 && f->lengths[0].empty == VESDE_OK && k < 4; ++k) {
+            void *p[PARAMETERS];
+            size_t n[LENGTHS];
+            lay_out(f, 0, p, n);
+            int out = parameters(f) - 1;
+            char *places[] = {NULL, (char *)p[out] + 1, (char *)p[0] + 4, p[out]};
+            at(f, "a draw of nothing to place %d", k);
+            p[out] = places[k];
+            n[0] = 0;
+            OK(attempt(f, p, n));
+            CHECK(out == 0 || memcmp(p[0], f->parameters[0].content, bytes_of(f, 0, n)) == 0);
+            ++tried;
+        }
+    }
+    torch_cpus[0] = kept;
+    numpys[0] = kept_numpy;
+    CHECK(tried == 4 * 5);
+    vesde_torch_cuda state = torch_cudas[0];
+    OK(vesde_torch_cuda_skip(&state, 0));
+    CHECK(memcmp(&state, torch_cudas, sizeof state) == 0);
+    // Generators of which there are none are no draw of nothing.
+    STATUS(VESDE_ERROR_EMPTY, vesde_torch_cpu_fill(torch_cpus, 0, 0, NULL));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_torch_cpu_fill(NULL, 1, 0, NULL));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_torch_cpu_fill(torch_cpus, 1, 1, NULL));
 }
 
 static int is_buffer(const struct function *f, int i) {
@@ -925,3 +963,4 @@ int main(void) {
     }
     return report();
 }
+        draws_of_nothing_change_nothing,

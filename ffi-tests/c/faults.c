@@ -294,7 +294,7 @@ static void every_length(const struct function *f) {
             if (is_text(f)) {
                 CHECK(len < f->lengths[0].value || status == VESDE_OK);
             } else if (len == 0) {
-                CHECK(status == VESDE_ERROR_EMPTY);
+                CHECK(status == f->lengths[n[1] == 0 && usual_second != 0].empty);
             } else {
                 int divides = k == 0 || two || len % n[1] == 0;
                 CHECK(status == (divides ? VESDE_OK : VESDE_ERROR_LENGTH_MISMATCH));

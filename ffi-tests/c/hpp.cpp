@@ -530,7 +530,7 @@ static void a_generator(Ours first, Ours second, Theirs their_first, Theirs thei
         CHECK(same_bytes<Theirs>(list[i], theirs[i]) && same_bytes<Theirs>(array[i], theirs[i]));
     }
     STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::randn(list, {got.data(), 59}));
-    STATUS(VESDE_ERROR_EMPTY, vesde::randn(list, {got.data(), 0}));
+    OK(vesde::randn(list, {}));
     CHECK(same(got, wanted) && same_bytes<Theirs>(list[0], theirs[0]));
 }
 
@@ -589,7 +589,8 @@ static void counter_noise() {
     OK(PLACE.fill({got.data(), 5000}));
     CHECK(same(got, wanted));
     STATUS(VESDE_ERROR_TOO_LARGE, PLACE.at(UINT64_MAX - 50).fill(got));
-    STATUS(VESDE_ERROR_EMPTY, PLACE.fill({got.data(), 0}));
+    OK(PLACE.fill({}));
+    OK(PLACE.fill({got.data(), 0}));
     STATUS(VESDE_ERROR_NULL_POINTER, PLACE.fill({nullptr, 7}));
     CHECK(same(got, wanted));
 }

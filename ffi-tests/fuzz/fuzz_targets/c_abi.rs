@@ -336,6 +336,17 @@ impl<'a> Job<'a> {
         self.place_or_null(kind, len, false)
     }
 
+    /// The output of a draw. That of nothing may be anywhere, and is not looked at.
+    fn place_drawn(&mut self, len: usize) -> Buffer<f32> {
+        let (faults, regions) = (self.faults, self.regions.len());
+        let at = self.place(Kind::Out, len);
+        if len == 0 {
+            self.faults = faults;
+            self.regions.truncate(regions);
+        }
+        at
+    }
+
     fn place_or_null<T>(&mut self, kind: Kind, len: usize, may_be_null: bool) -> Buffer<T> {
         let (size, align) = (size_of::<T>(), align_of::<T>());
         let huge = len > isize::MAX as usize / size;
@@ -1122,7 +1133,7 @@ fn update_with(job: &mut Job<'_>, is_given: bool) {
 
 fn counter_fill(job: &mut Job<'_>) {
     let (noise, len) = (job.input.counter(), job.length(4, job.most));
-    let out = job.place(Kind::Out, len);
+    let out = job.place_drawn(len);
     job.call(
         || Ok(vec![out.floats(&noise_of(noise, len)?)]),
         // SAFETY: see config_default.
@@ -1170,7 +1181,7 @@ fn fill_with<G: Copy>(
         // SAFETY: `at` is a multiple of 4 within the states, whose fields may hold any bits.
         unsafe { states.ptr.cast::<u8>().add(at).cast::<u32>().write(word) };
     }
-    let out = job.place(Kind::Out, len);
+    let out = job.place_drawn(len);
     job.call(
         || {
             let (mut states_after, mut noise) = (states.get(), vec![0.0; len]);
@@ -1266,7 +1277,7 @@ fn torch_cuda_fill_part(job: &mut Job<'_>) {
         (cuda_state(&mut job.input), draw_len(&mut job.input), job.length(4, job.most));
     let start =
         if job.input.rarely(40) { job.input.u64() } else { u64::from(job.input.u32()) % draw_len.max(1) };
-    let out = job.place(Kind::Out, len);
+    let out = job.place_drawn(len);
     let state = job.object(Kind::Apart, state);
     job.call(
         || {
