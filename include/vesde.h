@@ -11,6 +11,7 @@
  * - Structs are plain: allocate them anywhere and copy them with =. Their size does not change within a major version.
  * - An output buffer may be uninitialised, and may be exactly one of the inputs (in place). An overlap of any other kind
  *   is VESDE_ERROR_OVERLAP. Buffers need the alignment of float only.
+ * - Inputs may be the same buffer, or overlap in any way: only outputs are checked.
  * - An output that is one number or struct is written last: it may lie in an input, but not in another output, a
  *   vesde_scheduler or its tables.
  * - All functions are reentrant. One state object (a generator, a vesde_sampler) belongs to one thread at a time.
