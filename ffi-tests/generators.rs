@@ -2,8 +2,8 @@
 //! restored, and the seams between calls.
 
 use vesde::{
-    Config, CudaGrid, Error, Norm, Numpy, Request, Sampler, SamplerNoise, SamplerOptions, Schedule, TorchCpu,
-    TorchCuda, randn, set_sigmas, set_timesteps,
+    Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request, Sampler, SamplerNoise, SamplerOptions,
+    Schedule, TorchCpu, TorchCuda, fill_from_words, randn, set_sigmas, set_timesteps,
 };
 
 fn gpu(name: &str) -> CudaGrid {
@@ -158,7 +158,7 @@ fn a_cuda_draw_is_the_same_in_parts() {
     assert_eq!(state.fill_part(10, 7, &mut z), Err(Error::LengthMismatch));
     assert_eq!(state.fill_part(10, u64::MAX, &mut z), Err(Error::LengthMismatch));
     assert_eq!(state.fill_part(u64::MAX, 0, &mut z), Err(Error::TooLarge));
-    assert_eq!(state.fill_part(0, 0, &mut z), Err(Error::Empty));
+    assert_eq!(state.fill_part(0, 0, &mut z), Err(Error::LengthMismatch));
     assert_eq!(z, [7.0; 4]);
     let mut skipped = state;
     skipped.skip(len as u64).unwrap();
@@ -168,19 +168,99 @@ fn a_cuda_draw_is_the_same_in_parts() {
 }
 
 #[test]
-fn the_longest_draw_is_the_longest_that_torch_makes_in_one() {
+fn the_longest_launch_is_its_specification() {
     let (len, start) = (1 << 29, (1 << 29) - 300);
     let mut z = [0.0; 300];
     for (grid, threads) in [(CudaGrid::UNLIMITED, len), (gpu("T4"), 40_960)] {
-        let mut state = TorchCuda::new(6, grid);
-        state.fill_part(len, start, &mut z).unwrap();
+        TorchCuda::new(6, grid).fill_part(len, start, &mut z).unwrap();
         for (i, &z) in z.iter().enumerate() {
             assert!((f64::from(z) - oracle(6, 0, threads, start + i as u64)).abs() < 4e-6, "{i}");
         }
-        assert_eq!(state.fill_part(len + 1, 0, &mut z), Err(Error::TooLarge));
-        assert_eq!(state.skip(len + 1), Err(Error::TooLarge));
-        assert_eq!(state.skip(len), Ok(()));
     }
+}
+
+/// What a GPU is asked for in one draw: the first element, the length and the offset of each
+/// launch, and the offset afterwards. As torch does it: it reserves what one launch of all would
+/// take, then works through a stack of ranges and halves the top one until its last byte's index
+/// fits an `i32`.
+fn launches(offset: u64, threads: impl Fn(u64) -> u64, len: u64) -> (Vec<(u64, u64, u64)>, u64) {
+    let taken = |len: u64| 4 * ((len - 1) / (4 * threads(len)) + 1);
+    let fits = |len: u64| (len - 1) * 4 < i32::MAX as u64;
+    let (mut made, mut stack) = (Vec::new(), vec![(0, len)]);
+    let mut next = if fits(len) { offset } else { offset.wrapping_add(taken(len)) };
+    while let Some((start, len)) = stack.pop() {
+        if fits(len) {
+            made.push((start, len, next));
+            next = next.wrapping_add(taken(len));
+        } else {
+            stack.extend([(start + len / 2, len - len / 2), (start, len / 2)]);
+        }
+    }
+    (made, next)
+}
+
+#[test]
+fn a_draw_beyond_32_bits_is_several_launches() {
+    // By hand: of 2³¹ elements four launches of 2²⁹. A T4's 40,960 threads make 163,840 elements a
+    // pass, so one launch would take 13,108 passes and each of the four takes 3277.
+    let four = [13_108, 16_385, 19_662, 22_939].map(|passes| 8 + 4 * passes);
+    let want: Vec<_> = (0..).zip(four).map(|(i, offset)| (i << 29, 1 << 29, offset)).collect();
+    assert_eq!(launches(8, |_| 40_960, 1 << 31), (want, 8 + 4 * 26_216));
+
+    let (small, longest) = (CudaGrid { multiprocessors: 3, threads_per_multiprocessor: 600 }, 1_u64 << 29);
+    for (grid, most) in
+        [(small, 1536), (gpu("T4"), 40_960), (gpu("H200"), 270_336), (CudaGrid::UNLIMITED, 1 << 50)]
+    {
+        for len in [
+            longest - 1,
+            longest,
+            longest + 1, // halves of two lengths
+            2 * longest,
+            2 * longest + 1, // a half that fits, and one that is split
+            2 * longest + 2,
+            3 * longest + 5,
+            4 * longest,
+            7 * longest + 12_345,
+            8 * longest + 7,
+            (1 << 36) + 1_000_003,
+            (1 << 40) - 256,
+        ] {
+            let threads = |len: u64| (256 * len.div_ceil(256)).min(most);
+            for offset in [8, u64::MAX - 3] {
+                let state = TorchCuda { offset, ..TorchCuda::new(11, grid) };
+                let (launches, after) = launches(offset, threads, len);
+                let mut skipped = state;
+                skipped.skip(len).unwrap();
+                assert_eq!(skipped, TorchCuda { offset: after, ..state }, "{len}");
+                // Around the seams: the end of a launch and the beginning of the next, and some of
+                // its middle.
+                let count = launches.len();
+                for pair in launches.windows(2).step_by(count.div_ceil(8)) {
+                    let [mut want, mut got] = [[f32::NAN; 200]; 2];
+                    for (&(_, len, offset), part, start) in
+                        [(&pair[0], 0..70, pair[0].1 - 70), (&pair[1], 70..200, 0)]
+                    {
+                        let alone = TorchCuda { offset, ..state };
+                        alone.fill_part(len, start, &mut want[part]).unwrap();
+                    }
+                    state.fill_part(len, pair[1].0 - 70, &mut got).unwrap();
+                    assert_eq!(got, want, "{len} at {}", pair[1].0);
+                    let (start, its_len, offset) = pair[1];
+                    let alone = TorchCuda { offset, ..state };
+                    alone.fill_part(its_len, its_len / 3, &mut want).unwrap();
+                    state.fill_part(len, start + its_len / 3, &mut got).unwrap();
+                    assert_eq!(got, want, "{len} behind {start}");
+                }
+            }
+        }
+    }
+    // A part longer than a whole launch would be gigabytes. Beyond, torch cannot count the blocks.
+    let (mut state, mut z) = (TorchCuda::new(1, small), [7.0; 3]);
+    for len in [(1 << 40) - 255, 1 << 41, u64::MAX] {
+        assert_eq!(state.fill_part(len, 0, &mut z), Err(Error::TooLarge));
+        assert_eq!(state.skip(len), Err(Error::TooLarge));
+    }
+    assert_eq!((state, z), (TorchCuda::new(1, small), [7.0; 3]));
 }
 
 #[test]
@@ -262,9 +342,49 @@ fn a_state_without_a_grid_is_refused() {
         assert_eq!(state.skip(5), Err(Error::InvalidRandomState));
         assert_eq!(state.offset, offset);
     }
-    let mut state = TorchCuda::new(0, gpu("T4"));
-    assert_eq!(state.fill(&mut []), Err(Error::Empty));
     assert_eq!(z, [7.0; 5]);
+}
+
+/// Draws of nothing between others, from one generator and from lists, leave the others as they
+/// are: so do `torch.randn(0)` and `RandomState.randn(0)`, which leave all of their states as it
+/// was.
+fn check_nothing<G: Generator + Copy>(seeds: [G; 3]) {
+    let [mut list, mut want] = [seeds; 2];
+    for len in [1, 2, 20] {
+        let [mut got, mut wanted] = [[0.0; 60]; 2];
+        assert_eq!(randn(&mut list, &mut []), Ok(()));
+        assert_eq!(randn(&mut list[..1], &mut []), Ok(()));
+        assert_eq!(randn(&mut list[..0], &mut []), Err(Error::Empty));
+        randn(&mut list, &mut got[..3 * len]).unwrap();
+        randn(&mut want, &mut wanted[..3 * len]).unwrap();
+        assert_eq!(got, wanted, "{len}");
+    }
+}
+
+#[test]
+fn a_draw_of_nothing_changes_nothing() {
+    check_nothing([4, 5, 6].map(TorchCpu::new));
+    check_nothing([4, 5, 6].map(|seed| TorchCuda::new(seed, gpu("T4"))));
+    check_nothing([4, 5, 6].map(Numpy::new));
+    assert_eq!(TorchCpu::new(1).fill(&mut []), Ok(()));
+    assert_eq!(Numpy::new(1).fill(&mut []), Ok(()));
+    assert_eq!(Counter { index: u64::MAX, ..Counter::new(1, 2) }.fill(&mut []), Ok(()));
+    fill_from_words(|| panic!("a word for nothing"), &mut []);
+
+    let mut state = TorchCuda { offset: 12, ..TorchCuda::new(1, gpu("T4")) };
+    let before = state;
+    assert_eq!(state.fill(&mut []), Ok(()));
+    assert_eq!(state.skip(0), Ok(()));
+    for (len, start) in [(0, 0), (10, 0), (10, 10), (1 << 31, 1 << 29)] {
+        assert_eq!(state.fill_part(len, start, &mut []), Ok(()));
+    }
+    assert_eq!(state.fill_part(10, 11, &mut []), Err(Error::LengthMismatch));
+    assert_eq!(state, before);
+    // What is no state is none for nothing either.
+    state.offset = 2;
+    assert_eq!(state.fill(&mut []), Err(Error::InvalidRandomState));
+    assert_eq!(state.skip(0), Err(Error::InvalidRandomState));
+    assert_eq!(randn(&mut [before, state], &mut []), Err(Error::InvalidRandomState));
 }
 
 /// Draws of mixed lengths, one after the other.

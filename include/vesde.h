@@ -4,10 +4,14 @@
  *
  * - Every function that can fail returns a vesde_status: VESDE_OK, or one of enum vesde_error, and then it has written
  *   nothing. Nothing allocates, unwinds or aborts, or keeps state (but what the CPU was found to have).
- * - NULL is VESDE_ERROR_NULL_POINTER wherever the documentation does not allow it; a length of 0 is VESDE_ERROR_EMPTY.
+ * - NULL is VESDE_ERROR_NULL_POINTER wherever the documentation does not allow it.
+ * - A length of 0 is VESDE_ERROR_EMPTY, except a draw's: vesde_*_fill, _fill_part and _skip of
+ *   nothing are VESDE_OK and leave a generator as it is. The pointer of an empty buffer is not
+ *   looked at there, and may be NULL.
  * - Structs are plain: allocate them anywhere and copy them with =. Their size does not change within a major version.
  * - An output buffer may be uninitialised, and may be exactly one of the inputs (in place). An overlap of any other kind
  *   is VESDE_ERROR_OVERLAP. Buffers need the alignment of float only.
+ * - Inputs may be the same buffer, or overlap in any way: only outputs are checked.
  * - An output that is one number or struct is written last: it may lie in an input, but not in another output, a
  *   vesde_scheduler or its tables.
  * - All functions are reentrant. One state object (a generator, a vesde_sampler) belongs to one thread at a time.
@@ -289,7 +293,12 @@ typedef struct vesde_cuda_grid {
 // It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine, which make numbers differ by up to 5e-6 from
 // exact ones, are the GPU's own. On an H100 and on an H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not been at
 // hand, but for what users have printed: four digits of an A100 and of an RTX A4000, 36 numbers of an RTX 3060. torch rounds the same numbers for `float16` and
-// `bfloat16`. Draws have 2²⁹ elements at most: longer ones torch splits.
+// `bfloat16`.
+//
+// torch splits a draw of more than 2²⁹ elements into several launches, which take the generator
+// further than one would. So does this, by the source of torch 2.15: draws beyond 2²⁹ were not
+// compared with a GPU's. In `float16` and `bfloat16`, which torch splits beyond 2³⁰ only, they
+// have other numbers.
 //
 // Owned by the caller, fixed in size (24 bytes), copyable: a copy continues like the original.
 typedef struct vesde_torch_cuda {
@@ -772,8 +781,10 @@ vesde_status vesde_torch_cuda_seed(struct vesde_torch_cuda *state,
                                    uint64_t seed,
                                    struct vesde_cuda_grid grid);
 
-// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. A draw has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE).
-// `generators_len` as for vesde_torch_cpu_fill.
+// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. Of
+// more than 2²⁹ elements torch makes several launches; these follow its source, and were not
+// compared with a GPU's. Beyond 2⁴⁰ − 256 elements: VESDE_ERROR_TOO_LARGE. `generators_len` as for
+// vesde_torch_cpu_fill.
 //
 // Pointers:
 // As vesde_torch_cpu_fill.

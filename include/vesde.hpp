@@ -135,7 +135,25 @@ inline status limit_simd_level(simd_level_kind highest) noexcept {
 
 // ---- spans ----
 
-// A pointer and a length that somebody else owns. Arrays, and whatever has data() and size(), convert to it.
+namespace detail {
+
+template <typename Length>
+using if_length = std::enable_if_t<std::is_convertible_v<Length, std::size_t>, std::size_t>;
+
+// The size() of a range, or the numel() of a tensor that has none.
+template <typename Range>
+constexpr auto length(Range &range, int) noexcept -> if_length<decltype(range.size())> {
+    return static_cast<std::size_t>(range.size());
+}
+template <typename Range>
+constexpr auto length(Range &range, long) noexcept -> if_length<decltype(range.numel())> {
+    return static_cast<std::size_t>(range.numel());
+}
+
+}  // namespace detail
+
+// A pointer and a length that somebody else owns. Arrays, and whatever has data() and size() or
+// numel(), convert to it.
 template <typename T>
 class span {
     // Only qualifiers may change on the way from a range's elements to T.
@@ -143,7 +161,7 @@ class span {
     using if_range = std::enable_if_t<
         std::is_convertible_v<std::remove_pointer_t<decltype(std::declval<Range &>().data())> (*)[],
                               T (*)[]> &&
-        std::is_convertible_v<decltype(std::declval<Range &>().size()), std::size_t>>;
+        std::is_same_v<decltype(detail::length(std::declval<Range &>(), 0)), std::size_t>>;
 
 public:
     constexpr span() noexcept = default;
@@ -153,11 +171,11 @@ public:
     constexpr span(T (&array)[N]) noexcept : data_(array), size_(N) {}
 
     template <typename Range, typename = if_range<Range>>
-    constexpr span(Range &range) noexcept : data_(range.data()), size_(range.size()) {}
+    constexpr span(Range &range) noexcept : data_(range.data()), size_(detail::length(range, 0)) {}
 
     // Temporaries, which must outlive the span: as arguments they do.
     template <typename Range, typename = if_range<const Range>>
-    constexpr span(const Range &range) noexcept : data_(range.data()), size_(range.size()) {}
+    constexpr span(const Range &range) noexcept : data_(range.data()), size_(detail::length(range, 0)) {}
 
     [[nodiscard]] constexpr T *data() const noexcept { return data_; }
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }

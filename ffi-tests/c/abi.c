@@ -108,7 +108,7 @@ static void every_length_is_checked(void) {
             lay_out(f, 0, p, n);
             at(f, "length %d", i);
             n[i] = 0;
-            STATUS(VESDE_ERROR_EMPTY, attempt(f, p, n));
+            STATUS(f->lengths[i].empty, attempt(f, p, n));
             for (int k = 0; k < parameters(f); ++k) {
                 const struct parameter *x = &f->parameters[k];
                 size = x->length == i && x->size < size ? x->size : size;
@@ -120,6 +120,44 @@ static void every_length_is_checked(void) {
             }
         }
     }
+}
+
+// Draws of nothing, whatever pointer their buffer has: NULL, one that is not aligned, one into the
+// generators, one that is aligned. The generators, of which torch's and NumPy's hold the second
+// normal of a pair, stay as they are.
+static void draws_of_nothing_change_nothing(void) {
+    int tried = 0;
+    float three[3];
+    vesde_torch_cpu kept = torch_cpus[0];
+    vesde_numpy kept_numpy = numpys[0];
+    OK(vesde_torch_cpu_fill(torch_cpus, 1, 3, three));
+    OK(vesde_numpy_fill(numpys, 1, 3, three));
+    CHECK(torch_cpus[0].state.has_cached == 1 && numpys[0].state.has_cached == 1);
+    EACH(f) {
+        for (int k = 0; f->lengths[0].value != 0 && f->lengths[0].empty == VESDE_OK && k < 4; ++k) {
+            void *p[PARAMETERS];
+            size_t n[LENGTHS];
+            lay_out(f, 0, p, n);
+            int out = parameters(f) - 1;
+            char *places[] = {NULL, (char *)p[out] + 1, (char *)p[0] + 4, p[out]};
+            at(f, "a draw of nothing to place %d", k);
+            p[out] = places[k];
+            n[0] = 0;
+            OK(attempt(f, p, n));
+            CHECK(out == 0 || memcmp(p[0], f->parameters[0].content, bytes_of(f, 0, n)) == 0);
+            ++tried;
+        }
+    }
+    torch_cpus[0] = kept;
+    numpys[0] = kept_numpy;
+    CHECK(tried == 4 * 5);
+    vesde_torch_cuda state = torch_cudas[0];
+    OK(vesde_torch_cuda_skip(&state, 0));
+    CHECK(memcmp(&state, torch_cudas, sizeof state) == 0);
+    // Generators of which there are none are no draw of nothing.
+    STATUS(VESDE_ERROR_EMPTY, vesde_torch_cpu_fill(torch_cpus, 0, 0, NULL));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_torch_cpu_fill(NULL, 1, 0, NULL));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_torch_cpu_fill(torch_cpus, 1, 1, NULL));
 }
 
 static int is_buffer(const struct function *f, int i) {
@@ -152,6 +190,43 @@ static void every_partial_overlap_is_refused(void) {
             }
         }
     }
+}
+
+// An input that is another one, or begins within it, gives the bits of a copy of its own.
+static void inputs_may_overlap(void) {
+    int tried = 0;
+    EACH(f) {
+        for (int pair = 0; pair < PARAMETERS * PARAMETERS; ++pair) {
+            int a = pair / PARAMETERS, b = pair % PARAMETERS;
+            const struct parameter *x = &f->parameters[a], *y = &f->parameters[b];
+            if (a == b || x->role > IN_APART || y->role != IN || !is_buffer(f, a) || !is_buffer(f, b) ||
+                x->size != y->size) {
+                continue;
+            }
+            for (int shift = 0; shift < 2; ++shift) {
+                void *p[PARAMETERS];
+                size_t n[LENGTHS];
+                lay_out(f, 0, p, n);
+                at(f, "input %d at input %d, shifted by %d", b, a, shift);
+                OK(attempt(f, p, n));
+                char *inside = (char *)p[a] + (size_t)shift * x->size;
+                memcpy(p[b], inside, bytes_of(f, b, n));
+                for (int shared = 0; shared < 2; ++shared) {
+                    for (int i = 0; i < parameters(f); ++i) {
+                        if (f->parameters[i].role == IN_OUT) {
+                            memcpy(p[i], f->parameters[i].content, bytes_of(f, i, n));
+                        }
+                    }
+                    p[b] = shared ? inside : p[b];
+                    OK(f->call(p, n));
+                    size_t bytes = collect(f, p, n, shared ? got : wanted);
+                    CHECK(!shared || memcmp(wanted, got, bytes) == 0);
+                }
+                ++tried;
+            }
+        }
+    }
+    CHECK(tried > 0);
 }
 
 // Of whatever kind outputs are, two never share memory, and none lies on a scheduler or its tables.
@@ -895,7 +970,9 @@ int main(void) {
         every_call_succeeds_and_writes_all_of_its_outputs,
         every_pointer_is_checked,
         every_length_is_checked,
+        draws_of_nothing_change_nothing,
         every_partial_overlap_is_refused,
+        inputs_may_overlap,
         outputs_lie_apart,
         in_place_gives_the_same_bits,
         every_length_and_alignment_gives_the_same_bits,

@@ -294,7 +294,7 @@ static void every_length(const struct function *f) {
             if (is_text(f)) {
                 CHECK(len < f->lengths[0].value || status == VESDE_OK);
             } else if (len == 0) {
-                CHECK(status == VESDE_ERROR_EMPTY);
+                CHECK(status == f->lengths[n[1] == 0 && usual_second != 0].empty);
             } else {
                 int divides = k == 0 || two || len % n[1] == 0;
                 CHECK(status == (divides ? VESDE_OK : VESDE_ERROR_LENGTH_MISMATCH));
@@ -443,15 +443,18 @@ static void products_of_lengths_that_overflow(void) {
         uint64_t draw_len, start;
         vesde_status status;
     } draws[] = {
-        {0, 0, VESDE_ERROR_EMPTY},
+        {0, 0, VESDE_ERROR_LENGTH_MISMATCH},
         {LEN, 0, VESDE_OK},
         {LEN, 1, VESDE_ERROR_LENGTH_MISMATCH},
         {LEN - 1, 0, VESDE_ERROR_LENGTH_MISMATCH},
         {LEN, UINT64_MAX, VESDE_ERROR_LENGTH_MISMATCH},
         {LEN, UINT64_MAX - LEN + 1, VESDE_ERROR_LENGTH_MISMATCH},
         {1ULL << 29, (1ULL << 29) - LEN, VESDE_OK},
-        {(1ULL << 29) + 1, 0, VESDE_ERROR_TOO_LARGE},
-        {(1ULL << 32) + LEN, 0, VESDE_ERROR_TOO_LARGE},
+        {(1ULL << 29) + 1, (1ULL << 28) - 1, VESDE_OK},  // over the seam of two launches
+        {(1ULL << 32) + LEN, 1ULL << 32, VESDE_OK},
+        {(1ULL << 32) + LEN, (1ULL << 32) + 1, VESDE_ERROR_LENGTH_MISMATCH},
+        {(1ULL << 40) - 256, (1ULL << 40) - 256 - LEN, VESDE_OK},
+        {(1ULL << 40) - 255, 0, VESDE_ERROR_TOO_LARGE},
         {UINT64_MAX, 0, VESDE_ERROR_TOO_LARGE},
     };
     uint64_t kept_draw[] = {draw_len, draw_start};

@@ -88,7 +88,8 @@ enum { ONE = -1, PARAMETERS = 7, LENGTHS = 2 };
 
 struct length {
     size_t value;
-    vesde_status huge;  // the status of a length that no memory has
+    vesde_status huge;   // the status of a length that no memory has
+    vesde_status empty;  // the status of 0
 };
 
 struct function {
@@ -156,18 +157,21 @@ CALL(sampler_plan, p[0], p[1], p[2], p[3])
 #define MEAN {OUT, sizeof(float), 0, VESDE_OK, NULL}
 #define SAMPLE {IN_OUT, sizeof(float), 0, NULL_IS, sample}
 
-#define LENS {LEN, VESDE_ERROR_TOO_LARGE}
-#define TABLE {BATCH, VESDE_ERROR_TOO_LARGE}
-#define SPLIT {BATCH, VESDE_ERROR_LENGTH_MISMATCH}  // a batch, with no buffer of that length
-#define BLOCKS {1, VESDE_ERROR_TOO_LARGE}
-#define NONE {0, VESDE_OK}
+#define LENS {LEN, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
+#define DRAWN {LEN, VESDE_ERROR_TOO_LARGE, VESDE_OK}
+#define TABLE {BATCH, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
+// A batch, with no buffer of that length.
+#define SPLIT {BATCH, VESDE_ERROR_LENGTH_MISMATCH, VESDE_ERROR_EMPTY}
+#define BLOCKS {1, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
+#define TEXT(size) {size, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
+#define NONE {0, VESDE_OK, VESDE_OK}
 
 static const struct function functions[] = {
     {"config_default", config_default, {NONE}, {MAKE(vesde_config)}},
     {"config_validate", config_validate, {NONE}, {GET(config)}},
-    {"config_from_json", config_from_json, {{sizeof json - 1, VESDE_ERROR_TOO_LARGE}},
+    {"config_from_json", config_from_json, {TEXT(sizeof json - 1)},
      {READ(json, 0), MAKE(vesde_config)}},
-    {"config_to_json", config_to_json, {{512, VESDE_ERROR_TOO_LARGE}}, {GET(config), WRITE(char, 0), MAKE(size_t)}},
+    {"config_to_json", config_to_json, {TEXT(512)}, {GET(config), WRITE(char, 0), MAKE(size_t)}},
     {"init_noise_sigma", init_noise_sigma, {NONE}, {GET(config), MAKE(float)}},
     {"set_timesteps", set_timesteps, {LENS}, {GET(config), WRITE(float, 0)}},
     {"set_sigmas", set_sigmas, {LENS, TABLE}, {GET(config), READ(timesteps, 0), WRITE(float, 0), WRITE(float, 1)}},
@@ -196,18 +200,19 @@ static const struct function functions[] = {
     {"get_corrector_step", get_corrector_step, {NONE}, {MAKE(vesde_corrector_step)}},
     {"update", update, {LENS}, {READ(model_output, 0), READ(sample, 0), READ(noise, 0), PREV, MEAN}},
     {"update_counter", update_counter, {LENS}, {READ(model_output, 0), READ(sample, 0), PREV, MEAN}},
-    {"counter_fill", counter_fill, {LENS}, {WRITE(float, 0)}},
+    {"counter_fill", counter_fill, {DRAWN}, {WRITE(float, 0)}},
     {"torch_cpu_seed", torch_cpu_seed, {NONE}, {MAKE(vesde_torch_cpu)}},
-    {"torch_cpu_fill", torch_cpu_fill, {LENS, TABLE}, {CHANGE_ALL(torch_cpus, 1), WRITE(float, 0)}},
-    {"cuda_grid_of_gpu", cuda_grid_of_gpu, {{sizeof gpu - 1, VESDE_ERROR_TOO_LARGE}},
+    {"torch_cpu_fill", torch_cpu_fill, {DRAWN, TABLE}, {CHANGE_ALL(torch_cpus, 1), WRITE(float, 0)}},
+    {"cuda_grid_of_gpu", cuda_grid_of_gpu, {TEXT(sizeof gpu - 1)},
      {READ(gpu, 0), MAKE(vesde_cuda_grid)}},
     {"torch_cuda_seed", torch_cuda_seed, {NONE}, {MAKE(vesde_torch_cuda)}},
-    {"torch_cuda_fill", torch_cuda_fill, {LENS, TABLE}, {CHANGE_ALL(torch_cudas, 1), WRITE(float, 0)}},
-    {"torch_cuda_fill_part", torch_cuda_fill_part, {LENS}, {GET(torch_cudas[0]), WRITE(float, 0)}},
+    {"torch_cuda_fill", torch_cuda_fill, {DRAWN, TABLE}, {CHANGE_ALL(torch_cudas, 1), WRITE(float, 0)}},
+    {"torch_cuda_fill_part", torch_cuda_fill_part, {DRAWN}, {GET(torch_cudas[0]), WRITE(float, 0)}},
     {"torch_cuda_skip", torch_cuda_skip, {NONE}, {CHANGE(torch_cudas[0])}},
     {"numpy_seed", numpy_seed, {NONE}, {MAKE(vesde_numpy)}},
-    {"numpy_fill", numpy_fill, {LENS, TABLE}, {CHANGE_ALL(numpys, 1), WRITE(float, 0)}},
-    {"sampler_init", sampler_init, {{BATCH, VESDE_OK}}, {GET(config), GET(options), MAKE(vesde_sampler)}},
+    {"numpy_fill", numpy_fill, {DRAWN, TABLE}, {CHANGE_ALL(numpys, 1), WRITE(float, 0)}},
+    {"sampler_init", sampler_init, {{BATCH, VESDE_OK, VESDE_ERROR_EMPTY}},
+     {GET(config), GET(options), MAKE(vesde_sampler)}},
     {"sampler_next", sampler_next, {LENS},
      {CHANGE(sampler), GET(scheduler), READ(model_output, 0), READ(noise, 0), SAMPLE, MAKE(vesde_request)}},
     {"sampler_plan", sampler_plan, {NONE}, {CHANGE(sampler), GET(scheduler), MAKE(vesde_plan), MAKE(vesde_request)}},

@@ -1,7 +1,7 @@
 """Writes cuda.txt, numbers of torch's CUDA generator, on a machine with a GPU: every number in it came from the GPU, never from vesde.
 
 `torch_cuda.py` writes the file, which the tests expect to be of an H100. `torch_cuda.py --check` compares the numbers of this GPU, with the grid of that one, with the
-file and exits 1 on a difference. `torch_cuda.py --compare` compares vesde with this GPU over whole draws of up to 2²⁹ elements, bit by bit, with the
+file and exits 1 on a difference. `torch_cuda.py --compare` compares vesde with this GPU over whole draws of up to 2³⁰ + 3 elements, bit by bit, with the
 shared library that VESDE_LIBRARY names or that cargo builds, and exits 1 on a difference.
 """
 
@@ -110,7 +110,8 @@ def compare():
         known = "does not know it"
     print(f"{GPU.name}: grid {GRID}, vesde {known}; torch {torch.__version__}")
     total = differ = 0
-    for seed, calls in [(0, [LONGEST]), (1, [1, LONGEST - 3, 5]), (2**40 + 9, [LONGEST // 2] * 2), (9, range(1, 2000, 37))]:
+    for seed, calls in [(0, [LONGEST]), (1, [1, LONGEST - 3, 5]), (2**40 + 9, [LONGEST // 2] * 2), (9, range(1, 2000, 37)),
+                        (3, [LONGEST + 1, 2 * LONGEST + 3, 5])]:  # which torch splits
         state = vesde.TorchCuda()
         vesde.call("torch_cuda_seed", ctypes.byref(state), ctypes.c_uint64(seed), grid)
         generator = torch.Generator("cuda").manual_seed(seed)

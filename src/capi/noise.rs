@@ -2,9 +2,23 @@
 
 use core::ffi::c_char;
 
-use super::{object, object_mut, output, produce, span, status, table, table_mut, vesde_status};
+use super::{Span, object, object_mut, output, produce, span, status, table, table_mut, vesde_status};
+use crate::buf::Out;
 use crate::error::Error;
 use crate::noise::{Counter, CudaGrid, Generator, Numpy, TorchCpu, TorchCuda, randn_out};
+
+/// The output of a draw, and where it lies. A draw of nothing has none: the pointer of an empty
+/// buffer is not looked at.
+///
+/// # Safety
+/// As [`output`].
+unsafe fn draw_output<'a>(out: *mut f32, len: usize) -> Result<(Out<'a>, Span), Error> {
+    if len == 0 {
+        return Ok((<&mut [f32]>::default().into(), span::<f32>(core::ptr::null(), 0)));
+    }
+    // SAFETY: this function's own condition.
+    Ok((unsafe { output(out, len)? }, span(out, len)))
+}
 
 /// Fills `out` with `len` elements of counter noise, from noise.index on.
 ///
@@ -13,7 +27,7 @@ use crate::noise::{Counter, CudaGrid, Generator, Numpy, TorchCpu, TorchCuda, ran
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_counter_fill(noise: Counter, len: usize, out: *mut f32) -> vesde_status {
     // SAFETY: the caller's promise.
-    status(|| noise.fill_out(unsafe { output(out, len)? }))
+    status(|| noise.fill_out(unsafe { draw_output(out, len)? }.0))
 }
 
 /// Seeds `state` as torch's manual_seed does: the lower 32 bits of the seed count.
@@ -39,8 +53,8 @@ unsafe fn fill<G: Generator>(
 ) -> vesde_status {
     // SAFETY: this function's own condition.
     status(|| unsafe {
-        let states = table_mut(generators, generators_len, &[span(out, len)])?;
-        randn_out(states, output(out, len)?)
+        let (out, span) = draw_output(out, len)?;
+        randn_out(table_mut(generators, generators_len, &[span])?, out)
     })
 }
 
@@ -100,8 +114,10 @@ pub unsafe extern "C" fn vesde_torch_cuda_seed(
     unsafe { produce(state, || TorchCuda::new(seed, grid).checked()) }
 }
 
-/// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. A draw has 2²⁹ elements at most (VESDE_ERROR_TOO_LARGE).
-/// `generators_len` as for vesde_torch_cpu_fill.
+/// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. Of
+/// more than 2²⁹ elements torch makes several launches; these follow its source, and were not
+/// compared with a GPU's. Beyond 2⁴⁰ − 256 elements: VESDE_ERROR_TOO_LARGE. `generators_len` as for
+/// vesde_torch_cpu_fill.
 ///
 /// # Safety
 /// As vesde_torch_cpu_fill.
@@ -131,8 +147,8 @@ pub unsafe extern "C" fn vesde_torch_cuda_fill_part(
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        let state = object(state, &[span(out, len)])?;
-        state.fill_part_out(draw_len, start, output(out, len)?)
+        let (out, span) = draw_output(out, len)?;
+        object(state, &[span])?.fill_part_out(draw_len, start, out)
     })
 }
 

@@ -12,10 +12,10 @@ use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 /// Normals that a thread makes of one counter.
 pub(crate) const UNROLL: u32 = 4;
 
-/// The longest draw: of a longer one torch makes several, with other counters, since its kernels index bytes in 32 bits.
+/// The longest launch: torch splits a longer draw, since its kernels index bytes in 32 bits.
 pub(crate) const LONGEST: u64 = 1 << 29;
 
-/// One call of `randn` on a GPU.
+/// One launch of `randn` on a GPU.
 #[derive(Clone, Copy)]
 pub(crate) struct Draw {
     pub seed: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Draw {
     pub threads: NonZeroU32,
 }
 
-/// The elements of a draw from `start` on.
+/// The elements of a launch from `start` on.
 pub(crate) struct CudaRandn<'a> {
     pub draw: Draw,
     pub start: u32,

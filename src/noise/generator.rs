@@ -1,6 +1,6 @@
 //! What generators with a state have in common, and how diffusers draws from one of them or from a list.
 
-use crate::buf::{self, Out};
+use crate::buf::Out;
 use crate::error::Error;
 use crate::kernels::mt19937::Mt19937;
 
@@ -20,18 +20,17 @@ pub(crate) mod sealed {
 }
 
 /// Standard normal noise as diffusers draws it (`randn_tensor`): one generator makes the whole batch in one call; of several, each
-/// makes one sample of the batch, in order.
+/// makes one sample of the batch, in order. A draw of nothing leaves them as they are.
 ///
 /// # Errors
-/// `Empty`; `LengthMismatch` where the generators do not divide `out`; `InvalidRandomState` where a state is not one that its type makes;
-/// `TooLarge` where a draw is longer than its type has.
-/// Nothing has been drawn then.
+/// `Empty` without generators; `LengthMismatch` where the generators do not divide `out`;
+/// `InvalidRandomState` where a state is not one that its type makes; `TooLarge` where a draw is
+/// longer than its type has. Nothing has been drawn then.
 pub fn randn<G: Generator>(generators: &mut [G], out: &mut [f32]) -> Result<(), Error> {
     randn_out(generators, out.into())
 }
 
 pub(crate) fn randn_out<G: Generator>(generators: &mut [G], out: Out<'_>) -> Result<(), Error> {
-    buf::check(&[], &[out])?;
     let len = match out.len().checked_rem(generators.len()) {
         None => return Err(Error::Empty),
         Some(0) => out.len().checked_div(generators.len()).unwrap_or_default(),

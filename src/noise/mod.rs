@@ -1,5 +1,6 @@
 //! Where standard normal noise comes from: counter noise, which is vesde's own and has no state, and fillers for
-//! users who have a generator and a seed already. The arithmetic is in `kernels`.
+//! users who have a generator and a seed already. A draw of nothing succeeds, and changes nothing.
+//! The arithmetic is in `kernels`.
 
 mod counter;
 mod generator;

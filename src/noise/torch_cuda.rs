@@ -3,13 +3,16 @@
 use core::num::NonZeroU32;
 
 use super::generator::{Generator, sealed};
-use crate::buf::{self, Out};
+use crate::buf::Out;
 use crate::error::Error;
 use crate::kernels::torch_cuda::{CudaRandn, Draw, LONGEST, UNROLL};
 use crate::simd::dispatch;
 
 /// Threads of a block of torch's launches.
 const BLOCK: u64 = 256;
+
+/// The longest draw, 4 TB: of a longer one torch cannot count the blocks, which it does in 32 bits.
+const MOST: u64 = (1 << 40) - BLOCK;
 
 /// How many threads a GPU runs at once, which torch's launches are cut to: a draw of more elements depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,11 +60,11 @@ impl CudaGrid {
         )
     }
 
-    /// The threads of a launch for `len` elements, if the GPU can launch any.
-    fn threads(self, len: u64) -> Option<NonZeroU32> {
+    /// The threads of a launch for `len` elements, [`MOST`] at the most; none where the GPU can
+    /// launch none.
+    fn threads(self, len: u64) -> u64 {
         let per_multiprocessor = u64::from(self.threads_per_multiprocessor) / BLOCK;
-        let blocks = len.div_ceil(BLOCK).min(u64::from(self.multiprocessors) * per_multiprocessor);
-        NonZeroU32::new(u32::try_from(blocks * BLOCK).ok()?)
+        BLOCK * len.div_ceil(BLOCK).min(u64::from(self.multiprocessors) * per_multiprocessor)
     }
 }
 
@@ -219,7 +222,12 @@ const GPUS: &[(&str, u32, u32)] = &[
 /// It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine, which make numbers differ by up to 5e-6 from
 /// exact ones, are the GPU's own. On an H100 and on an H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not been at
 /// hand, but for what users have printed: four digits of an A100 and of an RTX A4000, 36 numbers of an RTX 3060. torch rounds the same numbers for `float16` and
-/// `bfloat16`. Draws have 2²⁹ elements at most: longer ones torch splits.
+/// `bfloat16`.
+///
+/// torch splits a draw of more than 2²⁹ elements into several launches, which take the generator
+/// further than one would. So does this, by the source of torch 2.15: draws beyond 2²⁹ were not
+/// compared with a GPU's. In `float16` and `bfloat16`, which torch splits beyond 2³⁰ only, they
+/// have other numbers.
 ///
 /// Owned by the caller, fixed in size (24 bytes), copyable: a copy continues like the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -243,13 +251,14 @@ impl TorchCuda {
     /// The state, if its grid has threads and its offset is one of torch's.
     #[cfg(feature = "capi")]
     pub(crate) fn checked(self) -> Result<Self, Error> {
-        self.draw(1).map(|_| self)
+        sealed::Generator::check(&self).map(|()| self)
     }
 
     /// `torch.randn(out.len(), device="cuda")`.
     ///
     /// # Errors
-    /// `Empty`; `TooLarge` beyond 2²⁹ elements; `InvalidRandomState` where the grid has no threads or the offset is not a multiple of 4.
+    /// `TooLarge` beyond 2⁴⁰ − 256 elements, of which torch cannot count the blocks;
+    /// `InvalidRandomState` where the grid has no threads or the offset is not a multiple of 4.
     pub fn fill(&mut self, out: &mut [f32]) -> Result<(), Error> {
         sealed::Generator::fill_out(self, out.into())
     }
@@ -264,12 +273,22 @@ impl TorchCuda {
     }
 
     pub(crate) fn fill_part_out(&self, len: u64, start: u64, out: Out<'_>) -> Result<(), Error> {
-        buf::check(&[], &[out])?;
-        let draw = self.draw(len)?;
+        self.check_draw(len)?;
         if start.checked_add(out.len() as u64).is_none_or(|end| end > len) {
             return Err(Error::LengthMismatch);
         }
-        dispatch(CudaRandn { draw, start: start as u32, out });
+        let mut done = 0;
+        while done < out.len() {
+            let at = start + done as u64;
+            let launch = self.launch(len, at);
+            let threads = u32::try_from(self.grid.threads(launch.len)).ok().and_then(NonZeroU32::new);
+            let threads = threads.ok_or(Error::InvalidRandomState)?;
+            let draw = Draw { seed: self.seed, counter: launch.offset / u64::from(UNROLL), threads };
+            let before = at - launch.start;
+            let part = out.part(done, (launch.len - before) as usize);
+            dispatch(CudaRandn { draw, start: before as u32, out: part });
+            done += part.len();
+        }
         Ok(())
     }
 
@@ -278,32 +297,74 @@ impl TorchCuda {
     /// # Errors
     /// Those of [`fill`](Self::fill).
     pub fn skip(&mut self, len: u64) -> Result<(), Error> {
-        let Draw { threads, .. } = self.draw(len)?;
-        let unroll = u64::from(UNROLL);
-        let passes = len.div_ceil(u64::from(threads.get()) * unroll);
-        self.offset = self.offset.wrapping_add(passes * unroll);
+        self.check_draw(len)?;
+        self.offset = self.before_launches(len).wrapping_add(self.taken_by_launches(len));
         Ok(())
     }
 
-    fn draw(&self, len: u64) -> Result<Draw, Error> {
-        if len == 0 {
-            return Err(Error::Empty);
-        }
-        if len > LONGEST {
+    fn check_draw(&self, len: u64) -> Result<(), Error> {
+        if len > MOST {
             return Err(Error::TooLarge);
         }
-        let unroll = u64::from(UNROLL);
-        let threads = self.grid.threads(len).filter(|_| self.offset.is_multiple_of(unroll));
-        let threads = threads.ok_or(Error::InvalidRandomState)?;
-        Ok(Draw { seed: self.seed, counter: self.offset / unroll, threads })
+        sealed::Generator::check(self)
     }
+
+    /// The launch that makes element `at` of a draw of `len`. torch halves what is longer than
+    /// [`LONGEST`] until it is not; the first half, which is the shorter of two, comes first.
+    fn launch(&self, len: u64, at: u64) -> Launch {
+        let mut launch = Launch { start: 0, len, offset: self.before_launches(len) };
+        while launch.len > LONGEST {
+            let half = launch.len / 2;
+            if at - launch.start < half {
+                launch.len = half;
+            } else {
+                launch.start += half;
+                launch.len -= half;
+                launch.offset = launch.offset.wrapping_add(self.taken_by_launches(half));
+            }
+        }
+        launch
+    }
+
+    /// The offset of a draw's first launch. torch takes what one launch would need before it looks
+    /// whether one will do.
+    fn before_launches(&self, len: u64) -> u64 {
+        let taken = if len > LONGEST { self.taken_by_launch(len) } else { 0 };
+        self.offset.wrapping_add(taken)
+    }
+
+    /// How far the launches of `len` elements take the offset.
+    fn taken_by_launches(&self, len: u64) -> u64 {
+        if len > LONGEST {
+            let half = len / 2;
+            return self.taken_by_launches(half).wrapping_add(self.taken_by_launches(len - half));
+        }
+        self.taken_by_launch(len)
+    }
+
+    /// How far one launch of `len` elements takes it.
+    fn taken_by_launch(&self, len: u64) -> u64 {
+        let unroll = u64::from(UNROLL);
+        len.div_ceil(self.grid.threads(len).max(1) * unroll) * unroll
+    }
+}
+
+/// A launch of a draw.
+struct Launch {
+    /// Its first element.
+    start: u64,
+    /// Its elements, [`LONGEST`] at the most.
+    len: u64,
+    /// torch's Philox offset.
+    offset: u64,
 }
 
 impl Generator for TorchCuda {}
 
 impl sealed::Generator for TorchCuda {
     fn check(&self) -> Result<(), Error> {
-        self.draw(1).map(drop)
+        let possible = self.grid.threads(1) > 0 && self.offset.is_multiple_of(u64::from(UNROLL));
+        if possible { Ok(()) } else { Err(Error::InvalidRandomState) }
     }
 
     fn fill_out(&mut self, out: Out<'_>) -> Result<(), Error> {

@@ -336,6 +336,17 @@ impl<'a> Job<'a> {
         self.place_or_null(kind, len, false)
     }
 
+    /// The output of a draw. That of nothing may be anywhere, and is not looked at.
+    fn place_drawn(&mut self, len: usize) -> Buffer<f32> {
+        let (faults, regions) = (self.faults, self.regions.len());
+        let at = self.place(Kind::Out, len);
+        if len == 0 {
+            self.faults = faults;
+            self.regions.truncate(regions);
+        }
+        at
+    }
+
     fn place_or_null<T>(&mut self, kind: Kind, len: usize, may_be_null: bool) -> Buffer<T> {
         let (size, align) = (size_of::<T>(), align_of::<T>());
         let huge = len > isize::MAX as usize / size;
@@ -1122,7 +1133,7 @@ fn update_with(job: &mut Job<'_>, is_given: bool) {
 
 fn counter_fill(job: &mut Job<'_>) {
     let (noise, len) = (job.input.counter(), job.length(4, job.most));
-    let out = job.place(Kind::Out, len);
+    let out = job.place_drawn(len);
     job.call(
         || Ok(vec![out.floats(&noise_of(noise, len)?)]),
         // SAFETY: see config_default.
@@ -1170,7 +1181,7 @@ fn fill_with<G: Copy>(
         // SAFETY: `at` is a multiple of 4 within the states, whose fields may hold any bits.
         unsafe { states.ptr.cast::<u8>().add(at).cast::<u32>().write(word) };
     }
-    let out = job.place(Kind::Out, len);
+    let out = job.place_drawn(len);
     job.call(
         || {
             let (mut states_after, mut noise) = (states.get(), vec![0.0; len]);
@@ -1247,11 +1258,16 @@ fn cuda_state(input: &mut Input<'_>) -> TorchCuda {
     TorchCuda { seed: u64::from(input.u32()), offset, grid: grid(input) }
 }
 
-/// The length of a draw.
+/// The longest draw of a GPU's.
+const LONGEST_DRAW: u64 = (1 << 40) - 256;
+
+/// The length of a draw: of one launch, short, of two to eight launches, or any.
 fn draw_len(input: &mut Input<'_>) -> u64 {
     match input.byte() {
-        0..160 => u64::from(input.u32() % (1 << 29)) + 1,
-        160..230 => u64::from(input.byte()),
+        0..100 => u64::from(input.u32() % (1 << 29)) + 1,
+        100..160 => u64::from(input.byte()),
+        160..230 => u64::from(input.u32()),
+        230..243 => input.u64() % (LONGEST_DRAW + 2),
         _ => input.u64(),
     }
 }
@@ -1261,7 +1277,7 @@ fn torch_cuda_fill_part(job: &mut Job<'_>) {
         (cuda_state(&mut job.input), draw_len(&mut job.input), job.length(4, job.most));
     let start =
         if job.input.rarely(40) { job.input.u64() } else { u64::from(job.input.u32()) % draw_len.max(1) };
-    let out = job.place(Kind::Out, len);
+    let out = job.place_drawn(len);
     let state = job.object(Kind::Apart, state);
     job.call(
         || {
@@ -1281,7 +1297,7 @@ fn torch_cuda_skip(job: &mut Job<'_>) {
         || {
             let mut after = state.one();
             after.skip(draw_len)?;
-            assert!(is_cuda_state(&after) && (1..=1 << 29).contains(&draw_len));
+            assert!(is_cuda_state(&after) && draw_len <= LONGEST_DRAW);
             Ok(vec![state.becomes(&[after])])
         },
         // SAFETY: see config_default.
