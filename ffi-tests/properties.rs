@@ -269,7 +269,7 @@ fn nothing_depends_on_alignment() {
 
 #[test]
 fn a_tensor_beyond_the_caches_has_the_bits_of_its_parts() {
-    // From 2²³ floats on, and the mean from 2¹⁹, outputs whose tiles are aligned to 16 bytes are stored past the caches on x86;
+    // From 2²³ floats on, and the mean from 2¹⁹, outputs whose tiles are aligned to 16 bytes are stored non-temporally on x86;
     // elsewhere no length is special.
     let large = if cfg!(any(target_arch = "x86", target_arch = "x86_64")) { 1 << 23 } else { 1 << 16 };
     let tables = Tables::new(10);

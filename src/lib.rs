@@ -51,7 +51,6 @@ mod schedule;
 mod simd;
 mod steps;
 
-pub use buf::Update;
 pub use config::Config;
 pub use error::Error;
 pub use noise::{
@@ -65,4 +64,4 @@ pub use rand_core;
 pub use sampler::{Plan, Reduction, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
 pub use schedule::{PredictorStep, Schedule, set_sigmas, set_timesteps};
 pub use simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
-pub use steps::{Scheduler, scale_model_input, update};
+pub use steps::{Scheduler, Update, scale_model_input, update};

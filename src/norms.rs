@@ -223,11 +223,11 @@ pub(crate) fn mean_of(batch: usize, norm: Norm, norm_of: impl Fn(usize) -> f64) 
     mean.finish()
 }
 
-/// The norm of `len` elements of `x` from `start` on. Counter noise is kept in `room`, if there is one, which is as long as the batch.
-pub(crate) fn norm_of(x: Source<'_>, room: Option<Out<'_>>, start: usize, len: usize, norm: Norm) -> f64 {
-    let x = |at: usize, len: usize| match (x.part(start + at, len), room) {
-        (Source::Counter(place), Some(room)) => {
-            let out = room.part(start + at, len);
+/// The norm of `len` elements of `x` from `start` on. Counter noise is kept in `scratch`, if there is one, which is as long as the batch.
+pub(crate) fn norm_of(x: Source<'_>, scratch: Option<Out<'_>>, start: usize, len: usize, norm: Norm) -> f64 {
+    let x = |at: usize, len: usize| match (x.part(start + at, len), scratch) {
+        (Source::Counter(place), Some(scratch)) => {
+            let out = scratch.part(start + at, len);
             dispatch(Fill { place, out });
             Source::Given(out.as_in())
         }

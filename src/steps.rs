@@ -1,7 +1,7 @@
 //! The steps: each checks its buffers once, computes its coefficients, and calls the kernels. Nothing is written
 //! before everything that can fail has been checked.
 
-use crate::buf::{self, In, Out, Update};
+use crate::buf::{self, In, Out};
 use crate::config::Config;
 use crate::error::Error;
 use crate::kernels::Source;
@@ -9,6 +9,64 @@ use crate::kernels::linear::{Range, linear};
 use crate::noise::Noise;
 use crate::norms::{Averaging, CorrectorStep, Norm, corrector_step, mean_of, norm_of};
 use crate::schedule::Schedule;
+
+/// The buffers of a step: the sample it reads, the `prev_sample` it writes and, if asked for, the
+/// `prev_sample_mean`. All have the same length; `prev_sample` may be the sample itself.
+#[derive(Debug)]
+pub struct Update<'a> {
+    pub(crate) sample: In<'a>,
+    pub(crate) prev_sample: Out<'a>,
+    pub(crate) prev_sample_mean: Option<Out<'a>>,
+}
+
+impl<'a> Update<'a> {
+    /// Reads `sample` and writes `prev_sample`.
+    #[must_use]
+    pub fn new(sample: &'a [f32], prev_sample: &'a mut [f32]) -> Self {
+        Self { sample: sample.into(), prev_sample: prev_sample.into(), prev_sample_mean: None }
+    }
+
+    /// Reads `sample` and overwrites it with `prev_sample`.
+    #[must_use]
+    pub fn in_place(sample: &'a mut [f32]) -> Self {
+        Self::over(Out::from(sample))
+    }
+
+    /// Reads and overwrites `sample`.
+    pub(crate) fn over(sample: Out<'a>) -> Self {
+        Self { sample: sample.as_in(), prev_sample: sample, prev_sample_mean: None }
+    }
+
+    /// Writes the `prev_sample_mean` as well: the update before the noise is added.
+    #[must_use]
+    pub fn with_mean(self, prev_sample_mean: &'a mut [f32]) -> Self {
+        Self { prev_sample_mean: Some(prev_sample_mean.into()), ..self }
+    }
+
+    /// The part of all its buffers that begins at `start` and has `len` floats.
+    pub(crate) fn part(&self, start: usize, len: usize) -> Self {
+        Self {
+            sample: self.sample.part(start, len),
+            prev_sample: self.prev_sample.part(start, len),
+            prev_sample_mean: self.prev_sample_mean.map(|mean| mean.part(start, len)),
+        }
+    }
+
+    /// An output that is no input of the step: what it holds may be overwritten at once.
+    pub(crate) fn scratch(&self, model_output: In<'_>) -> Option<Out<'a>> {
+        let is_input = |out: &Out<'_>| out.is(self.sample) || out.is(model_output);
+        [Some(self.prev_sample), self.prev_sample_mean].into_iter().flatten().find(|out| !is_input(out))
+    }
+
+    /// Checks these buffers together with the further inputs of a step.
+    pub(crate) fn check(&self, model_output: In<'_>, noise: Option<In<'_>>) -> Result<(), Error> {
+        let ins = [self.sample, model_output, noise.unwrap_or(model_output)];
+        match self.prev_sample_mean {
+            Some(mean) => buf::check(&ins, &[self.prev_sample, mean]),
+            None => buf::check(&ins, &[self.prev_sample]),
+        }
+    }
+}
 
 /// No normal of counter noise is as far from zero.
 const LARGEST_NORMAL: f64 = 10.0;
@@ -108,23 +166,23 @@ impl Scheduler<'_> {
         noise: Source<'_>,
     ) -> Result<(), Error> {
         let per_sample = check_batch(update, model_output, Some(noise), batch)?;
-        let norm_of = |x, room, i: usize| norm_of(x, room, i * per_sample, per_sample, norm);
+        let norm_of = |x, scratch, i: usize| norm_of(x, scratch, i * per_sample, per_sample, norm);
         let grad_norm = |i| norm_of(Source::Given(model_output), None, i);
         let step = |grad_norm, noise_norm| corrector_step(self.config.snr, grad_norm, noise_norm, norm);
         // Nothing is written before it is certain that there is a step size, whatever the noise is.
         let most = LARGEST_NORMAL * libm::sqrt(per_sample as f64);
         if averaging == Averaging::Batch {
             let grad_norm = mean_of(batch, norm, grad_norm);
-            let room = room_for(noise, update, model_output, || step(grad_norm, most).is_ok());
-            let noise_norm = mean_of(batch, norm, |i| norm_of(noise, room, i));
+            let scratch = scratch_for(noise, update, model_output, || step(grad_norm, most).is_ok());
+            let noise_norm = mean_of(batch, norm, |i| norm_of(noise, scratch, i));
             let step = step(grad_norm, noise_norm)?;
             let len = batch * per_sample;
-            run(update, model_output, Some(kept(noise, room)), 0, len, step.step_size, step.noise_factor);
+            run(update, model_output, Some(kept(noise, scratch)), 0, len, step.step_size, step.noise_factor);
             return Ok(());
         }
         let all_safe = || (0..batch).all(|i| step(grad_norm(i), most).is_ok());
-        let room = room_for(noise, update, model_output, all_safe);
-        let step_of = |i| step(grad_norm(i), norm_of(noise, room, i));
+        let scratch = scratch_for(noise, update, model_output, all_safe);
+        let step_of = |i| step(grad_norm(i), norm_of(noise, scratch, i));
         let mut steps = [CorrectorStep::default(); KEPT_STEPS];
         for i in 0..batch {
             let step = step_of(i)?;
@@ -138,7 +196,7 @@ impl Scheduler<'_> {
             run(
                 update,
                 model_output,
-                Some(kept(noise, room)),
+                Some(kept(noise, scratch)),
                 start,
                 per_sample,
                 step.step_size,
@@ -244,19 +302,19 @@ pub(crate) fn scale_model_input_raw(x: In<'_>, out: Out<'_>) -> Result<(), Error
 const KEPT_UP_TO: usize = 1 << 22;
 
 /// Room for counter noise that is needed twice, for its norm and for the update: an output that is no input, if it is `safe` to write.
-fn room_for<'a>(
+fn scratch_for<'a>(
     noise: Source<'_>,
     update: &Update<'a>,
     model_output: In<'_>,
     safe: impl Fn() -> bool,
 ) -> Option<Out<'a>> {
     let small = matches!(noise, Source::Counter(_)) && model_output.len() <= KEPT_UP_TO;
-    update.spare(model_output).filter(|_| small && safe())
+    update.scratch(model_output).filter(|_| small && safe())
 }
 
-/// The noise after its norm has been taken: from the room where it was kept, if there is one.
-fn kept<'a>(noise: Source<'a>, room: Option<Out<'a>>) -> Source<'a> {
-    room.map_or(noise, |room| Source::Given(room.as_in()))
+/// The noise after its norm has been taken: from the scratch where it was kept, if there is one.
+fn kept<'a>(noise: Source<'a>, scratch: Option<Out<'a>>) -> Source<'a> {
+    scratch.map_or(noise, |scratch| Source::Given(scratch.as_in()))
 }
 
 /// How many floats a sample of the batch has.

@@ -340,7 +340,7 @@ static void every_length_between_pages_that_do_not_exist(void) {
     counter = usual_counter;
 }
 
-// ---- outputs that are stored past the caches, and inputs that are asked for ahead ----
+// ---- outputs that are stored non-temporally, and inputs that are asked for ahead ----
 
 enum { FAR = 1 << 23, PIECE = 1 << 16 };
 

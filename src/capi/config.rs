@@ -56,7 +56,7 @@ pub unsafe extern "C" fn vesde_config_to_json(
 ) -> vesde_status {
     let write = || {
         super::check(json, capacity)?;
-        super::apart(json_len, 1, &[super::span(json, capacity)])?;
+        super::check_disjoint(json_len, 1, &[super::span(json, capacity)])?;
         // SAFETY: the caller's promise.
         let text = unsafe { object(config, &[super::span(json, capacity)])? }.json_text()?;
         let text = text.as_bytes();

@@ -20,10 +20,11 @@ mod panic;
 
 use core::ffi::{CStr, c_char};
 
-use crate::buf::{In, Out, Update};
+use crate::buf::{In, Out};
 use crate::error::Error;
 use crate::norms::{Averaging, Norm};
 use crate::simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
+use crate::steps::Update;
 
 pub use config::*;
 pub use noise::*;
@@ -117,7 +118,7 @@ fn span<T>(ptr: *const T, len: usize) -> Span {
 }
 
 /// Checks that no output lies on what is read by reference.
-fn apart<T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<(), Error> {
+fn check_disjoint<T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<(), Error> {
     let read = span(ptr, len);
     let overlaps = |out: &Span| out.start < read.end && read.start < out.end;
     if outs.iter().any(overlaps) { Err(Error::Overlap) } else { Ok(()) }
@@ -170,7 +171,7 @@ unsafe fn step_buffers<'a>(
 /// If `ptr` is not NULL it is readable for `len` objects as long as `'a`, and nothing but `outs` is written meanwhile.
 unsafe fn table<'a, T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<&'a [T], Error> {
     check(ptr, len)?;
-    apart(ptr, len, outs)?;
+    check_disjoint(ptr, len, outs)?;
     // SAFETY: checked not to be NULL, misaligned, too long or written to; the rest is this function's own condition.
     Ok(unsafe { core::slice::from_raw_parts(ptr, len) })
 }
@@ -181,7 +182,7 @@ unsafe fn table<'a, T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<&'a [
 /// As [`table`], for one object.
 unsafe fn object<'a, T>(ptr: *const T, outs: &[Span]) -> Result<&'a T, Error> {
     check(ptr, 1)?;
-    apart(ptr, 1, outs)?;
+    check_disjoint(ptr, 1, outs)?;
     // SAFETY: checked not to be NULL, misaligned or written to; the rest is this function's own condition.
     Ok(unsafe { &*ptr })
 }
@@ -192,7 +193,7 @@ unsafe fn object<'a, T>(ptr: *const T, outs: &[Span]) -> Result<&'a T, Error> {
 /// If `ptr` is not NULL its `len` objects are initialised, and nothing but `buffers` is accessed as long as `'a`.
 unsafe fn table_mut<'a, T>(ptr: *mut T, len: usize, buffers: &[Span]) -> Result<&'a mut [T], Error> {
     check(ptr, len)?;
-    apart(ptr, len, buffers)?;
+    check_disjoint(ptr, len, buffers)?;
     // SAFETY: checked not to be NULL, misaligned, too long or in a buffer; the rest is this function's own condition.
     Ok(unsafe { core::slice::from_raw_parts_mut(ptr, len) })
 }
@@ -203,7 +204,7 @@ unsafe fn table_mut<'a, T>(ptr: *mut T, len: usize, buffers: &[Span]) -> Result<
 /// As [`table_mut`], for one object.
 unsafe fn object_mut<'a, T>(ptr: *mut T, buffers: &[Span]) -> Result<&'a mut T, Error> {
     check(ptr, 1)?;
-    apart(ptr, 1, buffers)?;
+    check_disjoint(ptr, 1, buffers)?;
     // SAFETY: checked not to be NULL, misaligned or in a buffer; the rest is this function's own condition.
     Ok(unsafe { &mut *ptr })
 }

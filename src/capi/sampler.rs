@@ -1,7 +1,7 @@
 //! The sampler in C.
 
 use super::{
-    CScheduler, apart, averaging, input, norm, object, object_mut, output, produce, span, status,
+    CScheduler, averaging, check_disjoint, input, norm, object, object_mut, output, produce, span, status,
     vesde_status,
 };
 use crate::config::Config;
@@ -205,7 +205,7 @@ pub unsafe extern "C" fn vesde_sampler_plan(
         let outs = [span(plan, 1), span(request, 1), span(sampler, 1)];
         let schedule = CScheduler::view(scheduler, &outs)?.schedule;
         let sampler = object_mut(sampler, &outs[..2])?;
-        apart(request, 1, &outs[..1])?;
+        check_disjoint(request, 1, &outs[..1])?;
         let (next, wanted) = sampler.plan(&schedule)?;
         let Plan { sample, output, noise, reduction, clamp, draw, counter } = next;
         let (clamp_low, clamp_high) = clamp;
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn vesde_sampler_next(
         let schedule = CScheduler::view(scheduler, &outs)?.schedule;
         let sampler =
             object_mut(sampler, &[request_span, sample_span, span(model_output, len), span(noise, len)])?;
-        apart(request, 1, &[sample_span])?;
+        check_disjoint(request, 1, &[sample_span])?;
         let (model_output, sample) = (input(model_output, len)?, output(sample, len)?);
         let noise = if noise.is_null() { None } else { Some(input(noise, len)?) };
         let next = sampler.next_raw(&schedule, sample, model_output, noise)?;

@@ -1,7 +1,7 @@
 //! The steps in C. Each has a form with the caller's noise, and one with counter noise (`_counter`).
 
 use super::{
-    CScheduler, apart, averaging, input, norm, output, produce, span, status, step_buffers, table,
+    CScheduler, averaging, check_disjoint, input, norm, output, produce, span, status, step_buffers, table,
     vesde_status,
 };
 use crate::error::Error;
@@ -249,7 +249,7 @@ pub unsafe extern "C" fn vesde_sum_squares(
     // SAFETY: the caller's promise.
     status(|| unsafe {
         let x_in = input(x, len)?;
-        apart(x, len, &[span(blocks, blocks_len)])?;
+        check_disjoint(x, len, &[span(blocks, blocks_len)])?;
         sum_squares(Source::Given(x_in), len, blocks, blocks_len)
     })
 }

@@ -37,7 +37,7 @@ pub(crate) fn linear(
             dispatch(Sum { ins: [x, m, z], factors: [a, b], outs: [out] });
         }
         (&[(1.0, x), (a, m)], Some((b, Source::Given(z))), Some(sum), None) => {
-            dispatch(Sum { ins: [x, m, z], factors: [a, b], outs: [out, sum.late()] });
+            dispatch(Sum { ins: [x, m, z], factors: [a, b], outs: [out, sum.unread()] });
         }
         (&[(1.0, x)], Some((b, Source::Counter(place))), None, None) => {
             dispatch(NoisySum { ins: [x], factors: [], noise: (b, place), outs: [out] });
@@ -46,7 +46,7 @@ pub(crate) fn linear(
             dispatch(NoisySum { ins: [x, m], factors: [a], noise: (b, place), outs: [out] });
         }
         (&[(1.0, x), (a, m)], Some((b, Source::Counter(place))), Some(sum), None) => {
-            dispatch(NoisySum { ins: [x, m], factors: [a], noise: (b, place), outs: [out, sum.late()] });
+            dispatch(NoisySum { ins: [x, m], factors: [a], noise: (b, place), outs: [out, sum.unread()] });
         }
         _ => many(terms, noise, out, sum, clamp),
     }
@@ -75,32 +75,32 @@ fn many(
     match sum {
         None => dispatch(Many { ins, factors, terms, is_given: given.is_some(), made, outs: [out], clamp }),
         Some(sum) => {
-            let outs = [out, sum.late()];
+            let outs = [out, sum.unread()];
             dispatch(Many { ins, factors, terms, is_given: given.is_some(), made, outs, clamp });
         }
     }
 }
 
-/// Runs a block for each of some tiles. A kernel that takes as long as memory does stores outputs past the caches where it pays, those
-/// from `PAST` on.
+/// Runs a block for each of some tiles. A kernel that takes as long as memory does stores outputs non-temporally where it pays, those
+/// from `FIRST` on.
 macro_rules! each_tile {
-    ($tiles:expr, |$past:ident, $ins:pat_param, $outs:pat_param| $body:expr) => {
+    ($tiles:expr, |$first:ident, $ins:pat_param, $outs:pat_param| $body:expr) => {
         while let Some(mut run) = $tiles.run() {
-            match run.past() {
+            match run.non_temporal() {
                 0 => {
-                    const $past: usize = 0;
+                    const $first: usize = 0;
                     while let Some(($ins, $outs)) = run.next() {
                         $body
                     }
                 }
                 1 if run.outs() == 2 => {
-                    const $past: usize = 1;
+                    const $first: usize = 1;
                     while let Some(($ins, $outs)) = run.next() {
                         $body
                     }
                 }
                 _ => {
-                    const $past: usize = NONE;
+                    const $first: usize = NONE;
                     while let Some(($ins, $outs)) = run.next() {
                         $body
                     }
@@ -118,7 +118,7 @@ macro_rules! each_noisy_tile {
             while !run.is_done() {
                 let mut block = noise.block($l);
                 while block.left > 0
-                    && let Some(($ins, $outs)) = run.next_and_fetch()
+                    && let Some(($ins, $outs)) = run.next_and_prefetch()
                 {
                     let $group = &block.next($l);
                     $body
@@ -129,7 +129,7 @@ macro_rules! each_noisy_tile {
     };
 }
 
-/// No output goes past the caches: where noise is made there is time to read the lines that are overwritten, and elsewhere for short
+/// No output is stored non-temporally: where noise is made there is time to read the lines that are overwritten, and elsewhere for short
 /// buffers and their ends.
 const NONE: usize = usize::MAX;
 
@@ -156,7 +156,7 @@ impl Kernel for Scale<'_> {
         let (a, range) = (l.splat(self.a), self.clamp.map(|(low, high)| (l.splat(low), l.splat(high))));
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, [self.x], [self.out], &mut pads);
-        each_tile!(tiles, |PAST, [x], mut out| each_stored!(l: L, out, past PAST, |at, _, _| {
+        each_tile!(tiles, |FIRST, [x], mut out| each_stored!(l: L, out, non_temporal FIRST, |at, _, _| {
             [clamped(l, a * l.load(x.get(at)), range)]
         }));
     }
@@ -180,7 +180,7 @@ impl<const N: usize, const A: usize, const O: usize> Kernel for Sum<'_, N, A, O>
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
         // All inputs of these lanes are read before an output is written: the outputs may be the inputs.
-        each_tile!(tiles, |PAST, ins, mut outs| each_stored!(l: L, outs, past PAST, |at, _, _| {
+        each_tile!(tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
             sum_of(l, &ins, &factors, at)
         }));
     }
@@ -217,7 +217,7 @@ impl<const N: usize, const A: usize, const O: usize> Kernel for NoisySum<'_, N, 
         let (factors, (scale, place)) = (self.factors.map(|a| l.splat(a)), self.noise);
         let scale = l.splat(scale);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::hanging_over(place.lead(), self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::overhanging(place.offset_in_group(), self.ins, self.outs, &mut pads);
         each_noisy_tile!(l, place, tiles, |ins, group, outs| {
             noisy_sum::<L, O>(l, &ins, &factors, scale, group, outs);
         });
@@ -234,7 +234,7 @@ fn noisy_sum<L: Lanes, const O: usize>(
     group: &Group<L>,
     mut outs: [TileMut<'_>; O],
 ) {
-    each_stored!(l: L, outs, past NONE, |at, part, row| {
+    each_stored!(l: L, outs, non_temporal NONE, |at, part, row| {
         let [sum, _] = sum_of(l, ins, factors, at);
         [sum + scale * group[part][row], sum]
     });
@@ -261,9 +261,9 @@ impl<const O: usize> Kernel for Many<'_, O> {
         let mut pads = Pads::new();
         if let Some((scale, place)) = self.made {
             let scale = l.splat(scale);
-            let mut tiles = Tiles::hanging_over(place.lead(), self.ins, self.outs, &mut pads);
+            let mut tiles = Tiles::overhanging(place.offset_in_group(), self.ins, self.outs, &mut pads);
             each_noisy_tile!(l, place, tiles, |ins, group, mut outs| {
-                each_stored!(l: L, outs, past NONE, |at, part, row| {
+                each_stored!(l: L, outs, non_temporal NONE, |at, part, row| {
                     let sum = many_of(l, &ins, &factors, self.terms, at);
                     [clamped(l, sum + scale * group[part][row], range), sum]
                 });
@@ -272,7 +272,7 @@ impl<const O: usize> Kernel for Many<'_, O> {
             let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
             while let Some(mut run) = tiles.run() {
                 while let Some((ins, mut outs)) = run.next() {
-                    each_stored!(l: L, outs, past NONE, |at, _, _| {
+                    each_stored!(l: L, outs, non_temporal NONE, |at, _, _| {
                         let sum = many_of(l, &ins, &factors, self.terms, at);
                         let mut noisy = sum;
                         if self.is_given && let (Some(z), Some(&s)) = (ins.get(self.terms), factors.get(self.terms))

@@ -23,7 +23,7 @@ pub(crate) enum Source<'a> {
 
 impl Place {
     /// How many floats of the group in which it lies come before it.
-    pub(crate) fn lead(self) -> usize {
+    pub(crate) fn offset_in_group(self) -> usize {
         (self.index % GROUP as u64) as usize
     }
 

@@ -64,7 +64,7 @@ impl Mt19937 {
         let mut rest = out;
         while !rest.is_empty() {
             if self.taken as usize >= N {
-                l.apart(Twist(self));
+                l.outlined(Twist(self));
             }
             let left = self.words.get(self.taken as usize..).unwrap_or_default();
             let count = left.len().min(rest.len());
@@ -110,7 +110,7 @@ impl Kernel for Twist<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        l.apart(self);
+        l.outlined(self);
     }
 }
 

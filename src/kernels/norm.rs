@@ -50,21 +50,21 @@ impl Kernel for SumSquares<'_> {
                 }
             }
             Source::Counter(place) => {
-                let lead = place.lead();
+                let offset = place.offset_in_group();
                 let mut noise = CounterGroups::new(l, place);
                 let mut start = 0;
                 while start < self.len {
-                    if start > 0 && lead > 0 {
+                    if start > 0 && offset > 0 {
                         // Back to the group that lies in the block before as well.
                         noise = CounterGroups::new(l, place.skip(start));
                     }
                     let mut sums = zero;
                     // Counted from the beginning of the first group.
-                    let (mut at, end) = (0, lead + NORM_BLOCK.min(self.len - start));
+                    let (mut at, end) = (0, offset + NORM_BLOCK.min(self.len - start));
                     while at < end {
                         let mut block = noise.block(l);
                         // Whole groups, in registers where there are enough.
-                        while block.left > 0 && at >= lead && end - at >= GROUP {
+                        while block.left > 0 && at >= offset && end - at >= GROUP {
                             let z = block.next(l);
                             each!(L, |_, part, row| add(l, &mut sums, part, row, z[part][row]));
                             at += GROUP;
@@ -72,7 +72,7 @@ impl Kernel for SumSquares<'_> {
                         noise.block = block;
                         if block.left > 0 && at < end {
                             let mut floats = noise.in_memory(l);
-                            let kept = lead.saturating_sub(at)..GROUP.min(end - at);
+                            let kept = offset.saturating_sub(at)..GROUP.min(end - at);
                             if kept.len() < GROUP {
                                 for (_, x) in floats.iter_mut().enumerate().filter(|(i, _)| !kept.contains(i))
                                 {
@@ -80,12 +80,12 @@ impl Kernel for SumSquares<'_> {
                                 }
                             }
                             let mut elsewhere = sums; // so that those of the loop above stay in registers
-                            l.apart(AddTile { sums: &mut elsewhere, x: Tile::from(&floats) });
+                            l.outlined(AddTile { sums: &mut elsewhere, x: Tile::from(&floats) });
                             sums = elsewhere;
                             at += GROUP;
                         }
                     }
-                    (self.sink)(add_up(l, &sums, lead));
+                    (self.sink)(add_up(l, &sums, offset));
                     start += NORM_BLOCK;
                 }
             }
@@ -117,7 +117,7 @@ fn add_tile<L: Lanes>(l: L, sums: &mut Sums<L>, x: Tile<'_>) {
     if L::ROOMY {
         each!(L, |at, part, row| add(l, sums, part, row, l.load(x.get(at))));
     } else {
-        l.apart(AddTile { sums, x });
+        l.outlined(AddTile { sums, x });
     }
 }
 
@@ -197,14 +197,14 @@ impl Kernel for TorchNorm<'_> {
             }
             Source::Counter(place) => {
                 let mut noise = CounterGroups::new(l, place);
-                let (lead, mut groups) = (place.lead(), [[0.0; GROUP]; 2]);
-                let count = (lead + self.len).div_ceil(GROUP);
+                let (offset, mut groups) = (place.offset_in_group(), [[0.0; GROUP]; 2]);
+                let count = (offset + self.len).div_ceil(GROUP);
                 for i in 0..=count {
                     // What is added lies across two groups, the one before and this one; behind the last one it ends.
                     let next = if i < count { noise.in_memory(l) } else { [0.0; GROUP] };
                     groups = [groups[1], next];
                     if i > 0
-                        && let Some(tile) = groups.as_flattened().get(lead..).and_then(<[f32]>::first_chunk)
+                        && let Some(tile) = groups.as_flattened().get(offset..).and_then(<[f32]>::first_chunk)
                     {
                         add(Tile::from(tile));
                     }

@@ -176,7 +176,7 @@ impl<L: Lanes> CounterGroups<L> {
             used: SEEDED - 1,
             block: Block { states, left: 0 },
         };
-        l.apart(Begin { groups: &mut groups, skipped: place.index % BLOCK / GROUP as u64 });
+        l.outlined(Begin { groups: &mut groups, skipped: place.index % BLOCK / GROUP as u64 });
         groups
     }
 
@@ -186,7 +186,7 @@ impl<L: Lanes> CounterGroups<L> {
         if self.block.left == 0 {
             if self.used == SEEDED {
                 self.used = 0;
-                l.apart(Seed(self));
+                l.outlined(Seed(self));
             }
             if let Some(states) = self.seeded.get(self.used) {
                 for (to, from) in self.block.states.iter_mut().zip(states).take(L::PARTS) {
@@ -201,7 +201,7 @@ impl<L: Lanes> CounterGroups<L> {
 
     /// The next group, in memory: for those who are no faster with registers.
     pub(crate) fn in_memory(&mut self, l: L) -> [f32; GROUP] {
-        l.apart(InMemory(self))
+        l.outlined(InMemory(self))
     }
 }
 
@@ -210,7 +210,7 @@ impl<L: Lanes> Block<L> {
     #[inline(always)]
     pub(crate) fn next(&mut self, l: L) -> Group<L> {
         // Where no register is left for the kernel around, one copy of the code is enough.
-        if L::ROOMY { self.make(l) } else { l.apart(Next(self)) }
+        if L::ROOMY { self.make(l) } else { l.outlined(Next(self)) }
     }
 
     #[inline(always)]
@@ -309,7 +309,7 @@ impl<L: Lanes> Job<L> for Begin<'_, L> {
     #[inline(always)]
     fn run(self, l: L) {
         let Self { groups, skipped } = self;
-        l.apart(Seed(groups));
+        l.outlined(Seed(groups));
         groups.block(l);
         for state in groups.block.states.iter_mut().take(L::PARTS) {
             for _ in 0..4 * skipped {
@@ -338,7 +338,7 @@ impl Kernel for Fill<'_> {
     fn run<L: Lanes>(self, l: L) {
         let mut noise = CounterGroups::new(l, self.place);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::hanging_over(self.place.lead(), [], [self.out], &mut pads);
+        let mut tiles = Tiles::overhanging(self.place.offset_in_group(), [], [self.out], &mut pads);
         while let Some(mut run) = tiles.run() {
             while !run.is_done() {
                 let mut block = noise.block(l);

@@ -31,7 +31,7 @@ impl Kernel for Randn<'_> {
         while let Some(mut run) = tiles.run() {
             while let Some(([], [mut out])) = run.next() {
                 self.mt.take(l, words.0.get_mut(..rest.min(GROUP)).unwrap_or_default());
-                l.apart(BoxMuller { words: &words, out: &mut out });
+                l.outlined(BoxMuller { words: &words, out: &mut out });
                 rest = rest.saturating_sub(GROUP);
             }
         }
@@ -43,7 +43,7 @@ impl Kernel for Randn<'_> {
             let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)], &mut pads);
             while let Some(mut run) = tiles.run() {
                 while let Some(([], [mut out])) = run.next() {
-                    l.apart(BoxMuller { words: &words, out: &mut out });
+                    l.outlined(BoxMuller { words: &words, out: &mut out });
                 }
             }
         }

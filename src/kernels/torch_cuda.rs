@@ -118,10 +118,10 @@ impl<L: Lanes> Launch<L> {
         let row = |row| out.part(row * stride, count);
         match rows {
             0 => {}
-            1 => l.apart(Rows { launch: self, rows: [row(0)] }),
-            2 => l.apart(Rows { launch: self, rows: [row(0), row(1)] }),
-            3 => l.apart(Rows { launch: self, rows: [row(0), row(1), row(2)] }),
-            _ => l.apart(Rows { launch: self, rows: [row(0), row(1), row(2), row(3)] }),
+            1 => l.outlined(Rows { launch: self, rows: [row(0)] }),
+            2 => l.outlined(Rows { launch: self, rows: [row(0), row(1)] }),
+            3 => l.outlined(Rows { launch: self, rows: [row(0), row(1), row(2)] }),
+            _ => l.outlined(Rows { launch: self, rows: [row(0), row(1), row(2), row(3)] }),
         }
     }
 }
@@ -143,14 +143,14 @@ impl<L: Lanes, const OUTS: usize> Job<L> for Rows<'_, L, OUTS> {
             while let Some(([], mut outs)) = run.next() {
                 // What is made of words that nobody reads is not computed.
                 match (*first, OUTS) {
-                    (0, 1 | 2) => l.apart(Words::<L, true, false> { threads, words }),
-                    (2.., _) => l.apart(Words::<L, false, true> { threads, words }),
-                    _ => l.apart(Words::<L, true, true> { threads, words }),
+                    (0, 1 | 2) => l.outlined(Words::<L, true, false> { threads, words }),
+                    (2.., _) => l.outlined(Words::<L, false, true> { threads, words }),
+                    _ => l.outlined(Words::<L, true, true> { threads, words }),
                 }
                 for (pair, outs) in (*first / 2..).zip(outs.chunks_mut(2)) {
                     let [a, b, c, d] = &*words;
                     let words = if pair == 0 { [a, b] } else { [c, d] };
-                    l.apart(Pair { words, first: *first % 2, outs });
+                    l.outlined(Pair { words, first: *first % 2, outs });
                 }
             }
         }

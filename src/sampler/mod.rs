@@ -6,7 +6,7 @@
 mod pc;
 mod plan;
 
-use crate::buf::{self, In, Out, Update};
+use crate::buf::{self, In, Out};
 use crate::config::Config;
 use crate::error::Error;
 use crate::kernels::Source;
@@ -16,7 +16,7 @@ use crate::noise::Counter;
 use crate::norms::{Averaging, Norm};
 use crate::schedule::{Schedule, finite, in_range};
 use crate::simd::dispatch;
-use crate::steps::{self, Scheduler};
+use crate::steps::{self, Scheduler, Update};
 
 pub use plan::{Plan, Reduction};
 
@@ -298,11 +298,11 @@ impl Sampler {
         }
         let next = match self.asked(self.turn, modes) {
             Asked::InitialNoise => {
-                place(schedule, first.step)?;
+                at_step(schedule, first.step)?;
                 return Ok((Plan::NOTHING, Request::Noise { draw: INITIAL_DRAW }));
             }
             Asked::Noise(update) => {
-                place(schedule, update.step)?;
+                at_step(schedule, update.step)?;
                 return Ok((Plan::NOTHING, Request::Noise { draw: self.draw(update) }));
             }
             Asked::Score(next) if next.step < steps || next == end && next != first => next,
@@ -312,7 +312,7 @@ impl Sampler {
         let plan = if next != first {
             let done = self.before(next);
             let last = (next == end).then_some(modes.result);
-            let (timestep, ..) = place(schedule, done.step)?;
+            let (timestep, ..) = at_step(schedule, done.step)?;
             let plan = pc::update(&self.config, schedule, timestep, done.update, last, !modes.unclamped)?;
             self.with_noise(plan, self.draw(done))
         } else if modes.is_started {
@@ -323,7 +323,7 @@ impl Sampler {
         if next == end {
             return Ok((plan, Request::Done));
         }
-        let (timestep, sigma, label) = place(schedule, next.step)?;
+        let (timestep, sigma, label) = at_step(schedule, next.step)?;
         let (step, correction) = (next.step as usize, next.update as u32);
         Ok((plan, Request::Score { sigma, timestep, label, step, correction }))
     }
@@ -431,7 +431,7 @@ impl Sampler {
 }
 
 /// The timestep, the sigma and the label of a step.
-fn place(schedule: &Schedule<'_>, step: u64) -> Result<(f32, f32, usize), Error> {
+fn at_step(schedule: &Schedule<'_>, step: u64) -> Result<(f32, f32, usize), Error> {
     let step = usize::try_from(step).map_err(|_| Error::InvalidSampler)?;
     let find = |table: &[f32]| table.get(step).copied().ok_or(Error::InvalidSampler);
     let timestep = in_range(find(schedule.timesteps)?)?;

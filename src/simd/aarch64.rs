@@ -30,11 +30,11 @@ impl Lanes for Baseline {
     type D = [float64x2_t; 2];
 
     #[inline(never)]
-    fn apart<J: Job<Self>>(self, job: J) -> J::Output {
+    fn outlined<J: Job<Self>>(self, job: J) -> J::Output {
         job.run(self)
     }
     #[inline(always)]
-    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: F4) {
+    fn put_non_temporal(self, tile: &mut TileMut<'_>, at: usize, x: F4) {
         tile.put(at, self.store(x));
     }
     #[inline(always)]

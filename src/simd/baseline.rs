@@ -87,7 +87,7 @@ impl Lanes for Baseline {
     type D = [f64x2; 2];
 
     #[inline(never)]
-    fn apart<J: Job<Self>>(self, job: J) -> J::Output {
+    fn outlined<J: Job<Self>>(self, job: J) -> J::Output {
         job.run(self)
     }
     #[inline(always)]
@@ -99,7 +99,7 @@ impl Lanes for Baseline {
         x.to_array()
     }
     #[inline(always)]
-    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: f32x4) {
+    fn put_non_temporal(self, tile: &mut TileMut<'_>, at: usize, x: f32x4) {
         #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
         if let Some(to) = tile.aligned::<[f32; 4]>(at) {
             // SAFETY: the target has the instruction; `aligned` has found four writable floats on 16 bytes.

@@ -52,15 +52,15 @@ pub(crate) trait Lanes: Copy {
 
     /// Runs a job in a function of its own that is compiled for these registers. An ordinary function is not, even when its caller is:
     /// intrinsics in it would be calls.
-    fn apart<J: Job<Self>>(self, job: J) -> J::Output;
+    fn outlined<J: Job<Self>>(self, job: J) -> J::Output;
 
     /// The lanes of an array.
     fn load(self, floats: Self::Floats) -> Self::F;
     /// The array of the lanes.
     fn store(self, x: Self::F) -> Self::Floats;
-    /// Stores the lanes in a tile, past the caches where the machine can and the tile is aligned to a register: for the outputs that
+    /// Stores the lanes in a tile, non-temporally where the machine can and the tile is aligned to a register: for the outputs that
     /// `Run::past` names.
-    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: Self::F);
+    fn put_non_temporal(self, tile: &mut TileMut<'_>, at: usize, x: Self::F);
     /// The same float in every lane.
     fn splat(self, x: f32) -> Self::F;
     /// The same integer in every lane.
@@ -223,7 +223,7 @@ pub(crate) struct Table {
 /// `part < PARTS`.
 pub(crate) type Group<L> = [[<L as Lanes>::F; ROWS]; MAX_PARTS];
 
-/// A part of a kernel that runs [`apart`](Lanes::apart).
+/// A part of a kernel that runs [`outlined`](Lanes::outlined).
 pub(crate) trait Job<L: Lanes> {
     /// What it returns.
     type Output;
@@ -247,12 +247,12 @@ macro_rules! each {
 pub(crate) use each;
 
 /// Runs a block for each register of a group, as [`each`] does, and stores what it gives, a register for each output; outputs from
-/// `$past` on past the caches.
+/// `$first` on non-temporally.
 ///
 /// Four registers are loaded before one is stored, since a load waits for a store before it that agrees with it in the last 12 bits of the
-/// address; and one output after the other, since lines that go past the caches should be whole before the next one begins.
+/// address; and one output after the other, since lines that are stored so should be whole before the next one begins.
 macro_rules! each_stored {
-    ($l:ident: $lanes:ty, $outs:expr, past $past:expr, |$at:pat_param, $part:pat_param, $row:pat_param| $values:expr) => {
+    ($l:ident: $lanes:ty, $outs:expr, non_temporal $first:expr, |$at:pat_param, $part:pat_param, $row:pat_param| $values:expr) => {
         for four in 0..<$lanes as $crate::simd::Lanes>::PARTS {
             let mut fours = [None; $crate::simd::ROWS];
             for (i, values) in ($crate::simd::ROWS * four..).zip(&mut fours) {
@@ -264,10 +264,10 @@ macro_rules! each_stored {
                 for (i, values) in ($crate::simd::ROWS * four..).zip(fours) {
                     if let Some(&value) = values.as_ref().and_then(|values| values.get(which)) {
                         let at = <$lanes as $crate::simd::Lanes>::N * i;
-                        if which < $past {
+                        if which < $first {
                             out.put(at, $l.store(value));
                         } else {
-                            $l.put_past(out, at, value);
+                            $l.put_non_temporal(out, at, value);
                         }
                     }
                 }

@@ -95,13 +95,13 @@ impl Lanes for Avx2 {
 
     // On the function inside rustc 1.95 leaves this attribute out.
     #[inline(never)]
-    fn apart<J: Job<Self>>(self, job: J) -> J::Output {
+    fn outlined<J: Job<Self>>(self, job: J) -> J::Output {
         #[target_feature(enable = "avx2,fma")]
-        fn apart<J: Job<Avx2>>(token: Avx2, job: J) -> J::Output {
+        fn outlined<J: Job<Avx2>>(token: Avx2, job: J) -> J::Output {
             job.run(token)
         }
         // SAFETY: the token is the proof of the features.
-        unsafe { apart(self, job) }
+        unsafe { outlined(self, job) }
     }
     #[inline(always)]
     fn halves(self, x: W4) -> U8 {
@@ -112,7 +112,7 @@ impl Lanes for Avx2 {
         W4(x.0)
     }
     #[inline(always)]
-    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: F8) {
+    fn put_non_temporal(self, tile: &mut TileMut<'_>, at: usize, x: F8) {
         match tile.aligned::<[f32; 8]>(at) {
             // SAFETY: the token is the proof of the instruction; `aligned` has found eight writable floats on 32 bytes.
             Some(to) => unsafe { _mm256_stream_ps(to, x.0) },
@@ -182,15 +182,15 @@ impl Lanes for Avx512 {
 
     // On the function inside rustc 1.95 leaves this attribute out.
     #[inline(never)]
-    fn apart<J: Job<Self>>(self, job: J) -> J::Output {
+    fn outlined<J: Job<Self>>(self, job: J) -> J::Output {
         #[target_feature(
             enable = "avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx2,fma"
         )]
-        fn apart<J: Job<Avx512>>(token: Avx512, job: J) -> J::Output {
+        fn outlined<J: Job<Avx512>>(token: Avx512, job: J) -> J::Output {
             job.run(token)
         }
         // SAFETY: the token is the proof of the features.
-        unsafe { apart(self, job) }
+        unsafe { outlined(self, job) }
     }
     #[inline(always)]
     fn eights(self, x: F16, y: F16) -> (F16, F16) {
@@ -211,7 +211,7 @@ impl Lanes for Avx512 {
         W8(x.0)
     }
     #[inline(always)]
-    fn put_past(self, tile: &mut TileMut<'_>, at: usize, x: F16) {
+    fn put_non_temporal(self, tile: &mut TileMut<'_>, at: usize, x: F16) {
         match tile.aligned::<[f32; 16]>(at) {
             // SAFETY: the token is the proof of the instruction; `aligned` has found sixteen writable floats on 64 bytes.
             Some(to) => unsafe { _mm512_stream_ps(to, x.0) },
