@@ -92,7 +92,8 @@ typedef enum vesde_error {
     VESDE_ERROR_JSON_TRUNCATED = -41,
     // A known key has a value of another type.
     VESDE_ERROR_JSON_TYPE = -42,
-    // A number cannot be read exactly, having more than 37 decimal places, or is out of its type's range.
+    // A number has more than 19 digits and lies too close to the middle between two doubles, or is out of its
+    // type's range.
     VESDE_ERROR_JSON_NUMBER = -43,
     // `_class_name` names another scheduler.
     VESDE_ERROR_JSON_CLASS_NAME = -44,
@@ -156,8 +157,8 @@ typedef enum vesde_sampler_start {
 typedef enum vesde_reduction {
     // Nothing.
     VESDE_REDUCTION_NONE = 0,
-    // The norms of the model output and of the noise, by which [`corrector_step`](crate::corrector_step) computes the factors: its
-    // `step_size` is that of the model output, its `noise_factor` that of the noise.
+    // The norms of the model output and of the noise. From them a corrector step's factors follow: its `step_size` is that of the
+    // model output, its `noise_factor` that of the noise.
     VESDE_REDUCTION_CORRECTOR_NORMS = 1,
 } vesde_reduction;
 
@@ -343,29 +344,6 @@ typedef struct vesde_sampler_options {
 
 // The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a copy of the sample, continues
 // like the original.
-//
-// Image to image, from step 6 of 9 on:
-//
-// # use vesde::{Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
-// # let config = Config::default();
-// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
-// # set_timesteps(&config, &mut timesteps)?;
-// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
-// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
-// # let (picture, mut sample, mut score) = ([0.5; 64], [0.0; 64], [0.0; 64]);
-// let (seed, step) = (42, 6);
-// let index = schedule.index(timesteps[step])? as i64;
-// let scheduler = Scheduler { config, schedule };
-// scheduler.add_noise(&picture, &[index], Counter::new(seed, 0), &mut sample)?;
-//
-// let options = SamplerOptions { seed, start: Some(step), ..SamplerOptions::default() };
-// let mut sampler = Sampler::new(&config, 1, options)?;
-// while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut sample, &score, None)? {
-//     // network(&sample, sigma, &mut score)
-// #   for (s, x) in score.iter_mut().zip(&sample) { *s = (0.5 - x) / (sigma * sigma + 0.01); }
-// }
-// # Ok::<(), vesde::Error>(())
-//
 typedef struct vesde_sampler {
     struct vesde_config config;
     uint64_t seed;
@@ -386,8 +364,8 @@ typedef struct vesde_sampler {
 } vesde_sampler;
 
 // What a turn of the sampler does to the sample: sample·x + output·m + noise·z, with x the sample, m the model output and z the
-// noise, from left to right, then clamped. A term whose factor is 0 is left out; where all are 0 and `reduction` is
-// VESDE_REDUCTION_NONE the sample stays as it is.
+// noise, from left to right, then clamped. Where `noise` is 0 there is no third term; where `sample` is 0 there is the third alone;
+// where both are 0 the sample stays as it is.
 typedef struct vesde_plan {
     // The factor of the sample.
     float sample;
@@ -418,8 +396,9 @@ typedef struct vesde_request {
     size_t step;
     // The number of steps.
     size_t steps;
-    // What a network of discrete noise levels is given: steps − 1 − the index of vesde_get_timestep_index (score_sde's labels, 0
-    // for the largest sigma).
+    // What a network of discrete noise levels is given: steps − 1 − the index of vesde_get_timestep_index, 0 for the largest sigma.
+    // It is score_sde's label, round((1 − t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
+    // elsewhere that may differ by 1, and this goes with the sigma that the step looks up.
     uint64_t label;
     // Which draw of noise: 0 is the initial sample's, later ones are those of the steps in diffusers' order. They may come from
     // different generators.
@@ -443,9 +422,10 @@ const char *vesde_status_message(vesde_status status);
 // 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest, ties to even, and subnormal
 // numbers are kept.
 //
-// That is every program's default. It is lost where a program changes it (fesetround, _MM_SET_FLUSH_ZERO_MODE), or is linked by
-// GCC with -Ofast or -ffast-math, which flushes subnormals on x86: then other bits come out, and the norm of a score of 1e-40
-// is 0. The environment is a thread's own, so ask in the thread that computes.
+// That is what programs begin with. It is lost where a program changes it (fesetround, _MM_SET_FLUSH_ZERO_MODE), or is linked by
+// GCC with -Ofast or -ffast-math, which flushes subnormals on x86 and ARM: then other bits come out, and the norm of a score of
+// 1e-40 is 0. The environment is a thread's own, so ask in the thread that computes. It is found out by computing, which traps
+// where the program has asked for traps of underflow or of inexact results.
 int32_t vesde_float_environment_is_default(void);
 
 // The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
@@ -687,7 +667,7 @@ vesde_status vesde_torch_norm(const float *x, size_t len, double *norm);
 vesde_status vesde_torch_norm_counter(struct vesde_counter x, size_t len, double *norm);
 
 // The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm: with
-// VESDE_NORM_TORCH it is torch's bit for bit for any batch, as one thread of torch has it (from 32,768 on its threads share the
+// VESDE_NORM_TORCH it is torch's bit for bit for any batch, as one thread of torch has it (beyond 32,768 its threads share the
 // sum).
 //
 // Pointers:
@@ -844,9 +824,14 @@ vesde_status vesde_sampler_init(const struct vesde_config *config,
 //
 // do {
 //     status = vesde_sampler_plan(&sampler, &scheduler, &plan, &request);
-//     // x = clamp(plan.sample * x + plan.output * m + plan.noise * z)
-//     // if request.kind is VESDE_REQUEST_KIND_SCORE: m = network(x, request.sigma)
-// } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
+//     if (status != VESDE_OK)
+//         break;
+//     run(&plan, x, score, z); // x = clamp(plan.sample * x + plan.output * score + plan.noise * z)
+//     if (request.kind == VESDE_REQUEST_KIND_SCORE)
+//         network(x, request.sigma, score);
+//     else if (request.kind == VESDE_REQUEST_KIND_NOISE)
+//         draw(request.draw, z);
+// } while (request.kind != VESDE_REQUEST_KIND_DONE);
 //
 // Pointers:
 // `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so

@@ -391,6 +391,9 @@ inline status scale_model_input(span<const float> sample, span<float> out) noexc
     return static_cast<status>(vesde_scale_model_input(sample.data(), sample.size(), out.data()));
 }
 
+// For a step whose noise is multiplied by 0.
+inline constexpr span<const float> no_noise{};
+
 // ---- configuration and schedule ----
 
 // The configuration of the scheduler; diffusers' defaults unless its fields are set.

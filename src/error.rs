@@ -56,7 +56,8 @@ pub enum Error {
     JsonTruncated = -41,
     /// A known key has a value of another type.
     JsonType = -42,
-    /// A number cannot be read exactly, having more than 37 decimal places, or is out of its type's range.
+    /// A number has more than 19 digits and lies too close to the middle between two doubles, or is out of its
+    /// type's range.
     JsonNumber = -43,
     /// `_class_name` names another scheduler.
     JsonClassName = -44,

@@ -129,7 +129,7 @@ pub(crate) fn torch_norm_raw(x: Source<'_>, len: usize) -> Result<f64, Error> {
 }
 
 /// The mean of one norm a sample, over the batch. With [`Norm::Torch`] in `f32` and torch's order, bit for bit for any number
-/// of samples, as one thread of torch has it (from 32,768 on its threads share the sum); otherwise in order, in `f64`.
+/// of samples, as one thread of torch has it (beyond 32,768 its threads share the sum); otherwise in order, in `f64`.
 ///
 /// # Errors
 /// `Empty`.

@@ -135,7 +135,7 @@ impl Schedule<'_> {
     }
 
     /// The label that a network of discrete noise levels is given at a continuous timestep: N − 1 − [`index`](Self::index),
-    /// with N the number of timesteps (`score_sde`'s, which counts from the largest sigma).
+    /// with N the number of timesteps.
     ///
     /// # Errors
     /// Those of [`index`](Self::index), but that discrete sigmas are not needed.

@@ -398,7 +398,7 @@ static void steps() {
 
     // Without noise, where its factor is 0.
     floats alone(LEN), with_zeros(LEN);
-    OK(vesde::update(0.75f, 0, score, sample, span<const float>(), alone));
+    OK(vesde::update(0.75f, 0, score, sample, vesde::no_noise, alone));
     OK(vesde::update(0.75f, 0, score, sample, floats(LEN), with_zeros));
     CHECK(same(alone, with_zeros));
     STATUS(VESDE_ERROR_NULL_POINTER, vesde::update(0.75f, 1, score, sample, span<const float>(), alone));

@@ -70,8 +70,9 @@ pub struct CRequest {
     pub step: usize,
     /// The number of steps.
     pub steps: usize,
-    /// What a network of discrete noise levels is given: steps − 1 − the index of vesde_get_timestep_index (score_sde's labels, 0
-    /// for the largest sigma).
+    /// What a network of discrete noise levels is given: steps − 1 − the index of vesde_get_timestep_index, 0 for the largest sigma.
+    /// It is score_sde's label, round((1 − t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
+    /// elsewhere that may differ by 1, and this goes with the sigma that the step looks up.
     pub label: u64,
     /// Which draw of noise: 0 is the initial sample's, later ones are those of the steps in diffusers' order. They may come from
     /// different generators.
@@ -83,8 +84,8 @@ pub struct CRequest {
 }
 
 /// What a turn of the sampler does to the sample: sample·x + output·m + noise·z, with x the sample, m the model output and z the
-/// noise, from left to right, then clamped. A term whose factor is 0 is left out; where all are 0 and `reduction` is
-/// VESDE_REDUCTION_NONE the sample stays as it is.
+/// noise, from left to right, then clamped. Where `noise` is 0 there is no third term; where `sample` is 0 there is the third alone;
+/// where both are 0 the sample stays as it is.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CPlan {
@@ -183,9 +184,14 @@ fn request_of(request: Request, steps: usize) -> CRequest {
 /// ```c
 /// do {
 ///     status = vesde_sampler_plan(&sampler, &scheduler, &plan, &request);
-///     // x = clamp(plan.sample * x + plan.output * m + plan.noise * z)
-///     // if request.kind is VESDE_REQUEST_KIND_SCORE: m = network(x, request.sigma)
-/// } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
+///     if (status != VESDE_OK)
+///         break;
+///     run(&plan, x, score, z); // x = clamp(plan.sample * x + plan.output * score + plan.noise * z)
+///     if (request.kind == VESDE_REQUEST_KIND_SCORE)
+///         network(x, request.sigma, score);
+///     else if (request.kind == VESDE_REQUEST_KIND_NOISE)
+///         draw(request.draw, z);
+/// } while (request.kind != VESDE_REQUEST_KIND_DONE);
 /// ```
 ///
 /// # Safety

@@ -304,7 +304,7 @@ pub unsafe extern "C" fn vesde_torch_norm_counter(x: Counter, len: usize, norm: 
 }
 
 /// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm: with
-/// VESDE_NORM_TORCH it is torch's bit for bit for any batch, as one thread of torch has it (from 32,768 on its threads share the
+/// VESDE_NORM_TORCH it is torch's bit for bit for any batch, as one thread of torch has it (beyond 32,768 its threads share the
 /// sum).
 ///
 /// # Safety

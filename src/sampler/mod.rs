@@ -48,6 +48,30 @@ pub enum SamplerResult {
 
 /// What a sampler needs to know besides the configuration. The defaults are diffusers' behaviour on counter noise of
 /// seed 0.
+///
+/// Image to image, from step 6 of 9 on:
+///
+/// ```
+/// # use vesde::{Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
+/// # let config = Config::default();
+/// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
+/// # set_timesteps(&config, &mut timesteps)?;
+/// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
+/// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+/// # let (picture, mut sample, mut score) = ([0.5; 64], [0.0; 64], [0.0; 64]);
+/// let (seed, step) = (42, 6);
+/// let index = schedule.index(timesteps[step])? as i64;
+/// let scheduler = Scheduler { config, schedule };
+/// scheduler.add_noise(&picture, &[index], Counter::new(seed, 0), &mut sample)?;
+///
+/// let options = SamplerOptions { seed, start: Some(step), ..SamplerOptions::default() };
+/// let mut sampler = Sampler::new(&config, 1, options)?;
+/// while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut sample, &score, None)? {
+///     // network(&sample, sigma, &mut score)
+/// #   for (s, x) in score.iter_mut().zip(&sample) { *s = (0.5 - x) / (sigma * sigma + 0.01); }
+/// }
+/// # Ok::<(), vesde::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SamplerOptions {
     /// Seed of the counter noise.
@@ -79,8 +103,9 @@ pub enum Request {
         sigma: f32,
         /// The continuous timestep.
         timestep: f32,
-        /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N the number of timesteps (`score_sde`'s
-        /// labels, 0 for the largest sigma).
+        /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N the number of timesteps, 0 for the
+        /// largest sigma. It is `score_sde`'s label, round((1 − t)·(N − 1)), where `sampling_eps` is 1e-6 or more and times
+        /// N − 1 less than ½; elsewhere that may differ by 1, and this goes with the sigma that the step looks up.
         label: usize,
         /// The step, from 0 to the number of timesteps less one.
         step: usize,
@@ -102,30 +127,6 @@ const INITIAL_DRAW: u64 = 0;
 
 /// The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a copy of the sample, continues
 /// like the original.
-///
-/// Image to image, from step 6 of 9 on:
-///
-/// ```
-/// # use vesde::{Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
-/// # let config = Config::default();
-/// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
-/// # set_timesteps(&config, &mut timesteps)?;
-/// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
-/// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
-/// # let (picture, mut sample, mut score) = ([0.5; 64], [0.0; 64], [0.0; 64]);
-/// let (seed, step) = (42, 6);
-/// let index = schedule.index(timesteps[step])? as i64;
-/// let scheduler = Scheduler { config, schedule };
-/// scheduler.add_noise(&picture, &[index], Counter::new(seed, 0), &mut sample)?;
-///
-/// let options = SamplerOptions { seed, start: Some(step), ..SamplerOptions::default() };
-/// let mut sampler = Sampler::new(&config, 1, options)?;
-/// while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut sample, &score, None)? {
-///     // network(&sample, sigma, &mut score)
-/// #   for (s, x) in score.iter_mut().zip(&sample) { *s = (0.5 - x) / (sigma * sigma + 0.01); }
-/// }
-/// # Ok::<(), vesde::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Sampler {

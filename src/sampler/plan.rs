@@ -11,13 +11,14 @@ pub enum Reduction {
     /// Nothing.
     #[default]
     None = 0,
-    /// The norms of the model output and of the noise, by which [`corrector_step`](crate::corrector_step) computes the factors: its
-    /// `step_size` is that of the model output, its `noise_factor` that of the noise.
+    /// The norms of the model output and of the noise. From them a corrector step's factors follow: its `step_size` is that of the
+    /// model output, its `noise_factor` that of the noise.
     CorrectorNorms = 1,
 }
 
 /// An update of the sample: `sample·x + output·m + noise·z`, with x the sample, m the model output and z the noise, from left to
-/// right, then clamped. A term whose factor is 0 is left out, and a plan of zeros leaves the sample as it is.
+/// right, then clamped. Where `noise` is 0 there is no third term; where `sample` is 0 there is the third alone; where both are 0 the
+/// sample stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
     /// The factor of the sample.

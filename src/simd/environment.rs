@@ -5,9 +5,10 @@ use core::hint::black_box;
 /// Whether this thread computes as vesde assumes: results are rounded to the nearest, ties to even, and subnormal
 /// numbers are kept, as operands and as results.
 ///
-/// That is every program's default. It is lost where a program changes it (`fesetround`, `_MM_SET_FLUSH_ZERO_MODE`), or is
-/// linked by GCC with `-Ofast` or `-ffast-math`, which flushes subnormals on x86: then other bits come out, and the norm of a
-/// score of 1e-40 is 0. The environment is a thread's own, so ask in the thread that computes.
+/// That is what programs begin with. It is lost where a program changes it (`fesetround`, `_MM_SET_FLUSH_ZERO_MODE`), or is
+/// linked by GCC with `-Ofast` or `-ffast-math`, which flushes subnormals on x86 and ARM: then other bits come out, and the norm
+/// of a score of 1e-40 is 0. The environment is a thread's own, so ask in the thread that computes. It is found out by computing,
+/// which traps where the program has asked for traps of underflow or of inexact results.
 #[must_use]
 pub fn float_environment_is_default() -> bool {
     // Opaque, or the compiler would compute all of it, in its own environment.
