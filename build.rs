@@ -23,12 +23,13 @@ fn fpu() -> Vec<&'static str> {
             let hard = target.ends_with("eabihf");
             // Few Cortex-M have doubles, and rustc is told which.
             let told =
-                ["cortex-m7", "cortex-m55", "cortex-m85", "fp64"].iter().any(|cpu| flags.contains(cpu));
+                ["cortex-m7", "cortex-m55", "cortex-m85", "+fp64"].iter().any(|cpu| flags.contains(cpu));
             let soft = target.ends_with("eabi") && !v7_android;
             (hard || v7_android, hard && cortex_m, soft || cortex_m && !told)
         }
         "riscv32" | "riscv64" => {
-            let letters = name.strip_prefix(&arch).unwrap_or_default();
+            // What follows an underscore are extensions of several letters.
+            let letters = name.strip_prefix(&arch).unwrap_or_default().split('_').next().unwrap_or_default();
             let (f, d) = (letters.contains(['f', 'g']), letters.contains(['d', 'g']));
             (f, f, letters.starts_with(['i', 'e']) && !d)
         }

@@ -5,7 +5,7 @@ use crate::buf::{self, In, Out};
 use crate::config::Config;
 use crate::error::Error;
 use crate::kernels::Source;
-use crate::kernels::linear::{Range, linear};
+use crate::kernels::linear::{self, Range};
 use crate::noise::Noise;
 use crate::norms::{Averaging, CorrectorStep, Norm, corrector_step, mean_of, norm_of};
 use crate::schedule::Schedule;
@@ -248,7 +248,7 @@ impl Scheduler<'_> {
             let start = i * len;
             let (x, out) = (x.part(start, len), out.part(start, len));
             let noise = noise.map(|noise| noise.part(start, len));
-            linear(&[(1.0, x)], scaled(sigma(index)?, noise), out, None, None);
+            linear::add(x, scaled(sigma(index)?, noise), out);
         }
         Ok(())
     }
@@ -279,8 +279,11 @@ pub(crate) fn update_raw(
 ) -> Result<(), Error> {
     check_batch(update, model_output, noise, 1)?;
     check_noise(noise, diffusion)?;
-    let terms = [(1.0, update.sample), (drift, model_output)];
-    linear(&terms, scaled(diffusion, noise), update.prev_sample, update.prev_sample_mean, clamp);
+    let Update { sample, prev_sample, prev_sample_mean } = *update;
+    linear::step(sample, (drift, model_output), scaled(diffusion, noise), prev_sample, prev_sample_mean);
+    if clamp.is_some() {
+        linear::scale(1.0, prev_sample.as_in(), prev_sample, clamp);
+    }
     Ok(())
 }
 
@@ -294,7 +297,7 @@ pub fn scale_model_input(sample: &[f32], out: &mut [f32]) -> Result<(), Error> {
 
 pub(crate) fn scale_model_input_raw(x: In<'_>, out: Out<'_>) -> Result<(), Error> {
     buf::check(&[x], &[out])?;
-    linear(&[(1.0, x)], None, out, None, None);
+    linear::add(x, None, out);
     Ok(())
 }
 
@@ -356,9 +359,8 @@ fn run(
     diffusion: f32,
 ) {
     let Update { sample, prev_sample, prev_sample_mean } = update.part(start, len);
-    let terms = [(1.0, sample), (drift, model_output.part(start, len))];
     let noise = scaled(diffusion, noise.map(|noise| noise.part(start, len)));
-    linear(&terms, noise, prev_sample, prev_sample_mean, None);
+    linear::step(sample, (drift, model_output.part(start, len)), noise, prev_sample, prev_sample_mean);
 }
 
 /// Noise with its factor, if there is any.

@@ -225,8 +225,8 @@ if [ -n "$bless" ]; then
     echo "# Kernels are calls in count/kernels.c; cpp_* is plain C++, - where <random> is missing"
     echo "# Counted with:"
     versions
-    for name in "${all[@]}"; do # what was counted, and else what there is
-      cat "$to/counted" "$table" | awk -v name="$name" '$1 == name && !seen[$2]++'
+    for name in "${all[@]}"; do # what was counted, or what there is of other machines
+      grep "^$name " "$to/counted" || grep "^$name " "$table"
     done
   } >"$to/table"
   mv "$to/table" "$table"

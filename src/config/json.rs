@@ -418,6 +418,7 @@ const MAX_POWER: i32 = 343;
 #[derive(Clone, Copy)]
 struct Wide([u32; 40]);
 
+// Never inlined: speed is nothing here, and size is something.
 impl Wide {
     fn new(number: u64) -> Self {
         let mut words = [0; 40];
@@ -427,14 +428,17 @@ impl Wide {
         Self(words)
     }
 
+    #[inline(never)]
     fn is_zero(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
     }
 
+    #[inline(never)]
     fn is_less(&self, other: &Self) -> bool {
         self.0.iter().rev().lt(other.0.iter().rev())
     }
 
+    #[inline(never)]
     fn double(&mut self) {
         let mut carry = 0;
         for word in &mut self.0 {
@@ -442,6 +446,7 @@ impl Wide {
         }
     }
 
+    #[inline(never)]
     fn multiply_by_ten(&mut self) {
         let mut carry = 0;
         for word in &mut self.0 {
@@ -451,6 +456,7 @@ impl Wide {
     }
 
     /// Subtracts a number that is not larger.
+    #[inline(never)]
     fn subtract(&mut self, other: &Self) {
         let mut borrow = false;
         for (word, &other) in self.0.iter_mut().zip(&other.0) {

@@ -10,7 +10,7 @@ use crate::buf::{self, In, Out};
 use crate::config::Config;
 use crate::error::Error;
 use crate::kernels::Source;
-use crate::kernels::linear::linear;
+use crate::kernels::linear;
 use crate::kernels::normal::Fill;
 use crate::noise::Counter;
 use crate::norms::{Averaging, Norm};
@@ -405,7 +405,7 @@ impl Sampler {
                 sample.as_in()
             }
         };
-        linear(&[(plan.noise, z)], None, sample, None, None);
+        linear::scale(plan.noise, z, sample, None);
         Ok(())
     }
 
