@@ -560,7 +560,7 @@ mod tests {
         // An odd number of 54 bits lies halfway; so does `odd · 10^power`, where `odd · 5^power` is one.
         for power in 0..=22 {
             let five = 5_u64.pow(power);
-            for number in numbers(500) {
+            for number in numbers(100) {
                 let odd = (((number | 1 << 63) >> 10) / five) | 1;
                 ties += u32::from((odd * five).ilog2() == 53);
                 for digits in [odd - 1, odd, odd + 1] {
@@ -568,10 +568,10 @@ mod tests {
                 }
             }
         }
-        assert!(ties > 10_000, "{ties}");
+        assert!(ties > 2_000, "{ties}");
         // With places after the point, and with the numbers around.
         for places in 0..=3 {
-            for number in numbers(1000) {
+            for number in numbers(100) {
                 let tie = ((number | 1 << 63) >> 10 | 1) * 5_u64.pow(places);
                 for digits in [tie - 1, tie, tie + 1] {
                     assert_as_rust(digits, -(places as i32));
@@ -579,7 +579,7 @@ mod tests {
             }
         }
         // Ties of more bits than 64, and numbers that miss one by a bit or two far below.
-        for number in numbers(1000) {
+        for number in numbers(100) {
             let tie = (number | 1 << 63) >> 10 | 1;
             for shift in 0..10 {
                 for digits in [(tie << shift) - 1, tie << shift, (tie << shift) + 1] {

@@ -110,7 +110,7 @@ mod tests {
             state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
             (state >> 32) as u32
         };
-        for round in 0..200_000 {
+        for round in 0..20_000 {
             let mut sum = 0.0;
             for _ in 0..20 {
                 // Of all magnitudes, or alike, with few bits, so that sums tie.
