@@ -535,7 +535,7 @@ mod tests {
 
     #[test]
     fn numbers_are_scaled_to_the_nearest() {
-        for (i, number) in (0..).zip(numbers(20_000)) {
+        for (i, number) in (0..).zip(numbers(4_000)) {
             let digits = (number >> (i % 64)) % 10_u64.pow(19); // of every length
             assert_as_rust(digits, i % 400 - 370);
             assert_as_rust(digits, (i / 64) % 20);
@@ -543,7 +543,7 @@ mod tests {
         for power in
             (-37..=19).chain([-343, -342, -325, -324, -308, -300, -100, 100, 280, 290, 300, 308, 309])
         {
-            for bit in 0..64 {
+            for bit in (0..64).step_by(3) {
                 for digits in [(1 << bit) - 1, 1 << bit, (1 << bit) + 1] {
                     assert_as_rust(digits, power);
                 }
@@ -594,7 +594,7 @@ mod tests {
 
     #[test]
     fn numbers_at_the_ends_of_the_range_are_scaled_to_the_nearest() {
-        for number in numbers(300) {
+        for number in numbers(60) {
             let digits = (number >> (number % 64)).max(1);
             for power in [
                 -345, -344, -343, -335, -328, -324, -320, -316, -310, -307, 288, 289, 290, 295, 307, 308, 309,
