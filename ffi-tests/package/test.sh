@@ -204,6 +204,6 @@ echo "MinGW: vesde.dll, its import library and a static library, linked"
 for triple in aarch64-linux-android armv7-linux-androideabi; do
   readme $triple
   symbols defined-only $triple.o | only 'vesde_.*' vesde_step_pred
-  symbols undefined-only $triple.o | only 'mem(cpy|move|set|cmp)|__aeabi_(mem[a-z0-9]+|uidiv|uldivmod|ul2d)' '\(__aeabi_\)\?memcpy'
+  symbols undefined-only $triple.o | only 'mem(cpy|move|set|cmp)|__aeabi_(mem[a-z0-9]+|uidiv(mod)?|uldivmod|ul2d)' '\(__aeabi_\)\?memcpy'
 done
 echo "Android: nothing is needed but memory routines and arithmetic"
