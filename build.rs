@@ -11,7 +11,8 @@ fn main() {
 }
 
 /// What the target's name says of its FPU: stable Rust shows no features of these, and to it those
-/// of Cortex-M are like armv7's, which has no fused operation. Of an unknown target nothing is said.
+/// of Cortex-M are like armv7's, which has no fused operation. Of an unknown target nothing is
+/// said.
 fn fpu() -> Vec<&'static str> {
     let var = |name| std::env::var(name).unwrap_or_default();
     let (target, arch, flags) = (var("TARGET"), var("CARGO_CFG_TARGET_ARCH"), var("CARGO_ENCODED_RUSTFLAGS"));
@@ -57,7 +58,8 @@ fn header() {
         .expect("the C ABI's source is parsed")
         .write(&mut header);
     let mut header = String::from_utf8(header).expect("cbindgen writes UTF-8");
-    // The documentation is written once, for Rust; these are the words that a C reader would stumble over.
+    // The documentation is written once, for Rust; these are the words that a C reader would
+    // stumble over.
     for (rust, c) in [
         ("# Safety", "Pointers:"),
         ("`f32`", "float"),
@@ -66,6 +68,8 @@ fn header() {
         ("// ```c\n", "//\n"),
         ("// ```\n", "//\n"),
         ("//\n//\n", "//\n"),
+        // The guard ends behind cbindgen.toml's trailer.
+        ("\n#endif  /* VESDE_H */\n", ""),
     ] {
         header = header.replace(rust, c);
     }

@@ -1,23 +1,29 @@
 /*
- * vesde: the variance-exploding SDE scheduler of score-based generative models (Song et al. 2021), as diffusers'
- * ScoreSdeVeScheduler has it. Generated from src/ by cbindgen; do not edit.
+ * vesde: the variance-exploding SDE scheduler of score-based generative models (Song et al. 2021),
+ * as diffusers' ScoreSdeVeScheduler has it. Generated from src/ by cbindgen; do not edit.
  *
- * - Every function that can fail returns a vesde_status: VESDE_OK, or one of enum vesde_error, and then it has written
- *   nothing. Nothing allocates, unwinds or aborts, or keeps state (but what the CPU was found to have).
+ * - Every function that can fail returns a vesde_status: VESDE_OK, or one of enum vesde_error, and
+ *   then it has written nothing. Nothing allocates, unwinds or aborts, or keeps state (but what the
+ *   CPU was found to have).
  * - NULL is VESDE_ERROR_NULL_POINTER wherever the documentation does not allow it.
- * - A length of 0 is VESDE_ERROR_EMPTY, except a draw's: vesde_*_fill, _fill_part and _skip of
- *   nothing are VESDE_OK and leave a generator as it is. The pointer of an empty buffer is not
- *   looked at there, and may be NULL.
- * - Structs are plain: allocate them anywhere and copy them with =. Their size does not change within a major version.
- * - An output buffer may be uninitialised, and may be exactly one of the inputs (in place). An overlap of any other kind
- *   is VESDE_ERROR_OVERLAP. Buffers need the alignment of float only.
+ * - A length of 0 is VESDE_ERROR_EMPTY, except a draw's: vesde_counter_fill, vesde_randn,
+ *   vesde_generator_fill_part and _skip of a draw of nothing are VESDE_OK and leave a generator as it
+ *   is. The pointer of an empty buffer is not looked at there, and may be NULL.
+ * - Structs are plain: allocate them anywhere and copy them with =. Their size does not change
+ *   within a minor version. A struct of buffers or options that is all zeros but for what is needed
+ *   is complete: {.sample = x, ...}.
+ * - An output buffer may be uninitialised, and may be exactly one of the inputs (in place). An
+ *   overlap of any other kind is VESDE_ERROR_OVERLAP. Buffers need the alignment of float only. A
+ *   struct of buffers is read before anything is written: outputs may lie in it.
  * - Inputs may be the same buffer, or overlap in any way: only outputs are checked.
- * - An output that is one number or struct is written last: it may lie in an input, but not in another output, a
- *   vesde_scheduler or its tables.
- * - All functions are reentrant. One state object (a generator, a vesde_sampler) belongs to one thread at a time.
- * - The same inputs give the same bits on every machine, for every split of the work and every alignment, in the
- *   floating-point environment that every program begins with: round to nearest, subnormals kept. A program linked by GCC
- *   with -Ofast has another one; vesde_float_environment_is_default tells.
+ * - An output that is one number or struct is written last: it may lie in an input, but not in
+ *   another output, a vesde_scheduler or its tables.
+ * - All functions are reentrant. One state object (a generator, a vesde_sampler) belongs to one
+ *   thread at a time.
+ * - The same inputs give the same bits on every machine, for every split of the work and every
+ *   alignment, in the floating-point environment that every program begins with: round to nearest,
+ *   subnormals kept. A program linked by GCC with -Ofast has another one;
+ *   vesde_float_environment_is_default tells.
  */
 
 #ifndef VESDE_H
@@ -42,24 +48,29 @@
 // Patch version of this header.
 #define VESDE_VERSION_PATCH 0
 
-// Floats whose squares are summed on their own: where a sample may be split for the corrector's norms.
+// The most terms of a linear combination.
+#define VESDE_MOST_TERMS 8
+
+// Floats whose squares are summed on their own: where a sample may be split for the corrector's
+// norms.
 #define VESDE_NORM_BLOCK 4096
 
 // Why a call was refused. Nothing has been written when a function returns one of these.
 //
 // The discriminants are the C ABI's status codes; `VESDE_OK` is 0.
 typedef enum vesde_error {
-    // A pointer that must not be NULL is NULL.
+    // A pointer that must not be NULL is NULL, or there is no noise where its factor is not 0.
     VESDE_ERROR_NULL_POINTER = -1,
     // A pointer is not aligned to its type.
     VESDE_ERROR_MISALIGNED = -2,
-    // A length or a batch is zero.
+    // A length or a batch is zero, or a combination has no terms.
     VESDE_ERROR_EMPTY = -3,
     // Lengths that belong together differ, or a batch does not divide its length.
     VESDE_ERROR_LENGTH_MISMATCH = -4,
-    // A length in bytes, or an index of counter noise, exceeds its type.
+    // A length in bytes, an index of counter noise or a number of terms is too large.
     VESDE_ERROR_TOO_LARGE = -5,
-    // An output partly overlaps an input, or overlaps another output. Equal is allowed for an input.
+    // An output partly overlaps an input, or overlaps another output. Equal is allowed for an
+    // input.
     VESDE_ERROR_OVERLAP = -6,
     // The buffer is too small for what is to be written.
     VESDE_ERROR_BUFFER_TOO_SMALL = -7,
@@ -77,8 +88,8 @@ typedef enum vesde_error {
     VESDE_ERROR_INVALID_SAMPLING_EPS = -24,
     // A timestep is not in 0 to 1, or its index lies beyond the schedule's tables.
     VESDE_ERROR_TIMESTEP_OUT_OF_RANGE = -30,
-    // A table of sigmas holds a value from which no step can be made: it is not finite, or the difference of squares of
-    // two neighbours is negative or not finite.
+    // A table of sigmas holds a value from which no step can be made: it is not finite, or the
+    // difference of squares of two neighbours is negative or not finite.
     VESDE_ERROR_INVALID_SIGMA = -31,
     // The norm of the model output is zero: the corrector's step size does not exist.
     VESDE_ERROR_ZERO_GRADIENT_NORM = -32,
@@ -92,8 +103,8 @@ typedef enum vesde_error {
     VESDE_ERROR_JSON_TRUNCATED = -41,
     // A known key has a value of another type.
     VESDE_ERROR_JSON_TYPE = -42,
-    // A number has more than 19 digits and lies too close to the middle between two doubles, or is out of its
-    // type's range.
+    // A number has more than 19 digits and lies too close to the middle between two doubles, or is
+    // out of its type's range.
     VESDE_ERROR_JSON_NUMBER = -43,
     // `_class_name` names another scheduler.
     VESDE_ERROR_JSON_CLASS_NAME = -44,
@@ -107,6 +118,8 @@ typedef enum vesde_error {
     VESDE_ERROR_INVALID_RANDOM_STATE = -60,
     // No GPU of this name is known.
     VESDE_ERROR_UNKNOWN_GPU = -61,
+    // This kind of generator makes its numbers one after the other: a draw cannot be split.
+    VESDE_ERROR_UNSPLITTABLE_DRAW = -62,
 } vesde_error;
 
 // Over what the corrector averages its norms.
@@ -121,23 +134,47 @@ typedef enum vesde_averaging {
 typedef enum vesde_norm {
     // In double, rounded to float once at the end: right to 1e-7 at every length, and splittable.
     VESDE_NORM_EXACT = 0,
-    // In float in torch's order, bit for bit. Its error grows with the length: 6e-5 at 3 million elements.
+    // In float in torch's order, bit for bit. Its error grows with the length: 6e-5 at 3 million
+    // elements.
     VESDE_NORM_TORCH = 1,
 } vesde_norm;
 
+// What noise there is.
+typedef enum vesde_noise_kind {
+    // None, for a step whose factor of the noise is 0: prev_sample is prev_sample_mean.
+    VESDE_NOISE_KIND_NONE = 0,
+    // The caller's.
+    VESDE_NOISE_KIND_GIVEN = 1,
+    // Counter noise, made on the way.
+    VESDE_NOISE_KIND_COUNTER = 2,
+} vesde_noise_kind;
+
+// What kind a generator is of.
+typedef enum vesde_generator_kind {
+    // Counter noise, a stream for every draw, as the sampler has it.
+    VESDE_GENERATOR_KIND_COUNTER = 0,
+    // torch's on the CPU.
+    VESDE_GENERATOR_KIND_TORCH_CPU = 1,
+    // torch's on a GPU.
+    VESDE_GENERATOR_KIND_TORCH_CUDA = 2,
+    // NumPy's `RandomState`.
+    VESDE_GENERATOR_KIND_NUMPY = 3,
+} vesde_generator_kind;
+
 // Who makes the noise of a whole job.
 typedef enum vesde_sampler_noise {
-    // Counter noise, a stream for every draw: the initial sample takes the stream of the options, each later draw the
-    // next one. No noise is ever asked for.
+    // Counter noise, a stream for every draw: the initial sample takes the stream of the options,
+    // each later draw the next one. No noise is ever asked for.
     VESDE_SAMPLER_NOISE_COUNTER = 0,
-    // The caller, who is asked for every draw by a request, in diffusers' order. The initial draw and those of the steps
-    // may come from different generators.
+    // The caller, who is asked for every draw by a request, in diffusers' order, or whose
+    // generators draw (`next_drawing`).
     VESDE_SAMPLER_NOISE_GIVEN = 1,
 } vesde_sampler_noise;
 
 // Which of the last step's two results a job ends with.
 typedef enum vesde_sampler_result {
-    // `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has it.
+    // `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has
+    // it.
     VESDE_SAMPLER_RESULT_MEAN = 0,
     // `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
     VESDE_SAMPLER_RESULT_NOISY = 1,
@@ -147,18 +184,30 @@ typedef enum vesde_sampler_result {
 typedef enum vesde_sampler_start {
     // From noise of the largest sigma.
     VESDE_SAMPLER_START_NOISE = 0,
-    // From the sample that the first vesde_sampler_next is given, at `first_step`, as if the job had come so far by itself: draws
-    // and streams are numbered accordingly. For image to image the sample is the picture with noise of that step's sigma
-    // (vesde_add_noise); to resume, it is the one that a job had before that step's first correction.
+    // From the sample that the first vesde_sampler_next is given, at `first_step`, as if the job
+    // had come so far by itself: draws and streams are numbered accordingly. For image to image
+    // the sample is the picture with noise of that step's sigma (vesde_add_noise); to resume, it
+    // is the one that a job had before that step's first correction.
     VESDE_SAMPLER_START_GIVEN = 1,
 } vesde_sampler_start;
+
+// A buffer of a plan.
+typedef enum vesde_operand {
+    // The sample.
+    VESDE_OPERAND_SAMPLE = 0,
+    // The model output.
+    VESDE_OPERAND_MODEL_OUTPUT = 1,
+    // The history's first buffer; its next ones have the next numbers.
+    VESDE_OPERAND_KEPT = 2,
+} vesde_operand;
 
 // What must be known of the tensors before a plan's factors are.
 typedef enum vesde_reduction {
     // Nothing.
     VESDE_REDUCTION_NONE = 0,
-    // The norms of the model output and of the noise. From them a corrector step's factors follow: its `step_size` is that of the
-    // model output, its `noise_factor` that of the noise.
+    // The norms of the model output and of the noise, of each sample or their means over the
+    // batch. From them two factors follow (vesde_get_corrector_step): `step_size` is that of the
+    // model output, the second term, which is 0 in the plan; `noise_factor` is the noise's.
     VESDE_REDUCTION_CORRECTOR_NORMS = 1,
 } vesde_reduction;
 
@@ -182,15 +231,18 @@ typedef enum vesde_simd_level_kind {
     VESDE_SIMD_LEVEL_KIND_AVX512 = 2,
 } vesde_simd_level_kind;
 
-// What a function returns: `VESDE_OK`, or one of `enum vesde_error`, in which case nothing has been written.
+// What a function returns: `VESDE_OK`, or one of `enum vesde_error`, in which case nothing has
+// been written.
 typedef int32_t vesde_status;
 
 // The configuration of the scheduler, as diffusers' `ScoreSdeVeScheduler` has it: the same fields,
 // the same defaults, double as in Python.
 //
-// What diffusers takes as keyword overrides of `set_timesteps` and `set_sigmas` is here a changed copy.
+// What diffusers takes as keyword overrides of `set_timesteps` and `set_sigmas` is here a changed
+// copy.
 typedef struct vesde_config {
-    // Signal-to-noise ratio of the corrector's step size (Song et al. 2021, algorithm 4), default 0.15.
+    // Signal-to-noise ratio of the corrector's step size (Song et al. 2021, algorithm 4), default
+    // 0.15.
     double snr;
     // Smallest noise scale, in units of the sample, default 0.01.
     double sigma_min;
@@ -204,8 +256,9 @@ typedef struct vesde_config {
     uint32_t correct_steps;
 } vesde_config;
 
-// A configuration and its tables, all of them the caller's. No function's output may overlap a table or this struct. A
-// function that needs no table accepts one that is NULL with length 0; of the configuration the steps read `snr` only.
+// A configuration and its tables, all of them the caller's. No function's output may overlap a
+// table or this struct. A function that needs no table accepts one that is NULL with length 0; of
+// the configuration the steps read `snr` only.
 typedef struct vesde_scheduler {
     // The configuration.
     struct vesde_config config;
@@ -213,7 +266,8 @@ typedef struct vesde_scheduler {
     const float *timesteps;
     // Their number.
     size_t timesteps_len;
-    // The noise scale at each timestep, which the network is given: vesde_set_sigmas. Only the sampler needs it.
+    // The noise scale at each timestep, which the network is given: vesde_set_sigmas. Only the
+    // sampler needs it.
     const float *sigmas;
     // Their number.
     size_t sigmas_len;
@@ -234,12 +288,14 @@ typedef struct vesde_predictor_step {
 
 // A place in counter noise: element `index` of stream `stream` of seed `seed`.
 //
-// Element i is the same whoever computes it and however the work is split: two calls for the halves of a
-// range give the bits of one call for the whole. A call changes nothing; to go on, ask for another stream or a later index.
+// Element i is the same whoever computes it and however the work is split: two calls for the
+// halves of a range give the bits of one call for the whole. A call changes nothing; to go on, ask
+// for another stream or a later index.
 //
-// The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements by Philox4x32-10
-// (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27 sigma; src/kernels/normal.rs says exactly how. A
-// range that begins at a multiple of 64 is the fastest, a short one at a multiple of 1024.
+// The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements
+// by Philox4x32-10 (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27
+// sigma; src/kernels/normal.rs says exactly how. A range that begins at a multiple of 64 is the
+// fastest, a short one at a multiple of 1024.
 typedef struct vesde_counter {
     // The seed: which family of streams.
     uint64_t seed;
@@ -248,6 +304,69 @@ typedef struct vesde_counter {
     // The index of the first element.
     uint64_t index;
 } vesde_counter;
+
+// The noise of a step, one standard normal number for each element: vesde_given_noise or
+// vesde_counter_noise. All zeros is none.
+typedef struct vesde_noise {
+    // One of enum vesde_noise_kind.
+    int32_t kind;
+    // The numbers, for VESDE_NOISE_KIND_GIVEN.
+    const float *given;
+    // For VESDE_NOISE_KIND_COUNTER: element i of the call takes element counter.index + i.
+    struct vesde_counter counter;
+} vesde_noise;
+
+// The buffers of a step, of `len` floats each: `batch` samples of equal length, one after the
+// other.
+typedef struct vesde_step {
+    // The score.
+    const float *model_output;
+    // The sample.
+    const float *sample;
+    // Floats of a buffer: those of the whole batch.
+    size_t len;
+    // Samples of the batch, at least 1.
+    size_t batch;
+    // The noise.
+    struct vesde_noise noise;
+    // The updated sample.
+    float *prev_sample;
+    // The same without the noise, or NULL.
+    float *prev_sample_mean;
+} vesde_step;
+
+// A factor and its buffer.
+typedef struct vesde_term {
+    // The factor.
+    float factor;
+    // As many floats as the combination has.
+    const float *buffer;
+} vesde_term;
+
+// A linear combination of buffers of `len` floats: mean = ((a₀·x₀ + a₁·x₁) + a₂·x₂) + ..., out =
+// mean + noise_factor·noise. All zeros has no terms, no noise and no clamp.
+typedef struct vesde_combination {
+    // The terms, in the order in which they are added. A first factor of 1 is not multiplied.
+    struct vesde_term terms[VESDE_MOST_TERMS];
+    // Their number.
+    size_t terms_len;
+    // Floats of a buffer.
+    size_t len;
+    // The noise: the last term.
+    struct vesde_noise noise;
+    // Its factor.
+    float noise_factor;
+    // 1 if `out` is clamped, and 0 if not; others are VESDE_ERROR_UNKNOWN_ENUM.
+    int32_t clamped;
+    // The least value of `out`. A NaN stays, and a bound that is NaN is none.
+    float clamp_low;
+    // The greatest value of `out`, which is stronger.
+    float clamp_high;
+    // The combination.
+    float *out;
+    // The same without the noise, and not clamped; or NULL.
+    float *mean;
+} vesde_combination;
 
 // The factors of a corrector step: `prev_sample_mean = sample + step_size·model_output` and
 // `prev_sample = prev_sample_mean + noise_factor·noise`.
@@ -258,29 +377,8 @@ typedef struct vesde_corrector_step {
     float noise_factor;
 } vesde_corrector_step;
 
-// The twister's state: 624 words, and how many of them have been taken.
-typedef struct vesde_mt19937 {
-    uint32_t words[624];
-    uint32_t taken;
-} vesde_mt19937;
-
-// MT19937, and the second normal of a pair, which those who make pairs in double keep for the next call.
-typedef struct vesde_paired {
-    struct vesde_mt19937 mt;
-    uint32_t has_cached;
-    double cached;
-} vesde_paired;
-
-// The state of torch's CPU generator: what `torch.Generator().manual_seed(seed)` makes and `torch.randn` advances.
-//
-// It gives the bits that torch gives on an x86 CPU with AVX2, on every machine. Owned by the caller, fixed in size
-// (2,512 bytes), copyable: a copy continues like the original.
-typedef struct vesde_torch_cpu {
-    // The pairs are those of calls for fewer than 16.
-    struct vesde_paired state;
-} vesde_torch_cpu;
-
-// How many threads a GPU runs at once, which torch's launches are cut to: a draw of more elements depends on it.
+// How many threads a GPU runs at once, which torch's launches are cut to: a draw of more elements
+// depends on it.
 typedef struct vesde_cuda_grid {
     // Streaming multiprocessors (`multi_processor_count` in torch).
     uint32_t multiprocessors;
@@ -288,13 +386,28 @@ typedef struct vesde_cuda_grid {
     uint32_t threads_per_multiprocessor;
 } vesde_cuda_grid;
 
-// The state of torch's CUDA generator: what `torch.Generator("cuda").manual_seed(seed)` makes and `torch.randn` on the GPU
-// advances.
+// The twister's state: 624 words, and how many of them have been taken.
+typedef struct vesde_mt19937 {
+    uint32_t words[624];
+    uint32_t taken;
+} vesde_mt19937;
+
+// MT19937, and the second normal of a pair, which those who make pairs in double keep for the next
+// call.
+typedef struct vesde_paired {
+    struct vesde_mt19937 mt;
+    uint32_t has_cached;
+    double cached;
+} vesde_paired;
+
+// The state of torch's CUDA generator: what `torch.Generator("cuda").manual_seed(seed)` makes and
+// `torch.randn` on the GPU advances.
 //
-// It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine, which make numbers differ by up to 5e-6 from
-// exact ones, are the GPU's own. On an H100 and on an H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not been at
-// hand, but for what users have printed: four digits of an A100 and of an RTX A4000, 36 numbers of an RTX 3060. torch rounds the same numbers for `float16` and
-// `bfloat16`.
+// It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine,
+// which make numbers differ by up to 5e-6 from exact ones, are the GPU's own. On an H100 and on an
+// H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not
+// been at hand, but for what users have printed: four digits of an A100 and of an RTX A4000, 36
+// numbers of an RTX 3060. torch rounds the same numbers for `float16` and `bfloat16`.
 //
 // torch splits a draw of more than 2²⁹ elements into several launches, which take the generator
 // further than one would. So does this, by the source of torch 2.15: draws beyond 2²⁹ were not
@@ -311,16 +424,23 @@ typedef struct vesde_torch_cuda {
     struct vesde_cuda_grid grid;
 } vesde_torch_cuda;
 
-// The state of NumPy's `RandomState`, which `numpy.random.seed` seeds and `numpy.random.randn` draws from: MT19937 and the polar method
-// of Marsaglia.
-//
-// NumPy computes in double; these are its numbers rounded to float, on every machine. Owned by the caller, fixed in size (2,512
-// bytes), copyable: a copy continues like the original.
-typedef struct vesde_numpy {
-    struct vesde_paired state;
-} vesde_numpy;
+// A generator of any kind, with the state of that kind. Plain data, owned by the caller: a copy
+// continues like the original.
+typedef struct vesde_generator {
+    // torch on the CPU, and NumPy. First, where vector loads of it are most likely aligned.
+    struct vesde_paired paired;
+    // Counter noise: where the next draw begins. Each draw takes the next stream.
+    struct vesde_counter counter;
+    // torch on a GPU.
+    struct vesde_torch_cuda torch_cuda;
+    // Its kind: one of enum `vesde_generator_kind`.
+    int32_t kind;
+    // 0, so that no byte is padding.
+    int32_t reserved;
+} vesde_generator;
 
-// What a sampler needs to know besides the configuration. All zeros is diffusers' behaviour on counter noise of seed 0.
+// What a sampler needs to know besides the configuration. All zeros is diffusers' behaviour on
+// counter noise of seed 0.
 typedef struct vesde_sampler_options {
     // Seed of the counter noise.
     uint64_t seed;
@@ -342,8 +462,8 @@ typedef struct vesde_sampler_options {
     int32_t start;
 } vesde_sampler_options;
 
-// The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a copy of the sample, continues
-// like the original.
+// The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a
+// copy of the sample, continues like the original.
 typedef struct vesde_sampler {
     struct vesde_config config;
     uint64_t seed;
@@ -363,30 +483,54 @@ typedef struct vesde_sampler {
     int32_t start;
 } vesde_sampler;
 
-// What a turn of the sampler does to the sample: sample·x + output·m + noise·z, with x the sample, m the model output and z the
-// noise, from left to right, then clamped. Where `noise` is 0 there is no third term; where `sample` is 0 there is the third alone;
-// where both are 0 the sample stays as it is.
+// A factor of a plan and its buffer.
+typedef struct vesde_plan_term {
+    // The factor.
+    float factor;
+    // What it multiplies: one of enum vesde_operand, or more than VESDE_OPERAND_KEPT for more
+    // history.
+    int32_t operand;
+} vesde_plan_term;
+
+// What a turn of the sampler does to the sample: the sum of its terms and of noise_factor·noise,
+// as vesde_linear computes it. Without terms and noise the sample stays as it is; where
+// noise_factor is 0 no noise is read.
 typedef struct vesde_plan {
-    // The factor of the sample.
-    float sample;
-    // The factor of the model output, unless a reduction computes it.
-    float output;
+    // The terms, in the order in which they are added.
+    struct vesde_plan_term terms[VESDE_MOST_TERMS];
+    // Their number.
+    size_t terms_len;
     // The factor of the noise, unless a reduction computes it.
-    float noise;
+    float noise_factor;
+    // 1 if the result is clamped, and 0 if not.
+    int32_t clamped;
+    // The least value of the result.
+    float clamp_low;
+    // The greatest value of the result.
+    float clamp_high;
+    // The buffer of the history that takes keep_sample·sample + keep_model_output·model_output
+    // before the sample is updated: 0 for VESDE_OPERAND_KEPT. −1 if there is none.
+    int32_t keep;
+    // What is kept of the sample.
+    float keep_sample;
+    // What is kept of the model output.
+    float keep_model_output;
     // What must be computed first: one of enum vesde_reduction.
     int32_t reduction;
-    // The least value of the result: minus infinity where it is not clamped.
-    float clamp_low;
-    // The greatest value of the result: infinity where it is not clamped.
-    float clamp_high;
+    // Over what the norms of a reduction are averaged: one of enum vesde_averaging.
+    int32_t averaging;
+    // How they are computed: one of enum vesde_norm.
+    int32_t norm;
+    // The signal-to-noise ratio that vesde_get_corrector_step takes.
+    double snr;
     // Which draw the noise is: 0 is the initial sample's.
     uint64_t draw;
     // The noise, if it is counter noise: element i of the batch takes element counter.index + i.
     struct vesde_counter counter;
 } vesde_plan;
 
-// A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE, what else there is besides `kind` for VESDE_REQUEST_KIND_SCORE; the rest is
-// zero.
+// A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE, what else there is besides
+// `kind` for VESDE_REQUEST_KIND_SCORE; the rest is zero.
 typedef struct vesde_request {
     // What to do: one of enum vesde_request_kind.
     int32_t kind;
@@ -396,18 +540,37 @@ typedef struct vesde_request {
     size_t step;
     // The number of steps.
     size_t steps;
-    // What a network of discrete noise levels is given: steps − 1 − the index of vesde_get_timestep_index, 0 for the largest sigma.
-    // It is score_sde's label, round((1 − t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
+    // What a network of discrete noise levels is given: steps − 1 − the index of
+    // vesde_get_timestep_index, 0 for the largest sigma. It is score_sde's label, round((1 −
+    // t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
     // elsewhere that may differ by 1, and this goes with the sigma that the step looks up.
     uint64_t label;
-    // Which draw of noise: 0 is the initial sample's, later ones are those of the steps in diffusers' order. They may come from
-    // different generators.
+    // Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
+    // diffusers' order. They may come from different generators.
     uint64_t draw;
     // The noise scale: what the network is given.
     float sigma;
     // The continuous timestep.
     float timestep;
 } vesde_request;
+
+// The buffers of a job: the same at every call, or copies of them. All zeros but for what a job
+// needs.
+typedef struct vesde_buffers {
+    // The sample, which is updated in place.
+    float *sample;
+    // What the network made of the sample.
+    const float *model_output;
+    // Floats of the sample, of the model output and of the noise: those of the whole batch.
+    size_t len;
+    // The noise that VESDE_REQUEST_KIND_NOISE has asked for; NULL where it never does.
+    const float *noise;
+    // The history of the job, to be left alone between calls; NULL where
+    // vesde_sampler_workspace_len is 0.
+    float *workspace;
+    // Floats of the workspace.
+    size_t workspace_len;
+} vesde_buffers;
 
 #ifdef __cplusplus
 extern "C" {
@@ -419,23 +582,26 @@ uint32_t vesde_version(void);
 // A sentence about a status, never NULL: static text in English, without a full stop.
 const char *vesde_status_message(vesde_status status);
 
-// 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest, ties to even, and subnormal
-// numbers are kept.
+// 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest,
+// ties to even, and subnormal numbers are kept.
 //
-// That is what programs begin with. It is lost where a program changes it (fesetround, _MM_SET_FLUSH_ZERO_MODE), or is linked by
-// GCC with -Ofast or -ffast-math, which flushes subnormals on x86 and ARM: then other bits come out, and the norm of a score of
-// 1e-40 is 0. The environment is a thread's own, so ask in the thread that computes. It is found out by computing, which traps
-// where the program has asked for traps of underflow or of inexact results.
+// That is what programs begin with. It is lost where a program changes it (fesetround,
+// _MM_SET_FLUSH_ZERO_MODE), or is linked by GCC with -Ofast or -ffast-math, which flushes
+// subnormals on x86 and ARM: then other bits come out, and the norm of a score of 1e-40 is 0. The
+// environment is a thread's own, so ask in the thread that computes. It is found out by computing,
+// which traps where the program has asked for traps of underflow or of inexact results.
 int32_t vesde_float_environment_is_default(void);
 
-// The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
+// The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the
+// same bits.
 int32_t vesde_simd_level(void);
 
-// Limits the whole process to vector instructions of `highest` and below: for tests and benches. The highest kind lifts the limit.
+// Limits the whole process to vector instructions of `highest` and below: for tests and benches.
+// The highest kind lifts the limit.
 vesde_status vesde_limit_simd_level(int32_t highest);
 
-// Sets `config` to diffusers' defaults: snr 0.15, sigma_min 0.01, sigma_max 1348, sampling_eps 1e-5, 2000 training
-// timesteps, 1 corrector step.
+// Sets `config` to diffusers' defaults: snr 0.15, sigma_min 0.01, sigma_max 1348, sampling_eps
+// 1e-5, 2000 training timesteps, 1 corrector step.
 //
 // Pointers:
 // `config` is NULL or writable.
@@ -447,34 +613,35 @@ vesde_status vesde_config_default(struct vesde_config *config);
 // `config` is NULL or readable.
 vesde_status vesde_config_validate(const struct vesde_config *config);
 
-// Reads a scheduler_config.json of `json_len` bytes (no terminating NUL needed). Missing keys take their defaults, unknown
-// keys are ignored, another `_class_name` is refused, and the result is validated.
+// Reads a scheduler_config.json of `json_len` bytes (no terminating NUL needed). Missing keys take
+// their defaults, unknown keys are ignored, another `_class_name` is refused, and the result is
+// validated.
 //
 // Pointers:
 // `json` is NULL or readable for `json_len` bytes; `config` is NULL or writable.
-vesde_status vesde_config_from_json(const char *json,
-                                    size_t json_len,
-                                    struct vesde_config *config);
+vesde_status vesde_config_from_json(const char *json, size_t json_len, struct vesde_config *config);
 
-// Writes a scheduler_config.json that diffusers loads, without a terminating NUL, and its length in bytes to `json_len`. 512
-// bytes of capacity always suffice.
+// Writes a scheduler_config.json that diffusers loads, without a terminating NUL, and its length
+// in bytes to `json_len`. 512 bytes of capacity always suffice.
 //
 // Pointers:
-// `config` is NULL or readable; `json` is NULL or writable for `capacity` bytes; `json_len` is NULL or writable.
+// `config` is NULL or readable; `json` is NULL or writable for `capacity` bytes; `json_len` is
+// NULL or writable.
 vesde_status vesde_config_to_json(const struct vesde_config *config,
                                   char *json,
                                   size_t capacity,
                                   size_t *json_len);
 
-// The standard deviation of the initial sample: the configuration's sigma_max. Multiply the initial noise by it.
+// The standard deviation of the initial sample: the configuration's sigma_max. Multiply the
+// initial noise by it.
 //
 // Pointers:
 // `config` is NULL or readable; `init_noise_sigma` is NULL or writable.
-vesde_status vesde_init_noise_sigma(const struct vesde_config *config,
-                                    float *init_noise_sigma);
+vesde_status vesde_init_noise_sigma(const struct vesde_config *config, float *init_noise_sigma);
 
-// Writes `timesteps_len` continuous timesteps, from 1 down to sampling_eps: diffusers' set_timesteps, bit for bit. What diffusers
-// takes as keyword overrides is here a changed copy of the configuration.
+// Writes `timesteps_len` continuous timesteps, from 1 down to sampling_eps: diffusers'
+// set_timesteps, bit for bit. What diffusers takes as keyword overrides is here a changed copy of
+// the configuration.
 //
 // Pointers:
 // `config` is NULL or readable; `timesteps` is NULL or writable for `timesteps_len` floats.
@@ -482,14 +649,16 @@ vesde_status vesde_set_timesteps(const struct vesde_config *config,
                                  size_t timesteps_len,
                                  float *timesteps);
 
-// Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and `discrete_sigmas_len` discrete sigmas, from
-// sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are double ones
-// rounded to float; torch's own, in float, differ by up to 2 and 1 units in the last place. `sigmas` may be
-// `timesteps`; `discrete_sigmas` may be neither.
+// Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and
+// `discrete_sigmas_len` discrete sigmas, from sigma_min to sigma_max in geometric progression:
+// diffusers' set_sigmas. Powers and exponentials are double ones rounded to float; torch's own, in
+// float, differ by up to 2 and 1 units in the last place. `sigmas` may be `timesteps`;
+// `discrete_sigmas` may be neither.
 //
 // Pointers:
-// `config` is NULL or readable; `timesteps` is NULL or readable, and `sigmas` NULL or writable, for `timesteps_len` floats;
-// `discrete_sigmas` is NULL or writable for `discrete_sigmas_len` floats.
+// `config` is NULL or readable; `timesteps` is NULL or readable, and `sigmas` NULL or writable,
+// for `timesteps_len` floats; `discrete_sigmas` is NULL or writable for `discrete_sigmas_len`
+// floats.
 vesde_status vesde_set_sigmas(const struct vesde_config *config,
                               const float *timesteps,
                               size_t timesteps_len,
@@ -497,7 +666,8 @@ vesde_status vesde_set_sigmas(const struct vesde_config *config,
                               float *sigmas,
                               float *discrete_sigmas);
 
-// The index into discrete_sigmas at a continuous timestep: trunc(timestep·(timesteps_len − 1)), in float.
+// The index into discrete_sigmas at a continuous timestep: trunc(timestep·(timesteps_len − 1)), in
+// float.
 //
 // Pointers:
 // `scheduler` is NULL or readable, and so are its tables; `index` is NULL or writable.
@@ -513,7 +683,7 @@ vesde_status vesde_get_adjacent_sigma(const struct vesde_scheduler *scheduler,
                                       size_t index,
                                       float *adjacent_sigma);
 
-// The factors of a predictor step at a timestep, for vesde_update.
+// The factors of a predictor step at a timestep, for vesde_linear.
 //
 // Pointers:
 // `scheduler` is NULL or readable, and so are its tables; `step` is NULL or writable.
@@ -521,132 +691,87 @@ vesde_status vesde_get_predictor_step(const struct vesde_scheduler *scheduler,
                                       float timestep,
                                       struct vesde_predictor_step *step);
 
-// One predictor step: prev_sample_mean = sample + d²·model_output, prev_sample = prev_sample_mean + d·noise, with d = √(σ² − σ′²)
-// from the timestep (Song et al. 2021, equation 47; diffusers' step_pred).
+// One predictor step: prev_sample_mean = sample + d²·model_output,
+// prev_sample = prev_sample_mean + d·noise, with d = √(σ² − σ′²) from the timestep (Song et al.
+// 2021, equation 47; diffusers' step_pred).
 //
-// All buffers have `len` floats. `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-// of the batch; no output may overlap it. A timesteps_len that divides `len` and is not the batch goes unnoticed.
-// `prev_sample_mean` may be NULL, and `noise` where d is 0. A score that is not a number is passed on.
+// `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
+// of the batch; no output may overlap it. There may be no noise where d is 0. A score that is not
+// a number is passed on.
+//
+// To split the work, pass parts of all buffers, and counter.index plus the part's offset:
+// anywhere, as a batch of 1, if there is one timestep, between samples if each has its own.
 //
 // Pointers:
-// `scheduler` is NULL or readable, and so are its tables. Every other pointer is NULL or valid for its length.
+// `scheduler` and `step` are NULL or readable, and so are the scheduler's tables. Every other
+// pointer is NULL or valid for its length.
 vesde_status vesde_step_pred(const struct vesde_scheduler *scheduler,
-                             const float *model_output,
                              const float *timesteps,
                              size_t timesteps_len,
-                             const float *sample,
-                             const float *noise,
-                             size_t len,
-                             float *prev_sample,
-                             float *prev_sample_mean);
+                             const struct vesde_step *step);
 
-// vesde_step_pred with counter noise, made on the way: element i of the sample takes element noise.index + i.
+// One corrector step of annealed Langevin dynamics: prev_sample_mean = sample + ε·model_output,
+// prev_sample = prev_sample_mean + √(2ε)·noise, with ε = 2·(snr·‖noise‖/‖model_output‖)² (Song et
+// al. 2021, algorithm 4; diffusers' step_correct).
 //
-// Pointers:
-// As vesde_step_pred.
-vesde_status vesde_step_pred_counter(const struct vesde_scheduler *scheduler,
-                                     const float *model_output,
-                                     const float *timesteps,
-                                     size_t timesteps_len,
-                                     const float *sample,
-                                     size_t len,
-                                     struct vesde_counter noise,
-                                     float *prev_sample,
-                                     float *prev_sample_mean);
-
-// One corrector step of annealed Langevin dynamics: prev_sample_mean = sample + ε·model_output, prev_sample = prev_sample_mean +
-// √(2ε)·noise, with ε = 2·(snr·‖noise‖/‖model_output‖)² (Song et al. 2021, algorithm 4; diffusers' step_correct).
-//
-// All buffers have `len` floats: `batch` samples of equal length, one after the other. `averaging` is one of enum
-// vesde_averaging, `norm` one of enum vesde_norm. `prev_sample_mean` may be NULL.
+// `averaging` is one of enum vesde_averaging, `norm` one of enum vesde_norm. There must be noise.
+// Counter noise of up to 4 Mi floats is made once where prev_sample is neither sample nor
+// model_output, or where there is a prev_sample_mean, and else twice: then a step takes about 1.5
+// times as long.
 //
 // Pointers:
 // As vesde_step_pred.
 vesde_status vesde_step_correct(const struct vesde_scheduler *scheduler,
-                                const float *model_output,
-                                const float *sample,
-                                const float *noise,
-                                size_t len,
-                                size_t batch,
                                 int32_t averaging,
                                 int32_t norm,
-                                float *prev_sample,
-                                float *prev_sample_mean);
+                                const struct vesde_step *step);
 
-// vesde_step_correct with counter noise, made on the way: element i of the batch takes element noise.index + i. Of up to 4 Mi
-// floats it is made once where prev_sample is neither sample nor model_output, or where there is a prev_sample_mean, and else
-// twice: then a step takes about 1.5 times as long.
+// The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at
+// the index (diffusers' add_noise). For a σ that is in no table there is vesde_linear.
 //
-// Pointers:
-// As vesde_step_pred.
-vesde_status vesde_step_correct_counter(const struct vesde_scheduler *scheduler,
-                                        const float *model_output,
-                                        const float *sample,
-                                        size_t len,
-                                        size_t batch,
-                                        int32_t averaging,
-                                        int32_t norm,
-                                        struct vesde_counter noise,
-                                        float *prev_sample,
-                                        float *prev_sample_mean);
-
-// The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at the index (diffusers' add_noise).
-//
-// All buffers have `len` floats. `indices` holds one index for the whole batch (`indices_len` 1), or one for each sample; the
-// output may not overlap it. An indices_len that divides `len` and is not the batch goes unnoticed. `noise` may be NULL where
-// the sigma is 0.
+// All buffers have `len` floats: `batch` samples of equal length, one after the other. `indices`
+// holds one index for the whole batch (`indices_len` 1), or one for each sample; the output may
+// not overlap it. There may be no noise where the sigma is 0.
 //
 // Pointers:
 // As vesde_step_pred.
 vesde_status vesde_add_noise(const struct vesde_scheduler *scheduler,
                              const float *original_samples,
+                             size_t len,
+                             size_t batch,
                              const int64_t *indices,
                              size_t indices_len,
-                             const float *noise,
-                             size_t len,
+                             struct vesde_noise noise,
                              float *noisy_samples);
 
-// vesde_add_noise with counter noise, made on the way.
+// A linear combination of up to VESDE_MOST_TERMS buffers, in one pass over memory: with it an
+// engine writes any explicit solver's step. One operation is one rounding, from left to right.
+//
+// With vesde_corrector_step's factors it is the last phase of a corrector step that is split over
+// threads, with vesde_predictor_step's a predictor step; x₀ + σ·noise is a sample with noise of
+// any σ, and a₀·x₀ scales. Without terms `out` is noise_factor·noise, and there is no mean;
+// without both it is VESDE_ERROR_EMPTY. There may be no noise where its factor is 0. More terms
+// are VESDE_ERROR_TOO_LARGE.
+//
+// To split the work, pass parts of all buffers, and counter.index plus the part's offset.
 //
 // Pointers:
-// As vesde_step_pred.
-vesde_status vesde_add_noise_counter(const struct vesde_scheduler *scheduler,
-                                     const float *original_samples,
-                                     const int64_t *indices,
-                                     size_t indices_len,
-                                     size_t len,
-                                     struct vesde_counter noise,
-                                     float *noisy_samples);
-
-// Scales a network's input as diffusers' scale_model_input does for this SDE: not at all. `out` may be `sample`.
-//
-// Pointers:
-// Each pointer is NULL or valid for `len` floats.
-vesde_status vesde_scale_model_input(const float *sample,
-                                     size_t len,
-                                     float *out);
+// `combination` is NULL or readable, and every pointer in it that its lengths do not leave out is
+// NULL or valid for `len` floats.
+vesde_status vesde_linear(const struct vesde_combination *combination);
 
 // How many sums of squares a sample of `len` floats has: one for each VESDE_NORM_BLOCK of them.
 size_t vesde_norm_blocks(size_t len);
 
-// The sums of squares of each VESDE_NORM_BLOCK floats of `x`: the first phase of a corrector step that is split over threads.
-// Parts of a sample that begin at a multiple of VESDE_NORM_BLOCK may be summed by any thread, in any order.
+// The sums of squares of each VESDE_NORM_BLOCK floats of `x`, the model output (vesde_given_noise)
+// or the noise, which has `len` of them: the first phase of a corrector step that is split over
+// threads. Parts of a sample that begin at a multiple of VESDE_NORM_BLOCK may be summed by any
+// thread, in any order. `blocks_len` is vesde_norm_blocks(len).
 //
 // Pointers:
-// `x` is NULL or readable for `len` floats; `blocks` is NULL or writable for `blocks_len` doubles.
-vesde_status vesde_sum_squares(const float *x,
-                               size_t len,
-                               size_t blocks_len,
-                               double *blocks);
-
-// vesde_sum_squares of `len` elements of counter noise.
-//
-// Pointers:
-// `blocks` is NULL or writable for `blocks_len` doubles.
-vesde_status vesde_sum_squares_counter(struct vesde_counter x,
-                                       size_t len,
-                                       size_t blocks_len,
-                                       double *blocks);
+// `x` holds none, or is NULL or readable for `len` floats; `blocks` is NULL or writable for
+// `blocks_len` doubles.
+vesde_status vesde_sum_squares(struct vesde_noise x, size_t len, size_t blocks_len, double *blocks);
 
 // The norm of one sample from all its sums of squares.
 //
@@ -654,31 +779,23 @@ vesde_status vesde_sum_squares_counter(struct vesde_counter x,
 // `blocks` is NULL or readable for `blocks_len` doubles; `norm` is NULL or writable.
 vesde_status vesde_sample_norm(const double *blocks, size_t blocks_len, double *norm);
 
-// torch's norm of one sample, bit for bit: a float value (VESDE_NORM_TORCH). It cannot be split.
+// torch's norm of one sample of `len` floats, the model output (vesde_given_noise) or the noise,
+// bit for bit: a float value (VESDE_NORM_TORCH). It cannot be split.
 //
 // Pointers:
-// `x` is NULL or readable for `len` floats; `norm` is NULL or writable.
-vesde_status vesde_torch_norm(const float *x, size_t len, double *norm);
+// `x` holds none, or is NULL or readable for `len` floats; `norm` is NULL or writable.
+vesde_status vesde_torch_norm(struct vesde_noise x, size_t len, double *norm);
 
-// vesde_torch_norm of `len` elements of counter noise.
-//
-// Pointers:
-// `norm` is NULL or writable.
-vesde_status vesde_torch_norm_counter(struct vesde_counter x, size_t len, double *norm);
-
-// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of enum vesde_norm: with
-// VESDE_NORM_TORCH it is torch's bit for bit for any batch, as one thread of torch has it (beyond 32,768 its threads share the
-// sum).
+// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of
+// enum vesde_norm: with VESDE_NORM_TORCH it is torch's bit for bit for any batch, as one thread of
+// torch has it (beyond 32,768 its threads share the sum).
 //
 // Pointers:
 // `norms` is NULL or readable for `batch` doubles; `mean` is NULL or writable.
-vesde_status vesde_mean_norm(const double *norms,
-                             size_t batch,
-                             int32_t norm,
-                             double *mean);
+vesde_status vesde_mean_norm(const double *norms, size_t batch, int32_t norm, double *mean);
 
-// The factors of a corrector step from its two norms, for vesde_update: the middle phase of a step that is split. `snr` is the
-// configuration's; `norm` is one of enum vesde_norm.
+// The factors of a corrector step from its two norms, for vesde_linear: the middle phase of a step
+// that is split. `snr` is the configuration's; `norm` is one of enum vesde_norm.
 //
 // Pointers:
 // `step` is NULL or writable.
@@ -688,63 +805,16 @@ vesde_status vesde_get_corrector_step(double snr,
                                       int32_t norm,
                                       struct vesde_corrector_step *step);
 
-// The elementwise part of a step: prev_sample_mean = sample + drift·model_output, prev_sample = prev_sample_mean +
-// diffusion·noise. For the last phase of a corrector step drift is step_size and diffusion is noise_factor. `noise` may be NULL
-// where `diffusion` is 0: then prev_sample is prev_sample_mean.
-//
-// Pointers:
-// As vesde_step_pred.
-vesde_status vesde_update(float drift,
-                          float diffusion,
-                          const float *model_output,
-                          const float *sample,
-                          const float *noise,
-                          size_t len,
-                          float *prev_sample,
-                          float *prev_sample_mean);
-
-// vesde_update with counter noise, made on the way. Split, part k passes noise.index plus the part's offset.
-//
-// Pointers:
-// As vesde_step_pred.
-vesde_status vesde_update_counter(float drift,
-                                  float diffusion,
-                                  const float *model_output,
-                                  const float *sample,
-                                  size_t len,
-                                  struct vesde_counter noise,
-                                  float *prev_sample,
-                                  float *prev_sample_mean);
-
 // Fills `out` with `len` elements of counter noise, from noise.index on.
 //
 // Pointers:
 // `out` is NULL or writable for `len` floats.
 vesde_status vesde_counter_fill(struct vesde_counter noise, size_t len, float *out);
 
-// Seeds `state` as torch's manual_seed does: the lower 32 bits of the seed count.
-//
-// Pointers:
-// `state` is NULL or writable.
-vesde_status vesde_torch_cpu_seed(struct vesde_torch_cpu *state, uint64_t seed);
-
-// torch.randn(len) of torch's CPU generator, bit for bit, advancing the state. One call for n is not two calls for parts of n,
-// unless the parts are multiples of 16: the calls must be those that torch makes.
-//
-// `generators_len` is 1, or the batch: then each generator makes one sample of it, in a call of its own, as diffusers does with a list
-// of generators.
-//
-// Pointers:
-// `generators` is NULL or holds `generators_len` states seeded by vesde_torch_cpu_seed, and nothing else uses them now; `out` is NULL or
-// writable for `len` floats.
-vesde_status vesde_torch_cpu_fill(struct vesde_torch_cpu *generators,
-                                  size_t generators_len,
-                                  size_t len,
-                                  float *out);
-
-// Sets `grid` to that of the GPU called `name`, of `name_len` bytes (no terminating NUL needed), as torch.cuda.get_device_name has it or
-// without "NVIDIA", "Tesla" and "GeForce" in front: "NVIDIA H200", "T4", "rtx 4090". "unlimited" is a GPU on which every element has a
-// thread of its own, as runtimes that imitate torch assume.
+// Sets `grid` to that of the GPU called `name`, of `name_len` bytes (no terminating NUL needed),
+// as torch.cuda.get_device_name has it or without "NVIDIA", "Tesla" and "GeForce" in front:
+// "NVIDIA H200", "T4", "rtx 4090". "unlimited" is a GPU on which every element has a thread of its
+// own, as runtimes that imitate torch assume.
 //
 // Pointers:
 // `name` is NULL or readable for `name_len` bytes; `grid` is NULL or writable.
@@ -752,63 +822,65 @@ vesde_status vesde_cuda_grid_of_gpu(const char *name,
                                     size_t name_len,
                                     struct vesde_cuda_grid *grid);
 
-// Seeds `state` as manual_seed does on a GPU with this grid: all 64 bits of the seed count. VESDE_ERROR_INVALID_RANDOM_STATE where the grid has no
-// threads.
+// Seeds `generator` as a generator of its kind is seeded: VESDE_GENERATOR_KIND_TORCH_CPU as
+// torch's manual_seed on the CPU, which takes the lower 32 bits, _TORCH_CUDA as manual_seed on the
+// GPU with this grid, _NUMPY as numpy.random.RandomState, _COUNTER as counter noise from stream 0
+// on. `grid` is looked at for a GPU only, and may be NULL elsewhere;
+// VESDE_ERROR_INVALID_RANDOM_STATE where it has no threads. NumPy's seeds have 32 bits: others are
+// VESDE_ERROR_TOO_LARGE.
 //
 // Pointers:
-// `state` is NULL or writable.
-vesde_status vesde_torch_cuda_seed(struct vesde_torch_cuda *state,
-                                   uint64_t seed,
-                                   struct vesde_cuda_grid grid);
+// `grid` is NULL or readable; `generator` is NULL or writable.
+vesde_status vesde_generator_seed(int32_t kind,
+                                  uint64_t seed,
+                                  const struct vesde_cuda_grid *grid,
+                                  struct vesde_generator *generator);
 
-// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. Of
-// more than 2²⁹ elements torch makes several launches; these follow its source, and were not
-// compared with a GPU's. Beyond 2⁴⁰ − 256 elements: VESDE_ERROR_TOO_LARGE. `generators_len` as for
-// vesde_torch_cpu_fill.
+// One draw of `len` standard normal numbers, advancing the state: torch.randn(len),
+// torch.randn(len, device="cuda") and numpy.random.randn(len) bit for bit, the last rounded to
+// float, or a stream of counter noise.
+//
+// `generators_len` is 1, or the batch: then each generator makes one sample of it, in a draw of
+// its own, as diffusers does with a list of generators. The calls must be those that torch makes:
+// one draw of torch's for n is not two for parts of n, unless, on the CPU, the parts are multiples
+// of 16. NumPy's are.
+//
+// torch's bits on the CPU are those of an x86 CPU with AVX2.
+// A GPU's bits are those of an H100 and an H200. Of more than 2²⁹ elements torch makes several
+// launches; these follow its source, and were not compared with a GPU's. Beyond 2⁴⁰ − 256
+// elements: VESDE_ERROR_TOO_LARGE.
 //
 // Pointers:
-// As vesde_torch_cpu_fill.
-vesde_status vesde_torch_cuda_fill(struct vesde_torch_cuda *generators,
-                                   size_t generators_len,
-                                   size_t len,
-                                   float *out);
+// `generators` is NULL or holds `generators_len` states, and nothing else uses them now; `out` is
+// NULL or writable for `len` floats.
+vesde_status vesde_randn(struct vesde_generator *generators,
+                         size_t generators_len,
+                         size_t len,
+                         float *out);
 
-// Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is split over threads. The state stays as it
-// is until vesde_torch_cuda_skip. VESDE_ERROR_LENGTH_MISMATCH where the draw has no such elements.
+// Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is
+// split over threads. The state stays as it is until vesde_generator_skip.
+// VESDE_ERROR_LENGTH_MISMATCH where the draw has no such elements; VESDE_ERROR_UNSPLITTABLE_DRAW
+// for torch on the CPU and NumPy.
 //
 // Pointers:
-// `state` is NULL or readable; `out` is NULL or writable for `len` floats.
-vesde_status vesde_torch_cuda_fill_part(const struct vesde_torch_cuda *state,
-                                        uint64_t draw_len,
-                                        uint64_t start,
-                                        size_t len,
-                                        float *out);
+// `generator` is NULL or readable; `out` is NULL or writable for `len` floats.
+vesde_status vesde_generator_fill_part(const struct vesde_generator *generator,
+                                       uint64_t draw_len,
+                                       uint64_t start,
+                                       size_t len,
+                                       float *out);
 
-// Goes past a draw of `draw_len` elements.
+// Goes past a draw of `draw_len` elements, of a kind that vesde_generator_fill_part knows.
 //
 // Pointers:
-// `state` is NULL or was seeded by vesde_torch_cuda_seed, and nothing else uses it now.
-vesde_status vesde_torch_cuda_skip(struct vesde_torch_cuda *state, uint64_t draw_len);
+// `generator` is NULL or readable and writable, and nothing else uses it now.
+vesde_status vesde_generator_skip(struct vesde_generator *generator, uint64_t draw_len);
 
-// Seeds `state` as numpy.random.RandomState(seed) and numpy.random.seed do.
-//
-// Pointers:
-// `state` is NULL or writable.
-vesde_status vesde_numpy_seed(struct vesde_numpy *state, uint32_t seed);
-
-// randn(len) of NumPy's RandomState, rounded to float, advancing the state. Two calls for the parts of a range are one call for the
-// whole. `generators_len` as for vesde_torch_cpu_fill.
-//
-// Pointers:
-// As vesde_torch_cpu_fill.
-vesde_status vesde_numpy_fill(struct vesde_numpy *generators,
-                              size_t generators_len,
-                              size_t len,
-                              float *out);
-
-// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples. It keeps a copy of
-// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given. A `first_step` without a given
-// sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
+// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of
+// `batch` samples. It keeps a copy of `config`, and takes nothing but the tables from the
+// scheduler that vesde_sampler_next is given. A `first_step` without a given sample is
+// VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
 //
 // Pointers:
 // `config` and `options` are NULL or readable; `sampler` is NULL or writable.
@@ -817,16 +889,17 @@ vesde_status vesde_sampler_init(const struct vesde_config *config,
                                 const struct vesde_sampler_options *options,
                                 struct vesde_sampler *sampler);
 
-// vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or on its threads: what is to be done
-// with the answer to the last request, and what is needed then. What vesde_sampler_next checks of buffers is left to the caller, and
-// so are the factors of a reduction. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a copy. A
-// whole job is:
+// vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or
+// on its threads: what is to be done with the answer to the last request, and what is needed then.
+// What vesde_sampler_next checks of buffers is left to the caller, and so are the factors of a
+// reduction. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a
+// copy. A whole job is:
 //
 // do {
 //     status = vesde_sampler_plan(&sampler, &scheduler, &plan, &request);
 //     if (status != VESDE_OK)
 //         break;
-//     run(&plan, x, score, z); // x = clamp(plan.sample * x + plan.output * score + plan.noise * z)
+//     run(&plan, x, score, z); // what is kept, the reduction, then vesde_plan_combination
 //     if (request.kind == VESDE_REQUEST_KIND_SCORE)
 //         network(x, request.sigma, score);
 //     else if (request.kind == VESDE_REQUEST_KIND_NOISE)
@@ -834,41 +907,109 @@ vesde_status vesde_sampler_init(const struct vesde_config *config,
 // } while (request.kind != VESDE_REQUEST_KIND_DONE);
 //
 // Pointers:
-// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so
-// are its tables; `plan` and `request` are NULL or writable.
+// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler`
+// is NULL or readable, and so are its tables; `plan` and `request` are NULL or writable.
 vesde_status vesde_sampler_plan(struct vesde_sampler *sampler,
                                 const struct vesde_scheduler *scheduler,
                                 struct vesde_plan *plan,
                                 struct vesde_request *request);
 
-// Takes what the last request asked for, advances `sample` in place, and says what is needed next. A whole job is:
+// Takes what the last request asked for, advances `sample` in place, and says what is needed next.
+// A whole job is:
 //
 // do {
-//     status = vesde_sampler_next(&sampler, &scheduler, score, NULL, len, sample, &request);
+//     status = vesde_sampler_next(&sampler, &scheduler, &buffers, &request);
 //     if (status == VESDE_OK && request.kind == VESDE_REQUEST_KIND_SCORE)
 //         network(sample, request.sigma, score);
 // } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
 //
-// The first call makes the initial sample, whatever the buffers hold, unless the options say that it is there. After
-// VESDE_REQUEST_KIND_DONE `sample` holds the result, which the options choose: the last predictor step's prev_sample_mean,
-// clamped, by default. `noise` may be NULL unless
-// VESDE_REQUEST_KIND_NOISE has asked for it. A score that is not a number is noticed by corrector steps only. After an
-// error everything is as before: the call can be repeated.
+// with vesde_buffers buffers = {.sample = sample, .model_output = score, .len = len}.
+//
+// The first call makes the initial sample, whatever the buffers hold, unless the options say that
+// it is there. After VESDE_REQUEST_KIND_DONE the sample is the result, which the options choose:
+// the last predictor step's prev_sample_mean, clamped, by default. A score that is not a number is
+// noticed by corrector steps only. After an error everything is as before: the call can be
+// repeated. vesde_sampler_next_drawing draws by itself.
 //
 // Pointers:
-// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so
-// are its tables; every buffer is NULL or valid for `len` floats, initialised but for the first call's; `request` is NULL or
-// writable.
+// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler`
+// and `buffers` are NULL or readable, and so are the scheduler's tables; every buffer is NULL or
+// valid for its length, initialised but for the first call's; `request` is NULL or writable.
 vesde_status vesde_sampler_next(struct vesde_sampler *sampler,
                                 const struct vesde_scheduler *scheduler,
-                                const float *model_output,
-                                const float *noise,
-                                size_t len,
-                                float *sample,
+                                const struct vesde_buffers *buffers,
                                 struct vesde_request *request);
+
+// vesde_sampler_next that draws by itself: where noise is asked for, the generators, one or one
+// for each sample of the batch, draw it into `noise`, of buffers->len floats, which is to be left
+// alone between calls. VESDE_REQUEST_KIND_NOISE does not come, and buffers->noise is not looked
+// at. A job whose initial sample is another generator's passes that one until the first
+// VESDE_REQUEST_KIND_SCORE. After an error the call can be repeated; a draw that was made stays
+// made. A number of generators that is neither 1 nor the batch is VESDE_ERROR_LENGTH_MISMATCH,
+// whether or not they draw.
+//
+// Pointers:
+// As vesde_sampler_next; `generators` is NULL or holds `generators_len` states, and nothing else
+// uses them now; `noise` is NULL or writable for buffers->len floats, and initialised but for the
+// first call.
+vesde_status vesde_sampler_next_drawing(struct vesde_sampler *sampler,
+                                        const struct vesde_scheduler *scheduler,
+                                        const struct vesde_buffers *buffers,
+                                        struct vesde_generator *generators,
+                                        size_t generators_len,
+                                        float *noise,
+                                        struct vesde_request *request);
+
+// How many floats of history a job of `len` floats keeps in its workspace: 0 in the
+// predictor–corrector method.
+//
+// Pointers:
+// `sampler` is NULL or was made by vesde_sampler_init; `workspace_len` is NULL or writable.
+vesde_status vesde_sampler_workspace_len(const struct vesde_sampler *sampler,
+                                         size_t len,
+                                         size_t *workspace_len);
 
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* VESDE_H */
+// The caller's noise, for a step; `given` has as many floats as the step.
+static inline vesde_noise vesde_given_noise(const float *given) {
+    vesde_noise noise = {VESDE_NOISE_KIND_GIVEN, given, {0, 0, 0}};
+    return noise;
+}
+
+// Counter noise from a place on, for a step.
+static inline vesde_noise vesde_counter_noise(vesde_counter counter) {
+    vesde_noise noise = {VESDE_NOISE_KIND_COUNTER, NULL, counter};
+    return noise;
+}
+
+// What vesde_linear computes for a plan whose factors are known, on the CPU: of any part of the
+// buffers. `operands` has the sample, the model output and the history, as enum vesde_operand
+// numbers them. A plan that leaves the sample as it is copies it.
+static inline vesde_combination vesde_plan_combination(const vesde_plan *plan, const float *const *operands,
+                                                       vesde_noise noise, size_t len, float *out) {
+    vesde_combination combination = {{{1.0f, NULL}}, 1, 0, {VESDE_NOISE_KIND_NONE, NULL, {0, 0, 0}}, 0, 0, 0, 0, NULL, NULL};
+    size_t i;
+    combination.terms[0].buffer = operands[VESDE_OPERAND_SAMPLE];
+    if (plan->terms_len != 0 || plan->noise_factor != 0) {
+        for (i = 0; i < plan->terms_len && i < VESDE_MOST_TERMS; ++i) {
+            combination.terms[i].factor = plan->terms[i].factor;
+            combination.terms[i].buffer = operands[plan->terms[i].operand];
+        }
+        combination.terms_len = plan->terms_len;
+        combination.clamped = plan->clamped;
+        combination.clamp_low = plan->clamp_low;
+        combination.clamp_high = plan->clamp_high;
+    }
+    if (plan->noise_factor != 0 || plan->reduction != VESDE_REDUCTION_NONE) {
+        combination.noise = noise;
+        combination.noise_factor = plan->noise_factor;
+    }
+    combination.len = len;
+    combination.out = out;
+    return combination;
+}
+
+#endif // VESDE_H

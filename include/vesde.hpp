@@ -1,11 +1,14 @@
-// vesde for C++17 and later: vesde.h with spans in place of pointers and lengths, enumerations that are types,
-// and objects whose functions are members. Header-only, inline, without exceptions, RTTI or allocation; names
-// are those of vesde.h without the prefix, and what a function does, computes and refuses is said there.
+// vesde for C++17 and later: vesde.h with spans in place of pointers and lengths, enumerations that
+// are types, and objects whose functions are members. Header-only, inline, without exceptions, RTTI
+// or allocation; names are those of vesde.h without the prefix, and what a function does, computes
+// and refuses is said there.
 //
-// - What can fail returns a status. Unless it is status::ok, nothing has been written; a member function that
-//   makes an object (config::from_json, cuda_grid::of_gpu, sampler::init) writes it to *this.
-// - Spans that belong together and differ in length are status::length_mismatch. An output may be the same span
-//   as an input (in place). A prev_sample_mean that is not wanted is left out: an empty span.
+// - What can fail returns a status. Unless it is status::ok, nothing has been written; a member
+//   function that makes an object (config::from_json, generator::seed, ...) writes it to *this.
+// - Spans that belong together and differ in length are status::length_mismatch. An output may be
+//   the same span as an input (in place). A span that is not needed is left out, or empty.
+// - What a function takes many of is a struct: {.model_output = score, .sample = x, ...} in C++20,
+//   {score, x, ...} in the order of its fields before that.
 // - Every type is trivially copyable: a copy of a state continues like the original.
 
 #ifndef VESDE_HPP
@@ -59,6 +62,7 @@ enum class [[nodiscard]] status : std::int32_t {
     sampler_done = VESDE_ERROR_SAMPLER_DONE,
     invalid_random_state = VESDE_ERROR_INVALID_RANDOM_STATE,
     unknown_gpu = VESDE_ERROR_UNKNOWN_GPU,
+    unsplittable_draw = VESDE_ERROR_UNSPLITTABLE_DRAW,
 };
 
 // Over what the corrector averages its norms.
@@ -69,6 +73,21 @@ enum class averaging : std::int32_t {
 
 // How the corrector computes norms and step size.
 enum class norm : std::int32_t { exact = VESDE_NORM_EXACT, torch = VESDE_NORM_TORCH };
+
+// What noise there is.
+enum class noise_kind : std::int32_t {
+    none = VESDE_NOISE_KIND_NONE,
+    given = VESDE_NOISE_KIND_GIVEN,
+    counter = VESDE_NOISE_KIND_COUNTER,
+};
+
+// Whose numbers a generator makes.
+enum class generator_kind : std::int32_t {
+    counter = VESDE_GENERATOR_KIND_COUNTER,
+    torch_cpu = VESDE_GENERATOR_KIND_TORCH_CPU,
+    torch_cuda = VESDE_GENERATOR_KIND_TORCH_CUDA,
+    numpy = VESDE_GENERATOR_KIND_NUMPY,
+};
 
 // Who makes the noise of a whole job.
 enum class sampler_noise : std::int32_t {
@@ -86,6 +105,14 @@ enum class sampler_result : std::int32_t {
 enum class sampler_start : std::int32_t {
     noise = VESDE_SAMPLER_START_NOISE,
     given = VESDE_SAMPLER_START_GIVEN,
+};
+
+// A buffer of a plan: the sample, the model output, or the history's first; the history's next ones
+// have the next numbers.
+enum class operand : std::int32_t {
+    sample = VESDE_OPERAND_SAMPLE,
+    model_output = VESDE_OPERAND_MODEL_OUTPUT,
+    kept = VESDE_OPERAND_KEPT,
 };
 
 // What must be computed before a plan's factors are known.
@@ -110,7 +137,7 @@ enum class simd_level_kind : std::int32_t {
 
 // A sentence about a status, never null, without a full stop.
 [[nodiscard]] inline const char *message(status code) noexcept {
-    return vesde_status_message(static_cast<vesde_status>(code));
+    return vesde_status_message(vesde_status(code));
 }
 
 // Whether the library that was linked has this header's version.
@@ -125,12 +152,12 @@ enum class simd_level_kind : std::int32_t {
 
 // The vector instructions in use.
 [[nodiscard]] inline simd_level_kind simd_level() noexcept {
-    return static_cast<simd_level_kind>(vesde_simd_level());
+    return simd_level_kind(vesde_simd_level());
 }
 
-// Limits the whole process to vector instructions of `highest` and below; the highest kind lifts the limit.
+// Limits the process to vector instructions of `highest` and below; the highest lifts the limit.
 inline status limit_simd_level(simd_level_kind highest) noexcept {
-    return static_cast<status>(vesde_limit_simd_level(static_cast<std::int32_t>(highest)));
+    return status(vesde_limit_simd_level(std::int32_t(highest)));
 }
 
 // ---- spans ----
@@ -186,13 +213,14 @@ private:
     std::size_t size_ = 0;
 };
 
-// One value for the whole batch, or a span of one for each sample.
+// One for the whole batch, or a span of one for each sample.
 template <typename T>
-class one_or_each : public span<const T> {
+class one_or_each : public span<T> {
 public:
-    using span<const T>::span;
-    // The value must outlive this: as an argument it does.
-    constexpr one_or_each(const T &one) noexcept : span<const T>(&one, 1) {}
+    using span<T>::span;
+    constexpr one_or_each(span<T> each) noexcept : span<T>(each) {}
+    // What is one must outlive this: as an argument it does.
+    constexpr one_or_each(T &one) noexcept : span<T>(&one, 1) {}
 };
 
 namespace detail {
@@ -210,6 +238,12 @@ constexpr T *or_null(span<T> optional) noexcept {
     return optional.size() == 0 ? nullptr : optional.data();
 }
 
+// Where C's struct of something lies: for an argument, until the call has returned.
+template <typename Theirs>
+constexpr const Theirs *as(const Theirs &made) noexcept {
+    return &made;
+}
+
 }  // namespace detail
 
 // ---- noise ----
@@ -220,30 +254,44 @@ struct counter {
     std::uint64_t stream = 0;
     std::uint64_t index = 0;
 
-    // The place `offset` elements on, for work that is split. Beyond the end of the stream it is a place that
-    // every call refuses with too_large.
+    // The place `offset` elements on, for work that is split. Beyond the end of the stream it is a
+    // place that every call refuses with too_large.
     [[nodiscard]] constexpr counter at(std::uint64_t offset) const noexcept {
         return {seed, stream, offset > UINT64_MAX - index ? UINT64_MAX : index + offset};
     }
 
     status fill(span<float> out) const noexcept {
-        return static_cast<status>(vesde_counter_fill(*this, out.size(), out.data()));
+        return status(vesde_counter_fill(*this, out.size(), out.data()));
     }
 
     constexpr operator vesde_counter() const noexcept { return {seed, stream, index}; }
 };
 
-// torch's CPU generator after manual_seed(seed).
-struct torch_cpu : vesde_torch_cpu {
-    explicit torch_cpu(std::uint64_t seed) noexcept { static_cast<void>(vesde_torch_cpu_seed(this, seed)); }
+// The noise of a step: none, where its factor is 0, the caller's numbers, or counter noise from a
+// place on, made on the way. What converts to a span or is a counter converts to it; empty is none.
+struct noise {
+    noise_kind kind = noise_kind::none;
+    span<const float> given;
+    vesde::counter counter;
 
-    // torch.randn of out's size.
-    status fill(span<float> out) noexcept {
-        return static_cast<status>(vesde_torch_cpu_fill(this, 1, out.size(), out.data()));
+    constexpr noise() noexcept = default;
+    constexpr noise(vesde::counter from) noexcept : kind(noise_kind::counter), counter(from) {}
+
+    template <typename Given, typename = std::enable_if_t<std::is_convertible_v<Given, span<const float>>>>
+    constexpr noise(Given &&numbers) noexcept : given(numbers) {
+        kind = given.size() == 0 ? noise_kind::none : noise_kind::given;
     }
+
+    // Whether a call of `len` elements finds as many.
+    [[nodiscard]] constexpr bool fits(std::size_t len) const noexcept {
+        return kind != noise_kind::given || given.size() == len;
+    }
+
+    constexpr operator vesde_noise() const noexcept { return {std::int32_t(kind), given.data(), counter}; }
 };
 
-// How many threads a GPU runs at once. The numbers of no GPU are 0 and 0, which a generator's fill refuses.
+// How many threads a GPU runs at once. The numbers of no GPU are 0 and 0, which a generator's fill
+// refuses.
 struct cuda_grid {
     std::uint32_t multiprocessors = 0;
     std::uint32_t threads_per_multiprocessor = 0;
@@ -254,7 +302,7 @@ struct cuda_grid {
     // The grid of a GPU by its name, such as "NVIDIA H200" or "T4".
     status of_gpu(std::string_view name) noexcept {
         vesde_cuda_grid grid;
-        const status code = static_cast<status>(vesde_cuda_grid_of_gpu(name.data(), name.size(), &grid));
+        const status code{vesde_cuda_grid_of_gpu(name.data(), name.size(), &grid)};
         if (code == status::ok) {
             *this = {grid.multiprocessors, grid.threads_per_multiprocessor};
         }
@@ -266,52 +314,97 @@ struct cuda_grid {
     }
 };
 
-// torch's CUDA generator after manual_seed on a GPU with this grid. A grid of no GPU leaves zeros, which fill refuses.
-struct torch_cuda : vesde_torch_cuda {
-    torch_cuda(std::uint64_t manual_seed, cuda_grid gpu) noexcept : vesde_torch_cuda{} {
-        static_cast<void>(vesde_torch_cuda_seed(this, manual_seed, gpu));
+// A generator of any kind. What is not seeded is counter noise of seed 0.
+struct generator : vesde_generator {
+    // Counter noise from a place on; each draw takes the next stream.
+    constexpr generator(vesde::counter from = {}) noexcept : vesde_generator{} { counter = from; }
+
+    // torch's CPU generator after manual_seed.
+    [[nodiscard]] static generator torch_cpu(std::uint64_t manual_seed) noexcept {
+        return seeded(generator_kind::torch_cpu, manual_seed, {});
     }
 
-    // torch.randn(out's size, device="cuda").
-    status fill(span<float> out) noexcept {
-        return static_cast<status>(vesde_torch_cuda_fill(this, 1, out.size(), out.data()));
+    // torch's CUDA generator after manual_seed on a GPU of this grid; without a GPU's, fill fails.
+    [[nodiscard]] static generator torch_cuda(std::uint64_t manual_seed, cuda_grid gpu) noexcept {
+        return seeded(generator_kind::torch_cuda, manual_seed, gpu);
     }
+
+    // numpy.random.RandomState.
+    [[nodiscard]] static generator numpy(std::uint32_t manual_seed) noexcept {
+        return seeded(generator_kind::numpy, manual_seed, {});
+    }
+
+    // Of a kind that is known at run time; only torch's on a GPU needs a grid.
+    status seed(generator_kind whose, std::uint64_t manual_seed, cuda_grid gpu = {}) noexcept {
+        const vesde_cuda_grid grid = gpu;
+        return status(vesde_generator_seed(std::int32_t(whose), manual_seed, &grid, this));
+    }
+
+    // One draw of out's size: torch.randn, numpy.random.randn or a stream of counter noise.
+    status fill(span<float> out) noexcept { return status(vesde_randn(this, 1, out.size(), out.data())); }
 
     // Elements from `start` on of the next draw of `draw_len`. The state stays as it is until skip.
     status fill_part(std::uint64_t draw_len, std::uint64_t start, span<float> out) const noexcept {
-        return static_cast<status>(vesde_torch_cuda_fill_part(this, draw_len, start, out.size(), out.data()));
+        return status(vesde_generator_fill_part(this, draw_len, start, out.size(), out.data()));
     }
 
     // Goes past a draw of `draw_len` elements.
-    status skip(std::uint64_t draw_len) noexcept {
-        return static_cast<status>(vesde_torch_cuda_skip(this, draw_len));
+    status skip(std::uint64_t draw_len) noexcept { return status(vesde_generator_skip(this, draw_len)); }
+
+private:
+    // One that cannot be seeded is of its kind, and no state of it.
+    static generator seeded(generator_kind whose, std::uint64_t manual_seed, cuda_grid gpu) noexcept {
+        generator made;
+        made.kind = std::int32_t(whose);
+        static_cast<void>(made.seed(whose, manual_seed, gpu));
+        return made;
     }
 };
 
-// numpy.random.RandomState(seed).
-struct numpy : vesde_numpy {
-    explicit numpy(std::uint32_t seed) noexcept { static_cast<void>(vesde_numpy_seed(this, seed)); }
+// A list of generators, as diffusers takes it: each makes one sample of the batch, in a draw of its
+// own.
+inline status randn(span<generator> generators, span<float> out) noexcept {
+    return status(vesde_randn(generators.data(), generators.size(), out.size(), out.data()));
+}
 
-    // randn of out's size, rounded to float.
-    status fill(span<float> out) noexcept {
-        return static_cast<status>(vesde_numpy_fill(this, 1, out.size(), out.data()));
-    }
+// ---- linear combinations ----
+
+// The most terms of a linear combination.
+inline constexpr std::size_t most_terms = VESDE_MOST_TERMS;
+
+// A factor and its buffer.
+struct term {
+    float factor = 0;
+    span<const float> buffer{};
 };
 
-// A list of generators, as diffusers takes it: each makes one sample of the batch, in a draw of its own.
-inline status randn(span<torch_cpu> generators, span<float> out) noexcept {
-    return static_cast<status>(
-        vesde_torch_cpu_fill(generators.data(), generators.size(), out.size(), out.data()));
-}
+// mean = the sum of the terms, out = mean + noise_factor·noise: {{{1, x}, {drift, score}}, z,
+// diffusion, out}. A term that is left out, with factor 0 and without a buffer, is none.
+struct combination {
+    term terms[most_terms]{};
+    vesde::noise noise{};
+    float noise_factor = 0;
+    span<float> out{};
+    span<float> mean{};
+    // Whether `out` is clamped.
+    bool clamped = false;
+    float clamp_low = 0;
+    float clamp_high = 0;
+};
 
-inline status randn(span<torch_cuda> generators, span<float> out) noexcept {
-    return static_cast<status>(
-        vesde_torch_cuda_fill(generators.data(), generators.size(), out.size(), out.data()));
-}
-
-inline status randn(span<numpy> generators, span<float> out) noexcept {
-    return static_cast<status>(
-        vesde_numpy_fill(generators.data(), generators.size(), out.size(), out.data()));
+// One rounding an operation, from left to right, of any range: part k takes counter.at(its offset).
+inline status linear(const combination &sum) noexcept {
+    const std::size_t len = sum.out.size();
+    vesde_combination made{{}, 0, len, sum.noise, sum.noise_factor, sum.clamped, sum.clamp_low,
+                           sum.clamp_high, sum.out.data(), detail::or_null(sum.mean)};
+    bool fits = detail::fit(sum.mean, sum.out) && sum.noise.fits(len);
+    for (const auto &[factor, buffer] : sum.terms) {
+        if (factor != 0 || buffer.size() != 0) {
+            fits = fits && buffer.size() == len;
+            made.terms[made.terms_len++] = {factor, buffer.data()};
+        }
+    }
+    return fits ? status(vesde_linear(&made)) : status::length_mismatch;
 }
 
 // ---- the corrector in phases, for work that is split over threads ----
@@ -325,74 +418,33 @@ inline constexpr std::size_t norm_block = VESDE_NORM_BLOCK;
 // How many sums of squares a sample of `len` floats has.
 [[nodiscard]] inline std::size_t norm_blocks(std::size_t len) noexcept { return vesde_norm_blocks(len); }
 
-// The sums of squares of each norm_block floats of x: norm_blocks(x.size()) of them.
-inline status sum_squares(span<const float> x, span<double> blocks) noexcept {
-    return static_cast<status>(vesde_sum_squares(x.data(), x.size(), blocks.size(), blocks.data()));
-}
-
-inline status sum_squares(counter x, std::size_t len, span<double> blocks) noexcept {
-    return static_cast<status>(vesde_sum_squares_counter(x, len, blocks.size(), blocks.data()));
+// The sums of squares of each norm_block floats of `len`, the model output's or the noise's:
+// norm_blocks(len) of them.
+inline status sum_squares(const noise &x, std::size_t len, span<double> blocks) noexcept {
+    return x.fits(len) ? status(vesde_sum_squares(x, len, blocks.size(), blocks.data()))
+                       : status::length_mismatch;
 }
 
 // The norm of one sample from all its sums of squares.
 inline status sample_norm(span<const double> blocks, double &result) noexcept {
-    return static_cast<status>(vesde_sample_norm(blocks.data(), blocks.size(), &result));
+    return status(vesde_sample_norm(blocks.data(), blocks.size(), &result));
 }
 
-// torch's norm of one sample, which cannot be split.
-inline status torch_norm(span<const float> x, double &result) noexcept {
-    return static_cast<status>(vesde_torch_norm(x.data(), x.size(), &result));
-}
-
-inline status torch_norm(counter x, std::size_t len, double &result) noexcept {
-    return static_cast<status>(vesde_torch_norm_counter(x, len, &result));
+// torch's norm of one sample of `len` floats, which cannot be split.
+inline status torch_norm(const noise &x, std::size_t len, double &result) noexcept {
+    return x.fits(len) ? status(vesde_torch_norm(x, len, &result)) : status::length_mismatch;
 }
 
 // The mean over the batch of one norm a sample.
 inline status mean_norm(span<const double> norms, norm how, double &mean) noexcept {
-    return static_cast<status>(
-        vesde_mean_norm(norms.data(), norms.size(), static_cast<std::int32_t>(how), &mean));
+    return status(vesde_mean_norm(norms.data(), norms.size(), std::int32_t(how), &mean));
 }
 
-// The factors of a corrector step from its two norms.
+// The factors of a corrector step from its two norms, for linear.
 inline status get_corrector_step(double snr, double grad_norm, double noise_norm, norm how,
-                                 corrector_step &step) noexcept {
-    return static_cast<status>(
-        vesde_get_corrector_step(snr, grad_norm, noise_norm, static_cast<std::int32_t>(how), &step));
+                                 corrector_step &factors) noexcept {
+    return status(vesde_get_corrector_step(snr, grad_norm, noise_norm, std::int32_t(how), &factors));
 }
-
-// The elementwise part of a step, of any range: part k takes noise.at(its offset).
-inline status update(float drift, float diffusion, span<const float> model_output, span<const float> sample,
-                     span<const float> noise, span<float> prev_sample,
-                     span<float> prev_sample_mean = {}) noexcept {
-    if (!detail::fit(prev_sample_mean, model_output, sample, prev_sample) || !detail::fit(noise, sample)) {
-        return status::length_mismatch;
-    }
-    return static_cast<status>(vesde_update(drift, diffusion, model_output.data(), sample.data(),
-                                            detail::or_null(noise), sample.size(), prev_sample.data(),
-                                            detail::or_null(prev_sample_mean)));
-}
-
-inline status update(float drift, float diffusion, span<const float> model_output, span<const float> sample,
-                     counter noise, span<float> prev_sample, span<float> prev_sample_mean = {}) noexcept {
-    if (!detail::fit(prev_sample_mean, model_output, sample, prev_sample)) {
-        return status::length_mismatch;
-    }
-    return static_cast<status>(vesde_update_counter(drift, diffusion, model_output.data(), sample.data(),
-                                                    sample.size(), noise, prev_sample.data(),
-                                                    detail::or_null(prev_sample_mean)));
-}
-
-// Scales a network's input as diffusers does for this SDE: not at all.
-inline status scale_model_input(span<const float> sample, span<float> out) noexcept {
-    if (sample.size() != out.size()) {
-        return status::length_mismatch;
-    }
-    return static_cast<status>(vesde_scale_model_input(sample.data(), sample.size(), out.data()));
-}
-
-// For a step whose noise is multiplied by 0.
-inline constexpr span<const float> no_noise{};
 
 // ---- configuration and schedule ----
 
@@ -401,25 +453,25 @@ struct config : vesde_config {
     config() noexcept { static_cast<void>(vesde_config_default(this)); }
     config(const vesde_config &fields) noexcept : vesde_config(fields) {}
 
-    status validate() const noexcept { return static_cast<status>(vesde_config_validate(this)); }
+    status validate() const noexcept { return status(vesde_config_validate(this)); }
 
     // Reads a scheduler_config.json.
     status from_json(std::string_view json) noexcept {
-        return static_cast<status>(vesde_config_from_json(json.data(), json.size(), this));
+        return status(vesde_config_from_json(json.data(), json.size(), this));
     }
 
-    // Writes a scheduler_config.json, without a terminating NUL, and its length. 512 bytes always suffice.
+    // Writes a scheduler_config.json, without a terminating NUL, and its length. 512 bytes suffice.
     status to_json(span<char> json, std::size_t &json_len) const noexcept {
-        return static_cast<status>(vesde_config_to_json(this, json.data(), json.size(), &json_len));
+        return status(vesde_config_to_json(this, json.data(), json.size(), &json_len));
     }
 
     // The standard deviation of the initial sample.
     status init_noise_sigma(float &sigma) const noexcept {
-        return static_cast<status>(vesde_init_noise_sigma(this, &sigma));
+        return status(vesde_init_noise_sigma(this, &sigma));
     }
 
     status set_timesteps(span<float> timesteps) const noexcept {
-        return static_cast<status>(vesde_set_timesteps(this, timesteps.size(), timesteps.data()));
+        return status(vesde_set_timesteps(this, timesteps.size(), timesteps.data()));
     }
 
     // As many sigmas as timesteps; the discrete ones may be another number.
@@ -428,111 +480,83 @@ struct config : vesde_config {
         if (timesteps.size() != sigmas.size()) {
             return status::length_mismatch;
         }
-        return static_cast<status>(vesde_set_sigmas(this, timesteps.data(), timesteps.size(),
-                                                    discrete_sigmas.size(), sigmas.data(),
-                                                    discrete_sigmas.data()));
+        return status(vesde_set_sigmas(this, timesteps.data(), timesteps.size(), discrete_sigmas.size(),
+                                       sigmas.data(), discrete_sigmas.data()));
+    }
+};
+
+// The buffers of a step: `batch` samples of equal length, one after the other. A prev_sample_mean
+// that is not wanted is left out.
+struct step {
+    span<const float> model_output{};
+    span<const float> sample{};
+    std::size_t batch = 1;
+    vesde::noise noise{};
+    span<float> prev_sample{};
+    span<float> prev_sample_mean{};
+
+    // Whether all have one length.
+    [[nodiscard]] constexpr bool fits() const noexcept {
+        return detail::fit(prev_sample_mean, model_output, sample, prev_sample) && noise.fits(sample.size());
+    }
+
+    constexpr operator vesde_step() const noexcept {
+        return {model_output.data(), sample.data(), sample.size(), batch, noise, prev_sample.data(),
+                detail::or_null(prev_sample_mean)};
     }
 };
 
 // A configuration and its tables, which somebody else owns: scheduler{config, timesteps, sigmas,
-// discrete_sigmas}. A table that a function does not need may be left empty.
+// discrete_sigmas}. A table that a function does not need may be left out.
 struct scheduler {
-    vesde::config config;
-    span<const float> timesteps;
-    span<const float> sigmas;
-    span<const float> discrete_sigmas;
+    vesde::config config{};
+    span<const float> timesteps{};
+    span<const float> sigmas{};
+    span<const float> discrete_sigmas{};
 
     // The index into discrete_sigmas at a continuous timestep.
     status get_timestep_index(float timestep, std::size_t &index) const noexcept {
-        const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_get_timestep_index(&tables, timestep, &index));
+        return status(vesde_get_timestep_index(detail::as<vesde_scheduler>(*this), timestep, &index));
     }
 
     // The discrete sigma one index below, or 0 at index 0.
     status get_adjacent_sigma(std::size_t index, float &adjacent_sigma) const noexcept {
-        const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_get_adjacent_sigma(&tables, index, &adjacent_sigma));
+        return status(vesde_get_adjacent_sigma(detail::as<vesde_scheduler>(*this), index, &adjacent_sigma));
     }
 
-    // The factors of a predictor step, for update.
-    status get_predictor_step(float timestep, predictor_step &step) const noexcept {
-        const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_get_predictor_step(&tables, timestep, &step));
+    // The factors of a predictor step, for linear.
+    status get_predictor_step(float timestep, predictor_step &factors) const noexcept {
+        return status(vesde_get_predictor_step(detail::as<vesde_scheduler>(*this), timestep, &factors));
     }
 
-    // One predictor step, with noise given or made on the way; without, where d is 0.
-    status step_pred(span<const float> model_output, one_or_each<float> timestep, span<const float> sample,
-                     span<const float> noise, span<float> prev_sample,
-                     span<float> prev_sample_mean = {}) const noexcept {
-        if (!detail::fit(prev_sample_mean, model_output, sample, prev_sample) || !detail::fit(noise, sample)) {
+    // One predictor step; without noise, where d is 0.
+    status step_pred(one_or_each<const float> at, const step &buffers) const noexcept {
+        if (!buffers.fits()) {
             return status::length_mismatch;
         }
-        const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_step_pred(
-            &tables, model_output.data(), timestep.data(), timestep.size(), sample.data(),
-            detail::or_null(noise), sample.size(), prev_sample.data(), detail::or_null(prev_sample_mean)));
+        return status(vesde_step_pred(detail::as<vesde_scheduler>(*this), at.data(), at.size(),
+                                      detail::as<vesde_step>(buffers)));
     }
 
-    status step_pred(span<const float> model_output, one_or_each<float> timestep, span<const float> sample,
-                     counter noise, span<float> prev_sample,
-                     span<float> prev_sample_mean = {}) const noexcept {
-        if (!detail::fit(prev_sample_mean, model_output, sample, prev_sample)) {
+    // One corrector step.
+    status step_correct(averaging over, norm how, const step &buffers) const noexcept {
+        if (!buffers.fits()) {
             return status::length_mismatch;
         }
-        const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_step_pred_counter(
-            &tables, model_output.data(), timestep.data(), timestep.size(), sample.data(), sample.size(),
-            noise, prev_sample.data(), detail::or_null(prev_sample_mean)));
+        return status(vesde_step_correct(detail::as<vesde_scheduler>(*this), std::int32_t(over),
+                                         std::int32_t(how), detail::as<vesde_step>(buffers)));
     }
 
-    // One corrector step for a batch of `batch` samples, with noise given or made on the way.
-    status step_correct(span<const float> model_output, span<const float> sample, span<const float> noise,
-                        std::size_t batch, averaging over, norm how, span<float> prev_sample,
-                        span<float> prev_sample_mean = {}) const noexcept {
-        if (!detail::fit(prev_sample_mean, model_output, sample, noise, prev_sample)) {
-            return status::length_mismatch;
-        }
-        const vesde_scheduler tables = *this;
-        return static_cast<status>(
-            vesde_step_correct(&tables, model_output.data(), sample.data(), noise.data(), sample.size(),
-                               batch, static_cast<std::int32_t>(over), static_cast<std::int32_t>(how),
-                               prev_sample.data(), detail::or_null(prev_sample_mean)));
-    }
-
-    status step_correct(span<const float> model_output, span<const float> sample, counter noise,
-                        std::size_t batch, averaging over, norm how, span<float> prev_sample,
-                        span<float> prev_sample_mean = {}) const noexcept {
-        if (!detail::fit(prev_sample_mean, model_output, sample, prev_sample)) {
-            return status::length_mismatch;
-        }
-        const vesde_scheduler tables = *this;
-        return static_cast<status>(
-            vesde_step_correct_counter(&tables, model_output.data(), sample.data(), sample.size(), batch,
-                                       static_cast<std::int32_t>(over), static_cast<std::int32_t>(how), noise,
-                                       prev_sample.data(), detail::or_null(prev_sample_mean)));
-    }
-
-    // The forward process, with noise given or made on the way; without, where the sigma is 0.
-    status add_noise(span<const float> original_samples, one_or_each<std::int64_t> index,
-                     span<const float> noise, span<float> noisy_samples) const noexcept {
-        if (!detail::fit(noise, original_samples, noisy_samples)) {
-            return status::length_mismatch;
-        }
-        const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_add_noise(&tables, original_samples.data(), index.data(),
-                                                   index.size(), detail::or_null(noise),
-                                                   original_samples.size(), noisy_samples.data()));
-    }
-
-    status add_noise(span<const float> original_samples, one_or_each<std::int64_t> index, counter noise,
+    // The forward process for `batch` samples; without noise, where the sigma is 0.
+    status add_noise(span<const float> original_samples, std::size_t batch,
+                     one_or_each<const std::int64_t> indices, const noise &with,
                      span<float> noisy_samples) const noexcept {
-        if (original_samples.size() != noisy_samples.size()) {
+        if (original_samples.size() != noisy_samples.size() || !with.fits(noisy_samples.size())) {
             return status::length_mismatch;
         }
-        const vesde_scheduler tables = *this;
-        return static_cast<status>(vesde_add_noise_counter(&tables, original_samples.data(), index.data(),
-                                                           index.size(), original_samples.size(), noise,
-                                                           noisy_samples.data()));
+        return status(vesde_add_noise(detail::as<vesde_scheduler>(*this), original_samples.data(),
+                                      original_samples.size(), batch, indices.data(), indices.size(), with,
+                                      noisy_samples.data()));
     }
 
     operator vesde_scheduler() const noexcept {
@@ -543,7 +567,8 @@ struct scheduler {
 
 // ---- whole jobs ----
 
-// What a sampler needs to know besides the configuration: diffusers' behaviour on counter noise, unless set.
+// What a sampler needs to know besides the configuration: diffusers' behaviour on counter noise,
+// unless set.
 struct sampler_options {
     // Seed of the counter noise, and stream of its first draw.
     std::uint64_t seed = 0;
@@ -559,15 +584,26 @@ struct sampler_options {
     sampler_start start = sampler_start::noise;
 
     constexpr operator vesde_sampler_options() const noexcept {
-        return {seed,
-                stream,
-                first_step,
-                static_cast<std::int32_t>(noise),
-                static_cast<std::int32_t>(averaging),
-                static_cast<std::int32_t>(norm),
-                unclamped,
-                static_cast<std::int32_t>(result),
-                static_cast<std::int32_t>(start)};
+        return {seed, stream, first_step, std::int32_t(noise), std::int32_t(averaging), std::int32_t(norm),
+                unclamped, std::int32_t(result), std::int32_t(start)};
+    }
+};
+
+// The buffers of a job. `noise` is what was asked for.
+struct buffers {
+    span<float> sample{};
+    span<const float> model_output{};
+    span<const float> noise{};
+    span<float> workspace{};
+
+    // Whether those of the sample's length have it.
+    [[nodiscard]] constexpr bool fits() const noexcept {
+        return detail::fit(noise, model_output, sample);
+    }
+
+    constexpr operator vesde_buffers() const noexcept {
+        return {sample.data(),          model_output.data(), sample.size(), detail::or_null(noise),
+                detail::or_null(workspace), workspace.size()};
     }
 };
 
@@ -583,60 +619,112 @@ struct request {
     float timestep = 0;
 };
 
-// What a turn does to the sample, with the fields of vesde_plan: sample·x + output·m + noise·z, then clamped.
-struct plan {
-    float sample = 0;
-    float output = 0;
-    float noise = 0;
-    vesde::reduction reduction = vesde::reduction::none;
-    float clamp_low = 0;
-    float clamp_high = 0;
-    std::uint64_t draw = 0;
-    vesde::counter counter;
+// A factor of a plan and its buffer.
+struct plan_term {
+    float factor = 0;
+    vesde::operand operand = vesde::operand::sample;
 };
 
-// A predictor–corrector loop, to be made by init; before that, next refuses it with invalid_sampler.
+// What a turn does to the sample, with the fields of vesde_plan.
+struct plan {
+    plan_term terms[most_terms]{};
+    std::size_t terms_len = 0;
+    float noise_factor = 0;
+    bool clamped = false;
+    float clamp_low = 0;
+    float clamp_high = 0;
+    std::int32_t keep = -1;
+    float keep_sample = 0;
+    float keep_model_output = 0;
+    vesde::reduction reduction = vesde::reduction::none;
+    vesde::averaging averaging = vesde::averaging::batch;
+    vesde::norm norm = vesde::norm::exact;
+    double snr = 0;
+    std::uint64_t draw = 0;
+    vesde::counter counter{};
+
+    // What linear computes for a plan whose factors are known, of any part of the buffers:
+    // `operands` are the sample, the model output and the history, as enum operand numbers them. A
+    // plan that leaves the sample as it is copies it.
+    [[nodiscard]] constexpr vesde::combination combination(span<const span<const float>> operands,
+                                                           const noise &with,
+                                                           span<float> out) const noexcept {
+        // Of one that is missing linear refuses the length, or the pointer.
+        const auto buffer = [=](vesde::operand which) {
+            const auto i = static_cast<std::size_t>(which);
+            return i < operands.size() ? operands[i] : span<const float>(nullptr, 1);
+        };
+        vesde::combination sum{};
+        sum.out = out;
+        if (terms_len == 0 && noise_factor == 0) {
+            sum.terms[0] = {1, buffer(operand::sample)};
+            return sum;
+        }
+        for (std::size_t i = 0; i < terms_len && i < most_terms; ++i) {
+            sum.terms[i] = {terms[i].factor, buffer(terms[i].operand)};
+        }
+        if (noise_factor != 0 || reduction != vesde::reduction::none) {
+            sum.noise = with;
+            sum.noise_factor = noise_factor;
+        }
+        sum.clamped = clamped;
+        sum.clamp_low = clamp_low;
+        sum.clamp_high = clamp_high;
+        return sum;
+    }
+};
+
+// A predictor–corrector loop, to be made by init; before that, next says invalid_sampler.
 class sampler {
 public:
     status init(const config &settings, std::size_t batch, const sampler_options &options = {}) noexcept {
-        const vesde_sampler_options wanted = options;
-        return static_cast<status>(vesde_sampler_init(&settings, batch, &wanted, &state_));
+        return status(
+            vesde_sampler_init(&settings, batch, detail::as<vesde_sampler_options>(options), &state_));
     }
 
-    // Takes what the last request asked for, advances `sample` in place, and says what is needed next.
-    // `noise` may be empty unless it was asked for.
-    status next(const scheduler &schedule, span<const float> model_output, span<const float> noise,
-                span<float> sample, request &wanted) noexcept {
-        if (!detail::fit(noise, sample, model_output)) {
+    // How many floats of history a job of `len` floats keeps in its workspace.
+    status workspace_len(std::size_t len, std::size_t &floats) const noexcept {
+        return status(vesde_sampler_workspace_len(&state_, len, &floats));
+    }
+
+    // Takes what the last request asked for, advances the sample in place, and says what is needed.
+    status next(const scheduler &schedule, const buffers &job, request &wanted) noexcept {
+        if (!job.fits()) {
             return status::length_mismatch;
         }
-        const vesde_scheduler tables = schedule;
         vesde_request made;
-        const status code = static_cast<status>(vesde_sampler_next(&state_, &tables, model_output.data(),
-                                                                   detail::or_null(noise), sample.size(),
-                                                                   sample.data(), &made));
+        const status code{vesde_sampler_next(&state_, detail::as<vesde_scheduler>(schedule),
+                                             detail::as<vesde_buffers>(job), &made)};
         if (code == status::ok) {
             wanted = translated(made);
         }
         return code;
     }
 
-    // next without buffers, for an engine that runs the plan where its tensors are, or on its threads.
+    // next that draws by itself, into `noise`, which is to be left alone between calls.
+    status next_drawing(const scheduler &schedule, const buffers &job, one_or_each<generator> generators,
+                        span<float> noise, request &wanted) noexcept {
+        if (!detail::fit(noise, job.model_output, job.sample)) {
+            return status::length_mismatch;
+        }
+        vesde_request made;
+        const status code{vesde_sampler_next_drawing(
+            &state_, detail::as<vesde_scheduler>(schedule), detail::as<vesde_buffers>(job), generators.data(),
+            generators.size(), detail::or_null(noise), &made)};
+        if (code == status::ok) {
+            wanted = translated(made);
+        }
+        return code;
+    }
+
+    // next without buffers, for an engine that runs the plan where its tensors are, or on threads.
     status plan(const scheduler &schedule, vesde::plan &update, request &wanted) noexcept {
-        const vesde_scheduler tables = schedule;
         vesde_plan planned;
         vesde_request made;
-        const status code = static_cast<status>(vesde_sampler_plan(&state_, &tables, &planned, &made));
+        const status code{
+            vesde_sampler_plan(&state_, detail::as<vesde_scheduler>(schedule), &planned, &made)};
         if (code == status::ok) {
-            const vesde_counter &from = planned.counter;
-            update = {planned.sample,
-                      planned.output,
-                      planned.noise,
-                      static_cast<vesde::reduction>(planned.reduction),
-                      planned.clamp_low,
-                      planned.clamp_high,
-                      planned.draw,
-                      {from.seed, from.stream, from.index}};
+            update = translated(planned);
             wanted = translated(made);
         }
         return code;
@@ -644,14 +732,20 @@ public:
 
 private:
     static request translated(const vesde_request &made) noexcept {
-        return {static_cast<request_kind>(made.kind),
-                made.correction,
-                made.step,
-                made.steps,
-                made.label,
-                made.draw,
-                made.sigma,
-                made.timestep};
+        return {request_kind(made.kind), made.correction, made.step, made.steps, made.label, made.draw,
+                made.sigma, made.timestep};
+    }
+
+    static vesde::plan translated(const vesde_plan &made) noexcept {
+        const vesde_counter &from = made.counter;
+        vesde::plan plan{{}, made.terms_len, made.noise_factor, made.clamped != 0, made.clamp_low,
+                         made.clamp_high, made.keep, made.keep_sample, made.keep_model_output,
+                         vesde::reduction(made.reduction), vesde::averaging(made.averaging),
+                         vesde::norm(made.norm), made.snr, made.draw, {from.seed, from.stream, from.index}};
+        for (std::size_t i = 0; i < most_terms; ++i) {
+            plan.terms[i] = {made.terms[i].factor, operand(made.terms[i].operand)};
+        }
+        return plan;
     }
 
     vesde_sampler state_{};
@@ -661,18 +755,17 @@ private:
 
 namespace detail {
 
-// Lists of generators are handed to C as they are; of what is copied field by field, no field may have been
-// forgotten.
+// Lists of generators are handed to C as they are; of what is copied field by field, no field may
+// have been forgotten.
 template <typename Ours, typename Theirs>
 constexpr bool same_layout = sizeof(Ours) == sizeof(Theirs) && alignof(Ours) == alignof(Theirs) &&
                              std::is_standard_layout_v<Ours> && std::is_trivially_copyable_v<Ours>;
 
 static_assert(same_layout<config, vesde_config> && same_layout<scheduler, vesde_scheduler>);
 static_assert(same_layout<counter, vesde_counter> && same_layout<cuda_grid, vesde_cuda_grid>);
-static_assert(same_layout<torch_cpu, vesde_torch_cpu> && same_layout<torch_cuda, vesde_torch_cuda>);
-static_assert(same_layout<numpy, vesde_numpy> && same_layout<sampler, vesde_sampler>);
+static_assert(same_layout<generator, vesde_generator> && same_layout<sampler, vesde_sampler>);
 static_assert(same_layout<sampler_options, vesde_sampler_options> && same_layout<request, vesde_request>);
-static_assert(same_layout<plan, vesde_plan>);
+static_assert(same_layout<plan, vesde_plan> && same_layout<plan_term, vesde_plan_term>);
 static_assert(std::is_same_v<std::underlying_type_t<status>, vesde_status>);
 
 }  // namespace detail

@@ -15,11 +15,13 @@ const FLAX_CLASS_NAME: &[u8] = b"FlaxScoreSdeVeScheduler";
 /// The configuration of the scheduler, as diffusers' `ScoreSdeVeScheduler` has it: the same fields,
 /// the same defaults, `f64` as in Python.
 ///
-/// What diffusers takes as keyword overrides of `set_timesteps` and `set_sigmas` is here a changed copy.
+/// What diffusers takes as keyword overrides of `set_timesteps` and `set_sigmas` is here a changed
+/// copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]
 pub struct Config {
-    /// Signal-to-noise ratio of the corrector's step size (Song et al. 2021, algorithm 4), default 0.15.
+    /// Signal-to-noise ratio of the corrector's step size (Song et al. 2021, algorithm 4), default
+    /// 0.15.
     pub snr: f64,
     /// Smallest noise scale, in units of the sample, default 0.01.
     pub sigma_min: f64,
@@ -47,9 +49,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks every field. What people sample with in diffusers is valid, a corrector that does nothing (`snr` 0) and
-    /// timesteps down to 0 included; what cannot be meant is not, though diffusers would compute with it: a negative
-    /// `snr`, timesteps that stay at 1, equal sigmas. The first field that is out of its range names the error.
+    /// Checks every field. What people sample with in diffusers is valid, a corrector that does
+    /// nothing (`snr` 0) and timesteps down to 0 included; what cannot be meant is not, though
+    /// diffusers would compute with it: a negative `snr`, timesteps that stay at 1, equal sigmas.
+    /// The first field that is out of its range names the error.
     ///
     /// # Errors
     /// `InvalidNumTrainTimesteps`, `InvalidSnr`, `InvalidSigmaMin`, `InvalidSigmaMax`,
@@ -84,13 +87,15 @@ impl Config {
         self.sigma_max as f32
     }
 
-    /// Reads a `scheduler_config.json` as Python does: missing keys take their defaults, unknown keys are
-    /// ignored, of equal keys the last counts, and the result is validated. `NaN`, `Infinity` and `-Infinity`
-    /// are numbers, which no field allows. `null`, `true` and `false` are none (Python would take 1 and 0).
+    /// Reads a `scheduler_config.json` as Python does: missing keys take their defaults, unknown
+    /// keys are ignored, of equal keys the last counts, and the result is validated. `NaN`,
+    /// `Infinity` and `-Infinity` are numbers, which no field allows. `null`, `true` and `false`
+    /// are none (Python would take 1 and 0).
     ///
     /// # Errors
     /// `JsonSyntax`, `JsonTruncated`, `JsonType`, `JsonNumber`, `JsonDepth` for the text,
-    /// `JsonClassName` where `_class_name` is another scheduler's, and those of [`validate`](Self::validate).
+    /// `JsonClassName` where `_class_name` is another scheduler's, and those of
+    /// [`validate`](Self::validate).
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
         let mut members: [(&[u8], Option<Value<'_>>); 7] = [
             (b"_class_name", None),
@@ -131,8 +136,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Writes a `scheduler_config.json` that diffusers' `from_pretrained` loads, and returns its length in
-    /// bytes. Every number reads back as the same `f64`. 512 bytes always suffice.
+    /// Writes a `scheduler_config.json` that diffusers' `from_pretrained` loads, and returns its
+    /// length in bytes. Every number reads back as the same `f64`. 512 bytes always suffice.
     ///
     /// # Errors
     /// Those of [`validate`](Self::validate); `BufferTooSmall`.

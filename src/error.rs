@@ -10,17 +10,18 @@ use core::fmt;
 #[non_exhaustive]
 #[repr(C)]
 pub enum Error {
-    /// A pointer that must not be NULL is NULL.
+    /// A pointer that must not be NULL is NULL, or there is no noise where its factor is not 0.
     NullPointer = -1,
     /// A pointer is not aligned to its type.
     Misaligned = -2,
-    /// A length or a batch is zero.
+    /// A length or a batch is zero, or a combination has no terms.
     Empty = -3,
     /// Lengths that belong together differ, or a batch does not divide its length.
     LengthMismatch = -4,
-    /// A length in bytes, or an index of counter noise, exceeds its type.
+    /// A length in bytes, an index of counter noise or a number of terms is too large.
     TooLarge = -5,
-    /// An output partly overlaps an input, or overlaps another output. Equal is allowed for an input.
+    /// An output partly overlaps an input, or overlaps another output. Equal is allowed for an
+    /// input.
     Overlap = -6,
     /// The buffer is too small for what is to be written.
     BufferTooSmall = -7,
@@ -40,8 +41,8 @@ pub enum Error {
 
     /// A timestep is not in 0..=1, or its index lies beyond the schedule's tables.
     TimestepOutOfRange = -30,
-    /// A table of sigmas holds a value from which no step can be made: it is not finite, or the difference of squares of
-    /// two neighbours is negative or not finite.
+    /// A table of sigmas holds a value from which no step can be made: it is not finite, or the
+    /// difference of squares of two neighbours is negative or not finite.
     InvalidSigma = -31,
     /// The norm of the model output is zero: the corrector's step size does not exist.
     ZeroGradientNorm = -32,
@@ -56,8 +57,8 @@ pub enum Error {
     JsonTruncated = -41,
     /// A known key has a value of another type.
     JsonType = -42,
-    /// A number has more than 19 digits and lies too close to the middle between two doubles, or is out of its
-    /// type's range.
+    /// A number has more than 19 digits and lies too close to the middle between two doubles, or is
+    /// out of its type's range.
     JsonNumber = -43,
     /// `_class_name` names another scheduler.
     JsonClassName = -44,
@@ -73,6 +74,8 @@ pub enum Error {
     InvalidRandomState = -60,
     /// No GPU of this name is known.
     UnknownGpu = -61,
+    /// This kind of generator makes its numbers one after the other: a draw cannot be split.
+    UnsplittableDraw = -62,
 }
 
 impl Error {
@@ -108,6 +111,7 @@ impl Error {
         Self::SamplerDone,
         Self::InvalidRandomState,
         Self::UnknownGpu,
+        Self::UnsplittableDraw,
     ];
 
     /// The message of this error: one sentence without a full stop.
@@ -123,13 +127,13 @@ impl Error {
     #[must_use]
     pub const fn c_message(self) -> &'static core::ffi::CStr {
         match self {
-            Self::NullPointer => c"a pointer that must not be NULL is NULL",
+            Self::NullPointer => c"a pointer that must not be NULL is NULL, or noise is missing",
             Self::Misaligned => c"a pointer is not aligned to its type",
-            Self::Empty => c"a length or a batch is zero",
+            Self::Empty => c"a length or a batch is zero, or there are no terms",
             Self::LengthMismatch => {
                 c"lengths that belong together differ, or a batch does not divide its length"
             }
-            Self::TooLarge => c"a length or a noise index exceeds its type",
+            Self::TooLarge => c"a length, a noise index or a number of terms is too large",
             Self::Overlap => c"an output partly overlaps an input, or overlaps another output",
             Self::BufferTooSmall => c"the buffer is too small for what is to be written",
             Self::UnknownEnum => c"an enumeration has an unknown value",
@@ -157,6 +161,7 @@ impl Error {
             Self::SamplerDone => c"the sampler is done",
             Self::InvalidRandomState => c"the random state is not a valid one",
             Self::UnknownGpu => c"no GPU of this name is known",
+            Self::UnsplittableDraw => c"a draw of this kind of generator cannot be split",
         }
     }
 }

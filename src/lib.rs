@@ -1,14 +1,18 @@
-//! The variance-exploding SDE scheduler of score-based generative models, diffusers' `ScoreSdeVeScheduler` (Song et al.
-//! 2021, "Score-based generative modeling through stochastic differential equations"): schedule, noise and updates on
-//! the caller's `f32` slices, between two calls of the caller's network.
+//! The variance-exploding SDE scheduler of score-based generative models, diffusers'
+//! `ScoreSdeVeScheduler` (Song et al. 2021, "Score-based generative modeling through stochastic
+//! differential equations"): schedule, noise and updates on the caller's `f32` slices, between two
+//! calls of the caller's network.
 //!
-//! - No allocation, no panics, no state but the caller's: bad input is an [`Error`], and outputs are then untouched.
-//! - The same inputs give the same bits on every machine, for every split of the work, in the floating-point environment that
-//!   every program begins with: round to nearest, subnormals kept ([`float_environment_is_default`] tells whether it holds).
-//! - With torch's or NumPy's noise ([`TorchCpu`], [`TorchCuda`], [`Numpy`]) it gives the pictures of diffusers from the same seed.
+//! - No allocation, no panics, no state but the caller's: bad input is an [`Error`], and outputs
+//!   are then untouched.
+//! - The same inputs give the same bits on every machine, for every split of the work, in the
+//!   floating-point environment that every program begins with: round to nearest, subnormals kept
+//!   ([`float_environment_is_default`] tells whether it holds).
+//! - With torch's or NumPy's noise ([`TorchCpu`], [`TorchCuda`], [`Numpy`]) it gives the pictures
+//!   of diffusers from the same seed.
 //!
 //! ```
-//! use vesde::{Config, Counter, Request, Sampler, SamplerOptions, Schedule, set_sigmas, set_timesteps};
+//! use vesde::{Buffers, Config, Request, Sampler, SamplerOptions, Schedule, set_sigmas, set_timesteps};
 //!
 //! const STEPS: usize = 20;
 //! let config = Config { sigma_max: 10.0, ..Config::default() };
@@ -20,7 +24,7 @@
 //! let (mut sample, mut score) = ([0.0; 64], [0.0; 64]);
 //! let options = SamplerOptions { seed: 42, ..SamplerOptions::default() };
 //! let mut sampler = Sampler::new(&config, 1, options)?;
-//! while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut sample, &score, None)? {
+//! while let Request::Score { sigma, .. } = sampler.next(&schedule, Buffers::new(&mut sample, &score))? {
 //!     for (s, x) in score.iter_mut().zip(&sample) {
 //!         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network's place: here a Gaussian about 0.5
 //!     }
@@ -51,17 +55,22 @@ mod schedule;
 mod simd;
 mod steps;
 
+pub use buf::{In, Out};
 pub use config::Config;
 pub use error::Error;
 pub use noise::{
-    Counter, CudaGrid, Generator, Noise, Numpy, TorchCpu, TorchCuda, fill_from_rng, fill_from_words, randn,
+    AnyGenerator, Counter, CudaGrid, Generator, GeneratorKind, Noise, Numpy, TorchCpu, TorchCuda,
+    fill_from_rng, fill_from_words, randn,
 };
 pub use norms::{
     Averaging, CorrectorStep, NORM_BLOCK, Norm, corrector_step, mean_norm, norm_blocks, sample_norm,
     sum_squares, torch_norm,
 };
 pub use rand_core;
-pub use sampler::{Plan, Reduction, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
+pub use sampler::{
+    Buffers, Keep, Operand, Plan, PlanTerm, Reduction, Request, Sampler, SamplerNoise, SamplerOptions,
+    SamplerResult,
+};
 pub use schedule::{PredictorStep, Schedule, set_sigmas, set_timesteps};
 pub use simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
-pub use steps::{Scheduler, Update, scale_model_input, update};
+pub use steps::{Combination, MOST_TERMS, Scheduler, Step, linear};

@@ -1,5 +1,5 @@
-//! The corrector's norms, their means over the batch, and the step size that follows from them: reductions, which may be split
-//! over threads and processes. No sample is written here.
+//! The corrector's norms, their means over the batch, and the step size that follows from them:
+//! reductions, which may be split over threads and processes. No sample is written here.
 
 use crate::buf::Out;
 use crate::config::is_snr;
@@ -7,10 +7,11 @@ use crate::error::Error;
 use crate::kernels::Source;
 use crate::kernels::norm::{SumSquares, TorchNorm, TorchSum};
 use crate::kernels::normal::Fill;
-use crate::noise::Counter;
+use crate::noise::Noise;
 use crate::simd::dispatch;
 
-/// Floats whose squares are summed on their own: where a sample may be split for the corrector's norms.
+/// Floats whose squares are summed on their own: where a sample may be split for the corrector's
+/// norms.
 pub const NORM_BLOCK: usize = crate::kernels::norm::NORM_BLOCK;
 
 /// Over what the corrector averages its norms.
@@ -33,7 +34,8 @@ pub enum Norm {
     /// In `f64`, rounded to `f32` once at the end: right to 1e-7 at every length, and splittable.
     #[default]
     Exact = 0,
-    /// In `f32` in torch's order, bit for bit. Its error grows with the length: 6e-5 at 3 million elements.
+    /// In `f32` in torch's order, bit for bit. Its error grows with the length: 6e-5 at 3 million
+    /// elements.
     Torch = 1,
 }
 
@@ -54,34 +56,32 @@ pub fn norm_blocks(len: usize) -> usize {
     len.div_ceil(NORM_BLOCK)
 }
 
-/// The sums of squares of each [`NORM_BLOCK`] floats of `x`: the first phase of a corrector step that is split. Parts of
-/// a sample that begin at a multiple of [`NORM_BLOCK`] may be summed anywhere, in any order.
+/// The sums of squares of each [`NORM_BLOCK`] of the `len` floats of `x`, or of so much counter
+/// noise: the first phase of a corrector step that is split. Parts of a sample that begin at a
+/// multiple of [`NORM_BLOCK`] may be summed anywhere, in any order.
 ///
-/// `blocks` has [`norm_blocks`]`(x.len())` places.
+/// `blocks` has [`norm_blocks`]`(len)` places.
 ///
 /// # Errors
-/// `Empty`, `LengthMismatch`.
-pub fn sum_squares(x: &[f32], blocks: &mut [f64]) -> Result<(), Error> {
-    sum_squares_of(Source::Given(x.into()), x.len(), blocks)
-}
-
-fn sum_squares_of(x: Source<'_>, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
+/// `Empty`, `LengthMismatch`, `TooLarge`; `NullPointer` for [`Noise::None`].
+pub fn sum_squares<'a>(x: impl Into<Noise<'a>>, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
     let places = blocks.len();
     let mut blocks = blocks.iter_mut();
-    sum_squares_raw(x, len, places, &mut |sum| {
+    block_sums(x.into(), len, places, &mut |sum| {
         if let Some(to) = blocks.next() {
             *to = sum;
         }
     })
 }
 
-/// [`sum_squares`] with a sink of `places` places.
-pub(crate) fn sum_squares_raw(
-    x: Source<'_>,
+/// What [`sum_squares`] stores, handed to a sink of `places` places.
+pub(crate) fn block_sums(
+    x: Noise<'_>,
     len: usize,
     places: usize,
     sink: &mut dyn FnMut(f64),
 ) -> Result<(), Error> {
+    let x = x.source().ok_or(Error::NullPointer)?;
     x.check(len)?;
     if places != norm_blocks(len) {
         return Err(Error::LengthMismatch);
@@ -90,46 +90,26 @@ pub(crate) fn sum_squares_raw(
     Ok(())
 }
 
-/// Norms of counter noise: what the functions of the same name do for floats in memory.
-impl Counter {
-    /// [`sum_squares`] of the `len` elements from here on.
-    ///
-    /// # Errors
-    /// `Empty`, `LengthMismatch`, `TooLarge`.
-    pub fn sum_squares(self, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
-        sum_squares_of(Source::Counter(self.into()), len, blocks)
-    }
-
-    /// [`torch_norm`] of the `len` elements from here on.
-    ///
-    /// # Errors
-    /// `Empty`, `TooLarge`.
-    pub fn torch_norm(self, len: usize) -> Result<f64, Error> {
-        torch_norm_raw(Source::Counter(self.into()), len)
-    }
-}
-
 /// The norm of one sample from all its sums of squares, in order.
 #[must_use]
 pub fn sample_norm(blocks: &[f64]) -> f64 {
     libm::sqrt(blocks.iter().fold(0.0, |total, block| total + block))
 }
 
-/// torch's norm of one sample, bit for bit: an `f32` value ([`Norm::Torch`]). It cannot be split.
+/// torch's norm of one sample of `len` floats, or of so much counter noise, bit for bit: an `f32`
+/// value ([`Norm::Torch`]). It cannot be split.
 ///
 /// # Errors
-/// `Empty`.
-pub fn torch_norm(x: &[f32]) -> Result<f64, Error> {
-    torch_norm_raw(Source::Given(x.into()), x.len())
-}
-
-pub(crate) fn torch_norm_raw(x: Source<'_>, len: usize) -> Result<f64, Error> {
+/// `Empty`, `LengthMismatch`, `TooLarge`; `NullPointer` for [`Noise::None`].
+pub fn torch_norm<'a>(x: impl Into<Noise<'a>>, len: usize) -> Result<f64, Error> {
+    let x = x.into().source().ok_or(Error::NullPointer)?;
     x.check(len)?;
     Ok(f64::from(dispatch(TorchNorm { x, len })))
 }
 
-/// The mean of one norm a sample, over the batch. With [`Norm::Torch`] in `f32` and torch's order, bit for bit for any number
-/// of samples, as one thread of torch has it (beyond 32,768 its threads share the sum); otherwise in order, in `f64`.
+/// The mean of one norm a sample, over the batch. With [`Norm::Torch`] in `f32` and torch's order,
+/// bit for bit for any number of samples, as one thread of torch has it (beyond 32,768 its threads
+/// share the sum); otherwise in order, in `f64`.
 ///
 /// # Errors
 /// `Empty`.
@@ -147,7 +127,9 @@ pub fn mean_norm(norms: &[f64], norm: Norm) -> Result<f64, Error> {
 /// The factors of a corrector step from its two norms: the middle phase of a step that is split.
 ///
 /// # Errors
-/// `InvalidSnr`; `ZeroGradientNorm`; `NonFiniteGradientNorm` also where the step size overflows; `NonFiniteNoiseNorm`.
+/// `InvalidSnr`; `ZeroGradientNorm`; `NonFiniteGradientNorm` also where the step size overflows;
+/// `NonFiniteNoiseNorm`.
+#[inline(never)] // so that it is in the library once
 pub fn corrector_step(snr: f64, grad_norm: f64, noise_norm: f64, norm: Norm) -> Result<CorrectorStep, Error> {
     if !is_snr(snr) {
         return Err(Error::InvalidSnr);
@@ -223,21 +205,24 @@ pub(crate) fn mean_of(batch: usize, norm: Norm, norm_of: impl Fn(usize) -> f64) 
     mean.finish()
 }
 
-/// The norm of `len` elements of `x` from `start` on. Counter noise is kept in `scratch`, if there is one, which is as long as the batch.
-pub(crate) fn norm_of(x: Source<'_>, scratch: Option<Out<'_>>, start: usize, len: usize, norm: Norm) -> f64 {
+/// The norm of `len` elements of `x` from `start` on. Counter noise is kept in `scratch`, if there
+/// is one, which is as long as the batch.
+#[inline(never)] // as above
+pub(crate) fn norm_of(x: Source<'_>, scratch: Option<&Out<'_>>, start: usize, len: usize, norm: Norm) -> f64 {
     let x = |at: usize, len: usize| match (x.part(start + at, len), scratch) {
         (Source::Counter(place), Some(scratch)) => {
             let out = scratch.part(start + at, len);
+            let kept = out.as_in();
             dispatch(Fill { place, out });
-            Source::Given(out.as_in())
+            Source::Given(kept)
         }
         (x, _) => x,
     };
     match norm {
         Norm::Exact => {
             let mut total = 0.0;
-            for at in (0..len).step_by(KEPT_PART) {
-                let len = KEPT_PART.min(len - at);
+            for at in (0..len).step_by(SCRATCH_PART) {
+                let len = SCRATCH_PART.min(len - at);
                 dispatch(SumSquares { x: x(at, len), len, sink: &mut |sum| total += sum });
             }
             libm::sqrt(total)
@@ -247,4 +232,4 @@ pub(crate) fn norm_of(x: Source<'_>, scratch: Option<Out<'_>>, start: usize, len
 }
 
 /// Noise that is kept is made and squared a part at a time: 128 KiB, which stay in a cache.
-const KEPT_PART: usize = 8 * NORM_BLOCK;
+const SCRATCH_PART: usize = 8 * NORM_BLOCK;

@@ -1,4 +1,5 @@
-//! Timesteps, sigmas, and the coefficients of a predictor step: scalar arithmetic on the caller's tables.
+//! Timesteps, sigmas, and the coefficients of a predictor step: scalar arithmetic on the caller's
+//! tables.
 
 use crate::buf::{self, In, Out};
 use crate::config::Config;
@@ -7,8 +8,8 @@ use crate::simd::fma;
 
 /// The tables that a scheduler works from, all owned by the caller.
 ///
-/// `sigmas` runs along the timesteps it was made for, `discrete_sigmas` along the n of `set_sigmas`: as in diffusers,
-/// their lengths may differ from that of `timesteps`.
+/// `sigmas` runs along the timesteps it was made for, `discrete_sigmas` along the n of
+/// `set_sigmas`: as in diffusers, their lengths may differ from that of `timesteps`.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule<'a> {
     /// Continuous timesteps, from 1 down to `sampling_eps`: [`set_timesteps`].
@@ -39,17 +40,15 @@ fn linspace(start: f32, end: f32, n: usize, i: usize) -> f32 {
     if i < n / 2 { fma(step, i as f32, start) } else { fma(-step, (n - 1 - i) as f32, end) }
 }
 
-/// Writes the continuous timesteps, from 1 down to `sampling_eps` (diffusers' `set_timesteps`, bit for bit).
+/// Writes the continuous timesteps, from 1 down to `sampling_eps` (diffusers' `set_timesteps`, bit
+/// for bit).
 ///
 /// # Errors
 /// Those of [`Config::validate`]; `Empty`.
-pub fn set_timesteps(config: &Config, timesteps: &mut [f32]) -> Result<(), Error> {
-    set_timesteps_out(config, timesteps.into())
-}
-
-pub(crate) fn set_timesteps_out(config: &Config, timesteps: Out<'_>) -> Result<(), Error> {
+pub fn set_timesteps<'a>(config: &Config, timesteps: impl Into<Out<'a>>) -> Result<(), Error> {
+    let timesteps = timesteps.into();
     config.validate()?;
-    buf::check(&[], &[timesteps])?;
+    buf::check(&[], &[&timesteps])?;
     let n = timesteps.len();
     for i in 0..n {
         timesteps.set(i, linspace(1.0, config.sampling_eps as f32, n, i));
@@ -57,33 +56,26 @@ pub(crate) fn set_timesteps_out(config: &Config, timesteps: Out<'_>) -> Result<(
     Ok(())
 }
 
-/// Writes `sigmas`, `sigma_min·(sigma_max/sigma_min)^t` at each of `timesteps`, and `discrete_sigmas`, as many as there is
-/// room for, from `sigma_min` to `sigma_max` in geometric progression (diffusers' `set_sigmas`; Song et al. 2021,
-/// appendix C).
+/// Writes `sigmas`, `sigma_min·(sigma_max/sigma_min)^t` at each of `timesteps`, and
+/// `discrete_sigmas`, as many as there is room for, from `sigma_min` to `sigma_max` in geometric
+/// progression (diffusers' `set_sigmas`; Song et al. 2021, appendix C).
 ///
-/// Powers and exponentials are `f64` ones rounded to `f32`; torch's own, in `f32`, differ by up to 2 and 1 ulp.
+/// Powers and exponentials are `f64` ones rounded to `f32`; torch's own, in `f32`, differ by up to
+/// 2 and 1 ulp.
 ///
 /// # Errors
-/// Those of [`Config::validate`]; `Empty`; `LengthMismatch` where `sigmas` and `timesteps` differ in length;
-/// `TimestepOutOfRange` where a timestep is not in 0..=1.
-pub fn set_sigmas(
+/// Those of [`Config::validate`]; `Empty`; `LengthMismatch` where `sigmas` and `timesteps` differ
+/// in length; `TimestepOutOfRange` where a timestep is not in 0..=1.
+pub fn set_sigmas<'a>(
     config: &Config,
-    timesteps: &[f32],
-    sigmas: &mut [f32],
-    discrete_sigmas: &mut [f32],
+    timesteps: impl Into<In<'a>>,
+    sigmas: impl Into<Out<'a>>,
+    discrete_sigmas: impl Into<Out<'a>>,
 ) -> Result<(), Error> {
-    set_sigmas_out(config, timesteps.into(), sigmas.into(), discrete_sigmas.into())
-}
-
-pub(crate) fn set_sigmas_out(
-    config: &Config,
-    timesteps: In<'_>,
-    sigmas: Out<'_>,
-    discrete_sigmas: Out<'_>,
-) -> Result<(), Error> {
+    let (timesteps, sigmas, discrete_sigmas) = (timesteps.into(), sigmas.into(), discrete_sigmas.into());
     config.validate()?;
-    buf::check(&[timesteps], &[sigmas])?;
-    buf::check(&[], &[discrete_sigmas])?;
+    buf::check(&[timesteps], &[&sigmas])?;
+    buf::check(&[], &[&discrete_sigmas])?;
     if discrete_sigmas.overlaps(timesteps) || discrete_sigmas.overlaps(sigmas.as_in()) {
         return Err(Error::Overlap);
     }
@@ -93,7 +85,8 @@ pub(crate) fn set_sigmas_out(
     let sigma_min = config.sigma_min as f32;
     let ratio = f64::from((config.sigma_max / config.sigma_min) as f32);
     for (i, t) in timesteps.iter().enumerate() {
-        // A power in f64 is right to under 1 ulp: but for about one in 10⁸, its rounding to f32 is the correct one.
+        // A power in f64 is right to under 1 ulp: but for about one in 10⁸, its rounding to f32 is
+        // the correct one.
         sigmas.set(i, sigma_min * libm::pow(ratio, f64::from(t)) as f32);
     }
     let (start, end) = (libm::log(config.sigma_min) as f32, libm::log(config.sigma_max) as f32);
@@ -115,12 +108,12 @@ pub(crate) fn in_range(timestep: f32) -> Result<f32, Error> {
 }
 
 impl Schedule<'_> {
-    /// The index into `discrete_sigmas` at a continuous timestep: `trunc(t·(len − 1))` in `f32`, with the length of
-    /// `timesteps`.
+    /// The index into `discrete_sigmas` at a continuous timestep: `trunc(t·(len − 1))` in `f32`,
+    /// with the length of `timesteps`.
     ///
     /// # Errors
-    /// `Empty` without timesteps; `TimestepOutOfRange` where `timestep` is not in 0..=1 or the index is not in the
-    /// table.
+    /// `Empty` without timesteps; `TimestepOutOfRange` where `timestep` is not in 0..=1 or the
+    /// index is not in the table.
     pub fn index(&self, timestep: f32) -> Result<usize, Error> {
         let (index, _) = self.index_and_last(timestep)?;
         if index < self.discrete_sigmas.len() { Ok(index) } else { Err(Error::TimestepOutOfRange) }
@@ -134,8 +127,8 @@ impl Schedule<'_> {
         Ok((index.min(last), last))
     }
 
-    /// The label that a network of discrete noise levels is given at a continuous timestep: N − 1 − [`index`](Self::index),
-    /// with N the number of timesteps.
+    /// The label that a network of discrete noise levels is given at a continuous timestep: N − 1 −
+    /// [`index`](Self::index), with N the number of timesteps.
     ///
     /// # Errors
     /// Those of [`index`](Self::index), but that discrete sigmas are not needed.
@@ -152,10 +145,12 @@ impl Schedule<'_> {
         finite(self.discrete_sigmas.get(index).copied().ok_or(Error::TimestepOutOfRange)?)
     }
 
-    /// The sigma one index below: `discrete_sigmas[index − 1]`, or 0 at index 0 (diffusers' `get_adjacent_sigma`).
+    /// The sigma one index below: `discrete_sigmas[index − 1]`, or 0 at index 0 (diffusers'
+    /// `get_adjacent_sigma`).
     ///
     /// # Errors
-    /// `TimestepOutOfRange` where `index` is beyond the table; `InvalidSigma` where one of the two is not finite.
+    /// `TimestepOutOfRange` where `index` is beyond the table; `InvalidSigma` where one of the two
+    /// is not finite.
     pub fn adjacent_sigma(&self, index: usize) -> Result<f32, Error> {
         self.discrete_sigma(index)?;
         index.checked_sub(1).map_or(Ok(0.0), |below| self.discrete_sigma(below))
@@ -164,8 +159,9 @@ impl Schedule<'_> {
     /// The factors of a predictor step at a timestep (Song et al. 2021, equation 47).
     ///
     /// # Errors
-    /// `Empty` and `TimestepOutOfRange` as [`index`](Self::index); `InvalidSigma` where σ² − σ′² is negative or not
-    /// finite.
+    /// `Empty` and `TimestepOutOfRange` as [`index`](Self::index); `InvalidSigma` where σ² − σ′² is
+    /// negative or not finite.
+    #[inline(never)] // so that it is in the library once
     pub fn predictor_step(&self, timestep: f32) -> Result<PredictorStep, Error> {
         let index = self.index(timestep)?;
         let (sigma, adjacent) = (self.discrete_sigma(index)?, self.adjacent_sigma(index)?);

@@ -1,7 +1,9 @@
-//! What a machine offers for memory beyond the caches: prefetches, and the fence behind non-temporal stores, which are an operation of
-//! `Lanes`. Elsewhere than on x86 it is left to the hardware.
+//! What a machine offers for memory beyond the caches: prefetches, and the fence behind
+//! non-temporal stores, which are an operation of `Lanes`. Elsewhere than on x86 it is left to the
+//! hardware.
 
-pub(super) use machine::{NON_TEMPORAL, fence, prefetch};
+pub(crate) use machine::NON_TEMPORAL;
+pub(super) use machine::{fence, prefetch};
 
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 mod machine {
@@ -13,7 +15,7 @@ mod machine {
     use crate::buf::GROUP;
 
     /// Whether there are non-temporal stores.
-    pub(in crate::buf) const NON_TEMPORAL: bool = true;
+    pub(crate) const NON_TEMPORAL: bool = true;
     /// Floats of a cache line.
     const LINE: usize = 16;
 
@@ -35,7 +37,7 @@ mod machine {
 
 #[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")))]
 mod machine {
-    pub(in crate::buf) const NON_TEMPORAL: bool = false;
+    pub(crate) const NON_TEMPORAL: bool = false;
 
     #[inline(always)]
     pub(in crate::buf) fn prefetch(_: *const f32) {}

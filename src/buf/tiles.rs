@@ -9,7 +9,8 @@ use super::{GROUP, stream};
 /// An array of as many floats as a register holds.
 ///
 /// # Safety
-/// `Self` must be `[f32; LEN]` itself: a type of that size and alignment for which any bits are valid.
+/// `Self` must be `[f32; LEN]` itself: a type of that size and alignment for which any bits are
+/// valid.
 pub(crate) unsafe trait Floats: Copy {
     /// Its length.
     const LEN: usize;
@@ -61,13 +62,14 @@ impl TileMut<'_> {
     #[inline(always)]
     pub(crate) fn put<A: Floats>(&mut self, at: usize, values: A) {
         if at <= GROUP && A::LEN <= GROUP - at {
-            // SAFETY: tiles are made of GROUP writable floats only, at + LEN ≤ GROUP, and [f32; LEN]
-            // is aligned where a float is.
+            // SAFETY: tiles are made of GROUP writable floats only, at + LEN ≤ GROUP, and [f32;
+            // LEN] is aligned where a float is.
             unsafe { self.ptr.add(at).cast::<A>().write(values) }
         }
     }
 
-    /// Where [`put`](Self::put) would store the array, if it would and the place is aligned to all of it.
+    /// Where [`put`](Self::put) would store the array, if it would and the place is aligned to all
+    /// of it.
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     #[inline(always)]
     pub(crate) fn aligned<A: Floats>(&mut self, at: usize) -> Option<*mut f32> {
@@ -93,11 +95,12 @@ impl<const I: usize, const O: usize> Pads<I, O> {
     }
 }
 
-/// Walks buffers of one length tile by tile, in runs. Tiles that hang over an end are copies on the stack, with zeros where the buffers
-/// have nothing.
+/// Walks buffers of one length tile by tile, in runs. Tiles that hang over an end are copies on the
+/// stack, with zeros where the buffers have nothing.
 ///
-/// These are loops of the caller's and not a function that takes a closure: a closure does not inherit the caller's target
-/// features, so intrinsics in it would be calls. Where the loop over a run calls nothing, its constants stay in registers.
+/// These are loops of the caller's and not a function that takes a closure: a closure does not
+/// inherit the caller's target features, so intrinsics in it would be calls. Where the loop over a
+/// run calls nothing, its constants stay in registers.
 pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
     ins: [In<'a>; I],
     outs: [Out<'a>; O],
@@ -111,7 +114,8 @@ pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
     padded: bool,
 }
 
-/// Some tiles of [`Tiles`], one behind the other: all pointers are valid for `end` floats. `at` and `end` are multiples of [`GROUP`].
+/// Some tiles of [`Tiles`], one behind the other: all pointers are valid for `end` floats. `at` and
+/// `end` are multiples of [`GROUP`].
 pub(crate) struct Run<'t, const I: usize, const O: usize> {
     ins: [*const f32; I],
     outs: [*mut f32; O],
@@ -127,9 +131,11 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         Self::overhanging(0, ins, outs, pads)
     }
 
-    /// Tiles that begin at multiples of `unit` floats in memory, as far as the first output is concerned: for a kernel that takes as long
-    /// as memory does. To it, it does not matter where they begin, its registers would lie in two cache lines, and outputs may be stored
-    /// non-temporally. Short buffers are left as they are, since one more tile that hangs over would cost more.
+    /// Tiles that begin at multiples of `unit` floats in memory, as far as the first output is
+    /// concerned: for a kernel that takes as long as memory does. To it, it does not matter where
+    /// they begin, its registers would lie in two cache lines, and outputs may be stored
+    /// non-temporally. Short buffers are left as they are, since one more tile that hangs over
+    /// would cost more.
     pub(crate) fn aligned(
         unit: usize,
         ins: [In<'a>; I],
@@ -140,7 +146,7 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         let overhang = out.and_then(|out| (out.ptr.addr() / size_of::<f32>()).checked_rem(unit)).unwrap_or(0);
         let mut tiles = Self::overhanging(overhang, ins, outs, pads);
         if tiles.len >= NON_TEMPORAL_FROM_IF_UNREAD {
-            tiles.non_temporal = first_non_temporal(&ins, &outs, overhang, unit);
+            tiles.non_temporal = first_non_temporal(&tiles.ins, &tiles.outs, overhang, unit);
         }
         tiles
     }
@@ -159,7 +165,8 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         Self { ins, outs, pads, len, next, non_temporal: O, padded: false }
     }
 
-    /// The next tiles. To be called until there are none: what was stored before is in its place by then, for everybody.
+    /// The next tiles. To be called until there are none: what was stored before is in its place by
+    /// then, for everybody.
     #[inline(always)]
     pub(crate) fn run(&mut self) -> Option<Run<'_, I, O>> {
         if self.next >= self.len.cast_signed() { self.end() } else { self.next_run() }
@@ -185,7 +192,7 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         let start = self.next;
         let mut run = Run {
             ins: self.ins.map(|x| x.ptr.wrapping_offset(start)),
-            outs: self.outs.map(|x| x.ptr.wrapping_offset(start)),
+            outs: self.outs.each_ref().map(|x| x.ptr.wrapping_offset(start)),
             non_temporal: self.non_temporal,
             at: 0,
             end: GROUP,
@@ -208,12 +215,14 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     /// Copies the pads of the tile before to the outputs.
     fn write_back(&mut self) {
         self.padded = false;
-        // SAFETY: `padded` means that the tile before was handed out by `next_run`, which has initialised these pads.
+        // SAFETY: `padded` means that the tile before was handed out by `next_run`, which has
+        // initialised these pads.
         unsafe { write_back(&self.outs, &self.pads.outs, self.next - TILE) };
     }
 }
 
-/// Copies of the inputs' tiles at `start`, which hang over an end, with zeros around; and where they are.
+/// Copies of the inputs' tiles at `start`, which hang over an end, with zeros around; and where
+/// they are.
 #[inline(never)]
 fn pad_ins(ins: &[In<'_>], pads: &mut [Pad], start: isize, tiles: &mut [*const f32]) {
     let (missing, from) = hang(start);
@@ -239,8 +248,9 @@ unsafe fn write_back(outs: &[Out<'_>], pads: &[Pad], start: isize) {
 }
 
 impl<const I: usize, const O: usize> Run<'_, I, O> {
-    /// The outputs from this one on are worth storing non-temporally, with `Lanes::put_non_temporal`; [`Tiles`] sees to it that such stores are
-    /// in their place when there are no more runs.
+    /// The outputs from this one on are worth storing non-temporally, with
+    /// `Lanes::put_non_temporal`; [`Tiles`] sees to it that such stores are in their place when
+    /// there are no more runs.
     #[inline(always)]
     pub(crate) fn non_temporal(&self) -> usize {
         self.non_temporal
@@ -272,8 +282,8 @@ impl<const I: usize, const O: usize> Run<'_, I, O> {
         ))
     }
 
-    /// The next tiles; asks for the inputs of those [`AHEAD`] of them. It pays where a tile takes long enough that the hardware's own
-    /// prefetch falls asleep, which is where noise is made.
+    /// The next tiles; asks for the inputs of those [`AHEAD`] of them. It pays where a tile takes
+    /// long enough that the hardware's own prefetch falls asleep, which is where noise is made.
     #[inline(always)]
     pub(crate) fn next_and_prefetch(&mut self) -> Option<([Tile<'_>; I], [TileMut<'_>; O])> {
         for ptr in self.ins {
@@ -283,7 +293,8 @@ impl<const I: usize, const O: usize> Run<'_, I, O> {
     }
 }
 
-/// In floats, 2 KiB: best beyond the caches of Zen 3 and Zen 4 where memory is slow; where it is fast it matters little.
+/// In floats, 2 KiB: best beyond the caches of Zen 3 and Zen 4 where memory is slow; where it is
+/// fast it matters little.
 const AHEAD: usize = 8 * GROUP;
 
 /// [`GROUP`], for positions.
@@ -294,7 +305,8 @@ fn is_whole(start: isize, len: usize) -> bool {
     (0..=len.cast_signed() - TILE).contains(&start)
 }
 
-/// The floats of a tile that hangs over an end: how many there are none for, and where the others begin.
+/// The floats of a tile that hangs over an end: how many there are none for, and where the others
+/// begin.
 fn hang(start: isize) -> (usize, usize) {
     (start.min(0).unsigned_abs(), start.max(0).unsigned_abs())
 }
@@ -302,15 +314,15 @@ fn hang(start: isize) -> (usize, usize) {
 /// Outputs of this many floats are worth aligning to.
 const ALIGN_FROM: usize = 4096;
 
-/// Outputs of [`Tiles::aligned`] with this many floats, 32 MiB, are stored non-temporally, which would read every line before it is
-/// overwritten and lose what is needed next.
+/// Outputs of [`Tiles::aligned`] with this many floats, 32 MiB, are stored non-temporally, which
+/// would read every line before it is overwritten and lose what is needed next.
 const NON_TEMPORAL_FROM: usize = 1 << 23;
 
 /// The same for outputs that nobody is waiting to read, 2 MiB.
 const NON_TEMPORAL_FROM_IF_UNREAD: usize = 1 << 19;
 
-/// The first output of those, up to the last one, that are worth storing non-temporally and can be: tiles aligned to `unit` floats, and
-/// not read as well.
+/// The first output of those, up to the last one, that are worth storing non-temporally and can be:
+/// tiles aligned to `unit` floats, and not read as well.
 #[inline(never)]
 fn first_non_temporal(ins: &[In<'_>], outs: &[Out<'_>], overhang: usize, unit: usize) -> usize {
     let is_worth_it = |out: &&Out<'_>| {

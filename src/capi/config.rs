@@ -6,8 +6,8 @@ use super::{object, produce, status, table, vesde_status};
 use crate::config::Config;
 use crate::error::Error;
 
-/// Sets `config` to diffusers' defaults: snr 0.15, sigma_min 0.01, sigma_max 1348, sampling_eps 1e-5, 2000 training
-/// timesteps, 1 corrector step.
+/// Sets `config` to diffusers' defaults: snr 0.15, sigma_min 0.01, sigma_max 1348, sampling_eps
+/// 1e-5, 2000 training timesteps, 1 corrector step.
 ///
 /// # Safety
 /// `config` is NULL or writable.
@@ -27,8 +27,9 @@ pub unsafe extern "C" fn vesde_config_validate(config: *const Config) -> vesde_s
     status(|| unsafe { object(config, &[])? }.validate())
 }
 
-/// Reads a scheduler_config.json of `json_len` bytes (no terminating NUL needed). Missing keys take their defaults, unknown
-/// keys are ignored, another `_class_name` is refused, and the result is validated.
+/// Reads a scheduler_config.json of `json_len` bytes (no terminating NUL needed). Missing keys take
+/// their defaults, unknown keys are ignored, another `_class_name` is refused, and the result is
+/// validated.
 ///
 /// # Safety
 /// `json` is NULL or readable for `json_len` bytes; `config` is NULL or writable.
@@ -42,11 +43,12 @@ pub unsafe extern "C" fn vesde_config_from_json(
     unsafe { produce(config, || Config::from_json(table(json.cast::<u8>(), json_len, &[])?)) }
 }
 
-/// Writes a scheduler_config.json that diffusers loads, without a terminating NUL, and its length in bytes to `json_len`. 512
-/// bytes of capacity always suffice.
+/// Writes a scheduler_config.json that diffusers loads, without a terminating NUL, and its length
+/// in bytes to `json_len`. 512 bytes of capacity always suffice.
 ///
 /// # Safety
-/// `config` is NULL or readable; `json` is NULL or writable for `capacity` bytes; `json_len` is NULL or writable.
+/// `config` is NULL or readable; `json` is NULL or writable for `capacity` bytes; `json_len` is
+/// NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_config_to_json(
     config: *const Config,
@@ -71,7 +73,8 @@ pub unsafe extern "C" fn vesde_config_to_json(
     unsafe { produce(json_len, write) }
 }
 
-/// The standard deviation of the initial sample: the configuration's sigma_max. Multiply the initial noise by it.
+/// The standard deviation of the initial sample: the configuration's sigma_max. Multiply the
+/// initial noise by it.
 ///
 /// # Safety
 /// `config` is NULL or readable; `init_noise_sigma` is NULL or writable.

@@ -1,5 +1,5 @@
-//! The C ABI: `extern "C"` functions and `repr(C)` structs over the Rust ones. Pointers are checked here and turned into
-//! views; no arithmetic lives here. The header is generated from these files.
+//! The C ABI: `extern "C"` functions and `repr(C)` structs over the Rust ones. Pointers are checked
+//! here and turned into views; no arithmetic lives here. The header is generated from these files.
 
 // The documentation becomes the C header, where backticks around every name would be noise.
 #![allow(clippy::too_many_arguments, clippy::doc_markdown)]
@@ -8,6 +8,8 @@
 mod config;
 
 mod schedule;
+
+mod args;
 
 mod steps;
 
@@ -24,15 +26,16 @@ use crate::buf::{In, Out};
 use crate::error::Error;
 use crate::norms::{Averaging, Norm};
 use crate::simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
-use crate::steps::Update;
 
+pub use args::*;
 pub use config::*;
 pub use noise::*;
 pub use sampler::*;
 pub use schedule::*;
 pub use steps::*;
 
-/// What a function returns: `VESDE_OK`, or one of `enum vesde_error`, in which case nothing has been written.
+/// What a function returns: `VESDE_OK`, or one of `enum vesde_error`, in which case nothing has
+/// been written.
 #[allow(non_camel_case_types)]
 pub type vesde_status = i32;
 
@@ -120,7 +123,7 @@ fn span<T>(ptr: *const T, len: usize) -> Span {
 /// Checks that no output lies on what is read by reference.
 fn check_disjoint<T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<(), Error> {
     let read = span(ptr, len);
-    let overlaps = |out: &Span| out.start < read.end && read.start < out.end;
+    let overlaps = |out: &Span| out.start.max(read.start) < out.end.min(read.end);
     if outs.iter().any(overlaps) { Err(Error::Overlap) } else { Ok(()) }
 }
 
@@ -130,7 +133,8 @@ fn check_disjoint<T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<(), Err
 /// If `ptr` is not NULL it is readable for `len` floats as long as `'a`.
 unsafe fn input<'a>(ptr: *const f32, len: usize) -> Result<In<'a>, Error> {
     check(ptr, len)?;
-    // SAFETY: checked not to be NULL, misaligned or too long; the rest is this function's own condition.
+    // SAFETY: checked not to be NULL, misaligned or too long; the rest is this function's own
+    // condition.
     Ok(unsafe { In::from_raw(ptr, len) })
 }
 
@@ -140,39 +144,21 @@ unsafe fn input<'a>(ptr: *const f32, len: usize) -> Result<In<'a>, Error> {
 /// If `ptr` is not NULL it is writable for `len` floats as long as `'a`.
 unsafe fn output<'a>(ptr: *mut f32, len: usize) -> Result<Out<'a>, Error> {
     check(ptr, len)?;
-    // SAFETY: checked not to be NULL, misaligned or too long; the rest is this function's own condition.
+    // SAFETY: checked not to be NULL, misaligned or too long; the rest is this function's own
+    // condition.
     Ok(unsafe { Out::from_raw(ptr, len) })
-}
-
-/// The buffers of a step.
-///
-/// # Safety
-/// As [`input`] and [`output`], for each pointer.
-unsafe fn step_buffers<'a>(
-    sample: *const f32,
-    len: usize,
-    prev_sample: *mut f32,
-    prev_sample_mean: *mut f32,
-) -> Result<Update<'a>, Error> {
-    // SAFETY: this function's own condition.
-    let (sample, prev_sample) = unsafe { (input(sample, len)?, output(prev_sample, len)?) };
-    let prev_sample_mean = if prev_sample_mean.is_null() {
-        None
-    } else {
-        // SAFETY: this function's own condition.
-        Some(unsafe { output(prev_sample_mean, len)? })
-    };
-    Ok(Update { sample, prev_sample, prev_sample_mean })
 }
 
 /// A table that is only read: shared by reference, so no output may overlap it.
 ///
 /// # Safety
-/// If `ptr` is not NULL it is readable for `len` objects as long as `'a`, and nothing but `outs` is written meanwhile.
+/// If `ptr` is not NULL it is readable for `len` objects as long as `'a`, and nothing but `outs` is
+/// written meanwhile.
 unsafe fn table<'a, T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<&'a [T], Error> {
     check(ptr, len)?;
     check_disjoint(ptr, len, outs)?;
-    // SAFETY: checked not to be NULL, misaligned, too long or written to; the rest is this function's own condition.
+    // SAFETY: checked not to be NULL, misaligned, too long or written to; the rest is this
+    // function's own condition.
     Ok(unsafe { core::slice::from_raw_parts(ptr, len) })
 }
 
@@ -183,18 +169,21 @@ unsafe fn table<'a, T>(ptr: *const T, len: usize, outs: &[Span]) -> Result<&'a [
 unsafe fn object<'a, T>(ptr: *const T, outs: &[Span]) -> Result<&'a T, Error> {
     check(ptr, 1)?;
     check_disjoint(ptr, 1, outs)?;
-    // SAFETY: checked not to be NULL, misaligned or written to; the rest is this function's own condition.
+    // SAFETY: checked not to be NULL, misaligned or written to; the rest is this function's own
+    // condition.
     Ok(unsafe { &*ptr })
 }
 
 /// Objects that are changed.
 ///
 /// # Safety
-/// If `ptr` is not NULL its `len` objects are initialised, and nothing but `buffers` is accessed as long as `'a`.
+/// If `ptr` is not NULL its `len` objects are initialised, and nothing but `buffers` is accessed as
+/// long as `'a`.
 unsafe fn table_mut<'a, T>(ptr: *mut T, len: usize, buffers: &[Span]) -> Result<&'a mut [T], Error> {
     check(ptr, len)?;
     check_disjoint(ptr, len, buffers)?;
-    // SAFETY: checked not to be NULL, misaligned, too long or in a buffer; the rest is this function's own condition.
+    // SAFETY: checked not to be NULL, misaligned, too long or in a buffer; the rest is this
+    // function's own condition.
     Ok(unsafe { core::slice::from_raw_parts_mut(ptr, len) })
 }
 
@@ -205,7 +194,8 @@ unsafe fn table_mut<'a, T>(ptr: *mut T, len: usize, buffers: &[Span]) -> Result<
 unsafe fn object_mut<'a, T>(ptr: *mut T, buffers: &[Span]) -> Result<&'a mut T, Error> {
     check(ptr, 1)?;
     check_disjoint(ptr, 1, buffers)?;
-    // SAFETY: checked not to be NULL, misaligned or in a buffer; the rest is this function's own condition.
+    // SAFETY: checked not to be NULL, misaligned or in a buffer; the rest is this function's own
+    // condition.
     Ok(unsafe { &mut *ptr })
 }
 
@@ -234,25 +224,28 @@ fn norm(value: i32) -> Result<Norm, Error> {
     [Norm::Exact, Norm::Torch].into_iter().find(|&x| x as i32 == value).ok_or(Error::UnknownEnum)
 }
 
-/// 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest, ties to even, and subnormal
-/// numbers are kept.
+/// 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest,
+/// ties to even, and subnormal numbers are kept.
 ///
-/// That is what programs begin with. It is lost where a program changes it (fesetround, _MM_SET_FLUSH_ZERO_MODE), or is linked by
-/// GCC with -Ofast or -ffast-math, which flushes subnormals on x86 and ARM: then other bits come out, and the norm of a score of
-/// 1e-40 is 0. The environment is a thread's own, so ask in the thread that computes. It is found out by computing, which traps
-/// where the program has asked for traps of underflow or of inexact results.
+/// That is what programs begin with. It is lost where a program changes it (fesetround,
+/// _MM_SET_FLUSH_ZERO_MODE), or is linked by GCC with -Ofast or -ffast-math, which flushes
+/// subnormals on x86 and ARM: then other bits come out, and the norm of a score of 1e-40 is 0. The
+/// environment is a thread's own, so ask in the thread that computes. It is found out by computing,
+/// which traps where the program has asked for traps of underflow or of inexact results.
 #[unsafe(no_mangle)]
 pub extern "C" fn vesde_float_environment_is_default() -> i32 {
     i32::from(float_environment_is_default())
 }
 
-/// The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the same bits.
+/// The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the
+/// same bits.
 #[unsafe(no_mangle)]
 pub extern "C" fn vesde_simd_level() -> i32 {
     simd_level() as i32
 }
 
-/// Limits the whole process to vector instructions of `highest` and below: for tests and benches. The highest kind lifts the limit.
+/// Limits the whole process to vector instructions of `highest` and below: for tests and benches.
+/// The highest kind lifts the limit.
 #[unsafe(no_mangle)]
 pub extern "C" fn vesde_limit_simd_level(highest: i32) -> vesde_status {
     status(|| {

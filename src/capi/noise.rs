@@ -5,7 +5,7 @@ use core::ffi::c_char;
 use super::{Span, object, object_mut, output, produce, span, status, table, table_mut, vesde_status};
 use crate::buf::Out;
 use crate::error::Error;
-use crate::noise::{Counter, CudaGrid, Generator, Numpy, TorchCpu, TorchCuda, randn_out};
+use crate::noise::{AnyGenerator, Counter, CudaGrid, GeneratorKind, Numpy, TorchCpu, TorchCuda, randn};
 
 /// The output of a draw, and where it lies. A draw of nothing has none: the pointer of an empty
 /// buffer is not looked at.
@@ -27,60 +27,13 @@ unsafe fn draw_output<'a>(out: *mut f32, len: usize) -> Result<(Out<'a>, Span), 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_counter_fill(noise: Counter, len: usize, out: *mut f32) -> vesde_status {
     // SAFETY: the caller's promise.
-    status(|| noise.fill_out(unsafe { draw_output(out, len)? }.0))
+    status(|| noise.fill(unsafe { draw_output(out, len)? }.0))
 }
 
-/// Seeds `state` as torch's manual_seed does: the lower 32 bits of the seed count.
-///
-/// # Safety
-/// `state` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_torch_cpu_seed(state: *mut TorchCpu, seed: u64) -> vesde_status {
-    // SAFETY: the caller's promise.
-    unsafe { produce(state, || Ok(TorchCpu::new(seed))) }
-}
-
-/// Draws from one generator for the whole batch, or from one for each sample.
-///
-/// # Safety
-/// `generators` is NULL or holds `generators_len` initialised states which nothing else uses now; `out` is NULL or writable for
-/// `len` floats.
-unsafe fn fill<G: Generator>(
-    generators: *mut G,
-    generators_len: usize,
-    len: usize,
-    out: *mut f32,
-) -> vesde_status {
-    // SAFETY: this function's own condition.
-    status(|| unsafe {
-        let (out, span) = draw_output(out, len)?;
-        randn_out(table_mut(generators, generators_len, &[span])?, out)
-    })
-}
-
-/// torch.randn(len) of torch's CPU generator, bit for bit, advancing the state. One call for n is not two calls for parts of n,
-/// unless the parts are multiples of 16: the calls must be those that torch makes.
-///
-/// `generators_len` is 1, or the batch: then each generator makes one sample of it, in a call of its own, as diffusers does with a list
-/// of generators.
-///
-/// # Safety
-/// `generators` is NULL or holds `generators_len` states seeded by vesde_torch_cpu_seed, and nothing else uses them now; `out` is NULL or
-/// writable for `len` floats.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_torch_cpu_fill(
-    generators: *mut TorchCpu,
-    generators_len: usize,
-    len: usize,
-    out: *mut f32,
-) -> vesde_status {
-    // SAFETY: the caller's promise.
-    unsafe { fill(generators, generators_len, len, out) }
-}
-
-/// Sets `grid` to that of the GPU called `name`, of `name_len` bytes (no terminating NUL needed), as torch.cuda.get_device_name has it or
-/// without "NVIDIA", "Tesla" and "GeForce" in front: "NVIDIA H200", "T4", "rtx 4090". "unlimited" is a GPU on which every element has a
-/// thread of its own, as runtimes that imitate torch assume.
+/// Sets `grid` to that of the GPU called `name`, of `name_len` bytes (no terminating NUL needed),
+/// as torch.cuda.get_device_name has it or without "NVIDIA", "Tesla" and "GeForce" in front:
+/// "NVIDIA H200", "T4", "rtx 4090". "unlimited" is a GPU on which every element has a thread of its
+/// own, as runtimes that imitate torch assume.
 ///
 /// # Safety
 /// `name` is NULL or readable for `name_len` bytes; `grid` is NULL or writable.
@@ -99,47 +52,81 @@ pub unsafe extern "C" fn vesde_cuda_grid_of_gpu(
     unsafe { produce(grid, find) }
 }
 
-/// Seeds `state` as manual_seed does on a GPU with this grid: all 64 bits of the seed count. VESDE_ERROR_INVALID_RANDOM_STATE where the grid has no
-/// threads.
+/// Seeds `generator` as a generator of its kind is seeded: VESDE_GENERATOR_KIND_TORCH_CPU as
+/// torch's manual_seed on the CPU, which takes the lower 32 bits, _TORCH_CUDA as manual_seed on the
+/// GPU with this grid, _NUMPY as numpy.random.RandomState, _COUNTER as counter noise from stream 0
+/// on. `grid` is looked at for a GPU only, and may be NULL elsewhere;
+/// VESDE_ERROR_INVALID_RANDOM_STATE where it has no threads. NumPy's seeds have 32 bits: others are
+/// VESDE_ERROR_TOO_LARGE.
 ///
 /// # Safety
-/// `state` is NULL or writable.
+/// `grid` is NULL or readable; `generator` is NULL or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_torch_cuda_seed(
-    state: *mut TorchCuda,
+pub unsafe extern "C" fn vesde_generator_seed(
+    kind: i32,
     seed: u64,
-    grid: CudaGrid,
+    grid: *const CudaGrid,
+    generator: *mut AnyGenerator,
 ) -> vesde_status {
+    let make = || {
+        Ok(match kind {
+            kind if kind == GeneratorKind::Counter as i32 => Counter::new(seed, 0).into(),
+            kind if kind == GeneratorKind::TorchCpu as i32 => TorchCpu::new(seed).into(),
+            kind if kind == GeneratorKind::TorchCuda as i32 => {
+                // SAFETY: the caller's promise.
+                TorchCuda::new(seed, unsafe { *object(grid, &[])? }).checked()?.into()
+            }
+            kind if kind == GeneratorKind::Numpy as i32 => {
+                Numpy::new(u32::try_from(seed).map_err(|_| Error::TooLarge)?).into()
+            }
+            _ => return Err(Error::UnknownEnum),
+        })
+    };
     // SAFETY: the caller's promise.
-    unsafe { produce(state, || TorchCuda::new(seed, grid).checked()) }
+    unsafe { produce(generator, make) }
 }
 
-/// torch.randn(len, device="cuda"), with the bits of an H100 and an H200, advancing the state. Of
-/// more than 2²⁹ elements torch makes several launches; these follow its source, and were not
-/// compared with a GPU's. Beyond 2⁴⁰ − 256 elements: VESDE_ERROR_TOO_LARGE. `generators_len` as for
-/// vesde_torch_cpu_fill.
+/// One draw of `len` standard normal numbers, advancing the state: torch.randn(len),
+/// torch.randn(len, device="cuda") and numpy.random.randn(len) bit for bit, the last rounded to
+/// float, or a stream of counter noise.
+///
+/// `generators_len` is 1, or the batch: then each generator makes one sample of it, in a draw of
+/// its own, as diffusers does with a list of generators. The calls must be those that torch makes:
+/// one draw of torch's for n is not two for parts of n, unless, on the CPU, the parts are multiples
+/// of 16. NumPy's are.
+///
+/// torch's bits on the CPU are those of an x86 CPU with AVX2.
+/// A GPU's bits are those of an H100 and an H200. Of more than 2²⁹ elements torch makes several
+/// launches; these follow its source, and were not compared with a GPU's. Beyond 2⁴⁰ − 256
+/// elements: VESDE_ERROR_TOO_LARGE.
 ///
 /// # Safety
-/// As vesde_torch_cpu_fill.
+/// `generators` is NULL or holds `generators_len` states, and nothing else uses them now; `out` is
+/// NULL or writable for `len` floats.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_torch_cuda_fill(
-    generators: *mut TorchCuda,
+pub unsafe extern "C" fn vesde_randn(
+    generators: *mut AnyGenerator,
     generators_len: usize,
     len: usize,
     out: *mut f32,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { fill(generators, generators_len, len, out) }
+    status(|| unsafe {
+        let (out, span) = draw_output(out, len)?;
+        randn(table_mut(generators, generators_len, &[span])?, out)
+    })
 }
 
-/// Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is split over threads. The state stays as it
-/// is until vesde_torch_cuda_skip. VESDE_ERROR_LENGTH_MISMATCH where the draw has no such elements.
+/// Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is
+/// split over threads. The state stays as it is until vesde_generator_skip.
+/// VESDE_ERROR_LENGTH_MISMATCH where the draw has no such elements; VESDE_ERROR_UNSPLITTABLE_DRAW
+/// for torch on the CPU and NumPy.
 ///
 /// # Safety
-/// `state` is NULL or readable; `out` is NULL or writable for `len` floats.
+/// `generator` is NULL or readable; `out` is NULL or writable for `len` floats.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_torch_cuda_fill_part(
-    state: *const TorchCuda,
+pub unsafe extern "C" fn vesde_generator_fill_part(
+    generator: *const AnyGenerator,
     draw_len: u64,
     start: u64,
     len: usize,
@@ -148,42 +135,16 @@ pub unsafe extern "C" fn vesde_torch_cuda_fill_part(
     // SAFETY: the caller's promise.
     status(|| unsafe {
         let (out, span) = draw_output(out, len)?;
-        object(state, &[span])?.fill_part_out(draw_len, start, out)
+        object(generator, &[span])?.fill_part(draw_len, start, out)
     })
 }
 
-/// Goes past a draw of `draw_len` elements.
+/// Goes past a draw of `draw_len` elements, of a kind that vesde_generator_fill_part knows.
 ///
 /// # Safety
-/// `state` is NULL or was seeded by vesde_torch_cuda_seed, and nothing else uses it now.
+/// `generator` is NULL or readable and writable, and nothing else uses it now.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_torch_cuda_skip(state: *mut TorchCuda, draw_len: u64) -> vesde_status {
+pub unsafe extern "C" fn vesde_generator_skip(generator: *mut AnyGenerator, draw_len: u64) -> vesde_status {
     // SAFETY: the caller's promise.
-    status(|| unsafe { object_mut(state, &[])? }.skip(draw_len))
-}
-
-/// Seeds `state` as numpy.random.RandomState(seed) and numpy.random.seed do.
-///
-/// # Safety
-/// `state` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_numpy_seed(state: *mut Numpy, seed: u32) -> vesde_status {
-    // SAFETY: the caller's promise.
-    unsafe { produce(state, || Ok(Numpy::new(seed))) }
-}
-
-/// randn(len) of NumPy's RandomState, rounded to float, advancing the state. Two calls for the parts of a range are one call for the
-/// whole. `generators_len` as for vesde_torch_cpu_fill.
-///
-/// # Safety
-/// As vesde_torch_cpu_fill.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_numpy_fill(
-    generators: *mut Numpy,
-    generators_len: usize,
-    len: usize,
-    out: *mut f32,
-) -> vesde_status {
-    // SAFETY: the caller's promise.
-    unsafe { fill(generators, generators_len, len, out) }
+    status(|| unsafe { object_mut(generator, &[])? }.skip(draw_len))
 }

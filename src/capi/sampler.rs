@@ -1,15 +1,22 @@
 //! The sampler in C.
 
 use super::{
-    CScheduler, averaging, check_disjoint, input, norm, object, object_mut, output, produce, span, status,
-    vesde_status,
+    CScheduler, Span, VESDE_MOST_TERMS, averaging, check_disjoint, input, norm, object, object_mut, output,
+    produce, span, status, table_mut, vesde_status,
 };
+use crate::buf::Out;
 use crate::config::Config;
 use crate::error::Error;
-use crate::noise::Counter;
-use crate::sampler::{Plan, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult};
+use crate::noise::{AnyGenerator, Counter};
+use crate::norms::{Averaging, Norm};
+use crate::sampler::{
+    Buffers, Keep, Operand, Plan, PlanTerm, Reduction, Request, Sampler, SamplerNoise, SamplerOptions,
+    SamplerResult,
+};
+use crate::schedule::Schedule;
 
-/// What a sampler needs to know besides the configuration. All zeros is diffusers' behaviour on counter noise of seed 0.
+/// What a sampler needs to know besides the configuration. All zeros is diffusers' behaviour on
+/// counter noise of seed 0.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CSamplerOptions {
@@ -39,9 +46,10 @@ pub struct CSamplerOptions {
 pub enum SamplerStart {
     /// From noise of the largest sigma.
     Noise = 0,
-    /// From the sample that the first vesde_sampler_next is given, at `first_step`, as if the job had come so far by itself: draws
-    /// and streams are numbered accordingly. For image to image the sample is the picture with noise of that step's sigma
-    /// (vesde_add_noise); to resume, it is the one that a job had before that step's first correction.
+    /// From the sample that the first vesde_sampler_next is given, at `first_step`, as if the job
+    /// had come so far by itself: draws and streams are numbered accordingly. For image to image
+    /// the sample is the picture with noise of that step's sigma (vesde_add_noise); to resume, it
+    /// is the one that a job had before that step's first correction.
     Given = 1,
 }
 
@@ -57,8 +65,8 @@ pub enum RequestKind {
     Noise = 2,
 }
 
-/// A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE, what else there is besides `kind` for VESDE_REQUEST_KIND_SCORE; the rest is
-/// zero.
+/// A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE, what else there is besides
+/// `kind` for VESDE_REQUEST_KIND_SCORE; the rest is zero.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CRequest {
@@ -70,12 +78,13 @@ pub struct CRequest {
     pub step: usize,
     /// The number of steps.
     pub steps: usize,
-    /// What a network of discrete noise levels is given: steps − 1 − the index of vesde_get_timestep_index, 0 for the largest sigma.
-    /// It is score_sde's label, round((1 − t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
+    /// What a network of discrete noise levels is given: steps − 1 − the index of
+    /// vesde_get_timestep_index, 0 for the largest sigma. It is score_sde's label, round((1 −
+    /// t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
     /// elsewhere that may differ by 1, and this goes with the sigma that the step looks up.
     pub label: u64,
-    /// Which draw of noise: 0 is the initial sample's, later ones are those of the steps in diffusers' order. They may come from
-    /// different generators.
+    /// Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
+    /// diffusers' order. They may come from different generators.
     pub draw: u64,
     /// The noise scale: what the network is given.
     pub sigma: f32,
@@ -83,33 +92,146 @@ pub struct CRequest {
     pub timestep: f32,
 }
 
-/// What a turn of the sampler does to the sample: sample·x + output·m + noise·z, with x the sample, m the model output and z the
-/// noise, from left to right, then clamped. Where `noise` is 0 there is no third term; where `sample` is 0 there is the third alone;
-/// where both are 0 the sample stays as it is.
+/// What must be known of the tensors before a plan's factors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum ReductionKind {
+    /// Nothing.
+    None = 0,
+    /// The norms of the model output and of the noise, of each sample or their means over the
+    /// batch. From them two factors follow (vesde_get_corrector_step): `step_size` is that of the
+    /// model output, the second term, which is 0 in the plan; `noise_factor` is the noise's.
+    CorrectorNorms = 1,
+}
+
+/// A buffer of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum OperandKind {
+    /// The sample.
+    Sample = 0,
+    /// The model output.
+    ModelOutput = 1,
+    /// The history's first buffer; its next ones have the next numbers.
+    Kept = 2,
+}
+
+/// A factor of a plan and its buffer.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct CPlanTerm {
+    /// The factor.
+    pub factor: f32,
+    /// What it multiplies: one of enum vesde_operand, or more than VESDE_OPERAND_KEPT for more
+    /// history.
+    pub operand: i32,
+}
+
+/// What a turn of the sampler does to the sample: the sum of its terms and of noise_factor·noise,
+/// as vesde_linear computes it. Without terms and noise the sample stays as it is; where
+/// noise_factor is 0 no noise is read.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CPlan {
-    /// The factor of the sample.
-    pub sample: f32,
-    /// The factor of the model output, unless a reduction computes it.
-    pub output: f32,
+    /// The terms, in the order in which they are added.
+    pub terms: [CPlanTerm; VESDE_MOST_TERMS],
+    /// Their number.
+    pub terms_len: usize,
     /// The factor of the noise, unless a reduction computes it.
-    pub noise: f32,
+    pub noise_factor: f32,
+    /// 1 if the result is clamped, and 0 if not.
+    pub clamped: i32,
+    /// The least value of the result.
+    pub clamp_low: f32,
+    /// The greatest value of the result.
+    pub clamp_high: f32,
+    /// The buffer of the history that takes keep_sample·sample + keep_model_output·model_output
+    /// before the sample is updated: 0 for VESDE_OPERAND_KEPT. −1 if there is none.
+    pub keep: i32,
+    /// What is kept of the sample.
+    pub keep_sample: f32,
+    /// What is kept of the model output.
+    pub keep_model_output: f32,
     /// What must be computed first: one of enum vesde_reduction.
     pub reduction: i32,
-    /// The least value of the result: minus infinity where it is not clamped.
-    pub clamp_low: f32,
-    /// The greatest value of the result: infinity where it is not clamped.
-    pub clamp_high: f32,
+    /// Over what the norms of a reduction are averaged: one of enum vesde_averaging.
+    pub averaging: i32,
+    /// How they are computed: one of enum vesde_norm.
+    pub norm: i32,
+    /// The signal-to-noise ratio that vesde_get_corrector_step takes.
+    pub snr: f64,
     /// Which draw the noise is: 0 is the initial sample's.
     pub draw: u64,
     /// The noise, if it is counter noise: element i of the batch takes element counter.index + i.
     pub counter: Counter,
 }
 
-/// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of `batch` samples. It keeps a copy of
-/// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given. A `first_step` without a given
-/// sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
+impl From<&Plan> for CPlan {
+    fn from(plan: &Plan) -> Self {
+        let mut terms = [CPlanTerm { factor: 0.0, operand: 0 }; VESDE_MOST_TERMS];
+        for (to, &PlanTerm { factor, operand }) in terms.iter_mut().zip(plan.terms()) {
+            let operand = match operand {
+                Operand::Sample => OperandKind::Sample as i32,
+                Operand::ModelOutput => OperandKind::ModelOutput as i32,
+                Operand::Kept(slot) => OperandKind::Kept as i32 + slot as i32,
+            };
+            *to = CPlanTerm { factor, operand };
+        }
+        let (clamp_low, clamp_high) = plan.clamp.unwrap_or_default();
+        let (keep, keep_sample, keep_model_output) = match plan.keep {
+            None => (-1, 0.0, 0.0),
+            Some(Keep { slot, sample, model_output }) => (slot as i32, sample, model_output),
+        };
+        let (reduction, snr, averaging, norm) = match plan.reduction {
+            Reduction::None => (ReductionKind::None, 0.0, Averaging::Batch, Norm::Exact),
+            Reduction::CorrectorNorms { snr, averaging, norm } => {
+                (ReductionKind::CorrectorNorms, snr, averaging, norm)
+            }
+        };
+        Self {
+            terms,
+            terms_len: plan.terms().len(),
+            noise_factor: plan.noise_factor,
+            clamped: i32::from(plan.clamp.is_some()),
+            clamp_low,
+            clamp_high,
+            keep,
+            keep_sample,
+            keep_model_output,
+            reduction: reduction as i32,
+            averaging: averaging as i32,
+            norm: norm as i32,
+            snr,
+            draw: plan.draw,
+            counter: plan.counter,
+        }
+    }
+}
+
+/// The buffers of a job: the same at every call, or copies of them. All zeros but for what a job
+/// needs.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct CBuffers {
+    /// The sample, which is updated in place.
+    pub sample: *mut f32,
+    /// What the network made of the sample.
+    pub model_output: *const f32,
+    /// Floats of the sample, of the model output and of the noise: those of the whole batch.
+    pub len: usize,
+    /// The noise that VESDE_REQUEST_KIND_NOISE has asked for; NULL where it never does.
+    pub noise: *const f32,
+    /// The history of the job, to be left alone between calls; NULL where
+    /// vesde_sampler_workspace_len is 0.
+    pub workspace: *mut f32,
+    /// Floats of the workspace.
+    pub workspace_len: usize,
+}
+
+/// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of
+/// `batch` samples. It keeps a copy of `config`, and takes nothing but the tables from the
+/// scheduler that vesde_sampler_next is given. A `first_step` without a given sample is
+/// VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
 ///
 /// # Safety
 /// `config` and `options` are NULL or readable; `sampler` is NULL or writable.
@@ -176,17 +298,18 @@ fn request_of(request: Request, steps: usize) -> CRequest {
     }
 }
 
-/// vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or on its threads: what is to be done
-/// with the answer to the last request, and what is needed then. What vesde_sampler_next checks of buffers is left to the caller, and
-/// so are the factors of a reduction. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a copy. A
-/// whole job is:
+/// vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or
+/// on its threads: what is to be done with the answer to the last request, and what is needed then.
+/// What vesde_sampler_next checks of buffers is left to the caller, and so are the factors of a
+/// reduction. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a
+/// copy. A whole job is:
 ///
 /// ```c
 /// do {
 ///     status = vesde_sampler_plan(&sampler, &scheduler, &plan, &request);
 ///     if (status != VESDE_OK)
 ///         break;
-///     run(&plan, x, score, z); // x = clamp(plan.sample * x + plan.output * score + plan.noise * z)
+///     run(&plan, x, score, z); // what is kept, the reduction, then vesde_plan_combination
 ///     if (request.kind == VESDE_REQUEST_KIND_SCORE)
 ///         network(x, request.sigma, score);
 ///     else if (request.kind == VESDE_REQUEST_KIND_NOISE)
@@ -195,8 +318,8 @@ fn request_of(request: Request, steps: usize) -> CRequest {
 /// ```
 ///
 /// # Safety
-/// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so
-/// are its tables; `plan` and `request` are NULL or writable.
+/// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler`
+/// is NULL or readable, and so are its tables; `plan` and `request` are NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_sampler_plan(
     sampler: *mut Sampler,
@@ -213,58 +336,147 @@ pub unsafe extern "C" fn vesde_sampler_plan(
         let sampler = object_mut(sampler, &outs[..2])?;
         check_disjoint(request, 1, &outs[..1])?;
         let (next, wanted) = sampler.plan(&schedule)?;
-        let Plan { sample, output, noise, reduction, clamp, draw, counter } = next;
-        let (clamp_low, clamp_high) = clamp;
-        let reduction = reduction as i32;
-        plan.write(CPlan { sample, output, noise, reduction, clamp_low, clamp_high, draw, counter });
+        plan.write(CPlan::from(&next));
         request.write(request_of(wanted, schedule.timesteps.len()));
         Ok(())
     })
 }
 
-/// Takes what the last request asked for, advances `sample` in place, and says what is needed next. A whole job is:
+/// Takes what the last request asked for, advances `sample` in place, and says what is needed next.
+/// A whole job is:
 ///
 /// ```c
 /// do {
-///     status = vesde_sampler_next(&sampler, &scheduler, score, NULL, len, sample, &request);
+///     status = vesde_sampler_next(&sampler, &scheduler, &buffers, &request);
 ///     if (status == VESDE_OK && request.kind == VESDE_REQUEST_KIND_SCORE)
 ///         network(sample, request.sigma, score);
 /// } while (status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE);
 /// ```
 ///
-/// The first call makes the initial sample, whatever the buffers hold, unless the options say that it is there. After
-/// VESDE_REQUEST_KIND_DONE `sample` holds the result, which the options choose: the last predictor step's prev_sample_mean,
-/// clamped, by default. `noise` may be NULL unless
-/// VESDE_REQUEST_KIND_NOISE has asked for it. A score that is not a number is noticed by corrector steps only. After an
-/// error everything is as before: the call can be repeated.
+/// with vesde_buffers buffers = {.sample = sample, .model_output = score, .len = len}.
+///
+/// The first call makes the initial sample, whatever the buffers hold, unless the options say that
+/// it is there. After VESDE_REQUEST_KIND_DONE the sample is the result, which the options choose:
+/// the last predictor step's prev_sample_mean, clamped, by default. A score that is not a number is
+/// noticed by corrector steps only. After an error everything is as before: the call can be
+/// repeated. vesde_sampler_next_drawing draws by itself.
 ///
 /// # Safety
-/// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler` is NULL or readable, and so
-/// are its tables; every buffer is NULL or valid for `len` floats, initialised but for the first call's; `request` is NULL or
-/// writable.
+/// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler`
+/// and `buffers` are NULL or readable, and so are the scheduler's tables; every buffer is NULL or
+/// valid for its length, initialised but for the first call's; `request` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_sampler_next(
     sampler: *mut Sampler,
     scheduler: *const CScheduler,
-    model_output: *const f32,
-    noise: *const f32,
-    len: usize,
-    sample: *mut f32,
+    buffers: *const CBuffers,
     request: *mut CRequest,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     status(|| unsafe {
-        super::check(request, 1)?;
-        let outs = [span(sample, len), span(request, 1), span(sampler, 1)];
-        let [sample_span, request_span, _] = outs;
-        let schedule = CScheduler::view(scheduler, &outs)?.schedule;
-        let sampler =
-            object_mut(sampler, &[request_span, sample_span, span(model_output, len), span(noise, len)])?;
-        check_disjoint(request, 1, &[sample_span])?;
-        let (model_output, sample) = (input(model_output, len)?, output(sample, len)?);
-        let noise = if noise.is_null() { None } else { Some(input(noise, len)?) };
-        let next = sampler.next_raw(&schedule, sample, model_output, noise)?;
-        request.write(request_of(next, schedule.timesteps.len()));
-        Ok(())
+        super::check(buffers, 1)?;
+        let nothing = span::<f32>(core::ptr::null(), 0);
+        next(sampler, scheduler, buffers.read(), request, [nothing; 2], &mut Sampler::next)
     })
+}
+
+/// vesde_sampler_next that draws by itself: where noise is asked for, the generators, one or one
+/// for each sample of the batch, draw it into `noise`, of buffers->len floats, which is to be left
+/// alone between calls. VESDE_REQUEST_KIND_NOISE does not come, and buffers->noise is not looked
+/// at. A job whose initial sample is another generator's passes that one until the first
+/// VESDE_REQUEST_KIND_SCORE. After an error the call can be repeated; a draw that was made stays
+/// made. A number of generators that is neither 1 nor the batch is VESDE_ERROR_LENGTH_MISMATCH,
+/// whether or not they draw.
+///
+/// # Safety
+/// As vesde_sampler_next; `generators` is NULL or holds `generators_len` states, and nothing else
+/// uses them now; `noise` is NULL or writable for buffers->len floats, and initialised but for the
+/// first call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_sampler_next_drawing(
+    sampler: *mut Sampler,
+    scheduler: *const CScheduler,
+    buffers: *const CBuffers,
+    generators: *mut AnyGenerator,
+    generators_len: usize,
+    noise: *mut f32,
+    request: *mut CRequest,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    status(|| unsafe {
+        super::check(buffers, 1)?;
+        let buffers = CBuffers { noise: core::ptr::null(), ..buffers.read() };
+        let CBuffers { sample, model_output, len, workspace, workspace_len, .. } = buffers;
+        let out = output(noise, len)?;
+        let [a, b, c, d, e, noise_span] = [
+            span(sample, len),
+            span(model_output, len),
+            span(workspace, workspace_len),
+            span(request, 1),
+            span(sampler, 1),
+            span(noise, len),
+        ];
+        check_disjoint(noise, len, &[a, b, c, d, e])?;
+        let drawn = [noise_span, span(generators, generators_len)];
+        let generators = table_mut(generators, generators_len, &[a, b, c, d, e, noise_span])?;
+        next(sampler, scheduler, buffers, request, drawn, &mut |sampler, schedule, job| {
+            sampler.next_drawn(schedule, job, generators, out.again())
+        })
+    })
+}
+
+/// Runs the sampler on buffers as C has them; the scheduler does not lie in what is `drawn` either.
+///
+/// # Safety
+/// As vesde_sampler_next.
+unsafe fn next(
+    sampler: *mut Sampler,
+    scheduler: *const CScheduler,
+    buffers: CBuffers,
+    request: *mut CRequest,
+    drawn: [Span; 2],
+    next: &mut dyn FnMut(&mut Sampler, &Schedule<'_>, Buffers<'_>) -> Result<Request, Error>,
+) -> Result<(), Error> {
+    super::check(request, 1)?;
+    let CBuffers { sample, model_output, len, noise: given, workspace, workspace_len } = buffers;
+    let outs = [span(sample, len), span(workspace, workspace_len)];
+    let [sample_span, workspace_span] = outs;
+    let (request_span, sampler_span) = (span(request, 1), span(sampler, 1));
+    let [noise, generators] = drawn;
+    let written = [sample_span, workspace_span, request_span, sampler_span, noise, generators];
+    // SAFETY: this function's own condition, here and below.
+    let schedule = unsafe { CScheduler::view(scheduler, &written)?.schedule };
+    let (score_span, given_span) = (span(model_output, len), span(given, len));
+    // SAFETY: as above.
+    let sampler =
+        unsafe { object_mut(sampler, &[sample_span, workspace_span, request_span, score_span, given_span])? };
+    check_disjoint(request, 1, &outs)?;
+    // SAFETY: as above.
+    let job = unsafe {
+        Buffers {
+            sample: output(sample, len)?,
+            model_output: input(model_output, len)?,
+            noise: if given.is_null() { None } else { Some(input(given, len)?) },
+            workspace: if workspace_len == 0 { Out::NONE } else { output(workspace, workspace_len)? },
+        }
+    };
+    let wanted = request_of(next(sampler, &schedule, job)?, schedule.timesteps.len());
+    // SAFETY: checked not to be NULL, misaligned or in what is written; the rest is as above.
+    unsafe { request.write(wanted) };
+    Ok(())
+}
+
+/// How many floats of history a job of `len` floats keeps in its workspace: 0 in the
+/// predictor–corrector method.
+///
+/// # Safety
+/// `sampler` is NULL or was made by vesde_sampler_init; `workspace_len` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_sampler_workspace_len(
+    sampler: *const Sampler,
+    len: usize,
+    workspace_len: *mut usize,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    unsafe { produce(workspace_len, || object(sampler, &[])?.workspace_len(len)) }
 }

@@ -6,8 +6,9 @@ use crate::error::Error;
 use crate::schedule::{self, PredictorStep, Schedule};
 use crate::steps::Scheduler;
 
-/// A configuration and its tables, all of them the caller's. No function's output may overlap a table or this struct. A
-/// function that needs no table accepts one that is NULL with length 0; of the configuration the steps read `snr` only.
+/// A configuration and its tables, all of them the caller's. No function's output may overlap a
+/// table or this struct. A function that needs no table accepts one that is NULL with length 0; of
+/// the configuration the steps read `snr` only.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CScheduler {
@@ -17,7 +18,8 @@ pub struct CScheduler {
     pub timesteps: *const f32,
     /// Their number.
     pub timesteps_len: usize,
-    /// The noise scale at each timestep, which the network is given: vesde_set_sigmas. Only the sampler needs it.
+    /// The noise scale at each timestep, which the network is given: vesde_set_sigmas. Only the
+    /// sampler needs it.
     pub sigmas: *const f32,
     /// Their number.
     pub sigmas_len: usize,
@@ -31,7 +33,8 @@ impl CScheduler {
     /// The Rust object, which no output may overlap.
     ///
     /// # Safety
-    /// Each table is readable for its length as long as `'a`, or NULL; nothing but `outs` is written meanwhile.
+    /// Each table is readable for its length as long as `'a`, or NULL; nothing but `outs` is
+    /// written meanwhile.
     pub(super) unsafe fn view<'a>(this: *const Self, outs: &[Span]) -> Result<Scheduler<'a>, Error> {
         /// # Safety
         /// As [`CScheduler::view`].
@@ -58,8 +61,9 @@ impl CScheduler {
     }
 }
 
-/// Writes `timesteps_len` continuous timesteps, from 1 down to sampling_eps: diffusers' set_timesteps, bit for bit. What diffusers
-/// takes as keyword overrides is here a changed copy of the configuration.
+/// Writes `timesteps_len` continuous timesteps, from 1 down to sampling_eps: diffusers'
+/// set_timesteps, bit for bit. What diffusers takes as keyword overrides is here a changed copy of
+/// the configuration.
 ///
 /// # Safety
 /// `config` is NULL or readable; `timesteps` is NULL or writable for `timesteps_len` floats.
@@ -74,18 +78,20 @@ pub unsafe extern "C" fn vesde_set_timesteps(
         let (config, out) = unsafe {
             (object(config, &[span(timesteps, timesteps_len)])?, output(timesteps, timesteps_len)?)
         };
-        schedule::set_timesteps_out(config, out)
+        schedule::set_timesteps(config, out)
     })
 }
 
-/// Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and `discrete_sigmas_len` discrete sigmas, from
-/// sigma_min to sigma_max in geometric progression: diffusers' set_sigmas. Powers and exponentials are double ones
-/// rounded to float; torch's own, in float, differ by up to 2 and 1 units in the last place. `sigmas` may be
-/// `timesteps`; `discrete_sigmas` may be neither.
+/// Writes `timesteps_len` sigmas, sigma_min·(sigma_max/sigma_min)^t at each timestep t, and
+/// `discrete_sigmas_len` discrete sigmas, from sigma_min to sigma_max in geometric progression:
+/// diffusers' set_sigmas. Powers and exponentials are double ones rounded to float; torch's own, in
+/// float, differ by up to 2 and 1 units in the last place. `sigmas` may be `timesteps`;
+/// `discrete_sigmas` may be neither.
 ///
 /// # Safety
-/// `config` is NULL or readable; `timesteps` is NULL or readable, and `sigmas` NULL or writable, for `timesteps_len` floats;
-/// `discrete_sigmas` is NULL or writable for `discrete_sigmas_len` floats.
+/// `config` is NULL or readable; `timesteps` is NULL or readable, and `sigmas` NULL or writable,
+/// for `timesteps_len` floats; `discrete_sigmas` is NULL or writable for `discrete_sigmas_len`
+/// floats.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_set_sigmas(
     config: *const Config,
@@ -103,11 +109,12 @@ pub unsafe extern "C" fn vesde_set_sigmas(
         let sigmas = unsafe { output(sigmas, timesteps_len)? };
         // SAFETY: as above.
         let discrete_sigmas = unsafe { output(discrete_sigmas, discrete_sigmas_len)? };
-        schedule::set_sigmas_out(config, timesteps, sigmas, discrete_sigmas)
+        schedule::set_sigmas(config, timesteps, sigmas, discrete_sigmas)
     })
 }
 
-/// The index into discrete_sigmas at a continuous timestep: trunc(timestep·(timesteps_len − 1)), in float.
+/// The index into discrete_sigmas at a continuous timestep: trunc(timestep·(timesteps_len − 1)), in
+/// float.
 ///
 /// # Safety
 /// `scheduler` is NULL or readable, and so are its tables; `index` is NULL or writable.
@@ -139,7 +146,7 @@ pub unsafe extern "C" fn vesde_get_adjacent_sigma(
     }
 }
 
-/// The factors of a predictor step at a timestep, for vesde_update.
+/// The factors of a predictor step at a timestep, for vesde_linear.
 ///
 /// # Safety
 /// `scheduler` is NULL or readable, and so are its tables; `step` is NULL or writable.

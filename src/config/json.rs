@@ -1,12 +1,14 @@
-//! As much JSON as a flat configuration needs: the members of one object in order, nested values skipped,
-//! numbers read exactly. Written here because the `no_std` JSON crates reach panicking code in `core`
-//! (slice indices, float parsing), and vesde promises at link time that nothing does.
+//! As much JSON as a flat configuration needs: the members of one object in order, nested values
+//! skipped, numbers read exactly. Written here because the `no_std` JSON crates reach panicking
+//! code in `core` (slice indices, float parsing), and vesde promises at link time that nothing
+//! does.
 //!
-//! The language is that of Python's `json`: RFC 8259 and the words `NaN`, `Infinity` and `-Infinity`,
-//! where numbers beyond a double's range are infinite or 0, and of equal keys the last one counts.
-//! Python too refuses control characters in strings, a byte order mark, comments, and commas behind the
-//! last member. Narrower than Python is this: values may be nested 64 levels deep, where Python takes
-//! about a thousand; and `true` and `false` are no numbers, which they are in Python.
+//! The language is that of Python's `json`: RFC 8259 and the words `NaN`, `Infinity` and
+//! `-Infinity`, where numbers beyond a double's range are infinite or 0, and of equal keys the last
+//! one counts. Python too refuses control characters in strings, a byte order mark, comments, and
+//! commas behind the last member. Narrower than Python is this: values may be nested 64 levels
+//! deep, where Python takes about a thousand; and `true` and `false` are no numbers, which they are
+//! in Python.
 
 use crate::error::Error;
 
@@ -39,8 +41,8 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
-    /// The next key and its value; `None` after the closing brace, behind which nothing but white space may
-    /// stand.
+    /// The next key and its value; `None` after the closing brace, behind which nothing but white
+    /// space may stand.
     pub fn next_member(&mut self) -> Result<Option<(Text<'a>, Value<'a>)>, Error> {
         if self.peek()? == b'}' {
             self.bump();
@@ -153,7 +155,8 @@ impl<'a> Object<'a> {
                 b'N' => self.word(NAN)?,
                 _ => self.number()?,
             }
-            // A value has ended, or an empty bracket waits for its close: go up as far as brackets close.
+            // A value has ended, or an empty bracket waits for its close: go up as far as brackets
+            // close.
             loop {
                 if depth == 0 {
                     return Ok(Value(self.since(start)));
@@ -227,7 +230,8 @@ impl<'a> Object<'a> {
             }
             self.digits()?;
         }
-        // A number that the text's end cuts short is a truncated one; what follows is checked by the caller.
+        // A number that the text's end cuts short is a truncated one; what follows is checked by
+        // the caller.
         if self.rest.is_empty() { Err(Error::JsonTruncated) } else { Ok(()) }
     }
 }
@@ -390,7 +394,8 @@ fn scale(digits: u64, power: i32) -> f64 {
     nearest(quotient, !rest.is_zero(), exponent)
 }
 
-/// `top · 2^(exponent − 63)`, rounded to even. The highest bit of `top` is set; `more` tells of bits below its lowest.
+/// `top · 2^(exponent − 63)`, rounded to even. The highest bit of `top` is set; `more` tells of
+/// bits below its lowest.
 fn nearest(top: u64, more: bool, exponent: i32) -> f64 {
     if exponent > 1023 {
         return f64::INFINITY;
@@ -405,7 +410,8 @@ fn nearest(top: u64, more: bool, exponent: i32) -> f64 {
     let half = 1 << (dropped_bits - 1);
     let dropped = top & (half | (half - 1));
     let up = dropped > half || dropped == half && (more || kept & 1 == 1);
-    // The highest bit of what a normal number keeps is not stored: it adds 1 to the exponent, as a carry does.
+    // The highest bit of what a normal number keeps is not stored: it adds 1 to the exponent, as a
+    // carry does.
     let stored = if missing > 0 { 0 } else { (exponent + 1022) as u64 };
     f64::from_bits((stored << 52) + kept + u64::from(up))
 }
@@ -413,8 +419,9 @@ fn nearest(top: u64, more: bool, exponent: i32) -> f64 {
 /// No `f64` but 0 and infinity is as far from 1 as 19 digits times ten to this power.
 const MAX_POWER: i32 = 343;
 
-/// An unsigned number of 1280 bits, the lowest first: twice 10^[`MAX_POWER`] and 64 bits of digits fit easily. On words of 32 bits,
-/// since arithmetic on wider ones calls functions that not every C compiler's runtime has.
+/// An unsigned number of 1280 bits, the lowest first: twice 10^[`MAX_POWER`] and 64 bits of digits
+/// fit easily. On words of 32 bits, since arithmetic on wider ones calls functions that not every C
+/// compiler's runtime has.
 #[derive(Clone, Copy)]
 struct Wide([u32; 40]);
 
@@ -557,7 +564,8 @@ mod tests {
     #[test]
     fn numbers_halfway_between_two_are_scaled_to_the_even_one() {
         let mut ties = 0;
-        // An odd number of 54 bits lies halfway; so does `odd · 10^power`, where `odd · 5^power` is one.
+        // An odd number of 54 bits lies halfway; so does `odd · 10^power`, where `odd · 5^power` is
+        // one.
         for power in 0..=22 {
             let five = 5_u64.pow(power);
             for number in numbers(100) {
@@ -602,7 +610,8 @@ mod tests {
                 assert_as_rust(digits, power);
             }
         }
-        // Halves of the least number, the border between subnormal and normal, and that of infinity.
+        // Halves of the least number, the border between subnormal and normal, and that of
+        // infinity.
         for (digits, power) in [
             (2470328229206232720, -342),
             (2470328229206232721, -342),

@@ -1,9 +1,11 @@
 //! CUDA's `logf` and fast sine and cosine, to the last bit.
 //!
-//! The logarithm is a polynomial that `cuobjdump` shows. The sine is the GPU's own instruction, MUFU.SIN, of the kind that Oberman and Siu
-//! describe ("A high-performance area-efficient multifunction interpolator", 2005): the quarter turn in 64 parts, in each of
-//! them a quadratic polynomial whose square is made without its low partial products. The coefficients were solved for from the results for
-//! all 2²³ arguments of a quarter turn on an H100: one solution in each part gives them all.
+//! The logarithm is a polynomial that `cuobjdump` shows. The sine is the GPU's own instruction,
+//! MUFU.SIN, of the kind that Oberman and Siu describe ("A high-performance area-efficient
+//! multifunction interpolator", 2005): the quarter turn in 64 parts, in each of them a quadratic
+//! polynomial whose square is made without its low partial products. The coefficients were solved
+//! for from the results for all 2²³ arguments of a quarter turn on an H100: one solution in each
+//! part gives them all.
 
 use super::normal::signed;
 use crate::simd::{Lanes, Table};
@@ -67,7 +69,8 @@ pub(crate) fn wave<L: Lanes>(l: L, turns: L::U, wave: Wave) -> L::F {
     signed(l, sine_of_quarter(l, at), l.shl::<{ 32 - TURN_BITS }>(turns + l.splat_u(ahead)))
 }
 
-/// MUFU's results in a quarter turn of 2²³: c0·2⁻²⁵ + (c1·x − c2·x²)·2⁻³⁷, with x²·2⁻¹⁹, cut to 24 bits.
+/// MUFU's results in a quarter turn of 2²³: c0·2⁻²⁵ + (c1·x − c2·x²)·2⁻³⁷, with x²·2⁻¹⁹, cut to 24
+/// bits.
 #[inline(always)]
 fn sine_of_quarter<L: Lanes>(l: L, at: L::U) -> L::F {
     let part = l.shr::<17>(at);
@@ -75,7 +78,8 @@ fn sine_of_quarter<L: Lanes>(l: L, at: L::U) -> L::F {
     let [c0, c12] = l.look_up(&COEFFICIENTS, part);
     let (c1, c2) = (c12 & l.splat_u(0xffff), l.shr::<16>(c12));
     let rest = c1 * x - c2 * square(l, x);
-    // In the first part, where there is no c0, all of 32 bits are needed; behind it 2⁻³⁰ is fine enough, of which there are 25 bits or more.
+    // In the first part, where there is no c0, all of 32 bits are needed; behind it 2⁻³⁰ is fine
+    // enough, of which there are 25 bits or more.
     let first = l.sar::<31>(at - l.splat_u(1 << 17));
     let sum = either(l, first, rest, l.shl::<5>(c0) + l.shr::<7>(rest));
     let unit = l.select(first, l.splat(1.0 / (1_u64 << 37) as f32), l.splat(1.0 / (1_u64 << 30) as f32));

@@ -1,5 +1,6 @@
-//! The arithmetic over whole buffers, each kernel written once over `Lanes`. Kernels trust their caller to have
-//! checked lengths and overlaps; given unequal lengths they do nothing. No unsafe code is here.
+//! The arithmetic over whole buffers, each kernel written once over `Lanes`. Kernels trust their
+//! caller to have checked lengths and overlaps; given unequal lengths they do nothing. No unsafe
+//! code is here.
 
 #![forbid(unsafe_code)]
 
@@ -24,7 +25,12 @@ pub(crate) enum Source<'a> {
 impl Place {
     /// How many floats of the group in which it lies come before it.
     pub(crate) fn offset_in_group(self) -> usize {
-        (self.index % GROUP as u64) as usize
+        self.offset(0, GROUP)
+    }
+
+    /// How far behind a multiple of `unit` the place `start` elements on lies.
+    pub(crate) fn offset(self, start: usize, unit: usize) -> usize {
+        (self.skip(start).index % unit as u64) as usize
     }
 
     /// The place so many elements behind it.
@@ -55,6 +61,14 @@ impl<'a> Source<'a> {
         match self {
             Self::Given(floats) => Some(floats),
             Self::Counter(_) => None,
+        }
+    }
+
+    /// The place in counter noise, if it is that.
+    pub(crate) fn place(self) -> Option<Place> {
+        match self {
+            Self::Given(_) => None,
+            Self::Counter(place) => Some(place),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The Mersenne Twister MT19937 of Matsumoto and Nishimura 1998, as torch and NumPy seed it: 32-bit words in
-//! sequence. What they are made into is the business of its users.
+//! The Mersenne Twister MT19937 of Matsumoto and Nishimura 1998, as torch and NumPy seed it: 32-bit
+//! words in sequence. What they are made into is the business of its users.
 
 use crate::error::Error;
 use crate::simd::{Job, Kernel, Lanes, dispatch};
@@ -17,6 +17,11 @@ pub(crate) struct Mt19937 {
 }
 
 impl Mt19937 {
+    /// No state that a seed makes: `check` refuses it.
+    pub(crate) fn unseeded() -> Self {
+        Self { words: [0; N], taken: 0 }
+    }
+
     /// Seeds it with Knuth's generator, as `init_genrand` of the reference code does.
     pub(crate) fn new(seed: u32) -> Self {
         let mut words = [0; N];
@@ -34,7 +39,8 @@ impl Mt19937 {
     pub(crate) fn check(&self) -> Result<(), Error> {
         // Never 0: the words are twisted when they are all taken, and the first is taken at once.
         let in_range = (1..=N).contains(&(self.taken as usize));
-        // Zeros would stay zeros for ever, and whoever rejects them would never return. Of the first word one bit counts.
+        // Zeros would stay zeros for ever, and whoever rejects them would never return. Of the
+        // first word one bit counts.
         let [first, rest @ ..] = &self.words;
         let alive = first & UPPER != 0 || rest.iter().any(|&word| word != 0);
         if in_range && alive { Ok(()) } else { Err(Error::InvalidRandomState) }
@@ -117,8 +123,9 @@ impl Kernel for Twist<'_> {
 const UPPER: u32 = 0x8000_0000;
 const MATRIX: u32 = 0x9908_b0df;
 
-/// Makes words `from..to`, each of its neighbour and the word `offset` further (modulo 2ʷ: it may lie behind). None depends on
-/// one of the sixteen before it, so they are made a register at a time.
+/// Makes words `from..to`, each of its neighbour and the word `offset` further (modulo 2ʷ: it may
+/// lie behind). None depends on one of the sixteen before it, so they are made a register at a
+/// time.
 #[inline(always)]
 fn advance<L: Lanes>(l: L, words: &mut [u32; N], from: usize, to: usize, offset: usize) {
     let mut i = from;

@@ -1,4 +1,5 @@
-//! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and torch's.
+//! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and
+//! torch's.
 
 use super::Source;
 use super::normal::CounterGroups;
@@ -93,7 +94,8 @@ impl Kernel for SumSquares<'_> {
     }
     fn widest(&self) -> SimdLevel {
         match self.x {
-            // Wider conversions to f64 take a third longer on Zen 4. (On Emerald Rapids narrower ones, in the L2 cache only, a seventh.)
+            // Wider conversions to f64 take a third longer on Zen 4. (On Emerald Rapids narrower
+            // ones, in the L2 cache only, a seventh.)
             Source::Given(_) => SimdLevel::Avx2,
             Source::Counter(_) => SimdLevel::Avx512,
         }
@@ -153,9 +155,10 @@ fn in_order(lanes: &[f64; TURNS * LANES], first: usize) -> f64 {
     (first..first + lanes.len()).fold(0.0, |total, i| total + lanes[i % (TURNS * LANES)])
 }
 
-/// torch's 2-norm of contiguous `f32` on an x86 CPU, bit for bit (checked on torch 2.15 with AVX2 and AVX-512): eight
-/// `f32` sums without FMA, added in order; then the elements behind the last whole eight, four at a time without FMA
-/// and the last up to three with it; then the root. The norm of one element is its absolute value, without a square.
+/// torch's 2-norm of contiguous `f32` on an x86 CPU, bit for bit (checked on torch 2.15 with AVX2
+/// and AVX-512): eight `f32` sums without FMA, added in order; then the elements behind the last
+/// whole eight, four at a time without FMA and the last up to three with it; then the root. The
+/// norm of one element is its absolute value, without a square.
 pub(crate) struct TorchNorm<'a> {
     pub x: Source<'a>,
     pub len: usize,
@@ -200,7 +203,8 @@ impl Kernel for TorchNorm<'_> {
                 let (offset, mut groups) = (place.offset_in_group(), [[0.0; GROUP]; 2]);
                 let count = (offset + self.len).div_ceil(GROUP);
                 for i in 0..=count {
-                    // What is added lies across two groups, the one before and this one; behind the last one it ends.
+                    // What is added lies across two groups, the one before and this one; behind the
+                    // last one it ends.
                     let next = if i < count { noise.in_memory(l) } else { [0.0; GROUP] };
                     groups = [groups[1], next];
                     if i > 0
@@ -223,14 +227,15 @@ impl Kernel for TorchNorm<'_> {
     }
 }
 
-/// torch's sum of `count` contiguous `f32`, taken one after the other: bit for bit, for any count, as one
-/// thread of torch makes it on a CPU with AVX2 (`cascade_sum` of its `SumKernel.cpp`; checked on torch 2.15).
+/// torch's sum of `count` contiguous `f32`, taken one after the other: bit for bit, for any count,
+/// as one thread of torch makes it on a CPU with AVX2 (`cascade_sum` of its `SumKernel.cpp`;
+/// checked on torch 2.15).
 ///
-/// Four partial sums take the values in turn, and the values behind the last whole four go to the first; then
-/// the four are added in order. Each is a cascade: after `step` values its sum moves up a level, after `step²`
-/// two levels, and so on; in the end the levels above are added to the lowest, in order. From eight values on
-/// all this is done on vectors of eight, whose lanes are then added, in order, to the sum of the values behind
-/// the last whole vector.
+/// Four partial sums take the values in turn, and the values behind the last whole four go to the
+/// first; then the four are added in order. Each is a cascade: after `step` values its sum moves up
+/// a level, after `step²` two levels, and so on; in the end the levels above are added to the
+/// lowest, in order. From eight values on all this is done on vectors of eight, whose lanes are
+/// then added, in order, to the sum of the values behind the last whole vector.
 pub(crate) struct TorchSum {
     levels: [Partial; LEVELS],
     /// The sum of the values behind the last whole vector.

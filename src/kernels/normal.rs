@@ -1,23 +1,26 @@
-//! Standard normal numbers from random words, in registers: the transform that turns four words into four
-//! normals with one logarithm, and counter noise, which feeds it.
+//! Standard normal numbers from random words, in registers: the transform that turns four words
+//! into four normals with one logarithm, and counter noise, which feeds it.
 //!
 //! # The transform
-//! Box and Muller's radius is √(−2 ln u) for a uniform u. The sum of two such −2 ln u is −2 ln(u₁u₂), one logarithm,
-//! and a uniform v splits it into two that are again independent and exponential: v and 1−v times the sum. Each
-//! half goes with an angle of its own. Of the words a, b, c, d:
-//! - u₁ and u₂ are the magnitudes of a and b as signed numbers, made odd, over 2³¹; the signs of a and b are those of
-//!   the two cosines, so that angles need to cover a half circle only;
+//! Box and Muller's radius is √(−2 ln u) for a uniform u. The sum of two such −2 ln u is −2
+//! ln(u₁u₂), one logarithm, and a uniform v splits it into two that are again independent and
+//! exponential: v and 1−v times the sum. Each half goes with an angle of its own. Of the words a,
+//! b, c, d:
+//! - u₁ and u₂ are the magnitudes of a and b as signed numbers, made odd, over 2³¹; the signs of a
+//!   and b are those of the two cosines, so that angles need to cover a half circle only;
 //! - c and d, as signed fractions s of a half circle, are the angles πs/2;
 //! - v is 23 bits that rounding drops elsewhere: low bits of d, then of c, then of a.
 //!
-//! The largest magnitude is √(−2 ln 2⁻⁶²) ≈ 9.27. Every operation is one IEEE 754 operation in `f32`: fused ones would make counter
-//! noise 1.15 times faster (measured on Zen 3 with AVX2 and on Zen 4 with AVX-512), and other bits or an emulation elsewhere.
+//! The largest magnitude is √(−2 ln 2⁻⁶²) ≈ 9.27. Every operation is one IEEE 754 operation in
+//! `f32`: fused ones would make counter noise 1.15 times faster (measured on Zen 3 with AVX2 and on
+//! Zen 4 with AVX-512), and other bits or an emulation elsewhere.
 //!
 //! # Counter noise
-//! The stream is cut into blocks of [`BLOCK`] elements. Each block runs eight xoroshiro128+ generators (Blackman and
-//! Vigna) side by side, for 64 steps, from 8 × 128 bits of state that Philox4x32-10 makes of (seed, stream, block).
-//! Four steps make a group of 64 elements: step k of lane l gives words 2l (its low half) and 2l+1 (its high half)
-//! of a, b, c, d for k = 0, 1, 2, 3, and the results of word i are elements i, 16+i, 32+i and 48+i.
+//! The stream is cut into blocks of [`BLOCK`] elements. Each block runs eight xoroshiro128+
+//! generators (Blackman and Vigna) side by side, for 64 steps, from 8 × 128 bits of state that
+//! Philox4x32-10 makes of (seed, stream, block). Four steps make a group of 64 elements: step k of
+//! lane l gives words 2l (its low half) and 2l+1 (its high half) of a, b, c, d for k = 0, 1, 2, 3,
+//! and the results of word i are elements i, 16+i, 32+i and 48+i.
 
 use super::Place;
 use super::philox::{Philox4x32, pack};
@@ -30,8 +33,8 @@ pub(crate) const BLOCK: u64 = 1024;
 /// Groups in a block.
 const GROUPS: u64 = BLOCK / GROUP as u64;
 
-/// −2 ln(1−x)/x on (−0.5, 0.25], lowest power first: minimax in relative error (1.9e-7), rounded to `f32`
-/// coefficients by sollya's fpminimax.
+/// −2 ln(1−x)/x on (−0.5, 0.25], lowest power first: minimax in relative error (1.9e-7), rounded to
+/// `f32` coefficients by sollya's fpminimax.
 const LOG: [f32; 8] =
     [2.00000024, 1.00000441, 0.666599214, 0.499533266, 0.402084291, 0.347411454, 0.283105493, 0.133531928];
 /// √2·sin(πx/4)/x in x², for |x| ≤ 1 (fpminimax, relative error 1.7e-8).
@@ -72,8 +75,8 @@ fn odd<L: Lanes>(l: L, word: L::U) -> L::F {
     l.i32_to_f32(word | l.splat_u(1))
 }
 
-/// −2 ln(|x|/2^TOP) of numbers |x| in 1..=2^TOP. The polynomial goes by Estrin's scheme, which is half as deep as Horner's: here a
-/// register waits longest.
+/// −2 ln(|x|/2^TOP) of numbers |x| in 1..=2^TOP. The polynomial goes by Estrin's scheme, which is
+/// half as deep as Horner's: here a register waits longest.
 #[inline(always)]
 fn minus_2_ln<L: Lanes>(l: L, x: L::F) -> L::F {
     // |x|/2^TOP = (1−y)·2^e: −2 ln(1−y) − e·2 ln 2
@@ -114,14 +117,15 @@ fn turn<L: Lanes>(l: L, [radius1, radius2]: [L::F; 2], [a, b, c, d]: [L::U; 4]) 
     [radius1 * sin1, radius1 * signed(l, cos1, a), radius2 * sin2, radius2 * signed(l, cos2, b)]
 }
 
-/// Whether the parts of a group are made side by side where they take four registers or more: not on machines without vectors, which
-/// would keep what waits in memory, and clear it first.
+/// Whether the parts of a group are made side by side where they take four registers or more: not
+/// on machines without vectors, which would keep what waits in memory, and clear it first.
 const SIDE_BY_SIDE: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64", target_feature = "simd128"));
 
 /// A group of normals from the words a, b, c, d of each part.
 ///
-/// All radii first, then all angles: a radius is one long chain of operations, and the chains of several registers side by side keep a
-/// machine busy that sees a few hundred instructions at a time.
+/// All radii first, then all angles: a radius is one long chain of operations, and the chains of
+/// several registers side by side keep a machine busy that sees a few hundred instructions at a
+/// time.
 #[inline(always)]
 fn normals<L: Lanes>(l: L, words: &[[L::U; 4]; MAX_PARTS]) -> Group<L> {
     let mut radius = [[l.splat(0.0); 2]; MAX_PARTS];
@@ -144,12 +148,14 @@ pub(crate) struct CounterGroups<L: Lanes> {
     /// Generators of the blocks before it, of which so many have been used.
     seeded: [States<L>; SEEDED],
     used: usize,
-    /// What is left of the current block. A loop takes a copy, which can stay in registers, and puts it back.
+    /// What is left of the current block. A loop takes a copy, which can stay in registers, and
+    /// puts it back.
     pub block: Block<L>,
 }
 
-/// How many blocks are seeded at once, but for the first. Philox is one long chain for each register: where a block may take one or two,
-/// which on x86 it may, a machine has room for more chains.
+/// How many blocks are seeded at once, but for the first. Philox is one long chain for each
+/// register: where a block may take one or two, which on x86 it may, a machine has room for more
+/// chains.
 const SEEDED: usize = if cfg!(any(target_arch = "x86", target_arch = "x86_64")) { 4 } else { 1 };
 
 /// The two words of eight generators.
@@ -275,7 +281,8 @@ impl<L: Lanes> Job<L> for InMemory<'_, L> {
     }
 }
 
-/// Seeds the generators of all blocks from `used` on: 16 words of Philox a block, two for each of eight.
+/// Seeds the generators of all blocks from `used` on: 16 words of Philox a block, two for each of
+/// eight.
 struct Seed<'a, L: Lanes>(&'a mut CounterGroups<L>);
 
 impl<L: Lanes> Job<L> for Seed<'_, L> {
@@ -354,7 +361,8 @@ impl Kernel for Fill<'_> {
     }
 }
 
-/// The normals of one group of 64 random words: word 16k + i is the i-th of a, b, c, d for k = 0, 1, 2, 3.
+/// The normals of one group of 64 random words: word 16k + i is the i-th of a, b, c, d for k = 0,
+/// 1, 2, 3.
 pub(crate) struct FromWords<'a> {
     pub words: &'a [u32; GROUP],
     pub out: &'a mut [f32; GROUP],
@@ -375,8 +383,9 @@ mod tests {
     use super::*;
     use crate::simd::dispatch;
 
-    /// The transform as its documentation says it, in `f64` and with the library's functions; and how far off
-    /// `f32` may be: a relative part, and the rounding of u₁u₂ to 24 bits, which counts where the logarithm is small.
+    /// The transform as its documentation says it, in `f64` and with the library's functions; and
+    /// how far off `f32` may be: a relative part, and the rounding of u₁u₂ to 24 bits, which counts
+    /// where the logarithm is small.
     fn oracle([a, b, c, d]: [u32; 4]) -> ([f64; 4], f64) {
         let unit = f64::from(1 << 30) * 2.0;
         let magnitude = |x: u32| f64::from((x | 1) as i32).abs() / unit;

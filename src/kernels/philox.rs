@@ -1,5 +1,5 @@
-//! Philox4x32-10, the counter-based generator of Salmon et al. 2011 ("Parallel random numbers: as easy as 1, 2,
-//! 3"), on as many counters at once as a register has lanes of 64 bits.
+//! Philox4x32-10, the counter-based generator of Salmon et al. 2011 ("Parallel random numbers: as
+//! easy as 1, 2, 3"), on as many counters at once as a register has lanes of 64 bits.
 
 use crate::simd::Lanes;
 
@@ -23,12 +23,13 @@ impl<L: Lanes> Philox4x32<L> {
         Self(keys)
     }
 
-    /// The four output words of each lane's counter, in several registers: word `i` of a counter in the low half of a lane of
-    /// `words[i]`, and so for the output.
+    /// The four output words of each lane's counter, in several registers: word `i` of a counter in
+    /// the low half of a lane of `words[i]`, and so for the output.
     ///
-    /// A lane has the room of a product, so that a round is a multiplication, a shift and two exclusive ors on whole registers; what
-    /// stands in upper halves is never looked at, and [`pack`] drops it. The registers go side by side, since each is one long chain,
-    /// and the rounds stand one by one, so that what a caller's loop does not change is computed once.
+    /// A lane has the room of a product, so that a round is a multiplication, a shift and two
+    /// exclusive ors on whole registers; what stands in upper halves is never looked at, and
+    /// [`pack`] drops it. The registers go side by side, since each is one long chain, and the
+    /// rounds stand one by one, so that what a caller's loop does not change is computed once.
     #[inline(always)]
     pub(crate) fn words<const COUNT: usize>(&self, l: L, words: [[L::W; 4]; COUNT]) -> [[L::W; 4]; COUNT] {
         let [k0, k1, k2, k3, k4, k5, k6, k7, k8, k9] = self.0;

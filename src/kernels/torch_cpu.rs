@@ -1,5 +1,6 @@
-//! The Box–Muller transform of torch's CPU generator, bit for bit: logarithm, sine and cosine are the
-//! single-precision polynomials of Cephes (S. Moshier) with fused multiply-adds, as torch's AVX2 code has them.
+//! The Box–Muller transform of torch's CPU generator, bit for bit: logarithm, sine and cosine are
+//! the single-precision polynomials of Cephes (S. Moshier) with fused multiply-adds, as torch's
+//! AVX2 code has them.
 
 use super::mt19937::Mt19937;
 use super::normal::signed;
@@ -12,8 +13,9 @@ pub(crate) const TORCH_BLOCK: usize = 16;
 /// Radii and angles stand in alternating eights.
 const EIGHT: usize = TORCH_BLOCK / 2;
 
-/// `randn` for 16 elements and more: uniforms throughout, transformed in blocks of 16. Behind the last whole block torch draws
-/// uniforms for the rest, and then sixteen new ones for the last sixteen places.
+/// `randn` for 16 elements and more: uniforms throughout, transformed in blocks of 16. Behind the
+/// last whole block torch draws uniforms for the rest, and then sixteen new ones for the last
+/// sixteen places.
 pub(crate) struct Randn<'a> {
     pub mt: &'a mut Mt19937,
     pub out: Out<'a>,

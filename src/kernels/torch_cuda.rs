@@ -1,5 +1,6 @@
-//! torch's CUDA generator: Philox4x32-10 with a counter for each thread of the launch, and cuRAND's Box–Muller transform with CUDA's own
-//! functions. A thread makes four normals at a time, for elements that lie a whole launch apart.
+//! torch's CUDA generator: Philox4x32-10 with a counter for each thread of the launch, and cuRAND's
+//! Box–Muller transform with CUDA's own functions. A thread makes four normals at a time, for
+//! elements that lie a whole launch apart.
 
 use core::f32::consts::PI;
 use core::num::NonZeroU32;
@@ -42,7 +43,8 @@ impl Kernel for CudaRandn<'_> {
         let mut done = 0;
         while done < out.len() {
             let out = out.part(done, out.len());
-            // Element `thread + stride·row` is the `row % 4`-th normal of its thread's pass `row / 4`.
+            // Element `thread + stride·row` is the `row % 4`-th normal of its thread's pass `row /
+            // 4`.
             let (row, thread) = (start / draw.threads, start % draw.threads);
             let (pass, first) = (u64::from(row / UNROLL), row % UNROLL);
             launch.start(l, draw.counter.wrapping_add(pass), first);
@@ -85,8 +87,9 @@ struct Threads<L: Lanes> {
 
 /// What is made of threads, 64 of them at a time.
 ///
-/// Words, radii and waves are a loop each over the registers of a tile: a register of any is one long chain of operations, and a machine
-/// that sees a few hundred instructions at a time is kept busy by the chains of several.
+/// Words, radii and waves are a loop each over the registers of a tile: a register of any is one
+/// long chain of operations, and a machine that sees a few hundred instructions at a time is kept
+/// busy by the chains of several.
 struct Launch<L: Lanes> {
     threads: Threads<L>,
     /// Which of a thread's normals is the first to be asked for.
@@ -181,7 +184,8 @@ impl<L: Lanes, const AB: bool, const CD: bool> Job<L> for Words<'_, L, AB, CD> {
     }
 }
 
-/// What each two words become: a normal with the sine of their angle, one with the cosine, or both, from the `first` on.
+/// What each two words become: a normal with the sine of their angle, one with the cosine, or both,
+/// from the `first` on.
 struct Pair<'a, 't, L: Lanes> {
     words: [&'a Tile<L::U>; 2],
     first: u32,

@@ -1,24 +1,28 @@
 //! Counter noise: a pure function from (seed, stream, index) to a standard normal number.
 //!
-//! Tested on 2³⁰ numbers along a stream, across streams and across seeds (`cargo test --release --test quality -- --ignored`): moments to the
-//! sixth, Kolmogorov–Smirnov, tails at 3 to 6 sigma, correlations of neighbours, streams and seeds, and joint distributions within a group show
-//! nothing beyond chance. The bits of Φ(z) through dieharder 3.31.1: of 114 results on one stream 110 passed and 4 were weak (p beyond 0.005),
-//! and these passed on another stream; across streams and seeds 97 of 100 passed, and 3 were weak.
+//! Tested on 2³⁰ numbers along a stream, across streams and across seeds (`cargo test --release
+//! --test quality -- --ignored`): moments to the sixth, Kolmogorov–Smirnov, tails at 3 to 6 sigma,
+//! correlations of neighbours, streams and seeds, and joint distributions within a group show
+//! nothing beyond chance. The bits of Φ(z) through dieharder 3.31.1: of 114 results on one stream
+//! 110 passed and 4 were weak (p beyond 0.005), and these passed on another stream; across streams
+//! and seeds 97 of 100 passed, and 3 were weak.
 
 use crate::buf::Out;
 use crate::error::Error;
+use crate::kernels::Place;
 use crate::kernels::normal::Fill;
-use crate::kernels::{Place, Source};
 use crate::simd::dispatch;
 
 /// A place in counter noise: element `index` of stream `stream` of seed `seed`.
 ///
-/// Element i is the same whoever computes it and however the work is split: two calls for the halves of a
-/// range give the bits of one call for the whole. A call changes nothing; to go on, ask for another stream or a later index.
+/// Element i is the same whoever computes it and however the work is split: two calls for the
+/// halves of a range give the bits of one call for the whole. A call changes nothing; to go on, ask
+/// for another stream or a later index.
 ///
-/// The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements by Philox4x32-10
-/// (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27 sigma; src/kernels/normal.rs says exactly how. A
-/// range that begins at a multiple of 64 is the fastest, a short one at a multiple of 1024.
+/// The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements
+/// by Philox4x32-10 (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27
+/// sigma; src/kernels/normal.rs says exactly how. A range that begins at a multiple of 64 is the
+/// fastest, a short one at a multiple of 1024.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Counter {
@@ -47,12 +51,8 @@ impl Counter {
     ///
     /// # Errors
     /// `TooLarge` where `index` plus the length exceeds 2⁶⁴ − 1.
-    pub fn fill(self, out: &mut [f32]) -> Result<(), Error> {
-        self.fill_out(out.into())
-    }
-
-    pub(crate) fn fill_out(self, out: Out<'_>) -> Result<(), Error> {
-        let place = Place::from(self);
+    pub fn fill<'a>(self, out: impl Into<Out<'a>>) -> Result<(), Error> {
+        let (place, out) = (Place::from(self), out.into());
         place.check(out.len())?;
         dispatch(Fill { place, out });
         Ok(())
@@ -62,11 +62,5 @@ impl Counter {
 impl From<Counter> for Place {
     fn from(Counter { seed, stream, index }: Counter) -> Self {
         Self { seed, stream, index }
-    }
-}
-
-impl From<Counter> for Source<'_> {
-    fn from(noise: Counter) -> Self {
-        Self::Counter(noise.into())
     }
 }

@@ -1,10 +1,12 @@
-//! What generators with a state have in common, and how diffusers draws from one of them or from a list.
+//! What generators with a state have in common, and how diffusers draws from one of them or from a
+//! list.
 
 use crate::buf::Out;
 use crate::error::Error;
 use crate::kernels::mt19937::Mt19937;
 
-/// A generator of standard normal noise whose state its caller owns: `TorchCpu`, `TorchCuda`, `Numpy`.
+/// A generator of standard normal noise whose state its caller owns: `TorchCpu`, `TorchCuda`,
+/// `Numpy`, `AnyGenerator`.
 pub trait Generator: sealed::Generator {}
 
 pub(crate) mod sealed {
@@ -12,43 +14,44 @@ pub(crate) mod sealed {
 
     /// What a generator does; for this crate's own only.
     pub trait Generator {
-        /// Checks what a caller's memory may have done to the state.
-        fn check(&self) -> Result<(), Error>;
+        /// Checks what a caller's memory may have done to the state, and that it has a draw of
+        /// `len` numbers.
+        fn check(&self, len: u64) -> Result<(), Error>;
         /// One draw.
-        fn fill_out(&mut self, out: Out<'_>) -> Result<(), Error>;
+        fn draw(&mut self, out: Out<'_>) -> Result<(), Error>;
     }
 }
 
-/// Standard normal noise as diffusers draws it (`randn_tensor`): one generator makes the whole batch in one call; of several, each
-/// makes one sample of the batch, in order. A draw of nothing leaves them as they are.
+/// Standard normal noise as diffusers draws it (`randn_tensor`): one generator makes the whole
+/// batch in one call; of several, each makes one sample of the batch, in order. A draw of nothing
+/// leaves them as they are.
 ///
 /// # Errors
 /// `Empty` without generators; `LengthMismatch` where the generators do not divide `out`;
 /// `InvalidRandomState` where a state is not one that its type makes; `TooLarge` where a draw is
 /// longer than its type has. Nothing has been drawn then.
-pub fn randn<G: Generator>(generators: &mut [G], out: &mut [f32]) -> Result<(), Error> {
-    randn_out(generators, out.into())
-}
-
-pub(crate) fn randn_out<G: Generator>(generators: &mut [G], out: Out<'_>) -> Result<(), Error> {
+pub fn randn<'a, G: Generator>(generators: &mut [G], out: impl Into<Out<'a>>) -> Result<(), Error> {
+    let out = out.into();
     let len = match out.len().checked_rem(generators.len()) {
         None => return Err(Error::Empty),
         Some(0) => out.len().checked_div(generators.len()).unwrap_or_default(),
         Some(_) => return Err(Error::LengthMismatch),
     };
     for generator in &*generators {
-        generator.check()?;
+        generator.check(len as u64)?;
     }
     for (i, generator) in generators.iter_mut().enumerate() {
-        generator.fill_out(out.part(i * len, len))?;
+        generator.draw(out.part(i * len, len))?;
     }
     Ok(())
 }
 
-/// No normal of a pair lies farther out: √(2·104·ln 2) = 12.007, of the least square of two numbers that are multiples of 2⁻⁵².
+/// No normal of a pair lies farther out: √(2·104·ln 2) = 12.007, of the least square of two numbers
+/// that are multiples of 2⁻⁵².
 const FARTHEST: f64 = 12.01;
 
-/// MT19937, and the second normal of a pair, which those who make pairs in `f64` keep for the next call.
+/// MT19937, and the second normal of a pair, which those who make pairs in `f64` keep for the next
+/// call.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Paired {
@@ -58,6 +61,11 @@ pub(crate) struct Paired {
 }
 
 impl Paired {
+    /// No state that a seed makes.
+    pub(super) fn unseeded() -> Self {
+        Self { mt: Mt19937::unseeded(), has_cached: 0, cached: 0.0 }
+    }
+
     pub(super) fn new(seed: u32) -> Self {
         Self { mt: Mt19937::new(seed), has_cached: 0, cached: 0.0 }
     }

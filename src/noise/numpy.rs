@@ -5,15 +5,15 @@ use crate::buf::Out;
 use crate::error::Error;
 use crate::kernels::mt19937::Mt19937;
 
-/// The state of NumPy's `RandomState`, which `numpy.random.seed` seeds and `numpy.random.randn` draws from: MT19937 and the polar method
-/// of Marsaglia.
+/// The state of NumPy's `RandomState`, which `numpy.random.seed` seeds and `numpy.random.randn`
+/// draws from: MT19937 and the polar method of Marsaglia.
 ///
-/// NumPy computes in `f64`; these are its numbers rounded to `f32`, on every machine. Owned by the caller, fixed in size (2,512
-/// bytes), copyable: a copy continues like the original.
+/// NumPy computes in `f64`; these are its numbers rounded to `f32`, on every machine. Owned by the
+/// caller, fixed in size (2,512 bytes), copyable: a copy continues like the original.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Numpy {
-    state: Paired,
+    pub(super) state: Paired,
 }
 
 impl Numpy {
@@ -27,8 +27,8 @@ impl Numpy {
     ///
     /// # Errors
     /// `InvalidRandomState` where the state is not one that [`new`](Self::new) makes.
-    pub fn fill(&mut self, out: &mut [f32]) -> Result<(), Error> {
-        sealed::Generator::fill_out(self, out.into())
+    pub fn fill<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
+        sealed::Generator::draw(self, out.into())
     }
 }
 
@@ -48,8 +48,9 @@ fn pair(mt: &mut Mt19937) -> (f64, f64) {
 #[inline(always)]
 fn uniform(mt: &mut Mt19937) -> f64 {
     let (high, low) = (mt.next_u32() >> 5, mt.next_u32() >> 6);
-    // high + low·2⁻²⁶ through the bits of 2⁵² + high and 2²⁶ + low·2⁻²⁶, exact at every step: x86's instruction that converts an integer
-    // waits for what its register held before, which is the last logarithm.
+    // high + low·2⁻²⁶ through the bits of 2⁵² + high and 2²⁶ + low·2⁻²⁶, exact at every step: x86's
+    // instruction that converts an integer waits for what its register held before, which is the
+    // last logarithm.
     let whole = f64::from_bits(0x4330 << 48 | u64::from(high)) - f64::from_bits(0x4330 << 48);
     let fraction = f64::from_bits(0x4190 << 48 | u64::from(low)) - f64::from_bits(0x4190 << 48);
     (whole + fraction) / f64::from(1 << 27)
@@ -58,17 +59,22 @@ fn uniform(mt: &mut Mt19937) -> f64 {
 impl Generator for Numpy {}
 
 impl sealed::Generator for Numpy {
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, _: u64) -> Result<(), Error> {
         self.state.check()
     }
 
-    fn fill_out(&mut self, out: Out<'_>) -> Result<(), Error> {
-        self.check()?;
-        for i in 0..out.len() {
-            out.set(i, self.state.one(pair) as f32);
-        }
-        Ok(())
+    fn draw(&mut self, out: Out<'_>) -> Result<(), Error> {
+        draw(&mut self.state, out)
     }
+}
+
+/// One draw.
+pub(super) fn draw(state: &mut Paired, out: Out<'_>) -> Result<(), Error> {
+    state.check()?;
+    for i in 0..out.len() {
+        out.set(i, state.one(pair) as f32);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

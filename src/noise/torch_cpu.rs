@@ -7,15 +7,16 @@ use crate::kernels::mt19937::Mt19937;
 use crate::kernels::torch_cpu::{Randn, TORCH_BLOCK};
 use crate::simd::dispatch;
 
-/// The state of torch's CPU generator: what `torch.Generator().manual_seed(seed)` makes and `torch.randn` advances.
+/// The state of torch's CPU generator: what `torch.Generator().manual_seed(seed)` makes and
+/// `torch.randn` advances.
 ///
-/// It gives the bits that torch gives on an x86 CPU with AVX2, on every machine. Owned by the caller, fixed in size
-/// (2,512 bytes), copyable: a copy continues like the original.
+/// It gives the bits that torch gives on an x86 CPU with AVX2, on every machine. Owned by the
+/// caller, fixed in size (2,512 bytes), copyable: a copy continues like the original.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TorchCpu {
     /// The pairs are those of calls for fewer than 16.
-    state: Paired,
+    pub(super) state: Paired,
 }
 
 impl TorchCpu {
@@ -25,13 +26,13 @@ impl TorchCpu {
         Self { state: Paired::new(seed as u32) }
     }
 
-    /// `torch.randn(out.len())`. One call for n is not two calls for parts of n, unless the parts are multiples
-    /// of 16: the calls must be those that torch makes.
+    /// `torch.randn(out.len())`. One call for n is not two calls for parts of n, unless the parts
+    /// are multiples of 16: the calls must be those that torch makes.
     ///
     /// # Errors
     /// `InvalidRandomState` where the state is not one that [`new`](Self::new) makes.
-    pub fn fill(&mut self, out: &mut [f32]) -> Result<(), Error> {
-        sealed::Generator::fill_out(self, out.into())
+    pub fn fill<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
+        sealed::Generator::draw(self, out.into())
     }
 }
 
@@ -52,21 +53,26 @@ fn uniform(mt: &mut Mt19937) -> f64 {
 impl Generator for TorchCpu {}
 
 impl sealed::Generator for TorchCpu {
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, _: u64) -> Result<(), Error> {
         self.state.check()
     }
 
-    fn fill_out(&mut self, out: Out<'_>) -> Result<(), Error> {
-        self.check()?;
-        if out.len() < TORCH_BLOCK {
-            for i in 0..out.len() {
-                out.set(i, self.state.one(pair) as f32);
-            }
-        } else {
-            dispatch(Randn { mt: &mut self.state.mt, out });
-        }
-        Ok(())
+    fn draw(&mut self, out: Out<'_>) -> Result<(), Error> {
+        draw(&mut self.state, out)
     }
+}
+
+/// One draw.
+pub(super) fn draw(state: &mut Paired, out: Out<'_>) -> Result<(), Error> {
+    state.check()?;
+    if out.len() < TORCH_BLOCK {
+        for i in 0..out.len() {
+            out.set(i, state.one(pair) as f32);
+        }
+    } else {
+        dispatch(Randn { mt: &mut state.mt, out });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Whole jobs by reverse communication: `next` says what the caller is to do, and is called again when it is done. No
-//! callback, no buffer and no thread of its own, so it fits any engine.
+//! Whole jobs by reverse communication: `next` says what the caller is to do, and is called again
+//! when it is done. No callback, no buffer and no thread of its own, so it fits any engine.
 //!
-//! One machine walks through a job: where it is is one number, how many requests it has made. A method is a file of coefficients.
+//! One machine walks through a job: where it is is one number, how many requests it has made. A
+//! method is a file of coefficients.
 
 mod pc;
 mod plan;
@@ -9,28 +10,24 @@ mod plan;
 use crate::buf::{self, In, Out};
 use crate::config::Config;
 use crate::error::Error;
-use crate::kernels::Source;
-use crate::kernels::linear;
-use crate::kernels::normal::Fill;
-use crate::noise::Counter;
+use crate::noise::{Counter, Generator, Noise, randn};
 use crate::norms::{Averaging, Norm};
 use crate::schedule::{Schedule, finite, in_range};
-use crate::simd::dispatch;
-use crate::steps::{self, Scheduler, Update};
+use crate::steps::{Combination, Scheduler, Step, linear};
 
-pub use plan::{Plan, Reduction};
+pub use plan::{Keep, Operand, Plan, PlanTerm, Reduction};
 
 /// Who makes the noise of a whole job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 #[non_exhaustive]
 pub enum SamplerNoise {
-    /// Counter noise, a stream for every draw: the initial sample takes the stream of the options, each later draw the
-    /// next one. No noise is ever asked for.
+    /// Counter noise, a stream for every draw: the initial sample takes the stream of the options,
+    /// each later draw the next one. No noise is ever asked for.
     #[default]
     Counter = 0,
-    /// The caller, who is asked for every draw by a request, in diffusers' order. The initial draw and those of the steps
-    /// may come from different generators.
+    /// The caller, who is asked for every draw by a request, in diffusers' order, or whose
+    /// generators draw (`next_drawing`).
     Given = 1,
 }
 
@@ -39,20 +36,21 @@ pub enum SamplerNoise {
 #[repr(C)]
 #[non_exhaustive]
 pub enum SamplerResult {
-    /// `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has it.
+    /// `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has
+    /// it.
     #[default]
     Mean = 0,
     /// `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
     Noisy = 1,
 }
 
-/// What a sampler needs to know besides the configuration. The defaults are diffusers' behaviour on counter noise of
-/// seed 0.
+/// What a sampler needs to know besides the configuration. The defaults are diffusers' behaviour on
+/// counter noise of seed 0.
 ///
 /// Image to image, from step 6 of 9 on:
 ///
 /// ```
-/// # use vesde::{Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
+/// # use vesde::{Buffers, Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
 /// # let config = Config::default();
 /// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
 /// # set_timesteps(&config, &mut timesteps)?;
@@ -62,11 +60,11 @@ pub enum SamplerResult {
 /// let (seed, step) = (42, 6);
 /// let index = schedule.index(timesteps[step])? as i64;
 /// let scheduler = Scheduler { config, schedule };
-/// scheduler.add_noise(&picture, &[index], Counter::new(seed, 0), &mut sample)?;
+/// scheduler.add_noise(&picture, 1, &[index], Counter::new(seed, 0), &mut sample)?;
 ///
 /// let options = SamplerOptions { seed, start: Some(step), ..SamplerOptions::default() };
 /// let mut sampler = Sampler::new(&config, 1, options)?;
-/// while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut sample, &score, None)? {
+/// while let Request::Score { sigma, .. } = sampler.next(&schedule, Buffers::new(&mut sample, &score))? {
 ///     // network(&sample, sigma, &mut score)
 /// #   for (s, x) in score.iter_mut().zip(&sample) { *s = (0.5 - x) / (sigma * sigma + 0.01); }
 /// }
@@ -86,12 +84,64 @@ pub struct SamplerOptions {
     pub norm: Norm,
     /// Which of the last step's results is the final sample.
     pub result: SamplerResult,
-    /// Whether the final sample is left as it is, and not clamped to 0..=1 as diffusers' pipeline does.
+    /// Whether the final sample is left as it is, and not clamped to 0..=1 as diffusers' pipeline
+    /// does.
     pub unclamped: bool,
-    /// `Some(k)` to start at step k from the sample that the first [`Sampler::next`] is given, as if the job had come so far by
-    /// itself: draws and streams are numbered accordingly. For image to image the sample is the picture with noise of that step's
-    /// sigma ([`Scheduler::add_noise`]); to resume, it is the one that a job had before that step's first correction.
+    /// `Some(k)` to start at step k from the sample that the first [`Sampler::next`] is given, as
+    /// if the job had come so far by itself: draws and streams are numbered accordingly. For image
+    /// to image the sample is the picture with noise of that step's sigma
+    /// ([`Scheduler::add_noise`]); to resume, it is the one that a job had before that step's first
+    /// correction.
     pub start: Option<usize>,
+}
+
+/// The buffers of a job, of one length.
+#[derive(Debug)]
+pub struct Buffers<'a> {
+    pub(crate) sample: Out<'a>,
+    pub(crate) model_output: In<'a>,
+    pub(crate) noise: Option<In<'a>>,
+    pub(crate) workspace: Out<'a>,
+}
+
+impl<'a> Buffers<'a> {
+    /// The sample, and what the network made of it.
+    #[must_use]
+    pub fn new(sample: &'a mut [f32], model_output: impl Into<In<'a>>) -> Self {
+        let (sample, model_output) = (sample.into(), model_output.into());
+        Self { sample, model_output, noise: None, workspace: Out::NONE }
+    }
+
+    /// With the noise that [`Request::Noise`] has asked for.
+    #[must_use]
+    pub fn with_noise(self, noise: impl Into<In<'a>>) -> Self {
+        Self { noise: Some(noise.into()), ..self }
+    }
+
+    /// With the history of the job, [`Sampler::workspace_len`] floats, to be left alone between
+    /// calls.
+    #[must_use]
+    pub fn with_workspace(self, workspace: &'a mut [f32]) -> Self {
+        Self { workspace: workspace.into(), ..self }
+    }
+
+    /// Checks all that the sampler asks of its buffers.
+    fn check(&self, batch: u64, workspace_len: usize) -> Result<(), Error> {
+        let Self { sample, model_output, noise, workspace } = self;
+        buf::check(&[*model_output, noise.unwrap_or(*model_output)], &[sample])?;
+        let batch = usize::try_from(batch).map_err(|_| Error::LengthMismatch)?;
+        if sample.len().checked_rem(batch) != Some(0) {
+            return Err(Error::LengthMismatch);
+        }
+        if workspace.len() < workspace_len {
+            return Err(Error::BufferTooSmall);
+        }
+        let ins = [Some(sample.as_in()), Some(*model_output), *noise];
+        if ins.into_iter().flatten().any(|x| workspace.overlaps(x)) {
+            return Err(Error::Overlap);
+        }
+        Ok(())
+    }
 }
 
 /// What the caller is to do before it calls [`Sampler::next`] again.
@@ -103,9 +153,10 @@ pub enum Request {
         sigma: f32,
         /// The continuous timestep.
         timestep: f32,
-        /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N the number of timesteps, 0 for the
-        /// largest sigma. It is `score_sde`'s label, round((1 − t)·(N − 1)), where `sampling_eps` is 1e-6 or more and times
-        /// N − 1 less than ½; elsewhere that may differ by 1, and this goes with the sigma that the step looks up.
+        /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N
+        /// the number of timesteps, 0 for the largest sigma. It is `score_sde`'s label, round((1 −
+        /// t)·(N − 1)), where `sampling_eps` is 1e-6 or more and times N − 1 less than ½; elsewhere
+        /// that may differ by 1, and this goes with the sigma that the step looks up.
         label: usize,
         /// The step, from 0 to the number of timesteps less one.
         step: usize,
@@ -114,8 +165,8 @@ pub enum Request {
     },
     /// Fill `noise` with as many standard normal numbers as the sample has elements.
     Noise {
-        /// Which draw: 0 is the initial sample's, later ones are those of the steps in diffusers' order. They may come from
-        /// different generators.
+        /// Which draw: 0 is the initial sample's, later ones are those of the steps in diffusers'
+        /// order. They may come from different generators.
         draw: u64,
     },
     /// Nothing: the sample is the result.
@@ -125,8 +176,8 @@ pub enum Request {
 /// The initial sample's draw.
 const INITIAL_DRAW: u64 = 0;
 
-/// The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a copy of the sample, continues
-/// like the original.
+/// The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a
+/// copy of the sample, continues like the original.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Sampler {
@@ -147,6 +198,10 @@ pub struct Sampler {
     /// Whether the initial sample is the caller's.
     start: i32,
 }
+
+// Without padding: it is compared and copied byte by byte.
+const _: () =
+    assert!(size_of::<Sampler>() == size_of::<Config>() + 5 * size_of::<u64>() + 6 * size_of::<i32>());
 
 /// What a state's numbers mean.
 #[derive(Clone, Copy)]
@@ -204,57 +259,103 @@ impl Sampler {
         })
     }
 
-    /// Takes what the last request asked for, advances the sample, and says what is needed next.
-    ///
-    /// The first call makes the initial sample, unless the options say that it is there; what `sample` and `model_output` held
-    /// does not matter otherwise. After [`Request::Done`] `sample` holds the result, which the options choose: the last predictor
-    /// step's `prev_sample_mean`, clamped, by default. `noise` is needed only where [`Request::Noise`] has asked for it. All buffers
-    /// have the same length at every call.
+    /// How many floats of history a job of `len` floats keeps in its workspace: none in the
+    /// predictor–corrector method.
     ///
     /// # Errors
-    /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`], the former also where a timestep or a sigma that the network
-    /// would be asked about is none, or the options start behind the last step; `LengthMismatch` where `sigmas` is shorter than
-    /// `timesteps` or the batch does not divide the sample; `NullPointer` where noise was asked for and is missing; `SamplerDone` after
-    /// `Done`; `InvalidSampler` where the state is not one that this type makes, or the schedule has lost the current step. A score that
-    /// is not a number is noticed by corrector steps only. After an error state and sample are as before: the call can be repeated.
-    pub fn next(
-        &mut self,
-        schedule: &Schedule<'_>,
-        sample: &mut [f32],
-        model_output: &[f32],
-        noise: Option<&[f32]>,
-    ) -> Result<Request, Error> {
-        self.next_raw(schedule, sample.into(), model_output.into(), noise.map(In::from))
+    /// `InvalidSampler` where the state is not one that this type makes; `TooLarge`.
+    pub fn workspace_len(&self, len: usize) -> Result<usize, Error> {
+        self.modes()?;
+        pc::KEPT.checked_mul(len).ok_or(Error::TooLarge)
     }
 
-    pub(crate) fn next_raw(
-        &mut self,
-        schedule: &Schedule<'_>,
-        sample: Out<'_>,
-        model_output: In<'_>,
-        noise: Option<In<'_>>,
-    ) -> Result<Request, Error> {
+    /// Takes what the last request asked for, advances the sample, and says what is needed next.
+    ///
+    /// The first call makes the initial sample, unless the options say that it is there; what the
+    /// buffers held does not matter otherwise. After [`Request::Done`] the sample is the result,
+    /// which the options choose: the last predictor step's `prev_sample_mean`, clamped, by default.
+    /// Noise is needed only where [`Request::Noise`] has asked for it. All buffers have the same
+    /// length at every call.
+    ///
+    /// # Errors
+    /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`], the former also where a
+    /// timestep or a sigma that the network would be asked about is none, or the options start
+    /// behind the last step; `LengthMismatch` where `sigmas` is shorter than `timesteps` or the
+    /// batch does not divide the sample; `NullPointer` where noise was asked for and is missing;
+    /// `BufferTooSmall` for the workspace; `SamplerDone` after `Done`; `InvalidSampler` where the
+    /// state is not one that this type makes, or the schedule has lost the current step. A score
+    /// that is not a number is noticed by corrector steps only. After an error state and sample are
+    /// as before: the call can be repeated.
+    pub fn next(&mut self, schedule: &Schedule<'_>, buffers: Buffers<'_>) -> Result<Request, Error> {
         let modes = self.modes()?;
         let (plan, request) = self.turn(schedule, modes)?;
-        buf::check(&[model_output], &[sample])?;
-        let batch =
-            usize::try_from(self.batch).ok().filter(|&batch| sample.len().checked_rem(batch) == Some(0));
-        let batch = batch.ok_or(Error::LengthMismatch)?;
-        if !plan.is_nothing() {
-            let noise = if modes.gives_noise {
-                Source::Given(noise.ok_or(Error::NullPointer)?)
-            } else {
-                plan.counter.into()
-            };
-            self.run(&plan, modes, sample, model_output, noise, batch)?;
-        }
+        buffers.check(self.batch, self.workspace_len(buffers.sample.len())?)?;
+        let noise = match buffers.noise {
+            _ if !modes.gives_noise => plan.counter.into(),
+            Some(noise) => Noise::Given(noise),
+            None if plan.is_nothing() => Noise::None,
+            None => return Err(Error::NullPointer),
+        };
+        run(&plan, &buffers, self.batch, noise)?;
         self.turn += 1;
         Ok(request)
     }
 
-    /// [`next`](Self::next) without buffers, for an engine that runs the plan where its tensors are: what is to be done with the
-    /// answer to the last request, and what is needed then. What [`next`](Self::next) checks of buffers is left to the caller, and the
-    /// factors of a [`Reduction`]. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a copy.
+    /// [`next`](Self::next) that draws by itself where noise is asked for: [`randn`] of
+    /// `generators`, one or one for each sample of the batch, into `noise`, which is to be left
+    /// alone between calls. [`Request::Noise`] does not come. A job whose initial sample is another
+    /// generator's passes that one until the first [`Request::Score`].
+    ///
+    /// # Errors
+    /// Those of [`next`](Self::next) and [`randn`]. A draw that was made stays made: the call can
+    /// be repeated.
+    pub fn next_drawing<G: Generator>(
+        &mut self,
+        schedule: &Schedule<'_>,
+        buffers: Buffers<'_>,
+        generators: &mut [G],
+        noise: &mut [f32],
+    ) -> Result<Request, Error> {
+        self.next_drawn(schedule, buffers, generators, noise.into())
+    }
+
+    /// The same with noise that C promises to be initialised where a call before drew it.
+    pub(crate) fn next_drawn<G: Generator>(
+        &mut self,
+        schedule: &Schedule<'_>,
+        buffers: Buffers<'_>,
+        generators: &mut [G],
+        noise: Out<'_>,
+    ) -> Result<Request, Error> {
+        if ![1, self.batch].contains(&(generators.len() as u64)) {
+            return Err(Error::LengthMismatch);
+        }
+        loop {
+            let before = *self;
+            let request = self.next(
+                schedule,
+                Buffers {
+                    sample: buffers.sample.again(),
+                    model_output: buffers.model_output,
+                    noise: Some(noise.as_in()),
+                    workspace: buffers.workspace.again(),
+                },
+            )?;
+            if !matches!(request, Request::Noise { .. }) {
+                return Ok(request);
+            }
+            if let Err(error) = randn(generators, noise.again()) {
+                *self = before;
+                return Err(error);
+            }
+        }
+    }
+
+    /// [`next`](Self::next) without buffers, for an engine that runs the plan where its tensors
+    /// are: what is to be done with the answer to the last request, and what is needed then. What
+    /// [`next`](Self::next) checks of buffers is left to the caller, and the factors of a
+    /// [`Reduction`]. The state goes on by one turn, whatever becomes of the plan: to repeat one,
+    /// keep a copy.
     ///
     /// ```
     /// # use vesde::{Config, Request, Sampler, SamplerOptions, Schedule, set_sigmas, set_timesteps};
@@ -266,7 +367,7 @@ impl Sampler {
     /// let mut sampler = Sampler::new(&config, 1, SamplerOptions::default())?;
     /// loop {
     ///     let (plan, request) = sampler.plan(&schedule)?;
-    ///     // x = clamp(plan.sample·x + plan.output·m + plan.noise·z), on a GPU or on threads
+    ///     // x = the sum of plan.terms() + plan.noise_factor·z, on a GPU or on threads
     ///     let Request::Score { sigma, .. } = request else { break };
     ///     // m = network(x, sigma)
     /// }
@@ -281,7 +382,8 @@ impl Sampler {
         Ok(turn)
     }
 
-    /// What this turn does, and what it asks for. Everything that can fail for the schedule's or the state's sake fails here.
+    /// What this turn does, and what it asks for. Everything that can fail for the schedule's or
+    /// the state's sake fails here.
     fn turn(&self, schedule: &Schedule<'_>, modes: Modes) -> Result<(Plan, Request), Error> {
         if schedule.timesteps.is_empty() {
             return Err(Error::Empty);
@@ -312,9 +414,8 @@ impl Sampler {
         };
         let plan = if next != first {
             let done = self.before(next);
-            let last = (next == end).then_some(modes.result);
             let (timestep, ..) = at_step(schedule, done.step)?;
-            let plan = pc::update(&self.config, schedule, timestep, done.update, last, !modes.unclamped)?;
+            let plan = pc::update(&self.config, modes, schedule, timestep, done.update, next == end)?;
             self.with_noise(plan, self.draw(done))
         } else if modes.is_started {
             Plan::NOTHING
@@ -329,8 +430,8 @@ impl Sampler {
         Ok((plan, Request::Score { sigma, timestep, label, step, correction }))
     }
 
-    /// What is asked for in a turn. Where noise is given a draw comes before the initial sample, and one before every update, behind its
-    /// score.
+    /// What is asked for in a turn. Where noise is given a draw comes before the initial sample,
+    /// and one before every update, behind its score.
     fn asked(&self, turn: u64, modes: Modes) -> Asked {
         let updates = pc::updates_of_a_step(&self.config);
         let score = |number: u64| Position {
@@ -368,47 +469,6 @@ impl Sampler {
         Plan { draw, counter: Counter::new(self.seed, self.stream.wrapping_add(draw)), ..plan }
     }
 
-    /// Runs a plan on the sample.
-    fn run(
-        &self,
-        plan: &Plan,
-        modes: Modes,
-        sample: Out<'_>,
-        model_output: In<'_>,
-        noise: Source<'_>,
-        batch: usize,
-    ) -> Result<(), Error> {
-        noise.check(sample.len())?;
-        let update = Update::over(sample);
-        update.check(model_output, noise.given())?;
-        if plan.reduction == Reduction::CorrectorNorms {
-            let schedule = Schedule { timesteps: &[], sigmas: &[], discrete_sigmas: &[] };
-            let scheduler = Scheduler { config: self.config, schedule };
-            return scheduler.step_correct_raw(
-                model_output,
-                batch,
-                (modes.averaging, modes.norm),
-                &update,
-                noise,
-            );
-        }
-        if plan.sample != 0.0 {
-            let clamp = (plan.clamp != Plan::NOTHING.clamp).then_some(plan.clamp);
-            let noise = (plan.noise != 0.0).then_some(noise);
-            return steps::update_raw(model_output, (plan.output, plan.noise), &update, noise, clamp);
-        }
-        // The initial sample: noise alone.
-        let z = match noise {
-            Source::Given(noise) => noise,
-            Source::Counter(place) => {
-                dispatch(Fill { place, out: sample });
-                sample.as_in()
-            }
-        };
-        linear::scale(plan.noise, z, sample, None);
-        Ok(())
-    }
-
     /// Checks the state's configuration and enumerations.
     fn modes(&self) -> Result<Modes, Error> {
         fn known<T: Copy, const N: usize>(value: i32, values: [T; N]) -> Result<T, Error> {
@@ -437,4 +497,64 @@ fn at_step(schedule: &Schedule<'_>, step: u64) -> Result<(f32, f32, usize), Erro
     let find = |table: &[f32]| table.get(step).copied().ok_or(Error::InvalidSampler);
     let timestep = in_range(find(schedule.timesteps)?)?;
     Ok((timestep, finite(find(schedule.sigmas)?)?, schedule.label(timestep)?))
+}
+
+/// Runs a plan on the buffers.
+fn run(plan: &Plan, buffers: &Buffers<'_>, batch: u64, noise: Noise<'_>) -> Result<(), Error> {
+    let Buffers { sample, model_output, workspace, .. } = buffers;
+    let (x, len) = (sample.as_in(), sample.len());
+    let kept = |slot: usize| workspace.part(slot.saturating_mul(len), len);
+    if let Some(Keep { slot, sample, model_output: factor }) = plan.keep {
+        linear(Combination::new(kept(slot)).plus(sample, x).plus(factor, *model_output))?;
+    }
+    if let Reduction::CorrectorNorms { snr, averaging, norm } = plan.reduction {
+        let config = Config { snr, ..Config::default() };
+        let schedule = Schedule { timesteps: &[], sigmas: &[], discrete_sigmas: &[] };
+        let batch = usize::try_from(batch).map_err(|_| Error::LengthMismatch)?;
+        let step = Step::over(*model_output, sample).with_batch(batch).with_noise(noise);
+        return Scheduler { config, schedule }.step_correct(averaging, norm, step);
+    }
+    if plan.is_nothing() {
+        return Ok(());
+    }
+    let mut sum = Combination::new(sample.again());
+    for (to, term) in sum.terms.iter_mut().zip(plan.terms()) {
+        let operand = match term.operand {
+            Operand::Sample => x,
+            Operand::ModelOutput => *model_output,
+            Operand::Kept(slot) => kept(slot).as_in(),
+        };
+        *to = (term.factor, operand);
+    }
+    let noise = if plan.noise_factor == 0.0 { Noise::None } else { noise };
+    let (terms_len, noise_factor, clamp) = (plan.terms().len(), plan.noise_factor, plan.clamp);
+    linear(Combination { terms_len, noise_factor, noise, clamp, ..sum })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A multistep method of order two with slots in turn, as a plan has it.
+    #[test]
+    fn a_plan_keeps_and_reads_history() {
+        let (mut sample, score, mut workspace) = ([1.0_f32, 2.0], [0.5_f32, -0.25], [f32::NAN; 4]);
+        let first = Plan {
+            keep: Some(Keep { slot: 1, sample: 1.0, model_output: 4.0 }),
+            ..Plan::of(&[(0.5, Operand::Sample), (0.25, Operand::Kept(1))])
+        };
+        let second = Plan {
+            keep: Some(Keep { slot: 0, sample: 0.0, model_output: 2.0 }),
+            ..Plan::of(&[(1.0, Operand::Sample), (2.0, Operand::Kept(0)), (-0.5, Operand::Kept(1))])
+        };
+        for plan in [first, second] {
+            let buffers = Buffers::new(&mut sample, &score).with_workspace(&mut workspace);
+            run(&plan, &buffers, 1, Noise::None).unwrap();
+        }
+        assert_eq!(workspace, [1.0, -0.5, 3.0, 1.0]);
+        assert_eq!(sample, [1.25 + 2.0 - 1.5, 1.25 - 1.0 - 0.5]);
+        // Two samples do not fit a workspace of three floats.
+        let buffers = Buffers::new(&mut sample, &score).with_workspace(&mut workspace[..3]);
+        assert_eq!(buffers.check(1, 4), Err(Error::BufferTooSmall));
+    }
 }

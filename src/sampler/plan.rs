@@ -1,36 +1,79 @@
-//! What a turn of the sampler does to the sample: factors, and where they come from. No buffer is touched here, so an engine may
-//! run a plan wherever its tensors are.
+//! What a turn of the sampler does to the sample: factors, and where they come from. No buffer is
+//! touched here, so an engine may run a plan wherever its tensors are.
 
 use crate::noise::Counter;
+use crate::norms::{Averaging, Norm};
+use crate::steps::MOST_TERMS;
 
 /// What must be known of the tensors before a plan's factors are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Reduction {
     /// Nothing.
     #[default]
-    None = 0,
-    /// The norms of the model output and of the noise. From them a corrector step's factors follow: its `step_size` is that of the
-    /// model output, its `noise_factor` that of the noise.
-    CorrectorNorms = 1,
+    None,
+    /// The norms of the model output and of the noise, of each sample or their means over the
+    /// batch. With [`corrector_step`](crate::corrector_step) two factors follow from them:
+    /// `step_size` is that of the model output, which is 0 in the plan, and `noise_factor` that of
+    /// the noise.
+    CorrectorNorms {
+        /// The configuration's signal-to-noise ratio.
+        snr: f64,
+        /// Over what the norms are averaged.
+        averaging: Averaging,
+        /// How they are computed.
+        norm: Norm,
+    },
 }
 
-/// An update of the sample: `sample·x + output·m + noise·z`, with x the sample, m the model output and z the noise, from left to
-/// right, then clamped. Where `noise` is 0 there is no third term; where `sample` is 0 there is the third alone; where both are 0 the
-/// sample stays as it is.
+/// A buffer of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// The sample.
+    Sample,
+    /// The model output.
+    ModelOutput,
+    /// The history's buffer of this number.
+    Kept(usize),
+}
+
+/// A factor and its buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Plan {
+pub struct PlanTerm {
+    /// The factor.
+    pub factor: f32,
+    /// What it multiplies.
+    pub operand: Operand,
+}
+
+/// What becomes history before the sample is updated: `sample·x + model_output·m`, with x the
+/// sample and m the model output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Keep {
+    /// The number of the buffer that takes it: from now on [`Operand::Kept`] of it.
+    pub slot: usize,
     /// The factor of the sample.
     pub sample: f32,
-    /// The factor of the model output, unless a reduction computes it.
-    pub output: f32,
+    /// The factor of the model output.
+    pub model_output: f32,
+}
+
+/// An update of the sample: the sum of [`terms`](Self::terms) and `noise_factor·z`, z being the
+/// noise, as [`linear`](crate::linear) computes it. Without terms and noise the sample stays as it
+/// is; where `noise_factor` is 0, and no
+/// reduction computes it, no noise is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plan {
+    pub(super) terms: [PlanTerm; MOST_TERMS],
+    pub(super) terms_len: usize,
     /// The factor of the noise, unless a reduction computes it.
-    pub noise: f32,
+    pub noise_factor: f32,
+    /// The range that the result is clamped to.
+    pub clamp: Option<(f32, f32)>,
+    /// What is kept before.
+    pub keep: Option<Keep>,
     /// What must be computed first.
     pub reduction: Reduction,
-    /// The range that the result is clamped to; infinite where it is not.
-    pub clamp: (f32, f32),
     /// Which draw the noise is: 0 is the initial sample's.
     pub draw: u64,
     /// The noise, if it is counter noise: element i of the batch takes element `index + i`.
@@ -40,17 +83,33 @@ pub struct Plan {
 impl Plan {
     /// Leaves the sample as it is.
     pub(super) const NOTHING: Self = Self {
-        sample: 0.0,
-        output: 0.0,
-        noise: 0.0,
+        terms: [PlanTerm { factor: 0.0, operand: Operand::Sample }; MOST_TERMS],
+        terms_len: 0,
+        noise_factor: 0.0,
+        clamp: None,
+        keep: None,
         reduction: Reduction::None,
-        clamp: (f32::NEG_INFINITY, f32::INFINITY),
         draw: 0,
         counter: Counter { seed: 0, stream: 0, index: 0 },
     };
 
+    /// Of these terms, [`MOST_TERMS`] at the most.
+    pub(super) fn of(terms: &[(f32, Operand)]) -> Self {
+        let mut plan = Self { terms_len: terms.len().min(MOST_TERMS), ..Self::NOTHING };
+        for (to, &(factor, operand)) in plan.terms.iter_mut().zip(terms) {
+            *to = PlanTerm { factor, operand };
+        }
+        plan
+    }
+
+    /// The terms but that of the noise, in the order in which they are added.
+    #[must_use]
+    pub fn terms(&self) -> &[PlanTerm] {
+        self.terms.get(..self.terms_len).unwrap_or_default()
+    }
+
     /// Whether it leaves the sample as it is.
     pub(super) fn is_nothing(&self) -> bool {
-        [self.sample, self.output, self.noise] == [0.0; 3] && self.reduction == Reduction::None
+        self.terms_len == 0 && self.noise_factor == 0.0
     }
 }

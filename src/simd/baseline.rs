@@ -1,6 +1,6 @@
-//! `Lanes` on the target's own baseline through `wide`: SSE2, NEON, simd128 or scalar code, four floats a
-//! register. Only operations of `wide` that round exactly are used; its `mul_add`, `exp`, `ln`, `sin_cos` and
-//! `reduce_add` are not, because their bits depend on the build.
+//! `Lanes` on the target's own baseline through `wide`: SSE2, NEON, simd128 or scalar code, four
+//! floats a register. Only operations of `wide` that round exactly are used; its `mul_add`, `exp`,
+//! `ln`, `sin_cos` and `reduce_add` are not, because their bits depend on the build.
 
 #[cfg(all(target_arch = "x86", target_feature = "sse2"))]
 use core::arch::x86::_mm_stream_ps;
@@ -46,8 +46,9 @@ fn fma(x: f32x4, y: f32x4, z: f32x4) -> f32x4 {
     f32x4::new([a[0], a[1], b[0], b[1]].map(|lane| lane as f32))
 }
 
-/// Whether `f64` sums of a product and another `f32` may be rounded to `f32` as they are: a sum that was inexact stands on the right side
-/// of the middle of two floats unless it is one, or among subnormal numbers, where floats lie farther apart.
+/// Whether `f64` sums of a product and another `f32` may be rounded to `f32` as they are: a sum
+/// that was inexact stands on the right side of the middle of two floats unless it is one, or among
+/// subnormal numbers, where floats lie farther apart.
 #[cfg(not(vesde_fma))]
 #[inline(always)]
 fn round_once(sums: [f64x2; 2]) -> bool {
@@ -59,8 +60,8 @@ fn round_once(sums: [f64x2; 2]) -> bool {
     !(low.simd_eq(i32x4::splat(1 << 28)) | high.simd_lt(i32x4::splat(smallest))).any()
 }
 
-/// `x·y + z` of `f32` values in `f64`, rounded to odd, so that rounding it on to `f32` is the only rounding: what
-/// is inexact has its last bit set, after rounding towards zero.
+/// `x·y + z` of `f32` values in `f64`, rounded to odd, so that rounding it on to `f32` is the only
+/// rounding: what is inexact has its last bit set, after rounding towards zero.
 #[cfg(not(vesde_fma))]
 #[cold]
 #[inline(never)]
@@ -102,7 +103,8 @@ impl Lanes for Baseline {
     fn put_non_temporal(self, tile: &mut TileMut<'_>, at: usize, x: f32x4) {
         #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
         if let Some(to) = tile.aligned::<[f32; 4]>(at) {
-            // SAFETY: the target has the instruction; `aligned` has found four writable floats on 16 bytes.
+            // SAFETY: the target has the instruction; `aligned` has found four writable floats on
+            // 16 bytes.
             return unsafe { _mm_stream_ps(to, cast(x)) };
         }
         tile.put(at, self.store(x));
@@ -265,8 +267,8 @@ mod tests {
 
     #[test]
     fn fma_rounds_once_among_subnormal_numbers() {
-        // Half of the smallest of them, and 2⁻³⁶ of that half more, for which no f64 has room behind such a z. (libm::fmaf drops it
-        // where it has no instruction.)
+        // Half of the smallest of them, and 2⁻³⁶ of that half more, for which no f64 has room
+        // behind such a z. (libm::fmaf drops it where it has no instruction.)
         let smallest = f32::from_bits(1);
         let (e, scale) = (1.0 / 4096.0, f32::from_bits((127 - 75) << 23));
         let (x, y) = (scale * (1.0 + e), scale * (1.0 - e + e * e));

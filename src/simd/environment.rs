@@ -1,13 +1,15 @@
-//! The floating-point environment that the library's bits rest on: what it is, and whether it holds.
+//! The floating-point environment that the library's bits rest on: what it is, and whether it
+//! holds.
 
 use core::hint::black_box;
 
-/// Whether this thread computes as vesde assumes: results are rounded to the nearest, ties to even, and subnormal
-/// numbers are kept, as operands and as results.
+/// Whether this thread computes as vesde assumes: results are rounded to the nearest, ties to even,
+/// and subnormal numbers are kept, as operands and as results.
 ///
-/// That is what programs begin with. It is lost where a program changes it (`fesetround`, `_MM_SET_FLUSH_ZERO_MODE`), or is
-/// linked by GCC with `-Ofast` or `-ffast-math`, which flushes subnormals on x86 and ARM: then other bits come out, and the norm
-/// of a score of 1e-40 is 0. The environment is a thread's own, so ask in the thread that computes. It is found out by computing,
+/// That is what programs begin with. It is lost where a program changes it (`fesetround`,
+/// `_MM_SET_FLUSH_ZERO_MODE`), or is linked by GCC with `-Ofast` or `-ffast-math`, which flushes
+/// subnormals on x86 and ARM: then other bits come out, and the norm of a score of 1e-40 is 0. The
+/// environment is a thread's own, so ask in the thread that computes. It is found out by computing,
 /// which traps where the program has asked for traps of underflow or of inexact results.
 #[must_use]
 pub fn float_environment_is_default() -> bool {
@@ -48,7 +50,8 @@ mod tests {
         // MXCSR: rounding down, up and to zero; subnormal results, and operands, are zero.
         for bits in [1 << 13, 2 << 13, 3 << 13, 1 << 15, 1 << 6] {
             let mut saved = 0_u32;
-            // SAFETY: the register is as before when the block ends, and the function in between computes with floats only.
+            // SAFETY: the register is as before when the block ends, and the function in between
+            // computes with floats only.
             let found = unsafe {
                 core::arch::asm!("stmxcsr [{}]", in(reg) &raw mut saved);
                 let changed = saved | bits;

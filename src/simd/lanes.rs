@@ -1,12 +1,12 @@
-//! A machine's vector registers as a kernel sees them: [`Lanes`], and the loops over a tile's registers. Which machine's they are
-//! is chosen in `mod.rs`.
+//! A machine's vector registers as a kernel sees them: [`Lanes`], and the loops over a tile's
+//! registers. Which machine's they are is chosen in `mod.rs`.
 
 use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
 
 use crate::buf::{Floats, GROUP, TileMut};
 
-/// Virtual lanes of `f32`: reductions and the layout of counter noise are defined on sixteen, and the vectors of
-/// every machine divide them.
+/// Virtual lanes of `f32`: reductions and the layout of counter noise are defined on sixteen, and
+/// the vectors of every machine divide them.
 pub(crate) const LANES: usize = 16;
 
 /// How many times sixteen lanes make a [`GROUP`].
@@ -50,16 +50,16 @@ pub(crate) trait Lanes: Copy {
     /// Lanes of `f64`, as many as `F` has, in two registers.
     type D: Copy;
 
-    /// Runs a job in a function of its own that is compiled for these registers. An ordinary function is not, even when its caller is:
-    /// intrinsics in it would be calls.
+    /// Runs a job in a function of its own that is compiled for these registers. An ordinary
+    /// function is not, even when its caller is: intrinsics in it would be calls.
     fn outlined<J: Job<Self>>(self, job: J) -> J::Output;
 
     /// The lanes of an array.
     fn load(self, floats: Self::Floats) -> Self::F;
     /// The array of the lanes.
     fn store(self, x: Self::F) -> Self::Floats;
-    /// Stores the lanes in a tile, non-temporally where the machine can and the tile is aligned to a register: for the outputs that
-    /// `Run::past` names.
+    /// Stores the lanes in a tile, non-temporally where the machine can and the tile is aligned to
+    /// a register: for the outputs that `Run::past` names.
     fn put_non_temporal(self, tile: &mut TileMut<'_>, at: usize, x: Self::F);
     /// The same float in every lane.
     fn splat(self, x: f32) -> Self::F;
@@ -105,7 +105,8 @@ pub(crate) trait Lanes: Copy {
         // One unit in the last place less where the product is below what it was rounded to.
         self.of_bits(self.bits(nearest) + self.sar::<31>(self.bits(error)))
     }
-    /// m in [0.75, 1.5) and e such that m·2^(K + e) is the magnitude, which is at least 0.75 and less than 2¹²⁶.
+    /// m in [0.75, 1.5) and e such that m·2^(K + e) is the magnitude, which is at least 0.75 and
+    /// less than 2¹²⁶.
     #[inline(always)]
     fn split<const K: u32>(self, x: Self::F) -> (Self::F, Self::F) {
         // The bits of 0.75: mantissas are counted from there.
@@ -169,8 +170,8 @@ pub(crate) trait Lanes: Copy {
             }
         }
     }
-    /// Of two registers that hold sixteen lanes each: the first eights, and the second eights. Narrower ones are left as they are.
-    /// Twice is not at all.
+    /// Of two registers that hold sixteen lanes each: the first eights, and the second eights.
+    /// Narrower ones are left as they are. Twice is not at all.
     #[inline(always)]
     fn eights(self, x: Self::F, y: Self::F) -> (Self::F, Self::F) {
         (x, y)
@@ -219,8 +220,8 @@ pub(crate) struct Table {
     pub apart: [[u32; 64]; 2],
 }
 
-/// [`GROUP`] floats in registers: element `16·row + N·part + lane` is lane `lane` of `group[part][row]`, for
-/// `part < PARTS`.
+/// [`GROUP`] floats in registers: element `16·row + N·part + lane` is lane `lane` of
+/// `group[part][row]`, for `part < PARTS`.
 pub(crate) type Group<L> = [[<L as Lanes>::F; ROWS]; MAX_PARTS];
 
 /// A part of a kernel that runs [`outlined`](Lanes::outlined).
@@ -231,8 +232,8 @@ pub(crate) trait Job<L: Lanes> {
     fn run(self, lanes: L) -> Self::Output;
 }
 
-/// Runs a block for each register of a group, in the order of the elements, with its offset, part and row. A loop and not a
-/// closure, as [`Tiles`](crate::buf::Tiles) says.
+/// Runs a block for each register of a group, in the order of the elements, with its offset, part
+/// and row. A loop and not a closure, as [`Tiles`](crate::buf::Tiles) says.
 macro_rules! each {
     ($lanes:ty, |$at:pat_param, $part:pat_param, $row:pat_param| $body:expr) => {
         for row in 0..$crate::simd::ROWS {
@@ -246,11 +247,12 @@ macro_rules! each {
 }
 pub(crate) use each;
 
-/// Runs a block for each register of a group, as [`each`] does, and stores what it gives, a register for each output; outputs from
-/// `$first` on non-temporally.
+/// Runs a block for each register of a group, as [`each`] does, and stores what it gives, a
+/// register for each output; outputs from `$first` on non-temporally.
 ///
-/// Four registers are loaded before one is stored, since a load waits for a store before it that agrees with it in the last 12 bits of the
-/// address; and one output after the other, since lines that are stored so should be whole before the next one begins.
+/// Four registers are loaded before one is stored, since a load waits for a store before it that
+/// agrees with it in the last 12 bits of the address; and one output after the other, since lines
+/// that are stored so should be whole before the next one begins.
 macro_rules! each_stored {
     ($l:ident: $lanes:ty, $outs:expr, non_temporal $first:expr, |$at:pat_param, $part:pat_param, $row:pat_param| $values:expr) => {
         for four in 0..<$lanes as $crate::simd::Lanes>::PARTS {

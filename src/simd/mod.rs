@@ -1,5 +1,6 @@
-//! The machine's vectors. A kernel is written once, generic over [`Lanes`], and [`dispatch`] chooses whose
-//! registers it runs on. Operations here are exactly rounded, so every choice gives the same bits.
+//! The machine's vectors. A kernel is written once, generic over [`Lanes`], and [`dispatch`]
+//! chooses whose registers it runs on. Operations here are exactly rounded, so every choice gives
+//! the same bits.
 //!
 //! Every target has its baseline, through `wide` but for aarch64.rs. On x86 the tiers of x86.rs are
 //! detected at run time.
@@ -33,9 +34,11 @@ pub(crate) trait Kernel {
     type Output;
     /// Runs it.
     fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+    /// The highest level that it is compiled for.
+    const HIGHEST: SimdLevel = SimdLevel::Avx512;
     /// The level above which it gains nothing.
     fn widest(&self) -> SimdLevel {
-        SimdLevel::Avx512
+        Self::HIGHEST
     }
 }
 
@@ -55,14 +58,15 @@ pub enum SimdLevel {
 /// The highest level that may be used; a hook for tests and benches.
 static HIGHEST: AtomicU8 = AtomicU8::new(SimdLevel::Avx512 as u8);
 
-/// Limits kernels to `highest` and the levels below it, in the whole process: for tests and benches, since the bits are the same. Returns
-/// the level that is now the highest.
+/// Limits kernels to `highest` and the levels below it, in the whole process: for tests and
+/// benches, since the bits are the same. Returns the level that is now the highest.
 pub fn limit_simd_level(highest: SimdLevel) -> SimdLevel {
     HIGHEST.store(highest as u8, Ordering::Relaxed);
     simd_level()
 }
 
-/// The highest level that kernels run on. What takes as long as memory does may run on a narrower one.
+/// The highest level that kernels run on. What takes as long as memory does may run on a narrower
+/// one.
 #[must_use]
 pub fn simd_level() -> SimdLevel {
     struct Which;
@@ -79,15 +83,16 @@ pub fn simd_level() -> SimdLevel {
     dispatch(Which)
 }
 
-/// Runs a kernel on the best registers of this machine.
-#[inline]
+/// Runs a kernel on the best registers of this machine. Not inlined: the baseline's code is in it.
+#[inline(never)]
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     let highest = HIGHEST.load(Ordering::Relaxed).min(kernel.widest() as u8);
     #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
     let _ = highest;
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     {
-        if highest >= SimdLevel::Avx512 as u8
+        if const { K::HIGHEST as u8 >= SimdLevel::Avx512 as u8 }
+            && highest >= SimdLevel::Avx512 as u8
             && let Some(token) = x86::Avx512::detect()
         {
             return token.run(kernel);
@@ -101,8 +106,9 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(baseline::Baseline)
 }
 
-/// [`Kernel::widest`] of a kernel that takes as long as memory does on this many floats. Far beyond the L2 cache Zen 4 is up to a sixth
-/// faster where a line is loaded in halves, and an Intel of 2023 (Emerald Rapids) as fast (2026-11).
+/// [`Kernel::widest`] of a kernel that takes as long as memory does on this many floats. Far beyond
+/// the L2 cache Zen 4 is up to a sixth faster where a line is loaded in halves, and an Intel of
+/// 2023 (Emerald Rapids) as fast (2026-11).
 pub(crate) fn widest_for_memory(len: usize) -> SimdLevel {
     if len < 1 << 20 { SimdLevel::Avx512 } else { SimdLevel::Avx2 }
 }

@@ -1,5 +1,6 @@
-//! `Lanes` on AVX2 with FMA, and on AVX-512, through `core::arch`. The tokens are the proof that the machine has them, and
-//! registers can be made only with a token: this is what every `unsafe` here rests on.
+//! `Lanes` on AVX2 with FMA, and on AVX-512, through `core::arch`. The tokens are the proof that
+//! the machine has them, and registers can be made only with a token: this is what every `unsafe`
+//! here rests on.
 
 #[cfg(target_arch = "x86")]
 use core::arch::x86::*;
@@ -15,7 +16,8 @@ use crate::buf::TileMut;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
-/// The proof of AVX-512 as Ice Lake and Zen 4 have it: F, CD, BW, DQ, VL, IFMA and VBMI. Earlier machines lower their clock for it.
+/// The proof of AVX-512 as Ice Lake and Zen 4 have it: F, CD, BW, DQ, VL, IFMA and VBMI. Earlier
+/// machines lower their clock for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
@@ -114,7 +116,8 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn put_non_temporal(self, tile: &mut TileMut<'_>, at: usize, x: F8) {
         match tile.aligned::<[f32; 8]>(at) {
-            // SAFETY: the token is the proof of the instruction; `aligned` has found eight writable floats on 32 bytes.
+            // SAFETY: the token is the proof of the instruction; `aligned` has found eight writable
+            // floats on 32 bytes.
             Some(to) => unsafe { _mm256_stream_ps(to, x.0) },
             None => tile.put(at, self.store(x)),
         }
@@ -213,7 +216,8 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn put_non_temporal(self, tile: &mut TileMut<'_>, at: usize, x: F16) {
         match tile.aligned::<[f32; 16]>(at) {
-            // SAFETY: the token is the proof of the instruction; `aligned` has found sixteen writable floats on 64 bytes.
+            // SAFETY: the token is the proof of the instruction; `aligned` has found sixteen
+            // writable floats on 64 bytes.
             Some(to) => unsafe { _mm512_stream_ps(to, x.0) },
             None => tile.put(at, self.store(x)),
         }
@@ -236,7 +240,8 @@ impl Lanes for Avx512 {
         u32_to_f32_towards_zero(x: U16) -> F16 = F16(_mm512_cvt_roundepu32_ps::<TOWARDS_ZERO>(x.0));
         mul_towards_zero(x: F16, y: F16) -> F16 = F16(_mm512_mul_round_ps::<TOWARDS_ZERO>(x.0, y.0));
         split<const K>(x: F16) -> (F16, F16) = {
-            // Times 4/3 rounded up, and rounded to nearest, all of [1.5, 2) is at least 2, and nothing below it.
+            // Times 4/3 rounded up, and rounded to nearest, all of [1.5, 2) is at least 2, and
+            // nothing below it.
             let scale = f32::from_bits(1.33333337_f32.to_bits() - (K << 23));
             let exponent = _mm512_getexp_ps(_mm512_mul_ps(x.0, _mm512_set1_ps(scale)));
             (F16(_mm512_getmant_ps::<_MM_MANT_NORM_P75_1P5, _MM_MANT_SIGN_ZERO>(x.0)), F16(exponent))
