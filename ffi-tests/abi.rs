@@ -1,5 +1,6 @@
-//! The C ABI as text, one line for each thing that a program depends on once it is compiled: functions, constants, types, and where the
-//! fields of structs lie. What must not change within a minor version is the difference of two such texts.
+//! The C ABI as text, one line for each thing that a program depends on once it is compiled:
+//! functions, constants, types, and where the fields of structs lie. What must not change within a
+//! minor version is the difference of two such texts.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -30,6 +31,8 @@ fn split_name(declaration: &str) -> [String; 2] {
 /// What a header as cbindgen writes it declares. Versions are left out, since they change.
 pub fn items(header: &str) -> Vec<Item> {
     let (mut items, mut code, mut is_comment) = (vec![], String::new(), false);
+    // Behind that are functions which programs have in themselves.
+    let header = header.split("}  // extern").next().unwrap_or_default();
     for line in header.lines() {
         let line = line.split("//").next().unwrap_or_default().trim();
         is_comment |= line.starts_with("/*");
@@ -87,7 +90,8 @@ pub fn items(header: &str) -> Vec<Item> {
     items
 }
 
-/// A C program that prints the lines, in no order. It links only with a library that has every function.
+/// A C program that prints the lines, in no order. It links only with a library that has every
+/// function.
 pub fn program(items: &[Item]) -> String {
     let mut code = String::from("#include <stdio.h>\n#include \"vesde.h\"\n\n");
     let mut lines = String::new();
@@ -127,8 +131,9 @@ pub fn program(items: &[Item]) -> String {
         + "        if (functions[i] == 0) {\n            return 1;\n        }\n    }\n    return 0;\n}\n"
 }
 
-/// What a patch release must not do to the record of the last release: a line that is gone or has changed, and a new one that is
-/// neither a function, nor a status, nor part of a struct that is new itself.
+/// What a patch release must not do to the record of the last release: a line that is gone or has
+/// changed, and a new one that is neither a function, nor a status, nor part of a struct that is
+/// new itself.
 pub fn breaks(recorded: &str, now: &str) -> Vec<String> {
     let [recorded, now]: [BTreeSet<&str>; 2] = [recorded, now].map(|text| text.lines().collect());
     let struct_of = |line: &str| line.split(':').next().unwrap_or_default().to_owned();

@@ -1,12 +1,13 @@
-// The promises of vesde.h, function by function: loops over the table of functions.h try every NULL, misalignment, wrong
-// length and overlap, and compare all memory around the buffers. Then comes what only one function can get wrong: its
-// result, and the statuses that its documentation names.
+// The promises of vesde.h, function by function: loops over the table of functions.h try every
+// NULL, misalignment, wrong length and overlap, and compare all memory around the buffers. Then
+// comes what only one function can get wrong: its result, and the statuses that its documentation
+// names.
 
 #include "functions.h"
 
 // ---- one call, in memory of which every byte is compared ----
 
-enum { SLOT = 16384, MARGIN = 2048, SENTINEL = 0xa5 };
+enum { SLOT = 3 * 8192, MARGIN = 8192, SENTINEL = 0xa5 };  // either holds a batch of generators
 
 static double memory[PARAMETERS * SLOT / sizeof(double) + 8];
 static unsigned char before[PARAMETERS * SLOT];
@@ -16,7 +17,8 @@ static unsigned char *arena(void) {
     return (unsigned char *)memory + (64 - (uintptr_t)memory % 64);
 }
 
-// Each parameter in a slot of its own, buffers of floats `offset` floats behind a multiple of 64 bytes; usual lengths.
+// Each parameter in a slot of its own, buffers of floats `offset` floats behind a multiple of 64
+// bytes; usual lengths.
 static void lay_out(const struct function *f, size_t offset, void **p, size_t *n) {
     for (int i = 0; i < parameters(f); ++i) {
         int is_floats = f->parameters[i].size == sizeof(float) && f->parameters[i].length != ONE;
@@ -29,26 +31,36 @@ static void lay_out(const struct function *f, size_t offset, void **p, size_t *n
 
 // Calls `f`. After an error all memory must be as before; after success all but the outputs.
 static vesde_status attempt(const struct function *f, void **p, const size_t *n) {
-    memset(arena(), SENTINEL, sizeof before);
+    const size_t size = (size_t)parameters(f) * SLOT;
+    memset(arena(), SENTINEL, size);
     for (int i = 0; i < parameters(f); ++i) {
-        if (p[i] != NULL && f->parameters[i].role != OUT) {
-            memcpy(p[i], f->parameters[i].content, bytes_of(f, i, n));
-        }
+        fill(f, i, p, n);
     }
-    memcpy(before, arena(), sizeof before);
+    memcpy(before, arena(), size);
     vesde_status status = f->call(p, n);
     for (int i = 0; status == VESDE_OK && i < parameters(f); ++i) {
-        if (p[i] != NULL && f->parameters[i].role >= OUT) {
+        if (p[i] != NULL && is_written(&f->parameters[i])) {
             memcpy(before + ((unsigned char *)p[i] - arena()), p[i], bytes_of(f, i, n));
         }
     }
-    CHECK(memcmp(before, arena(), sizeof before) == 0);
+    CHECK(memcmp(before, arena(), size) == 0);
     return status;
+}
+
+// Calls `f` on parameters that are there already, with structs that point to them.
+static vesde_status rebuild_and_call(const struct function *f, void **p, const size_t *n) {
+    for (int i = 0; i < parameters(f); ++i) {
+        if (f->parameters[i].role == BUILT) {
+            fill(f, i, p, n);
+        }
+    }
+    return f->call(p, n);
 }
 
 static unsigned char wanted[PARAMETERS * SLOT], got[PARAMETERS * SLOT];
 
-// Calls a function as the table has it. The statics that its content comes from may have been changed before.
+// Calls a function as the table has it. The statics that its content comes from may have been
+// changed before.
 static vesde_status call(const char *name) {
     vesde_status status = 1;  // no status, should there be no such function
     EACH(f) {
@@ -75,7 +87,7 @@ static void every_call_succeeds_and_writes_all_of_its_outputs(void) {
         for (int i = 0; i < parameters(f); ++i) {
             const struct parameter *x = &f->parameters[i];
             for (size_t k = 0; x->role == OUT && x->size > 1 && k < bytes_of(f, i, n); k += x->size) {
-                unsigned char untouched[sizeof(vesde_torch_cpu)];
+                unsigned char untouched[sizeof(vesde_generator)];
                 memset(untouched, SENTINEL, x->size);
                 CHECK(memcmp((char *)p[i] + k, untouched, x->size) != 0);
             }
@@ -128,11 +140,10 @@ static void every_length_is_checked(void) {
 static void draws_of_nothing_change_nothing(void) {
     int tried = 0;
     float three[3];
-    vesde_torch_cpu kept = torch_cpus[0];
-    vesde_numpy kept_numpy = numpys[0];
-    OK(vesde_torch_cpu_fill(torch_cpus, 1, 3, three));
-    OK(vesde_numpy_fill(numpys, 1, 3, three));
-    CHECK(torch_cpus[0].state.has_cached == 1 && numpys[0].state.has_cached == 1);
+    const vesde_generator kept[] = {torch_cpus[0], numpys[0]};
+    OK(vesde_randn(torch_cpus, 1, 3, three));
+    OK(vesde_randn(numpys, 1, 3, three));
+    CHECK(torch_cpus[0].paired.has_cached == 1 && numpys[0].paired.has_cached == 1);
     EACH(f) {
         for (int k = 0; f->lengths[0].value != 0 && f->lengths[0].empty == VESDE_OK && k < 4; ++k) {
             void *p[PARAMETERS];
@@ -148,31 +159,36 @@ static void draws_of_nothing_change_nothing(void) {
             ++tried;
         }
     }
-    torch_cpus[0] = kept;
-    numpys[0] = kept_numpy;
-    CHECK(tried == 4 * 5);
-    vesde_torch_cuda state = torch_cudas[0];
-    OK(vesde_torch_cuda_skip(&state, 0));
-    CHECK(memcmp(&state, torch_cudas, sizeof state) == 0);
-    // Generators of which there are none are no draw of nothing.
-    STATUS(VESDE_ERROR_EMPTY, vesde_torch_cpu_fill(torch_cpus, 0, 0, NULL));
-    STATUS(VESDE_ERROR_NULL_POINTER, vesde_torch_cpu_fill(NULL, 1, 0, NULL));
-    STATUS(VESDE_ERROR_NULL_POINTER, vesde_torch_cpu_fill(torch_cpus, 1, 1, NULL));
+    torch_cpus[0] = kept[0];
+    numpys[0] = kept[1];
+    CHECK(tried == 4 * 7);
+    const vesde_generator *const split[] = {torch_cudas, counters};
+    for (int i = 0; i < 2; ++i) {
+        vesde_generator state = *split[i];
+        OK(vesde_generator_skip(&state, 0));
+        CHECK(is_same_generator(&state, split[i]));
+    }
+    // Generators of which there are none are no draw of nothing, and a state is looked at.
+    STATUS(VESDE_ERROR_EMPTY, vesde_randn(torch_cpus, 0, 0, NULL));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_randn(NULL, 1, 0, NULL));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_randn(torch_cpus, 1, 1, NULL));
 }
 
 static int is_buffer(const struct function *f, int i) {
     return f->parameters[i].length != ONE && f->parameters[i].size > 1;
 }
 
-// An output that shares all but one element, or only one, with another buffer, or is another output; that touches an
-// object or a table at all. To lie beside is fine.
+// An output that shares all but one element, or only one, with another buffer, or is another
+// output; that touches an object or a table at all. To lie beside is fine, and so is, for what is
+// only written, to lie in a struct of buffers.
 static void every_partial_overlap_is_refused(void) {
     EACH(f) {
         for (int pair = 0; pair < PARAMETERS * PARAMETERS; ++pair) {
             int a = pair / PARAMETERS, b = pair % PARAMETERS;
             const struct parameter *out = &f->parameters[a], *other = &f->parameters[b];
-            int is_object = other->length == ONE && other->size != 0;
-            if (a == b || out->role < OUT || !is_buffer(f, a) || !(is_buffer(f, b) || is_object)) {
+            int is_object = other->length == ONE && other->size != 0, is_built = other->role == BUILT;
+            int is_tried = is_built ? out->role != IN_OUT : is_buffer(f, a) && (is_buffer(f, b) || is_object);
+            if (a == b || out->role < OUT || !is_tried) {
                 continue;
             }
             void *p[PARAMETERS];
@@ -183,9 +199,9 @@ static void every_partial_overlap_is_refused(void) {
             for (int i = 0; i < 7; ++i) {
                 at(f, "pointer %d at pointer %d, shifted by %d", a, b, shifts[i]);
                 p[a] = (char *)p[b] + shifts[i];
-                if (shifts[i] != 0 || other->role != IN || is_object) {
+                if (shifts[i] != 0 || other->role != IN || is_object || out->role == IDLE) {
                     int beside = shifts[i] <= -len || shifts[i] >= other_len;
-                    STATUS(beside ? VESDE_OK : VESDE_ERROR_OVERLAP, attempt(f, p, n));
+                    STATUS(beside || is_built ? VESDE_OK : VESDE_ERROR_OVERLAP, attempt(f, p, n));
                 }
             }
         }
@@ -214,11 +230,11 @@ static void inputs_may_overlap(void) {
                 for (int shared = 0; shared < 2; ++shared) {
                     for (int i = 0; i < parameters(f); ++i) {
                         if (f->parameters[i].role == IN_OUT) {
-                            memcpy(p[i], f->parameters[i].content, bytes_of(f, i, n));
+                            fill(f, i, p, n);
                         }
                     }
                     p[b] = shared ? inside : p[b];
-                    OK(f->call(p, n));
+                    OK(rebuild_and_call(f, p, n));
                     size_t bytes = collect(f, p, n, shared ? got : wanted);
                     CHECK(!shared || memcmp(wanted, got, bytes) == 0);
                 }
@@ -247,9 +263,10 @@ static void outputs_lie_apart(void) {
             STATUS(VESDE_ERROR_OVERLAP, attempt(f, p, n));
             for (int i = 0; is_scheduler && i < 3; ++i) {
                 at(f, "output %d at table %d", a, i);
-                p[a] = tables[i];
+                // Aligned to any output: a table may not be.
+                p[a] = (float *)tables[i] + (uintptr_t)tables[i] / sizeof(float) % 2;
                 p[b] = &scheduler;
-                STATUS(VESDE_ERROR_OVERLAP, f->call(p, n));
+                STATUS(VESDE_ERROR_OVERLAP, rebuild_and_call(f, p, n));
             }
         }
     }
@@ -298,7 +315,7 @@ static void every_length_and_alignment_gives_the_same_bits(void) {
                 size_t n[LENGTHS];
                 lay_out(f, offset, p, n);
                 n[0] = len;
-                n[1] = 1;
+                n[1] = n[2] = 1;
                 at(f, "length %d, offset %d", (int)len, (int)offset);
                 OK(attempt(f, p, n));
                 size_t bytes = collect(f, p, n, offset == 0 ? wanted : got);
@@ -495,8 +512,31 @@ static void wrong_elements(void) {
 }
 
 static float prev[MOST], mean[MOST], drawn[MOST], other[MOST];
+static const vesde_noise none;
 
-// `prev` and `mean` are those of an update with factors a and b and noise z, one rounding an operation.
+// Of four samples, from the inputs to `prev` and `mean`.
+static vesde_step step_with(vesde_noise z) {
+    vesde_step step = {model_output, sample, MOST, 4, z, prev, mean};
+    return step;
+}
+
+static vesde_combination update_with(float a, float b, vesde_noise z) {
+    vesde_combination update = {.terms = {{1, sample}, {a, model_output}}, .terms_len = 2, .len = MOST};
+    update.noise = z;
+    update.noise_factor = b;
+    update.out = prev;
+    update.mean = mean;
+    return update;
+}
+
+// To `prev`.
+static vesde_status noisy(const vesde_scheduler *tables, const int64_t *index, size_t index_len, size_t batch,
+                          vesde_noise z) {
+    return vesde_add_noise(tables, sample, MOST, batch, index, index_len, z, prev);
+}
+
+// `prev` and `mean` are those of an update with factors a and b and noise z, one rounding an
+// operation.
 static void is_update(float a, float b, const float *z, size_t from, size_t to) {
     for (size_t i = from; i < to; ++i) {
         float m = sample[i] + a * model_output[i];
@@ -509,75 +549,218 @@ static void updates_and_predictor_steps(void) {
     for (int made = 0; made < 2; ++made) {
         snprintf(context, sizeof context, "counter noise %d", made);
         const float *z = made ? drawn : noise;
-        OK(made ? vesde_update_counter(drift, diffusion, model_output, sample, MOST, counter, prev, mean)
-                : vesde_update(drift, diffusion, model_output, sample, noise, MOST, prev, mean));
-        is_update(drift, diffusion, z, 0, MOST);
+        const vesde_noise argument = made ? vesde_counter_noise(counter) : vesde_given_noise(noise);
+        const vesde_combination update = update_with(factors[1], diffusion, argument);
+        OK(vesde_linear(&update));
+        is_update(factors[1], diffusion, z, 0, MOST);
 
         const float t[4] = {1.0f, 0.25f, 0.0f, 0.999f};
         const size_t part = MOST / 4;
-        OK(made ? vesde_step_pred_counter(&scheduler, model_output, t, 4, sample, MOST, counter, prev, mean)
-                : vesde_step_pred(&scheduler, model_output, t, 4, sample, noise, MOST, prev, mean));
-        for (size_t i = 0; i < 4; ++i) {
-            vesde_predictor_step step;
-            OK(vesde_get_predictor_step(&scheduler, t[i], &step));
-            is_update(step.drift, step.diffusion, z, i * part, (i + 1) * part);
-        }
+        const vesde_step whole = step_with(argument);
+        for (size_t each = 4; each > 0; each -= 3) {  // of one timestep for all samples, too
+            OK(vesde_step_pred(&scheduler, t, each, &whole));
+            for (size_t i = 0; i < 4; ++i) {
+                vesde_predictor_step step;
+                OK(vesde_get_predictor_step(&scheduler, t[each == 4 ? i : 0], &step));
+                is_update(step.drift, step.diffusion, z, i * part, (i + 1) * part);
+            }
 
-        const int64_t index[4] = {0, MOST - 1, 3, 3};
-        OK(made ? vesde_add_noise_counter(&scheduler, sample, index, 4, MOST, counter, prev)
-                : vesde_add_noise(&scheduler, sample, index, 4, noise, MOST, prev));
-        for (size_t i = 0; i < MOST; ++i) {
-            CHECK(bits(prev[i]) == bits(discrete_sigmas[index[i / part]] * z[i] + sample[i]));
+            const int64_t index[4] = {7, MOST - 1, 3, 3};
+            OK(noisy(&scheduler, index, each, 4, argument));
+            for (size_t i = 0; i < MOST; ++i) {
+                float sigma = discrete_sigmas[index[each == 4 ? i / part : 0]];
+                CHECK(bits(prev[i]) == bits(sigma * z[i] + sample[i]));
+            }
+            if (each == 1) {
+                break;
+            }
         }
     }
-    OK(vesde_scale_model_input(sample, MOST, prev));
-    CHECK(differing(prev, sample, MOST) == 0);
+}
 
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_add_noise(&scheduler, sample, indices, BATCH, noise, MOST, prev));
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH,
-           vesde_step_pred(&scheduler, model_output, timesteps, BATCH, sample, noise, MOST, prev, mean));
+// Batches that do not fit, in all steps.
+static void batches(void) {
+    const struct {
+        size_t batch, each;  // timesteps or indices
+        vesde_status status, of_corrector;
+    } rows[] = {
+        {0, 1, VESDE_ERROR_EMPTY, VESDE_ERROR_EMPTY},
+        {0, 0, VESDE_ERROR_EMPTY, VESDE_ERROR_EMPTY},
+        {4, 0, VESDE_ERROR_EMPTY, VESDE_OK},
+        {4, 2, VESDE_ERROR_LENGTH_MISMATCH, VESDE_OK},
+        {4, 5, VESDE_ERROR_LENGTH_MISMATCH, VESDE_OK},
+        {1, 2, VESDE_ERROR_LENGTH_MISMATCH, VESDE_OK},
+        {3, 1, VESDE_ERROR_LENGTH_MISMATCH, VESDE_ERROR_LENGTH_MISMATCH},
+        {3, 3, VESDE_ERROR_LENGTH_MISMATCH, VESDE_ERROR_LENGTH_MISMATCH},
+        {2 * MOST, 1, VESDE_ERROR_LENGTH_MISMATCH, VESDE_ERROR_LENGTH_MISMATCH},
+        {SIZE_MAX, 1, VESDE_ERROR_LENGTH_MISMATCH, VESDE_ERROR_LENGTH_MISMATCH},
+        {MOST, 1, VESDE_OK, VESDE_OK},
+        {MOST, MOST, VESDE_OK, VESDE_OK},
+        {1, 1, VESDE_OK, VESDE_OK},
+    };
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; ++i) {
+        size_t batch = rows[i / 2].batch, each = rows[i / 2].each;
+        const vesde_noise z = i % 2 ? vesde_counter_noise(counter) : vesde_given_noise(noise);
+        vesde_step step = step_with(z);
+        step.batch = batch;
+        snprintf(context, sizeof context, "batch %zu, %zu timesteps", batch, each);
+        memset(prev, SENTINEL, sizeof prev);
+        memcpy(other, prev, sizeof other);
+        STATUS(rows[i / 2].status, vesde_step_pred(&scheduler, timesteps, each, &step));
+        STATUS(rows[i / 2].status, noisy(&scheduler, indices, each, batch, z));
+        CHECK(rows[i / 2].status == VESDE_OK || memcmp(prev, other, sizeof prev) == 0);
+        STATUS(rows[i / 2].of_corrector, vesde_step_correct(&scheduler, averaging, norm, &step));
+        CHECK(rows[i / 2].of_corrector == VESDE_OK || memcmp(prev, other, sizeof prev) == 0);
+    }
+}
+
+// Any number of terms, with noise of each kind and without, clamped or not, apart or in place of
+// inputs: the mean of the first term, the output of the last one or of the noise.
+static void combinations(void) {
+    const float *const inputs[VESDE_MOST_TERMS] = {sample,     model_output, history[0], history[1],
+                                                   history[2], history[3],   history[4], history[5]};
+    const float low = -1.5f, high = 1.75f;
+    static float copies[VESDE_MOST_TERMS + 1][MOST];
+    OK(vesde_counter_fill(counter, MOST, drawn));
+    for (int choice = 0; choice < (VESDE_MOST_TERMS + 1) * 3 * 2 * 2 * 2 * 2; ++choice) {
+        int digits = choice, in_place = digits % 2, has_mean = (digits /= 2) % 2, is_clamped = (digits /= 2) % 2;
+        int is_one = (digits /= 2) % 2;  // the first factor
+        int32_t kind = (digits /= 2) % 3;
+        size_t terms_len = (size_t)digits / 3;
+        snprintf(context, sizeof context, "%d terms, noise %d, choice %d", (int)terms_len, (int)kind, choice);
+        vesde_combination sum = {.terms_len = terms_len, .len = MOST, .clamped = is_clamped};
+        const float *const pointless = (const float *)1;  // what is not looked at
+        for (size_t i = 0; i < VESDE_MOST_TERMS; ++i) {
+            memcpy(copies[i], inputs[i], sizeof copies[i]);
+            sum.terms[i].factor = factors[i + !is_one];
+            sum.terms[i].buffer = i < terms_len ? copies[i] : pointless;
+        }
+        float *z = copies[VESDE_MOST_TERMS];
+        memcpy(z, kind == VESDE_NOISE_KIND_COUNTER ? drawn : noise, sizeof *copies);
+        sum.noise.kind = kind;
+        sum.noise.given = kind == VESDE_NOISE_KIND_GIVEN ? z : pointless;
+        sum.noise.counter = counter;
+        sum.noise_factor = kind == VESDE_NOISE_KIND_NONE ? 0 : diffusion;
+        sum.clamp_low = low;
+        sum.clamp_high = high;
+        sum.out = !in_place ? prev : terms_len < 2 ? z : copies[terms_len - 1];
+        sum.mean = !has_mean ? NULL : in_place ? copies[0] : mean;
+        int is_empty = terms_len == 0 && (kind == VESDE_NOISE_KIND_NONE || has_mean);
+        STATUS(is_empty ? VESDE_ERROR_EMPTY : VESDE_OK, vesde_linear(&sum));
+        for (size_t i = 0; i < MOST && !is_empty; ++i) {
+            float total = 0, n = kind == VESDE_NOISE_KIND_COUNTER ? drawn[i] : noise[i];
+            for (size_t k = 0; k < terms_len; ++k) {
+                float a = factors[k + !is_one], term = a * inputs[k][i];
+                total = k == 0 ? term : total + term;
+            }
+            float all = kind == VESDE_NOISE_KIND_NONE ? total : terms_len == 0 ? diffusion * n : total + diffusion * n;
+            all = !is_clamped ? all : all < low ? low : all > high ? high : all;
+            CHECK(bits(sum.out[i]) == bits(all) && (!has_mean || bits(sum.mean[i]) == bits(total)));
+        }
+    }
+    vesde_combination sum = update_with(1, 1, vesde_given_noise(noise));
+    const size_t too_many[] = {VESDE_MOST_TERMS + 1, SIZE_MAX};
+    for (int i = 0; i < 2; ++i) {
+        memset(prev, SENTINEL, sizeof prev);
+        memcpy(other, prev, sizeof other);
+        sum.terms_len = too_many[i];
+        STATUS(VESDE_ERROR_TOO_LARGE, vesde_linear(&sum));
+        CHECK(memcmp(prev, other, sizeof prev) == 0);
+    }
+    // A range of one value, or of none: what is too small is moved first. A NaN stays, and is no
+    // bound.
+    const struct {
+        float x, low, high, clamped;
+    } rows[] = {
+        {0.5f, 0.25f, 0.25f, 0.25f},   {0.5f, 1, 0, 0},           {-0.5f, 1, 0, 0},         {INFINITY, 0, 1, 1},
+        {-INFINITY, 0, 1, 0},          {0.5f, NAN, 0.25f, 0.25f}, {0.5f, 0.75f, NAN, 0.75f}, {0.5f, NAN, NAN, 0.5f},
+        {0.5f, -INFINITY, INFINITY, 0.5f}, {NAN, 0, 1, NAN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        float x[3] = {rows[i].x, rows[i].x, rows[i].x};
+        vesde_combination clamp = {.terms = {{1, x}}, .terms_len = 1, .len = 3, .clamped = 1, .out = x};
+        clamp.clamp_low = rows[i].low;
+        clamp.clamp_high = rows[i].high;
+        snprintf(context, sizeof context, "clamp %d", (int)i);
+        OK(vesde_linear(&clamp));
+        for (int k = 0; k < 3; ++k) {
+            CHECK(isnan(rows[i].clamped) ? isnan(x[k]) : bits(x[k]) == bits(rows[i].clamped));
+        }
+        clamp.clamped = 0;
+        OK(vesde_linear(&clamp));
+        for (int k = 0; k < 3; ++k) {
+            CHECK(isnan(rows[i].clamped) ? isnan(x[k]) : bits(x[k]) == bits(rows[i].clamped));
+        }
+    }
 }
 
 static void steps_without_noise_where_its_factor_is_zero(void) {
     static float last[MOST];
-    OK(vesde_update(drift, 0, model_output, sample, NULL, MOST, prev, mean));
+    const float drift = factors[1];
+    vesde_combination update = update_with(drift, 0, none);
+    OK(vesde_linear(&update));
     for (size_t i = 0; i < MOST; ++i) {
         CHECK(bits(prev[i]) == bits(sample[i] + drift * model_output[i]) && bits(mean[i]) == bits(prev[i]));
     }
+    update.noise_factor = -0.0f;
+    update.terms[0].buffer = update.out = other;
+    update.mean = NULL;
     memcpy(other, sample, sizeof other);
-    OK(vesde_update(drift, -0.0f, model_output, other, NULL, MOST, other, NULL));
+    OK(vesde_linear(&update));
     CHECK(differing(other, prev, MOST) == 0);
     memcpy(other, model_output, sizeof other);
-    OK(vesde_update(drift, 0, other, sample, NULL, MOST, last, other));
+    update = update_with(drift, 0, none);
+    update.terms[1].buffer = update.mean = other;
+    update.out = last;
+    OK(vesde_linear(&update));
     CHECK(differing(other, prev, MOST) == 0 && differing(last, prev, MOST) == 0);
-    STATUS(VESDE_ERROR_NULL_POINTER, vesde_update(drift, 1e-45f, model_output, sample, NULL, MOST, prev, mean));
-    STATUS(VESDE_ERROR_NULL_POINTER, vesde_update(drift, NAN, model_output, sample, NULL, MOST, prev, mean));
+    const float factor_of_nothing[] = {1e-45f, NAN};
+    for (int i = 0; i < 2; ++i) {
+        update = update_with(drift, factor_of_nothing[i], none);
+        STATUS(VESDE_ERROR_NULL_POINTER, vesde_linear(&update));
+        update.terms_len = 0;
+        update.mean = NULL;
+        STATUS(VESDE_ERROR_NULL_POINTER, vesde_linear(&update));
+    }
+
     const float level[] = {0, 0, 2, 2};
     const vesde_scheduler flat = {config, timesteps, 4, NULL, 0, level, 4};
-    OK(vesde_step_pred(&flat, model_output, timesteps, 1, sample, NULL, MOST, prev, mean));
+    vesde_step step = step_with(none);
+    OK(vesde_step_pred(&flat, timesteps, 1, &step));
     CHECK(differing(prev, sample, MOST) == 0 && differing(mean, sample, MOST) == 0);
-    OK(vesde_add_noise(&flat, sample, indices, 1, NULL, MOST, prev));
+    const int64_t first[] = {0};
+    OK(noisy(&flat, first, 1, 4, none));
     CHECK(differing(prev, sample, MOST) == 0);
     const float two[] = {1, 0.7f};
     const int64_t of_two[] = {0, 2};
     memset(prev, SENTINEL, sizeof prev);
     memcpy(other, prev, sizeof other);
-    STATUS(VESDE_ERROR_NULL_POINTER, vesde_step_pred(&flat, model_output, two, 2, sample, NULL, MOST, prev, NULL));
-    STATUS(VESDE_ERROR_NULL_POINTER, vesde_add_noise(&flat, sample, of_two, 2, NULL, MOST, prev));
-    CHECK(memcmp(prev, other, sizeof prev) == 0);
+    step.batch = 2;
+    step.prev_sample_mean = NULL;
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_step_pred(&flat, two, 2, &step));
+    STATUS(VESDE_ERROR_NULL_POINTER, noisy(&flat, of_two, 2, 2, none));
+    // A corrector step has a factor only by the norm of the noise.
+    double sum = 7;
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_step_correct(&scheduler, averaging, norm, &step));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_sum_squares(none, MOST, 1, &sum));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_torch_norm(none, MOST, &sum));
+    CHECK(memcmp(prev, other, sizeof prev) == 0 && sum == 7);
 }
 
-// The norm of elements `from` to `to` of the model output, the noise or counter noise, as the corrector takes it.
+// Element `from` and those behind it of the model output, the noise or counter noise.
+static vesde_noise numbers_of(int what, size_t from) {
+    vesde_counter here = {counter.seed, counter.stream, counter.index + from};
+    return what == 2 ? vesde_counter_noise(here) : vesde_given_noise((what == 0 ? model_output : noise) + from);
+}
+
+// Their norm up to element `to`, as the corrector takes it.
 static double norm_of(int what, int32_t kind, size_t from, size_t to) {
     const float *x[] = {model_output, noise, drawn};
-    vesde_counter here = {counter.seed, counter.stream, counter.index + from};
     double sum = 0, block, result = 0;
     if (kind == VESDE_NORM_TORCH) {
-        OK(what == 2 ? vesde_torch_norm_counter(here, to - from, &result)
-                     : vesde_torch_norm(x[what] + from, to - from, &result));
+        OK(vesde_torch_norm(numbers_of(what, from), to - from, &result));
     } else {
-        OK(what == 2 ? vesde_sum_squares_counter(here, to - from, 1, &block)
-                     : vesde_sum_squares(x[what] + from, to - from, 1, &block));
+        OK(vesde_sum_squares(numbers_of(what, from), to - from, 1, &block));
         OK(vesde_sample_norm(&block, 1, &result));
     }
     for (size_t i = from; i < to; ++i) {
@@ -596,16 +779,16 @@ static vesde_corrector_step corrector_step(double grad_norm, double noise_norm, 
     return step;
 }
 
-// In every mode: from the norms of each of four samples, their mean or not, the step's factors and the update.
+// In every mode: from the norms of each of four samples, their mean or not, the step's factors and
+// the update.
 static void corrector_steps(void) {
     for (int mode = 0; mode < 8; ++mode) {
         int32_t average = mode & 1, kind = mode >> 1 & 1;
         int made = mode >> 2;
         const size_t part = MOST / 4;
         snprintf(context, sizeof context, "averaging %d, norm %d, counter noise %d", (int)average, (int)kind, made);
-        const float *m = model_output;
-        OK(made ? vesde_step_correct_counter(&scheduler, m, sample, MOST, 4, average, kind, counter, prev, mean)
-                : vesde_step_correct(&scheduler, m, sample, noise, MOST, 4, average, kind, prev, mean));
+        vesde_step whole = step_with(numbers_of(1 + made, 0));
+        OK(vesde_step_correct(&scheduler, average, kind, &whole));
         double each[2][4], means[2];
         for (int k = 0; k < 2; ++k) {
             for (size_t i = 0; i < 4; ++i) {
@@ -621,21 +804,36 @@ static void corrector_steps(void) {
             is_update(step.step_size, step.noise_factor, made ? drawn : noise, i * part, (i + 1) * part);
         }
     }
-    // With its own step size a sample is alone, in a batch of any length, and in place of what its norm is taken of.
+    // With its own step size a sample is alone, in a batch of any length, and in place of what its
+    // norm is taken of.
     const size_t part = MOST / 40;
     const int32_t alone = VESDE_AVERAGING_PER_SAMPLE, kind = VESDE_NORM_EXACT;
+    vesde_step batch = step_with(vesde_given_noise(noise)), one = batch;
     memcpy(mean, model_output, sizeof mean);
-    OK(vesde_step_correct(&scheduler, mean, sample, noise, MOST, 40, alone, kind, mean, NULL));
+    batch.batch = 40;
+    batch.model_output = batch.prev_sample = mean;
+    batch.prev_sample_mean = one.prev_sample_mean = NULL;
+    OK(vesde_step_correct(&scheduler, alone, kind, &batch));
+    one.batch = 1;
+    one.len = part;
     for (size_t i = 0; i < MOST; i += part) {
-        const float *m = model_output + i, *x = sample + i, *z = noise + i;
-        OK(vesde_step_correct(&scheduler, m, x, z, part, 1, alone, kind, prev + i, NULL));
+        one.model_output = model_output + i;
+        one.sample = sample + i;
+        one.noise.given = noise + i;
+        one.prev_sample = prev + i;
+        OK(vesde_step_correct(&scheduler, alone, kind, &one));
     }
     CHECK(differing(prev, mean, MOST) == 0);
-    // Counter noise may wait in an output: not in this one, and in the other that there is the second time.
+    // Counter noise may wait in an output: not in this one, and in the other that there is the
+    // second time.
+    vesde_step wanted_step = step_with(vesde_given_noise(drawn)), made = step_with(vesde_counter_noise(counter));
+    wanted_step.prev_sample_mean = NULL;
+    OK(vesde_step_correct(&scheduler, alone, kind, &wanted_step));
     for (int i = 0; i < 2; ++i) {
-        OK(vesde_step_correct(&scheduler, model_output, sample, drawn, MOST, 4, alone, kind, prev, NULL));
         memcpy(mean, model_output, sizeof mean);
-        OK(vesde_step_correct_counter(&scheduler, mean, sample, MOST, 4, alone, kind, counter, mean, i ? other : NULL));
+        made.model_output = made.prev_sample = mean;
+        made.prev_sample_mean = i ? other : NULL;
+        OK(vesde_step_correct(&scheduler, alone, kind, &made));
         CHECK(differing(prev, mean, MOST) == 0);
     }
 }
@@ -697,22 +895,32 @@ static void corrector_statuses(void) {
 
 static void enumerations(void) {
     const struct {
-        int32_t *value;
-        const char *takers[4];
+        int32_t *value, known;
+        const char *takers[10];
     } enums[] = {
-        {&averaging, {"step_correct", "step_correct_counter"}},
-        {&norm, {"step_correct", "step_correct_counter", "mean_norm", "get_corrector_step"}},
-        {&options.noise, {"sampler_init"}},
-        {&options.averaging, {"sampler_init"}},
-        {&options.norm, {"sampler_init"}},
-        {&options.unclamped, {"sampler_init"}},
-        {&options.result, {"sampler_init"}},
-        {&options.start, {"sampler_init"}},
+        {&averaging, 2, {"step_correct", "step_correct_counter"}},
+        {&norm, 2, {"step_correct", "step_correct_counter", "mean_norm", "get_corrector_step"}},
+        {&given_kind, 3,
+         {"step_pred", "step_correct", "add_noise", "linear", "linear_update", "linear_noise", "sum_squares",
+          "torch_norm"}},
+        {&counter_kind, 3,
+         {"step_pred_counter", "step_correct_counter", "add_noise_counter", "linear_counter", "linear_update_counter",
+          "linear_noise_counter", "sum_squares_counter", "torch_norm_counter"}},
+        {&clamped, 2, {"linear", "linear_counter"}},
+        {&generator_kind, 4, {"generator_seed"}},
+        {&counters[BATCH - 1].kind, 4, {"randn_counter"}},
+        {&torch_cpus[BATCH - 1].kind, 4, {"randn"}},
+        {&torch_cudas[0].kind, 4, {"randn_torch_cuda", "generator_fill_part", "generator_skip"}},
+        {&options.noise, 2, {"sampler_init"}},
+        {&options.averaging, 2, {"sampler_init"}},
+        {&options.norm, 2, {"sampler_init"}},
+        {&options.unclamped, 2, {"sampler_init"}},
+        {&options.result, 2, {"sampler_init"}},
+        {&options.start, 2, {"sampler_init"}},
     };
-    const int32_t wrong[] = {-1, 2, INT32_MIN, INT32_MAX};
     for (size_t i = 0; i < sizeof enums / sizeof *enums; ++i) {
-        int32_t right = *enums[i].value;
-        for (int k = 0; k < 16; ++k) {
+        const int32_t right = *enums[i].value, wrong[] = {-1, enums[i].known, INT32_MIN, INT32_MAX};
+        for (int k = 0; k < 4 * 10; ++k) {
             const char *taker = enums[i].takers[k / 4];
             *enums[i].value = wrong[k % 4];
             if (taker != NULL) {
@@ -746,7 +954,8 @@ static void counter_noise(void) {
     CHECK(fabs(sum / len) < 0.02 && fabs(squares / len - 1) < 0.02 && fabs(products / len) < 0.02);
 
     const char *takers[] = {"step_pred_counter", "step_correct_counter", "add_noise_counter", "sum_squares_counter",
-                            "torch_norm_counter", "update_counter", "counter_fill"};
+                            "torch_norm_counter", "linear_counter", "linear_update_counter", "linear_noise_counter",
+                            "counter_fill"};
     vesde_counter right = counter;
     counter.index = UINT64_MAX - LEN + 1;
     for (size_t i = 0; i < sizeof takers / sizeof *takers; ++i) {
@@ -761,104 +970,403 @@ static void counter_noise(void) {
     CHECK(vesde_norm_blocks(0) == 0 && vesde_norm_blocks(1) == 1 && vesde_norm_blocks(VESDE_NORM_BLOCK) == 1);
     CHECK(vesde_norm_blocks(VESDE_NORM_BLOCK + 1) == 2);
     CHECK(vesde_norm_blocks(SIZE_MAX) == SIZE_MAX / VESDE_NORM_BLOCK + 1);
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_sum_squares(sample, MOST, 2, blocks));
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_sum_squares_counter(x, VESDE_NORM_BLOCK + 1, 1, blocks));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_sum_squares(vesde_given_noise(sample), MOST, 2, blocks));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_sum_squares(vesde_counter_noise(x), VESDE_NORM_BLOCK + 1, 1, blocks));
 }
 
 static void torch_noise(void) {
     const float golden[] = {1.92691529f, 1.48728406f, 0.900717199f, -2.10552096f};
-    vesde_torch_cpu state, copy;
-    OK(vesde_torch_cpu_seed(&state, (1ULL << 32) + 42));  // the upper half of a seed does not count
-    OK(vesde_torch_cpu_fill(&state, 1, 16, prev));
+    vesde_generator state, copy;
+    // The upper half of a seed does not count, and no grid does.
+    const vesde_cuda_grid *const misaligned = (const vesde_cuda_grid *)((const char *)&grid + 1);
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, (1ULL << 32) + 42, misaligned, &state));
+    OK(vesde_randn(&state, 1, 16, prev));
     CHECK(differing(prev, golden, 4) == 0);
     copy = state;
-    OK(vesde_torch_cpu_fill(&state, 1, 7, prev));
-    OK(vesde_torch_cpu_fill(&copy, 1, 7, mean));
-    CHECK(differing(prev, mean, 7) == 0 && memcmp(&state, &copy, sizeof state) == 0);
+    OK(vesde_randn(&state, 1, 7, prev));
+    OK(vesde_randn(&copy, 1, 7, mean));
+    CHECK(differing(prev, mean, 7) == 0 && is_same_generator(&state, &copy));
 
-    uint32_t right = torch_cpus[1].state.mt.taken;
+    uint32_t right = torch_cpus[1].paired.mt.taken;
     const uint32_t wrong[] = {625, UINT32_MAX};
     for (int i = 0; i < 2; ++i) {
-        torch_cpus[1].state.mt.taken = wrong[i];
-        STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("torch_cpu_fill"));
+        torch_cpus[1].paired.mt.taken = wrong[i];
+        STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("randn"));
     }
-    torch_cpus[1].state.mt.taken = right;
+    torch_cpus[1].paired.mt.taken = right;
 }
 
 static void cuda_noise(void) {
     const float documented[] = {-0.92466259f, -0.42534415f, -2.6438457f, 0.14518388f, -0.12086647f};
+    const int32_t kind = VESDE_GENERATOR_KIND_TORCH_CUDA;
     vesde_cuda_grid unlimited, one = {1, 256};
-    vesde_torch_cuda state, copy;
+    vesde_generator state, copy;
     OK(vesde_cuda_grid_of_gpu("unlimited", 9, &unlimited));
-    OK(vesde_torch_cuda_seed(&state, 0, unlimited));
-    OK(vesde_torch_cuda_fill(&state, 1, MOST, prev));
+    OK(vesde_generator_seed(kind, 0, &unlimited, &state));
+    OK(vesde_randn(&state, 1, MOST, prev));
     for (int i = 0; i < 5; ++i) {
         CHECK(fabsf(prev[i] - documented[i]) < 2e-6f);
     }
-    CHECK(state.offset == 4);
+    CHECK(state.torch_cuda.offset == 4);
     // A draw of two and a half rows of 256 threads, in parts.
     float whole[640], parts[640];
-    OK(vesde_torch_cuda_seed(&state, 1ULL << 40, one));
+    OK(vesde_generator_seed(kind, 1ULL << 40, &one, &state));
     copy = state;
-    OK(vesde_torch_cuda_fill(&state, 1, 640, whole));
-    OK(vesde_torch_cuda_fill_part(&copy, 640, 300, 340, parts + 300));
-    OK(vesde_torch_cuda_fill_part(&copy, 640, 0, 300, parts));
+    OK(vesde_randn(&state, 1, 640, whole));
+    OK(vesde_generator_fill_part(&copy, 640, 300, 340, parts + 300));
+    OK(vesde_generator_fill_part(&copy, 640, 0, 300, parts));
     CHECK(differing(whole, parts, 640) == 0);
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_torch_cuda_fill_part(&copy, 640, 301, 340, parts));
-    OK(vesde_torch_cuda_skip(&copy, 640));
-    CHECK(memcmp(&state, &copy, sizeof state) == 0);
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_generator_fill_part(&copy, 640, 301, 340, parts));
+    OK(vesde_generator_skip(&copy, 640));
+    CHECK(is_same_generator(&state, &copy));
 
-    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, vesde_torch_cuda_seed(&copy, 0, (vesde_cuda_grid){0, 2048}));
-    CHECK(memcmp(&state, &copy, sizeof state) == 0);
+    const vesde_cuda_grid without[] = {{0, 2048}, {132, 255}, {132, 0}};
+    for (int i = 0; i < 3; ++i) {
+        STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, vesde_generator_seed(kind, 0, &without[i], &copy));
+    }
+    CHECK(is_same_generator(&state, &copy));
 
     OK(vesde_cuda_grid_of_gpu("tesla t4", 8, &one));
     CHECK(one.multiprocessors == 40 && one.threads_per_multiprocessor == 1024);
     STATUS(VESDE_ERROR_UNKNOWN_GPU, vesde_cuda_grid_of_gpu("T4", 1, &one));
     CHECK(one.multiprocessors == 40);
-    torch_cudas[2].grid.multiprocessors = 0;
-    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("torch_cuda_fill"));
-    torch_cudas[2].grid.multiprocessors = 132;
-    torch_cudas[0].offset = 2;
-    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("torch_cuda_fill_part"));
-    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("torch_cuda_skip"));
-    torch_cudas[0].offset = 0;
+    torch_cudas[2].torch_cuda.grid.multiprocessors = 0;
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("randn_torch_cuda"));
+    torch_cudas[2].torch_cuda.grid.multiprocessors = 132;
+    torch_cudas[0].torch_cuda.offset = 2;
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("generator_fill_part"));
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("generator_skip"));
+    torch_cudas[0].torch_cuda.offset = 0;
 }
 
 static void numpy_noise(void) {
     const double golden[] = {1.764052345967664, 0.4001572083672233, 0.9787379841057392};
-    vesde_numpy state, copy;
-    OK(vesde_numpy_seed(&state, 0));
-    OK(vesde_numpy_fill(&state, 1, 3, prev));
+    const int32_t kind = VESDE_GENERATOR_KIND_NUMPY;
+    vesde_generator state, copy;
+    OK(vesde_generator_seed(kind, 0, NULL, &state));
+    OK(vesde_randn(&state, 1, 3, prev));
     for (int i = 0; i < 3; ++i) {
         CHECK(bits(prev[i]) == bits((float)golden[i]));
     }
     copy = state;
-    OK(vesde_numpy_fill(&state, 1, 8, prev));
-    OK(vesde_numpy_fill(&copy, 1, 5, mean));
-    OK(vesde_numpy_fill(&copy, 1, 3, mean + 5));
-    CHECK(differing(prev, mean, 8) == 0 && memcmp(&state, &copy, sizeof state) == 0);
+    OK(vesde_randn(&state, 1, 8, prev));
+    OK(vesde_randn(&copy, 1, 5, mean));
+    OK(vesde_randn(&copy, 1, 3, mean + 5));
+    CHECK(differing(prev, mean, 8) == 0 && is_same_generator(&state, &copy));
+    STATUS(VESDE_ERROR_TOO_LARGE, vesde_generator_seed(kind, 1ULL << 32, NULL, &copy));
+    CHECK(is_same_generator(&state, &copy));
+    OK(vesde_generator_seed(kind, UINT32_MAX, NULL, &copy));
 
-    double right = numpys[2].state.cached;
-    numpys[2].state.cached = NAN;
-    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("numpy_fill"));
-    numpys[2].state.cached = right;
+    double right = numpys[2].paired.cached;
+    numpys[2].paired.cached = NAN;
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, call("randn_numpy"));
+    numpys[2].paired.cached = right;
 }
 
-// One generator for the whole batch, or one for each sample.
+// A generator of counter noise: a stream a draw, each from the same index on.
+static void counter_generators(void) {
+    vesde_generator state, copy;
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_COUNTER, 42, NULL, &state));
+    CHECK(state.counter.seed == 42 && state.counter.stream == 0 && state.counter.index == 0);
+    state.counter.index = 3;
+    copy = state;
+    for (uint64_t draw = 0; draw < 3; ++draw) {
+        OK(vesde_randn(&state, 1, MOST, prev));
+        OK(vesde_counter_fill((vesde_counter){42, draw, 3}, MOST, mean));
+        CHECK(differing(prev, mean, MOST) == 0);
+        OK(vesde_generator_fill_part(&copy, MOST, 7, MOST - 7, mean + 7));
+        OK(vesde_generator_fill_part(&copy, MOST, 0, 7, mean));
+        CHECK(differing(prev, mean, MOST) == 0);
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_generator_fill_part(&copy, MOST, 8, MOST - 7, mean));
+        OK(vesde_generator_skip(&copy, MOST));
+        CHECK(is_same_generator(&state, &copy));
+    }
+    // Behind the last stream comes the first, and behind the last index nothing.
+    state.counter.stream = UINT64_MAX;
+    OK(vesde_randn(&state, 1, 1, prev));
+    CHECK(state.counter.stream == 0);
+    state.counter.index = UINT64_MAX - LEN + 1;
+    copy = state;
+    STATUS(VESDE_ERROR_TOO_LARGE, vesde_randn(&state, 1, LEN, prev));
+    STATUS(VESDE_ERROR_TOO_LARGE, vesde_generator_fill_part(&state, LEN, 0, 1, prev));
+    STATUS(VESDE_ERROR_TOO_LARGE, vesde_generator_skip(&state, LEN));
+    CHECK(is_same_generator(&state, &copy));
+    OK(vesde_randn(&state, 1, LEN - 1, prev));
+}
+
+// The draws of torch on the CPU and of NumPy cannot be split.
+static void draws_that_cannot_be_split(void) {
+    vesde_generator states[] = {torch_cpus[0], numpys[0]}, copies[] = {torch_cpus[0], numpys[0]};
+    memset(prev, SENTINEL, sizeof prev);
+    memcpy(other, prev, sizeof other);
+    for (int i = 0; i < 4; ++i) {
+        STATUS(VESDE_ERROR_UNSPLITTABLE_DRAW,
+               vesde_generator_fill_part(&states[i % 2], LEN, 0, i < 2 ? LEN : 0, prev));
+        STATUS(VESDE_ERROR_UNSPLITTABLE_DRAW, vesde_generator_skip(&states[i % 2], LEN));
+        // A draw of nothing is one of theirs too.
+        OK(vesde_generator_fill_part(&states[i % 2], 0, 0, 0, NULL));
+        OK(vesde_generator_skip(&states[i % 2], 0));
+        CHECK(is_same_generator(&states[i % 2], &copies[i % 2]));
+    }
+    CHECK(memcmp(prev, other, sizeof prev) == 0);
+}
+
+// One generator for the whole batch, or one for each sample, of one kind or of several. They have
+// no padding.
 static void lists_of_generators(void) {
-    vesde_torch_cpu list[BATCH], one;
-    for (uint64_t i = 0; i < BATCH; ++i) {
-        OK(vesde_torch_cpu_seed(&list[i], i));
+    const vesde_generator *const kinds[] = {counters, torch_cpus, torch_cudas, numpys};
+    for (int kind = 0; kind <= 4; ++kind) {
+        vesde_generator list[BATCH], one;
+        snprintf(context, sizeof context, "kind %d", kind);
+        for (int i = 0; i < BATCH; ++i) {
+            list[i] = kinds[kind < 4 ? kind : i + 1][i];
+        }
+        OK(vesde_randn(list, BATCH, BATCH * 20, prev));
+        for (int i = 0; i < BATCH; ++i) {
+            one = kinds[kind < 4 ? kind : i + 1][i];
+            OK(vesde_randn(&one, 1, 20, mean));
+            CHECK(differing(prev + 20 * i, mean, 20) == 0);
+            CHECK(is_same_generator(&one, &list[i]) && one.reserved == 0);
+            CHECK(sizeof one == 8 + sizeof one.counter + sizeof one.torch_cuda + sizeof one.paired);
+        }
+        // The last one's state is damaged, or a draw does not divide: the first one has not drawn.
+        const vesde_generator kept = list[0];
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_randn(list, BATCH, 20, prev));
+        list[BATCH - 1].kind = -1;
+        STATUS(VESDE_ERROR_UNKNOWN_ENUM, vesde_randn(list, BATCH, BATCH * 20, prev));
+        CHECK(is_same_generator(&kept, &list[0]));
     }
-    OK(vesde_torch_cpu_fill(list, BATCH, BATCH * 20, prev));
-    for (uint64_t i = 0; i < BATCH; ++i) {
-        OK(vesde_torch_cpu_seed(&one, i));
-        OK(vesde_torch_cpu_fill(&one, 1, 20, mean));
-        CHECK(differing(prev + 20 * i, mean, 20) == 0);
-        CHECK(memcmp(&one, &list[i], sizeof one) == 0);
+}
+
+// Damages a state; returns the status of its next draw.
+static vesde_status damage(vesde_generator *state) {
+    switch (state->kind) {
+    case VESDE_GENERATOR_KIND_COUNTER:
+        state->counter.index = UINT64_MAX;
+        return VESDE_ERROR_TOO_LARGE;
+    case VESDE_GENERATOR_KIND_TORCH_CUDA:
+        state->torch_cuda.offset = 2;
+        return VESDE_ERROR_INVALID_RANDOM_STATE;
+    default:
+        state->paired.mt.taken = 625;
+        return VESDE_ERROR_INVALID_RANDOM_STATE;
     }
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_torch_cpu_fill(list, BATCH, 20, prev));
-    CHECK(memcmp(&one, &list[BATCH - 1], sizeof one) == 0);
+}
+
+// A sampler that draws makes the job of one that asks, whose noise comes from vesde_randn: of each
+// kind and of three at once, with one generator and with one for each sample. Failures leave all as
+// it was, but for draws that were made.
+static void samplers_that_draw(void) {
+    enum { STEPS = 3 };
+    const vesde_generator *const kinds[] = {counters, torch_cpus, torch_cudas, numpys};
+    vesde_scheduler tables = scheduler;
+    tables.timesteps_len = tables.sigmas_len = tables.discrete_sigmas_len = STEPS;
+    vesde_sampler_options given = {.noise = VESDE_SAMPLER_NOISE_GIVEN, .unclamped = 1};
+    vesde_sampler_options streams = {.seed = 42, .unclamped = 1};
+    streams.result = given.result = VESDE_SAMPLER_RESULT_NOISY;
+    for (int choice = 0; choice < 9; ++choice) {
+        const int kind = choice / 2;
+        const size_t count = choice % 2 || kind == 4 ? BATCH : 1;
+        float x[2][LEN] = {{0}}, z[2][LEN], by_streams[LEN], zeros[LEN] = {0};
+        vesde_generator states[2][BATCH];
+        vesde_sampler asks, draws, counts;
+        vesde_request asked, request, counted = {0};
+        for (int i = 0; i < BATCH; ++i) {
+            states[0][i] = states[1][i] = kinds[kind < 4 ? kind : i + 1][i];
+        }
+        OK(vesde_sampler_init(&config, BATCH, &given, &asks));
+        OK(vesde_sampler_init(&config, BATCH, &given, &draws));
+        OK(vesde_sampler_init(&config, BATCH, &streams, &counts));
+        const vesde_buffers asking = {.sample = x[0], .model_output = model_output, .len = LEN, .noise = z[0]};
+        // The noise of the buffers is not looked at.
+        const vesde_buffers job = {.sample = x[1], .model_output = model_output, .len = LEN, .noise = x[1] + 1};
+        const vesde_buffers counting = {.sample = by_streams, .model_output = model_output, .len = LEN};
+        vesde_buffers shorter = job, empty = job, broken = job;
+        shorter.len = LEN - 1;
+        empty.len = 0;
+        broken.model_output = zeros;
+        float *const misaligned_noise = (float *)((char *)z[1] + 1);
+        static vesde_generator more[BATCH + 1];
+        vesde_generator *const g = states[1], *const misaligned = (vesde_generator *)((char *)g + 1);
+        const struct {
+            vesde_status status;
+            vesde_sampler *sampler;
+            const vesde_scheduler *scheduler;
+            const vesde_buffers *buffers;
+            vesde_generator *generators;
+            size_t count;
+            float *noise;
+            vesde_request *request;
+        } wrong[] = {
+            {VESDE_ERROR_NULL_POINTER, NULL, &tables, &job, g, count, z[1], &request},
+            {VESDE_ERROR_NULL_POINTER, &draws, NULL, &job, g, count, z[1], &request},
+            {VESDE_ERROR_NULL_POINTER, &draws, &tables, NULL, g, count, z[1], &request},
+            {VESDE_ERROR_NULL_POINTER, &draws, &tables, &job, NULL, count, z[1], &request},
+            {VESDE_ERROR_NULL_POINTER, &draws, &tables, &job, g, count, NULL, &request},
+            {VESDE_ERROR_NULL_POINTER, &draws, &tables, &job, g, count, z[1], NULL},
+            {VESDE_ERROR_MISALIGNED, &draws, &tables, &job, misaligned, count, z[1], &request},
+            {VESDE_ERROR_MISALIGNED, &draws, &tables, &job, g, count, misaligned_noise, &request},
+            {VESDE_ERROR_OVERLAP, &draws, &tables, &job, g, count, x[1], &request},
+            {VESDE_ERROR_OVERLAP, &draws, &tables, &job, g, count, x[1] + 1, &request},
+            {VESDE_ERROR_OVERLAP, &draws, &tables, &job, g, count, model_output, &request},
+            {VESDE_ERROR_OVERLAP, &draws, &tables, &job, g, count, (float *)g, &request},
+            // A part of the batch may divide the sample.
+            {VESDE_ERROR_EMPTY, &draws, &tables, &job, g, 0, z[1], &request},
+            {VESDE_ERROR_LENGTH_MISMATCH, &draws, &tables, &job, g, BATCH - 1, z[1], &request},
+            {VESDE_ERROR_LENGTH_MISMATCH, &draws, &tables, &job, more, BATCH + 1, z[1], &request},
+            {VESDE_ERROR_LENGTH_MISMATCH, &draws, &tables, &shorter, g, count, z[1], &request},
+            {VESDE_ERROR_EMPTY, &draws, &tables, &empty, g, count, z[1], &request},
+        };
+        int turn = 0;
+        do {
+            for (asked.kind = VESDE_REQUEST_KIND_NOISE; asked.kind == VESDE_REQUEST_KIND_NOISE;) {
+                OK(vesde_sampler_next(&asks, &tables, &asking, &asked));
+                if (asked.kind == VESDE_REQUEST_KIND_NOISE) {
+                    OK(vesde_randn(states[0], count, LEN, z[0]));
+                }
+            }
+            // What is refused before there is a draw, with or without the turn that asks for it.
+            const vesde_sampler sampler_before = draws;
+            vesde_request request_before;
+            vesde_generator kept[BATCH];
+            float x_before[LEN], z_before[LEN];
+            memcpy(kept, g, sizeof kept);
+            memcpy(x_before, x[1], sizeof x_before);
+            memset(z[1], SENTINEL, sizeof z[1]);
+            memcpy(z_before, z[1], sizeof z_before);
+            memset(&request, SENTINEL, sizeof request);
+            memcpy(&request_before, &request, sizeof request);
+            for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+                snprintf(context, sizeof context, "kind %d, %d generators, turn %d, wrong %d", kind, (int)count, turn,
+                         (int)i);
+                STATUS(wrong[i].status,
+                       vesde_sampler_next_drawing(wrong[i].sampler, wrong[i].scheduler, wrong[i].buffers,
+                                                  wrong[i].generators, wrong[i].count, wrong[i].noise,
+                                                  wrong[i].request));
+            }
+            for (int i = 0; i < 2; ++i) {
+                vesde_generator *const last = &g[count - 1], right = *last;
+                const vesde_status status = i == 0 ? (last->kind = 4, VESDE_ERROR_UNKNOWN_ENUM) : damage(last);
+                snprintf(context, sizeof context, "kind %d, %d generators, turn %d, damage %d", kind, (int)count, turn,
+                         i);
+                STATUS(status, vesde_sampler_next_drawing(&draws, &tables, &job, g, count, z[1], &request));
+                *last = right;
+            }
+            CHECK(memcmp(&draws, &sampler_before, sizeof draws) == 0 && differing(x[1], x_before, LEN) == 0);
+            CHECK(differing(z[1], z_before, LEN) == 0 && memcmp(g, kept, sizeof kept) == 0);
+            // A score without a norm is noticed behind the draw, which is not made again.
+            for (int again = 0; turn % 2 == 1 && again < 2; ++again) {
+                STATUS(VESDE_ERROR_ZERO_GRADIENT_NORM,
+                       vesde_sampler_next_drawing(&draws, &tables, &broken, g, count, z[1], &request));
+                CHECK(differing(x[1], x_before, LEN) == 0 && draws.turn == sampler_before.turn + 1);
+                CHECK(differing(z[0], z[1], LEN) == 0 && memcmp(states[0], g, sizeof kept) == 0);
+            }
+            CHECK(memcmp(&request, &request_before, sizeof request) == 0);
+            OK(vesde_sampler_next_drawing(&draws, &tables, &job, g, count, z[1], &request));
+            CHECK(memcmp(&asked, &request, sizeof asked) == 0 && memcmp(&asks, &draws, sizeof asks) == 0);
+            CHECK(differing(x[0], x[1], LEN) == 0 && differing(z[0], z[1], LEN) == 0);
+            CHECK(memcmp(states[0], g, sizeof kept) == 0);
+            // Counter noise of a generator is the sampler's own, for which nothing is drawn.
+            OK(vesde_sampler_next_drawing(&counts, &tables, &counting, more, 1, zeros, &counted));
+            CHECK(choice != 0 || (differing(x[0], by_streams, LEN) == 0 && counted.kind == asked.kind));
+            ++turn;
+        } while (asked.kind == VESDE_REQUEST_KIND_SCORE);
+        CHECK(turn == 2 * STEPS + 1 && asked.kind == VESDE_REQUEST_KIND_DONE);
+        STATUS(VESDE_ERROR_SAMPLER_DONE,
+               vesde_sampler_next_drawing(&draws, &tables, &job, g, count, z[1], &request));
+    }
+}
+
+// What a plan says, with noise of each kind: of any number of terms, clamped or not. Terms behind
+// its last and noise without a factor are not looked at.
+static void combinations_of_plans(void) {
+    const float *const operands[VESDE_MOST_TERMS] = {sample,     model_output, history[0], history[1],
+                                                     history[2], history[3],   history[4], history[5]};
+    const vesde_noise noises[] = {none, vesde_given_noise(noise), vesde_counter_noise(counter)};
+    const vesde_noise pointless = vesde_given_noise((const float *)1);
+    OK(vesde_counter_fill(counter, MOST, drawn));
+    for (int choice = 0; choice < (VESDE_MOST_TERMS + 1) * 3 * 2 * 2; ++choice) {
+        int has_noise = choice % 2, is_clamped = choice / 2 % 2, kind = choice / 4 % 3;
+        vesde_plan plan;
+        memset(&plan, SENTINEL, sizeof plan);
+        plan.terms_len = (size_t)choice / 12;
+        for (size_t i = 0; i < plan.terms_len; ++i) {
+            plan.terms[i].factor = factors[i];
+            plan.terms[i].operand = VESDE_MOST_TERMS - 1 - (int32_t)i;
+        }
+        plan.noise_factor = has_noise ? diffusion : kind % 2 ? 0 : -0.0f;
+        plan.reduction = VESDE_REDUCTION_NONE;
+        plan.clamped = is_clamped;
+        plan.clamp_low = -1.5f;
+        plan.clamp_high = 1.75f;
+        snprintf(context, sizeof context, "plan of %d terms, choice %d", (int)plan.terms_len, choice);
+        const vesde_combination sum =
+            vesde_plan_combination(&plan, operands, has_noise ? noises[kind] : pointless, MOST, prev);
+        CHECK(sum.len == MOST && sum.out == prev && sum.mean == NULL);
+        // A factor of 0 that a reduction has found is one all the same, as in vesde_step_correct.
+        plan.reduction = VESDE_REDUCTION_CORRECTOR_NORMS;
+        CHECK(vesde_plan_combination(&plan, operands, noises[1], MOST, prev).noise.given == noise ||
+              (plan.terms_len == 0 && !has_noise));
+        const int is_possible = !has_noise || kind != VESDE_NOISE_KIND_NONE;
+        STATUS(is_possible ? VESDE_OK : VESDE_ERROR_NULL_POINTER, vesde_linear(&sum));
+        for (size_t i = 0; i < MOST && is_possible; ++i) {
+            float x = 0, n = diffusion * (kind == VESDE_NOISE_KIND_COUNTER ? drawn[i] : noise[i]);
+            for (size_t k = 0; k < plan.terms_len; ++k) {
+                float term = factors[k] * operands[VESDE_MOST_TERMS - 1 - k][i];
+                x = k == 0 ? term : x + term;
+            }
+            x = !has_noise ? x : plan.terms_len == 0 ? n : x + n;
+            x = !is_clamped ? x : x < -1.5f ? -1.5f : x > 1.75f ? 1.75f : x;
+            CHECK(bits(prev[i]) == bits(plan.terms_len == 0 && !has_noise ? sample[i] : x));
+        }
+    }
+}
+
+// No method keeps history yet: a workspace may be there, and is left alone. No output, state, table
+// or input may lie in it, and given noise not partly in the sample, wherever a job is.
+static void workspaces(void) {
+    size_t len = 7;
+    OK(vesde_sampler_workspace_len(&sampler, SIZE_MAX, &len));
+    CHECK(len == 0);
+    for (int32_t kind = VESDE_SAMPLER_NOISE_COUNTER; kind <= VESDE_SAMPLER_NOISE_GIVEN; ++kind) {
+        const vesde_sampler_options here = {.noise = kind};
+        vesde_scheduler tables = scheduler;
+        vesde_sampler state;
+        vesde_request request = {.kind = VESDE_REQUEST_KIND_SCORE};
+        float x[LEN + 1], score[LEN], z[LEN], history_of_it[LEN];
+        tables.timesteps_len = tables.sigmas_len = tables.discrete_sigmas_len = 2;
+        memcpy(x, sample, sizeof x);
+        memcpy(score, model_output, sizeof score);
+        memcpy(z, noise, sizeof z);
+        memcpy(history_of_it, history[0], sizeof history_of_it);
+        OK(vesde_sampler_init(&config, BATCH, &here, &state));
+        const vesde_buffers right = {x, score, LEN, z, history_of_it, LEN};
+        void *const places[] = {&state, &request, &tables, timesteps, x + LEN - 1, score + LEN - 1, z + LEN - 1};
+        for (int turn = 0; request.kind != VESDE_REQUEST_KIND_DONE && turn < 20; ++turn) {
+            vesde_buffers job = right;
+            snprintf(context, sizeof context, "noise %d, turn %d", (int)kind, turn);
+            job.noise = x + 1;
+            STATUS(VESDE_ERROR_OVERLAP, vesde_sampler_next(&state, &tables, &job, &request));
+            for (int i = 0; i < 7; ++i) {
+                const vesde_sampler state_before = state;
+                float x_before[LEN];
+                memcpy(x_before, x, sizeof x_before);
+                snprintf(context, sizeof context, "noise %d, turn %d, workspace %d", (int)kind, turn, i);
+                job = right;
+                job.workspace = places[i];
+                job.workspace_len = 1;
+                STATUS(VESDE_ERROR_OVERLAP, vesde_sampler_next(&state, &tables, &job, &request));
+                CHECK(memcmp(&state, &state_before, sizeof state) == 0 && memcmp(x, x_before, sizeof x_before) == 0);
+                job.workspace_len = 0;  // nowhere
+                OK(vesde_sampler_next(&state, &tables, &job, &request));
+                state = state_before;
+                memcpy(x, x_before, sizeof x_before);
+            }
+            OK(vesde_sampler_next(&state, &tables, &right, &request));
+            CHECK(memcmp(history_of_it, history[0], sizeof history_of_it) == 0);
+        }
+        CHECK(request.kind == VESDE_REQUEST_KIND_DONE);
+    }
 }
 
 static void samplers(void) {
@@ -874,11 +1382,12 @@ static void samplers(void) {
     one.timesteps = timesteps;
     one.sigmas = sigmas;
     one.discrete_sigmas = discrete_sigmas;
+    const vesde_buffers job = {.sample = prev, .model_output = model_output, .len = MOST};
     vesde_sampler shortest;
     vesde_request request;
     vesde_predictor_step step;
     OK(vesde_sampler_init(&one.config, 1, &standard, &shortest));
-    OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    OK(vesde_sampler_next(&shortest, &one, &job, &request));
     CHECK(request.kind == VESDE_REQUEST_KIND_SCORE && request.correction == 0);
     CHECK(request.step == 0 && request.steps == 1 && request.label == 0);
     CHECK(request.sigma == sigmas[0] && request.timestep == 1.0f);
@@ -888,22 +1397,23 @@ static void samplers(void) {
     }
     memcpy(mean, prev, sizeof mean);
     OK(vesde_get_predictor_step(&one, 1.0f, &step));
-    OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    OK(vesde_sampler_next(&shortest, &one, &job, &request));
     CHECK(request.kind == VESDE_REQUEST_KIND_DONE && request.steps == 0 && request.sigma == 0);
     for (size_t i = 0; i < MOST; ++i) {
         float m = mean[i] + step.drift * model_output[i];
         CHECK(prev[i] == (m < 0 ? 0 : m > 1 ? 1 : m));
     }
-    STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
-    // The same with its last noise, from a given sample; a start behind the last step is refused, and without a sample.
+    STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_sampler_next(&shortest, &one, &job, &request));
+    // The same with its last noise, from a given sample; a start behind the last step is refused,
+    // and without a sample.
     standard.start = VESDE_SAMPLER_START_GIVEN;
     standard.result = VESDE_SAMPLER_RESULT_NOISY;
     standard.unclamped = 1;
     OK(vesde_sampler_init(&one.config, 1, &standard, &shortest));
     memcpy(prev, mean, sizeof prev);
-    OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    OK(vesde_sampler_next(&shortest, &one, &job, &request));
     CHECK(request.kind == VESDE_REQUEST_KIND_SCORE && request.step == 0 && differing(prev, mean, MOST) == 0);
-    OK(vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+    OK(vesde_sampler_next(&shortest, &one, &job, &request));
     CHECK(request.kind == VESDE_REQUEST_KIND_DONE);
     OK(vesde_counter_fill((vesde_counter){0, 1, 0}, MOST, other));
     for (size_t i = 0; i < MOST; ++i) {
@@ -912,29 +1422,32 @@ static void samplers(void) {
     standard.first_step = 1;
     OK(vesde_sampler_init(&one.config, 1, &standard, &shortest));
     STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE,
-           vesde_sampler_next(&shortest, &one, model_output, NULL, MOST, prev, &request));
+           vesde_sampler_next(&shortest, &one, &job, &request));
     standard.start = VESDE_SAMPLER_START_NOISE;
     STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_sampler_init(&one.config, 1, &standard, &shortest));
 
     // What no function makes.
+    const char *const takers[] = {"sampler_next", "sampler_plan", "sampler_workspace_len"};
     vesde_sampler right = sampler;
-    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.turn = 10000, call("sampler_next")));
-    sampler = right;
-    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.batch = 0, call("sampler_next")));
-    sampler = right;
-    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.norm = 2, call("sampler_next")));
-    sampler = right;
-    STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.averaging = 2, sampler.turn = 0, call("sampler_next")));
-    for (int byte = 0; byte <= 0xff; byte += 0xff) {
-        memset(&sampler, byte, sizeof sampler);
-        CHECK(call("sampler_next") < VESDE_OK);
-        for (size_t i = 0; i < sizeof sampler; ++i) {
-            sampler = right;
-            ((unsigned char *)&sampler)[i] = (unsigned char)byte;
-            CHECK(strcmp(vesde_status_message(call("sampler_next")), vesde_status_message(1)) != 0);
+    for (int i = 0; i < 3; ++i) {
+        STATUS(i < 2 ? VESDE_ERROR_INVALID_SAMPLER : VESDE_OK, (sampler.turn = 10000, call(takers[i])));
+        sampler = right;
+        STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.batch = 0, call(takers[i])));
+        sampler = right;
+        STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.norm = 2, call(takers[i])));
+        sampler = right;
+        STATUS(VESDE_ERROR_INVALID_SAMPLER, (sampler.averaging = 2, sampler.turn = 0, call(takers[i])));
+        for (int byte = 0; byte <= 0xff; byte += 0xff) {
+            memset(&sampler, byte, sizeof sampler);
+            CHECK(call(takers[i]) < VESDE_OK);
+            for (size_t k = 0; k < sizeof sampler; ++k) {
+                sampler = right;
+                ((unsigned char *)&sampler)[k] = (unsigned char)byte;
+                CHECK(strcmp(vesde_status_message(call(takers[i])), vesde_status_message(1)) != 0);
+            }
         }
+        sampler = right;
     }
-    sampler = right;
 }
 
 // Every status of the header has come from some call above, and has a message of its own.
@@ -948,6 +1461,7 @@ static void every_status_was_seen(void) {
         VESDE_ERROR_NON_FINITE_NOISE_NORM, VESDE_ERROR_JSON_SYNTAX, VESDE_ERROR_JSON_TRUNCATED, VESDE_ERROR_JSON_TYPE,
         VESDE_ERROR_JSON_NUMBER, VESDE_ERROR_JSON_CLASS_NAME, VESDE_ERROR_JSON_DEPTH, VESDE_ERROR_INVALID_SAMPLER,
         VESDE_ERROR_SAMPLER_DONE, VESDE_ERROR_INVALID_RANDOM_STATE, VESDE_ERROR_UNKNOWN_GPU,
+        VESDE_ERROR_UNSPLITTABLE_DRAW,
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
         const char *message = vesde_status_message(all[i]);
@@ -985,6 +1499,8 @@ int main(void) {
         schedules_down_to_zero,
         wrong_elements,
         updates_and_predictor_steps,
+        batches,
+        combinations,
         steps_without_noise_where_its_factor_is_zero,
         corrector_steps,
         corrector_statuses,
@@ -993,7 +1509,12 @@ int main(void) {
         torch_noise,
         cuda_noise,
         numpy_noise,
+        counter_generators,
+        draws_that_cannot_be_split,
         lists_of_generators,
+        samplers_that_draw,
+        combinations_of_plans,
+        workspaces,
         samplers,
         every_status_was_seen,
     };

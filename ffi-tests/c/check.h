@@ -1,5 +1,6 @@
-// What the test programs share: checks that name the place and count failures instead of stopping at the first one,
-// a record of the statuses seen, and comparison by bits. Valid as C99 and as C++17.
+// What the test programs share: checks that name the place and count failures instead of stopping
+// at the first one, a record of the statuses seen, and comparison by bits. Valid as C99 and as
+// C++17.
 
 #ifndef CHECK_H
 #define CHECK_H
@@ -38,7 +39,8 @@ static inline int check_status(vesde_status wanted, vesde_status got, const char
 #define STATUS(wanted, ...) check_status(wanted, __VA_ARGS__, #__VA_ARGS__, __FILE__, __LINE__)
 #define OK(...) STATUS(VESDE_OK, __VA_ARGS__)
 
-// How a program ends: the number of failures, the level they were looked for on, and the exit status.
+// How a program ends: the number of failures, the level they were looked for on, and the exit
+// status.
 static inline int report(void) {
     printf("%d failures, simd level %d\n", failures, (int)vesde_simd_level());
     return failures != 0;
@@ -57,6 +59,10 @@ static inline size_t differing(const float *a, const float *b, size_t len) {
         count += bits(a[i]) != bits(b[i]);
     }
     return count;
+}
+
+static inline int is_same_generator(const vesde_generator *a, const vesde_generator *b) {
+    return memcmp(a, b, sizeof *a) == 0;
 }
 
 // How many floats `a` and `b`, which have the same sign, lie apart.

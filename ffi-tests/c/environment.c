@@ -1,5 +1,6 @@
-// Whether the library notices another floating-point environment than the one it assumes: those that C99 can set, and subnormals
-// that are flushed to zero where this program knows how. ffi-tests/c.rs also links it as `gcc -Ofast` does, which flushes them.
+// Whether the library notices another floating-point environment than the one it assumes: those
+// that C99 can set, and subnormals that are flushed to zero where this program knows how.
+// ffi-tests/c.rs also links it as `gcc -Ofast` does, which flushes them.
 //
 //   environment [0]     with 0, the environment is another one from the beginning
 
@@ -56,11 +57,11 @@ int main(int argc, char **argv) {
         const float score[] = {1e-40f, 1e-40f};
         double block = 7, norm = 7;
         int32_t found = vesde_float_environment_is_default();
-        OK(vesde_sum_squares(score, 2, 1, &block));
+        OK(vesde_sum_squares(vesde_given_noise(score), 2, 1, &block));
         flush_subnormals(0);
         OK(vesde_sample_norm(&block, 1, &norm));
         CHECK(found == 0 && norm == 0);
-        OK(vesde_sum_squares(score, 2, 1, &block));
+        OK(vesde_sum_squares(vesde_given_noise(score), 2, 1, &block));
         OK(vesde_sample_norm(&block, 1, &norm));
         CHECK(norm > 1.41e-40 && norm < 1.42e-40);
     }

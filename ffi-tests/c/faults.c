@@ -1,6 +1,7 @@
-// What hostile callers, broken networks and damaged memory do: buffers between pages that do not exist, inputs that
-// cannot be written, tables, states and samplers full of anything. Each call gives a status and leaves all memory as it
-// was, or gives the right answer. abi.c has what is wrong with the arguments themselves.
+// What hostile callers, broken networks and damaged memory do: buffers between pages that do not
+// exist, inputs that cannot be written, tables, states and samplers full of anything. Each call
+// gives a status and leaves all memory as it was, or gives the right answer. abi.c has what is
+// wrong with the arguments themselves.
 
 #if !defined __unix__ && !defined __APPLE__
 
@@ -52,7 +53,8 @@ static void find_levels(void) {
     printf("levels up to %d\n", (int)levels[levels_len - 1]);
 }
 
-// At least `bytes` of memory between two pages that do not exist; sets `bytes` to how many there are.
+// At least `bytes` of memory between two pages that do not exist; sets `bytes` to how many there
+// are.
 static unsigned char *map(size_t *bytes) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     *bytes = (*bytes + page - 1) / page * page;
@@ -110,8 +112,8 @@ static void lay_out(const struct function *f, const size_t *n, int at_end, void 
 
 static unsigned char before[PARAMETERS][ROOM * sizeof(double) + MARGIN];
 
-// Calls `f` on parameters in their slots, of which inputs cannot be written. After an error the others are as before,
-// after success all around them. What points elsewhere is left alone.
+// Calls `f` on parameters in their slots, of which inputs cannot be written. After an error the
+// others are as before, after success all around them. What points elsewhere is left alone.
 static vesde_status attempt(const struct function *f, void **p, const size_t *n) {
     struct span spans[PARAMETERS];
     int in_slot[PARAMETERS];
@@ -122,18 +124,16 @@ static vesde_status attempt(const struct function *f, void **p, const size_t *n)
         if (in_slot[i]) {
             spans[i] = around(i, p[i], bytes_of(f, i, n));
             memset(spans[i].from, SENTINEL, spans[i].len);
-            if (x->role != OUT) {
-                memcpy(p[i], x->content, bytes_of(f, i, n));
-            }
+            fill(f, i, p, n);
             memcpy(before[i], spans[i].from, spans[i].len);
-            if (x->role < OUT) {
+            if (!is_written(x)) {
                 protect(slots[i], slot_size, PROT_READ);
             }
         }
     }
     vesde_status status = f->call(p, n);
     for (int i = 0; i < parameters(f); ++i) {
-        if (in_slot[i] && f->parameters[i].role < OUT) {
+        if (in_slot[i] && !is_written(&f->parameters[i])) {
             protect(slots[i], slot_size, PROT_READ | PROT_WRITE);
         } else if (in_slot[i]) {
             if (status == VESDE_OK) {
@@ -147,16 +147,17 @@ static vesde_status attempt(const struct function *f, void **p, const size_t *n)
 
 static unsigned char wanted[PARAMETERS * ROOM * sizeof(double)], got[PARAMETERS * ROOM * sizeof(double)];
 
-// The status of a call in ordinary memory, without vector instructions of run time; its outputs go to `wanted`.
+// The status of a call in ordinary memory, without vector instructions of run time; its outputs go
+// to `wanted`.
 static vesde_status reference(const struct function *f, const size_t *n, int without) {
     static double memory[PARAMETERS][ROOM];
     void *p[PARAMETERS];
     for (int i = 0; i < parameters(f); ++i) {
         p[i] = i == without ? NULL : memory[i];
         memset(memory[i], SENTINEL, bytes_of(f, i, n));
-        if (i != without && f->parameters[i].role != OUT) {
-            memcpy(p[i], f->parameters[i].content, bytes_of(f, i, n));
-        }
+    }
+    for (int i = 0; i < parameters(f); ++i) {
+        fill(f, i, p, n);
     }
     vesde_limit_simd_level(VESDE_SIMD_LEVEL_KIND_BASELINE);
     vesde_status status = f->call(p, n);
@@ -164,8 +165,8 @@ static vesde_status reference(const struct function *f, const size_t *n, int wit
     return status;
 }
 
-// The status of a call on every level, at both ends of memory, with and without what may be NULL: each time that of
-// ordinary memory, and its bits.
+// The status of a call on every level, at both ends of memory, with and without what may be NULL:
+// each time that of ordinary memory, and its bits.
 static vesde_status everywhere(const struct function *f, const size_t *n) {
     vesde_status status = VESDE_OK;
     for (int without = -1; without < parameters(f); ++without) {
@@ -220,6 +221,7 @@ static vesde_sampler places[PLACES];
 // Four calls of either kind of noise, and the same in the last step.
 static void make_places(void) {
     static float scratch[MOST];
+    const vesde_buffers job = {.sample = scratch, .model_output = model_output, .len = MOST, .noise = noise};
     vesde_request request;
     size_t len = 0;
     for (int32_t kind = VESDE_SAMPLER_NOISE_COUNTER; kind <= VESDE_SAMPLER_NOISE_GIVEN; ++kind) {
@@ -231,7 +233,7 @@ static void make_places(void) {
             made.norm = (int32_t)len & 1;
             made.averaging = (int32_t)len >> 1 & 1;
             places[len++] = made;
-            OK(vesde_sampler_next(&made, &scheduler, model_output, noise, MOST, scratch, &request));
+            OK(vesde_sampler_next(&made, &scheduler, &job, &request));
         }
     }
     const int at_predictor[] = {2, 7, 8};  // with the score: of counter noise, before and after noise is asked for
@@ -283,13 +285,17 @@ static void every_length(const struct function *f) {
         if (is_text(f) && len > f->lengths[0].value) {
             break;
         }
-        // No second length, the blocks of a norm, or a batch: of one, of three, and of samples of one float.
+        // No second length, the blocks of a norm, or a batch: of one, of three, and of samples of
+        // one float.
         const size_t seconds[] = {usual_second == 1 ? vesde_norm_blocks(len) : usual_second != 0, BATCH, len};
         int count = usual_second != BATCH ? 1 : len <= 4 * 64 && (split || two) ? 3 : 2;
+        // With a third length: one timestep or index, or as many as samples.
+        int has_third = f->lengths[2].value != 0;
         counter.index = 37 * (uint64_t)i;
-        for (int k = 0; k < count; ++k) {
-            size_t n[LENGTHS] = {len, seconds[k]};
-            at(f, "length %d, %d", (int)len, (int)n[1]);
+        for (int choice = 0; choice < count << has_third; ++choice) {
+            int k = choice >> has_third;
+            size_t n[LENGTHS] = {len, seconds[k], choice & has_third ? 1 : seconds[k]};
+            at(f, "length %d, %d, %d", (int)len, (int)n[1], (int)n[2]);
             vesde_status status = everywhere(f, n);
             if (is_text(f)) {
                 CHECK(len < f->lengths[0].value || status == VESDE_OK);
@@ -305,7 +311,7 @@ static void every_length(const struct function *f) {
 
 static void every_length_between_pages_that_do_not_exist(void) {
     vesde_counter usual_counter = counter;
-    vesde_cuda_grid usual_grid = torch_cudas[0].grid, small = {1, 256};
+    const vesde_cuda_grid small = {1, 256};
     EACH(f) {
         if (strcmp(f->name, "sampler_next") == 0) {
             vesde_sampler kept = sampler;
@@ -322,13 +328,13 @@ static void every_length_between_pages_that_do_not_exist(void) {
             }
             averaging = VESDE_AVERAGING_BATCH;
             norm = VESDE_NORM_EXACT;
-        } else if (strcmp(f->name, "torch_cuda_fill") == 0) {
+        } else if (strcmp(f->name, "randn_torch_cuda") == 0) {
             for (int i = 0; i < BATCH; ++i) {
-                torch_cudas[i].grid = small;  // whole passes of four rows
+                torch_cudas[i].torch_cuda.grid = small;  // whole passes of four rows
             }
             every_length(f);
             for (int i = 0; i < BATCH; ++i) {
-                torch_cudas[i].grid = usual_grid;
+                torch_cudas[i].torch_cuda.grid = grid;
             }
         }
         every_length(f);
@@ -344,25 +350,38 @@ static void every_length_between_pages_that_do_not_exist(void) {
 
 enum { FAR = 1 << 23, PIECE = 1 << 16 };
 
+// With a combination, if it takes one, of which there is room where it points.
+static vesde_status build_and_call(const struct function *f, void **p, const size_t *n) {
+    for (int i = 0; i < parameters(f); ++i) {
+        if (f->parameters[i].role == BUILT) {
+            fill(f, i, p, n);
+        }
+    }
+    return f->call(p, n);
+}
+
 // The same work in pieces, each too short for such stores, from the bits of which not one differs.
 static void pieces(const struct function *f, void **p, size_t len) {
     static float piece[2][PIECE + 64];
     vesde_counter kept = counter;
     for (size_t done = 0, count; done < len; done += count) {
+        vesde_combination built;
         void *q[PARAMETERS] = {0};
         float *outs[2];
         int outs_len = 0;
         count = len - done <= PIECE + 64 ? len - done : PIECE;  // torch makes its last sixteen together
         for (int i = 0; i < parameters(f); ++i) {
             const struct parameter *x = &f->parameters[i];
-            q[i] = x->length == 0 && x->role < OUT ? (float *)p[i] + done : p[i];
+            q[i] = x->role == BUILT                  ? (void *)&built
+                   : x->length == 0 && x->role < OUT ? (float *)p[i] + done
+                                                     : p[i];
             if (x->length == 0 && x->role == OUT) {
                 outs[outs_len] = (float *)p[i] + done;
                 q[i] = piece[outs_len++];
             }
         }
         counter.index = kept.index + done;
-        OK(f->call(q, (size_t[]){count, 1}));
+        OK(build_and_call(f, q, (size_t[]){count, 1, 1}));
         for (int i = 0; i < outs_len; ++i) {
             CHECK(memcmp(piece[i], outs[i], count * sizeof(float)) == 0);
         }
@@ -375,8 +394,8 @@ static void far_stores_stay_inside(void) {
         printf("skipped far stores, which take long in an emulator\n");
         return;
     }
-    const char *names[] = {"update", "update_counter", "add_noise", "add_noise_counter", "scale_model_input",
-                           "counter_fill", "torch_cpu_fill"};
+    const char *names[] = {"linear_update", "linear_update_counter", "linear_counter", "linear_copy", "linear_noise",
+                           "linear_noise_counter", "add_noise", "add_noise_counter", "counter_fill", "randn"};
     vesde_counter kept = counter;
     unsigned char *far[5];
     size_t size = (FAR + BATCH + 64) * sizeof(float);
@@ -389,18 +408,21 @@ static void far_stores_stay_inside(void) {
         const struct function *f = find(names[k]);
         for (int variant = 0; variant < 2 * levels_len; ++variant) {
             // Aligned for these stores, with a tail and without, at the end and at the beginning.
-            size_t len = variant % 2 ? FAR + 36 : FAR + BATCH, n[] = {len, 1};
+            size_t len = variant % 2 ? FAR + 36 : FAR + BATCH, n[] = {len, 1, 1};
             size_t offset = variant % 2 ? size - len * sizeof(float) : 0;
-            vesde_torch_cpu state = torch_cpus[0];
+            vesde_generator state = torch_cpus[0];
+            vesde_combination built;
             void *p[PARAMETERS];
             for (int i = 0, next = 0; i < parameters(f); ++i) {
                 const struct parameter *x = &f->parameters[i];
-                p[i] = x->length == 0 ? (void *)(far[next++] + offset)
-                                      : x->role == IN_OUT ? (void *)&state : (void *)(uintptr_t)x->content;
+                p[i] = x->length == 0      ? (void *)(far[next++] + offset)
+                       : x->role == BUILT  ? (void *)&built
+                       : x->role == IN_OUT ? (void *)&state
+                                           : (void *)(uintptr_t)x->content;
             }
             at(f, "%d floats, level %d", (int)len, (int)levels[variant / 2]);
             vesde_limit_simd_level(levels[variant / 2]);
-            OK(f->call(p, n));
+            OK(build_and_call(f, p, n));
             state = torch_cpus[0];
             pieces(f, p, len);
         }
@@ -421,15 +443,19 @@ static void products_of_lengths_that_overflow(void) {
     EACH(f) {
         for (int pair = 0; pair < count * count && f->lengths[1].value != 0; ++pair) {
             void *p[PARAMETERS];
-            size_t n[LENGTHS] = {values[pair / count], values[pair % count]};
-            if (n[0] <= BATCH && n[1] <= BATCH) {
+            size_t a = values[pair / count], b = values[pair % count];
+            if (a <= BATCH && b <= BATCH) {
                 continue;
             }
-            lay_out(f, n, 1, p);
-            at(f, "lengths %zx and %zx", n[0], n[1]);
-            vesde_status status = attempt(f, p, n);
-            CHECK(status == VESDE_ERROR_TOO_LARGE || status == VESDE_ERROR_LENGTH_MISMATCH ||
-                  (status == VESDE_ERROR_EMPTY && (n[0] == 0 || n[1] == 0)));
+            const size_t choices[][LENGTHS] = {{a, b, b}, {a, b, 1}, {a, 1, b}};
+            for (int i = 0; i < (f->lengths[2].value != 0 ? 3 : 1); ++i) {
+                const size_t *n = choices[i];
+                lay_out(f, n, 1, p);
+                at(f, "lengths %zx, %zx and %zx", n[0], n[1], n[2]);
+                vesde_status status = attempt(f, p, n);
+                CHECK(status == VESDE_ERROR_TOO_LARGE || status == VESDE_ERROR_LENGTH_MISMATCH ||
+                      (status == VESDE_ERROR_EMPTY && (n[0] == 0 || n[1] == 0 || n[2] == 0)));
+            }
         }
     }
     // A batch of more samples than there are bytes, in states that a caller may have edited.
@@ -441,7 +467,7 @@ static void products_of_lengths_that_overflow(void) {
     sampler = kept;
     const struct {
         uint64_t draw_len, start;
-        vesde_status status;
+        vesde_status status;  // of torch on a GPU: counter noise has all that fit an index
     } draws[] = {
         {0, 0, VESDE_ERROR_LENGTH_MISMATCH},
         {LEN, 0, VESDE_OK},
@@ -461,14 +487,18 @@ static void products_of_lengths_that_overflow(void) {
     for (size_t i = 0; i < sizeof draws / sizeof *draws; ++i) {
         draw_len = draws[i].draw_len;
         draw_start = draws[i].start;
-        STATUS(draws[i].status, call("torch_cuda_fill_part"));
-        STATUS(draws[i].status == VESDE_ERROR_LENGTH_MISMATCH ? VESDE_OK : draws[i].status, call("torch_cuda_skip"));
+        int is_part = draws[i].status != VESDE_ERROR_LENGTH_MISMATCH;
+        STATUS(draws[i].status, call("generator_fill_part"));
+        STATUS(is_part ? VESDE_OK : VESDE_ERROR_LENGTH_MISMATCH, call("generator_fill_part_counter"));
+        STATUS(is_part ? draws[i].status : VESDE_OK, call("generator_skip"));
+        OK(call("generator_skip_counter"));
     }
     draw_len = kept_draw[0];
     draw_start = kept_draw[1];
 }
 
-// Every pointer at addresses from which its parameter would reach the end of the address space, or go beyond.
+// Every pointer at addresses from which its parameter would reach the end of the address space, or
+// go beyond.
 static void pointers_at_the_end_of_the_address_space(void) {
     EACH(f) {
         for (int i = 0; i < parameters(f); ++i) {
@@ -489,12 +519,14 @@ static void pointers_at_the_end_of_the_address_space(void) {
     }
 }
 
-// An output over what else the call writes or reads, which abi.c's loops do not reach: objects over buffers.
+// An output over what else the call writes or reads, which abi.c's loops do not reach: objects over
+// buffers.
 static void objects_over_buffers(void) {
     const struct {
         const char *name;
         int object, buffer;
-    } pairs[] = {{"sampler_next", 5, 4}, {"config_to_json", 2, 1}};
+    } pairs[] = {{"sampler_next", 7, 3}, {"sampler_next", 7, 6}, {"sampler_next", 0, 3}, {"sampler_next", 0, 4},
+                 {"sampler_next", 0, 5}, {"sampler_next", 0, 6}, {"config_to_json", 2, 1}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; ++i) {
         const struct function *f = find(pairs[i].name);
         size_t n[LENGTHS];
@@ -515,8 +547,8 @@ static const float strange[] = {NAN,     -NAN,   INFINITY, -INFINITY, -1.0f,   0
                                 FLT_MIN, FLT_MAX, -FLT_MAX, 1e30f,     1e-30f, 1.0f, 2.0f,  -2.0f};
 enum { STRANGE = sizeof strange / sizeof *strange };
 
-// Discrete sigmas at and below a step's index, each of them anything: a step exists where the difference of squares
-// does.
+// Discrete sigmas at and below a step's index, each of them anything: a step exists where the
+// difference of squares does.
 static void edited_discrete_sigmas(void) {
     vesde_sampler kept = sampler;
     const size_t index = MOST - 1;
@@ -604,8 +636,9 @@ static void edited_sigmas_and_timesteps(void) {
 
 // ---- what the network and the noise may hold ----
 
-// The scores or the noise of one sample of a batch, wherever it lies: nothing is written of the samples before it. Step
-// sizes of the first 128 are kept between the pass that checks and the pass that writes; those behind are computed twice.
+// The scores or the noise of one sample of a batch, wherever it lies: nothing is written of the
+// samples before it. Step sizes of the first 128 are kept between the pass that checks and the pass
+// that writes; those behind are computed twice.
 static void one_wrong_float_in_a_batch(void) {
     enum { SAMPLES = 131, FLOATS = 2 * SAMPLES };
     const struct {
@@ -689,9 +722,10 @@ static void norms_beyond_float(void) {
 
 // A predictor step passes on what is not a number, and to its own element only.
 static void a_predictor_step_passes_on_what_is_not_a_number(void) {
-    const char *names[] = {"step_pred", "step_pred_counter", "update", "update_counter"};
+    const char *names[] = {"step_pred",             "step_pred_counter", "linear_update",
+                           "linear_update_counter", "linear",            "linear_counter"};
     static float usual_outputs[2 * MOST], outputs[2 * MOST];
-    size_t n[] = {MOST, 1};
+    size_t n[] = {MOST, 1, 1};
     for (size_t k = 0; k < sizeof names / sizeof *names; ++k) {
         const struct function *f = find(names[k]);
         OK(reference(f, n, -1));
@@ -724,8 +758,8 @@ static uint64_t random_word(void) {
     return random_state * 2685821657736338717ULL;
 }
 
-// Six manners: zeros, ones, anything; and, of an object that was right, a few bits, a few bytes, or a few bytes at an end of
-// their range.
+// Six manners: zeros, ones, anything; and, of an object that was right, a few bits, a few bytes, or
+// a few bytes at an end of their range.
 static void spoil(void *object, size_t size, int how) {
     unsigned char *bytes = object;
     if (how < 2) {
@@ -746,7 +780,8 @@ static void spoil(void *object, size_t size, int how) {
 
 enum { MANNERS = 6 };
 
-// Of every manner that leaves nearly all as it was some objects are still right, and of every manner some are not.
+// Of every manner that leaves nearly all as it was some objects are still right, and of every
+// manner some are not.
 static void some_were_accepted(const int *accepted, const int *tried) {
     for (int how = 0; how < MANNERS; ++how) {
         snprintf(context, sizeof context, "manner %d: %d of %d accepted", how, accepted[how], tried[how]);
@@ -783,118 +818,143 @@ static void configurations_of_anything(void) {
     some_were_accepted(accepted, tried);
 }
 
-// Whether a seed function makes such a state, or draws lead there.
-static int is_paired(const vesde_paired *state) {
-    uint32_t words = state->mt.words[0] & 0x80000000;
+// The status of a draw: whether a seed function makes such a state, or draws lead there.
+static vesde_status status_of(const vesde_generator *state, uint64_t len) {
+    const vesde_paired *paired = &state->paired;
+    const vesde_cuda_grid *threads = &state->torch_cuda.grid;
+    uint32_t words = paired->mt.words[0] & 0x80000000;
     for (int i = 1; i < 624; ++i) {
-        words |= state->mt.words[i];
+        words |= paired->mt.words[i];
     }
-    return state->mt.taken >= 1 && state->mt.taken <= 624 && words != 0 && state->has_cached <= 1 &&
-           fabs(state->cached) <= 12.01;
+    int is_right = 0;
+    switch (state->kind) {
+    case VESDE_GENERATOR_KIND_COUNTER:
+        return state->counter.index <= UINT64_MAX - len ? VESDE_OK : VESDE_ERROR_TOO_LARGE;
+    case VESDE_GENERATOR_KIND_TORCH_CUDA:
+        is_right = threads->multiprocessors != 0 && threads->threads_per_multiprocessor >= 256 &&
+                   state->torch_cuda.offset % 4 == 0;
+        break;
+    case VESDE_GENERATOR_KIND_TORCH_CPU:
+    case VESDE_GENERATOR_KIND_NUMPY:
+        is_right = paired->mt.taken >= 1 && paired->mt.taken <= 624 && words != 0 && paired->has_cached <= 1 &&
+                   fabs(paired->cached) <= 12.01;
+        break;
+    default:
+        return VESDE_ERROR_UNKNOWN_ENUM;
+    }
+    return is_right ? VESDE_OK : VESDE_ERROR_INVALID_RANDOM_STATE;
+}
+
+enum { DRAW = 40 };
+
+// One draw of a state that may be anything, whole and, where it can be split, in one part. Returns
+// its status.
+static vesde_status draw_of_anything(vesde_generator *state, size_t len) {
+    static float draws[2][DRAW];
+    const vesde_generator kept = *state;
+    vesde_generator skipped = *state;
+    const vesde_status status = status_of(state, len);
+    const int is_paired = kept.kind == VESDE_GENERATOR_KIND_TORCH_CPU || kept.kind == VESDE_GENERATOR_KIND_NUMPY;
+    const vesde_status of_part = is_paired ? VESDE_ERROR_UNSPLITTABLE_DRAW : status;
+    unsigned char untouched[sizeof(float)];
+    memset(untouched, SENTINEL, sizeof untouched);
+    memset(draws, SENTINEL, sizeof draws);
+    STATUS(of_part, vesde_generator_fill_part(state, len, 0, len, draws[0]));
+    CHECK(is_same_generator(state, &kept));
+    STATUS(status, vesde_randn(state, 1, len, draws[1]));
+    STATUS(of_part, vesde_generator_skip(&skipped, len));
+    for (size_t i = 0; i < 2 * DRAW; ++i) {
+        float *x = &draws[i / DRAW][i % DRAW];
+        int is_drawn = i % DRAW < len && (i < DRAW ? of_part : status) == VESDE_OK;
+        CHECK(is_drawn ? fabsf(*x) <= (is_paired ? 12.01f : 10) : memcmp(x, untouched, sizeof untouched) == 0);
+    }
+    if (of_part == VESDE_OK) {
+        CHECK(memcmp(draws[0], draws[1], sizeof draws[0]) == 0);
+    }
+    if (status == VESDE_OK) {
+        STATUS(VESDE_OK, status_of(state, 0));
+    }
+    CHECK(is_same_generator(&skipped, of_part == VESDE_OK ? state : &kept));
+    CHECK(status == VESDE_OK || is_same_generator(state, &kept));
+    return status;
 }
 
 static void generators_of_anything(void) {
-    enum { DRAW = 40 };
-    static float draws[2][DRAW];
-    int accepted[2][MANNERS] = {0}, tried[MANNERS] = {0};
+    const vesde_generator *const kinds[] = {counters, torch_cpus, torch_cudas, numpys};
+    int accepted[5][MANNERS] = {{0}}, tried[MANNERS] = {0};
     for (int i = 0; i < tries / 3; ++i) {
-        vesde_torch_cpu torch, torch_before;
-        vesde_numpy numpy, numpy_before;
-        vesde_torch_cuda cuda, cuda_before;
         int how = i / 2 % MANNERS;
         ++tried[how];
         size_t len = i % 2 ? 5 : DRAW;  // torch makes fewer than 16 in another way
         snprintf(context, sizeof context, "generator %d", i);
         vesde_limit_simd_level(levels[i % levels_len]);
 
-        torch = torch_cpus[0];
-        torch.state.mt.taken = 1 + (uint32_t)(random_word() % 624);
+        vesde_generator torch = torch_cpus[0];
+        torch.paired.mt.taken = 1 + (uint32_t)(random_word() % 624);
         // The words are nearly all of the state: half of the time what is behind them is spoiled.
-        size_t words = sizeof torch.state.mt.words, behind = sizeof torch - words;
+        vesde_paired *state = &torch.paired;
+        size_t words = sizeof state->mt.words, behind = sizeof *state - words;
         if (how > 1 && random_word() % 2) {
-            spoil((char *)&torch + words, behind, how);
+            spoil((char *)state + words, behind, how);
         } else {
-            spoil(&torch, random_word() % 2 ? words : sizeof torch, how);
+            spoil(state, random_word() % 2 ? words : sizeof *state, how);
         }
-        memcpy(&numpy, &torch, sizeof numpy);
-        torch_before = torch;
-        numpy_before = numpy;
-        vesde_status status = is_paired(&torch.state) ? VESDE_OK : VESDE_ERROR_INVALID_RANDOM_STATE;
-        memset(draws, SENTINEL, sizeof draws);
-        STATUS(status, vesde_torch_cpu_fill(&torch, 1, len, draws[0]));
-        STATUS(status, vesde_numpy_fill(&numpy, 1, len, draws[1]));
-        accepted[0][how] += status == VESDE_OK;
-        for (int k = 0; k < 2; ++k) {
-            unsigned char untouched[sizeof(float)];
-            memset(untouched, SENTINEL, sizeof untouched);
-            for (size_t j = 0; j < DRAW; ++j) {
-                CHECK(status == VESDE_OK && j < len ? fabsf(draws[k][j]) <= 12.01f
-                                                    : memcmp(&draws[k][j], untouched, sizeof untouched) == 0);
-            }
-        }
-        if (status == VESDE_OK) {
-            CHECK(is_paired(&torch.state) && is_paired(&numpy.state));
-        } else {
-            CHECK(memcmp(&torch, &torch_before, sizeof torch) == 0);
-            CHECK(memcmp(&numpy, &numpy_before, sizeof numpy) == 0);
-        }
-
-        cuda = torch_cudas[0];
-        spoil(&cuda, sizeof cuda, how);
-        cuda_before = cuda;
-        int has_threads = cuda.grid.multiprocessors != 0 && cuda.grid.threads_per_multiprocessor >= 256;
-        int is_cuda = has_threads && cuda.offset % 4 == 0;
-        status = is_cuda ? VESDE_OK : VESDE_ERROR_INVALID_RANDOM_STATE;
-        accepted[1][how] += is_cuda;
-        memset(draws, SENTINEL, sizeof draws);
-        STATUS(status, vesde_torch_cuda_fill_part(&cuda, len, 0, len, draws[0]));
-        CHECK(memcmp(&cuda, &cuda_before, sizeof cuda) == 0);
-        STATUS(status, vesde_torch_cuda_fill(&cuda, 1, len, draws[1]));
-        CHECK(memcmp(draws[0], draws[1], sizeof draws[0]) == 0);
-        STATUS(status, vesde_torch_cuda_skip(&cuda_before, len));
-        CHECK(memcmp(&cuda, &cuda_before, sizeof cuda) == 0 && cuda.offset % 4 == cuda_before.offset % 4);
-        for (size_t j = 0; j < len; ++j) {
-            CHECK(status != VESDE_OK || fabsf(draws[1][j]) < 7);
+        vesde_generator numpy = torch, cuda = torch_cudas[0], counted = counters[0];
+        numpy.kind = VESDE_GENERATOR_KIND_NUMPY;
+        spoil(&cuda.torch_cuda, sizeof cuda.torch_cuda, how);
+        spoil(&counted.counter, sizeof counted.counter, how);
+        // All of a generator, its kind included, or what is behind the words of a twister.
+        vesde_generator any = kinds[random_word() % 4][0];
+        size_t from = random_word() % 2 ? offsetof(vesde_generator, counter) : 0;
+        spoil((char *)&any + from, sizeof any - from, how);
+        vesde_generator *const each[] = {&torch, &numpy, &cuda, &counted, &any};
+        for (int k = 0; k < 5; ++k) {
+            accepted[k][how] += draw_of_anything(each[k], len) == VESDE_OK;
         }
     }
-    some_were_accepted(accepted[0], tried);
-    some_were_accepted(accepted[1], tried);
+    for (int k = 0; k < 3; ++k) {
+        some_were_accepted(accepted[k], tried);
+    }
 
     // States with a single bit, which take long to become random; none, which never would.
+    static float draws[DRAW];
     for (int bit = 0; bit < 624 * 32; bit += 61) {
-        vesde_numpy numpy = {0};
-        numpy.state.mt.taken = 624;
-        numpy.state.mt.words[bit / 32] = 1U << bit % 32;
+        vesde_generator numpy = {.kind = VESDE_GENERATOR_KIND_NUMPY};
+        numpy.paired.mt.taken = 624;
+        numpy.paired.mt.words[bit / 32] = 1U << bit % 32;
         snprintf(context, sizeof context, "NumPy, bit %d", bit);
-        STATUS(bit < 31 ? VESDE_ERROR_INVALID_RANDOM_STATE : VESDE_OK, vesde_numpy_fill(&numpy, 1, DRAW, draws[0]));
+        STATUS(bit < 31 ? VESDE_ERROR_INVALID_RANDOM_STATE : VESDE_OK, vesde_randn(&numpy, 1, DRAW, draws));
     }
 }
 
-// What vesde_sampler_next is: its plan, run by the functions for steps. What becomes of the sampler and of its sample, and its
-// request.
+// What vesde_sampler_next is: its plan, run by the functions for steps. What becomes of the sampler
+// and of its sample, and its request.
 static vesde_status next_by_plan(vesde_sampler *state, float *x, size_t len, vesde_request *request) {
     vesde_plan plan;
-    float z[LEN];
+    const size_t batch = (size_t)state->batch;
+    const int makes_noise = state->noise == VESDE_SAMPLER_NOISE_COUNTER;
     vesde_status status = vesde_sampler_plan(state, &scheduler, &plan, request);
     if (status != VESDE_OK) {
         return status;
     }
-    memcpy(z, noise, len * sizeof *z);
-    if (state->noise == VESDE_SAMPLER_NOISE_COUNTER) {
-        OK(vesde_counter_fill(plan.counter, len, z));
-    }
+    const vesde_noise z = makes_noise ? vesde_counter_noise(plan.counter) : vesde_given_noise(noise);
+    CHECK(plan.keep == -1 && plan.keep_sample == 0 && plan.keep_model_output == 0);
     if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS) {
-        vesde_scheduler tables = {.config = state->config};
-        return vesde_step_correct(&tables, model_output, x, z, len, (size_t)state->batch, state->averaging, state->norm, x,
-                                  NULL);
+        const vesde_scheduler tables = {.config.snr = plan.snr};
+        const vesde_step step = {model_output, x, len, batch, z, x, NULL};
+        CHECK(plan.terms_len == 2 && plan.terms[0].factor == 1 && plan.terms[0].operand == VESDE_OPERAND_SAMPLE);
+        CHECK(plan.terms[1].factor == 0 && plan.terms[1].operand == VESDE_OPERAND_MODEL_OUTPUT);
+        CHECK(plan.noise_factor == 0 && plan.clamped == 0);
+        CHECK(plan.snr == state->config.snr && plan.averaging == state->averaging && plan.norm == state->norm);
+        return vesde_step_correct(&tables, plan.averaging, plan.norm, &step);
     }
-    for (size_t i = 0; i < len; ++i) {
-        float sum = plan.sample != 0 ? plan.sample * x[i] + plan.output * model_output[i] : 0;
-        sum = plan.sample == 0 && plan.noise == 0 ? x[i] : plan.sample == 0 ? plan.noise * z[i] : sum;
-        sum = plan.sample != 0 && plan.noise != 0 ? sum + plan.noise * z[i] : sum;
-        x[i] = sum < plan.clamp_low ? plan.clamp_low : sum > plan.clamp_high ? plan.clamp_high : sum;
+    CHECK(plan.reduction == VESDE_REDUCTION_NONE && plan.snr == 0 && plan.averaging == 0 && plan.norm == 0);
+    const float *const operands[] = {x, model_output};
+    for (size_t i = 0; i < plan.terms_len; ++i) {
+        CHECK(plan.terms[i].operand == VESDE_OPERAND_SAMPLE || plan.terms[i].operand == VESDE_OPERAND_MODEL_OUTPUT);
     }
-    return VESDE_OK;
+    const vesde_combination sum = vesde_plan_combination(&plan, operands, z, len, x);
+    return vesde_linear(&sum);
 }
 
 static void samplers_of_anything(void) {
@@ -904,6 +964,7 @@ static void samplers_of_anything(void) {
         vesde_sampler any = places[i / MANNERS % PLACES], any_before, by_plan;
         vesde_request request, request_before, by_plan_request;
         float x[LEN], x_before[LEN];
+        const vesde_buffers job = {.sample = x, .model_output = model_output, .len = LEN, .noise = noise};
         snprintf(context, sizeof context, "sampler %d", i);
         spoil(&any, sizeof any, i % MANNERS);
         vesde_limit_simd_level(levels[i % levels_len]);
@@ -912,14 +973,15 @@ static void samplers_of_anything(void) {
         memcpy(x_before, x, sizeof x);
         memcpy(&request_before, &request, sizeof request);
         any_before = by_plan = any;
-        vesde_status status = vesde_sampler_next(&any, &scheduler, model_output, noise, LEN, x, &request);
+        vesde_status status = vesde_sampler_next(&any, &scheduler, &job, &request);
         if (status == VESDE_OK) {
             ++accepted[i % MANNERS];
             OK(next_by_plan(&by_plan, x_before, LEN, &by_plan_request));
             CHECK(memcmp(&any, &by_plan, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
             CHECK(memcmp(&request, &by_plan_request, sizeof request) == 0);
         } else {
-            // The plan's status, or the batch's, or that of a step size which overflows by the configuration.
+            // The plan's status, or the batch's, or that of a step size which overflows by the
+            // configuration.
             vesde_plan plan;
             vesde_status of_plan = vesde_sampler_plan(&by_plan, &scheduler, &plan, &by_plan_request);
             STATUS(of_plan != VESDE_OK            ? of_plan
@@ -933,29 +995,108 @@ static void samplers_of_anything(void) {
     some_were_accepted(accepted, tried);
 }
 
-// A job that is moved at every request: the state and the sample are copied to other memory and another level, and what
-// was left behind is overwritten.
+// The same with generators, of which one is spoiled where the sampler is not. It is what becomes of
+// requests for noise that vesde_randn answers. After an error draws stay made, and the sample is as
+// before.
+static void samplers_of_anything_that_draw(void) {
+    vesde_generator *const kinds[] = {counters, torch_cpus, torch_cudas, numpys};
+    int ended[MANNERS] = {0}, drew[MANNERS] = {0}, tried[MANNERS] = {0};
+    for (int i = 0; i < tries / 3; ++i) {
+        const int how = i % MANNERS;
+        ++tried[how];
+        vesde_sampler any = places[i / MANNERS % PLACES];
+        any.batch = i % 5 ? BATCH : 1;
+        const size_t count = any.batch == BATCH && i % 3 ? BATCH : 1;
+        vesde_generator states[2][BATCH];
+        vesde_request requests[2];
+        float x[2][LEN], z[2][LEN];
+        snprintf(context, sizeof context, "sampler %d that draws", i);
+        memcpy(states[0], kinds[random_word() % 4], sizeof states[0]);
+        if (random_word() % 2) {
+            spoil(&any, sizeof any, how);
+        } else {
+            char *state = (char *)&states[0][random_word() % count];
+            size_t from = random_word() % 2 ? offsetof(vesde_generator, counter) : 0;
+            spoil(state + from, sizeof **states - from, how);
+        }
+        memcpy(states[1], states[0], sizeof states[0]);
+        for (int k = 0; k < 2; ++k) {
+            memcpy(x[k], sample, sizeof x[k]);
+            memcpy(z[k], noise, sizeof z[k]);
+            memset(&requests[k], SENTINEL, sizeof requests[k]);
+        }
+        vesde_sampler by_requests = any;
+        vesde_limit_simd_level(levels[i % levels_len]);
+        const vesde_buffers job = {.sample = x[0], .model_output = model_output, .len = LEN};
+        const vesde_buffers asking = {.sample = x[1], .model_output = model_output, .len = LEN, .noise = z[1]};
+        const int is_batch = count == 1 || count == any.batch;
+        vesde_status wanted_status = VESDE_ERROR_LENGTH_MISMATCH;
+        const vesde_status status =
+            vesde_sampler_next_drawing(&any, &scheduler, &job, states[0], count, z[0], &requests[0]);
+        vesde_request asked;
+        while (is_batch) {
+            const vesde_sampler turn = by_requests;
+            wanted_status = vesde_sampler_next(&by_requests, &scheduler, &asking, &asked);
+            if (wanted_status != VESDE_OK) {
+                break;
+            }
+            if (asked.kind != VESDE_REQUEST_KIND_NOISE) {
+                requests[1] = asked;
+                ++ended[how];
+                break;
+            }
+            wanted_status = vesde_randn(states[1], count, LEN, z[1]);
+            if (wanted_status != VESDE_OK) {
+                by_requests = turn;
+                break;
+            }
+            ++drew[how];
+        }
+        STATUS(wanted_status, status);
+        CHECK(memcmp(&any, &by_requests, sizeof any) == 0 && memcmp(&requests[0], &requests[1], sizeof asked) == 0);
+        CHECK(memcmp(x[0], x[1], sizeof x[0]) == 0 && memcmp(z[0], z[1], sizeof z[0]) == 0);
+        CHECK(memcmp(states[0], states[1], sizeof states[0]) == 0);
+    }
+    some_were_accepted(ended, tried);
+    some_were_accepted(drew, tried);
+}
+
+// A job that is moved at every request: the state, the sample and a generator are copied to other
+// memory and another level, and what was left behind is overwritten. It asks for noise or draws it.
 static void a_job_that_moves_at_every_request(void) {
-    static struct {
+    static struct job {
         vesde_sampler sampler;
-        float sample[LEN];
+        vesde_generator generator;
+        float sample[LEN], noise[LEN];
     } jobs[2], still;
     vesde_scheduler tables = scheduler;
     vesde_request request = {0}, still_request = {0};
     tables.timesteps_len = tables.sigmas_len = tables.discrete_sigmas_len = BATCH;
-    OK(vesde_sampler_init(&config, 1, &options, &still.sampler));
-    jobs[0] = still;
-    for (int i = 0; i < 100 && (i == 0 || still_request.kind != VESDE_REQUEST_KIND_DONE); ++i) {
-        vesde_limit_simd_level(levels[i % levels_len]);
-        OK(vesde_sampler_next(&jobs[i % 2].sampler, &tables, model_output, noise, LEN, jobs[i % 2].sample, &request));
-        memcpy(&jobs[1 - i % 2], &jobs[i % 2], sizeof still);
-        memset(&jobs[i % 2], 0xff, sizeof still);
-        vesde_limit_simd_level(VESDE_SIMD_LEVEL_KIND_BASELINE);
-        OK(vesde_sampler_next(&still.sampler, &tables, model_output, noise, LEN, still.sample, &still_request));
-        CHECK(memcmp(&jobs[1 - i % 2], &still, sizeof still) == 0);
-        CHECK(memcmp(&request, &still_request, sizeof request) == 0);
+    for (int draws = 0; draws < 2; ++draws) {
+        vesde_buffers job = {.model_output = model_output, .len = LEN, .noise = noise};
+        OK(vesde_sampler_init(&config, 1, &options, &still.sampler));
+        still.generator = torch_cpus[0];
+        jobs[0] = still;
+        still_request.kind = VESDE_REQUEST_KIND_NOISE;
+        for (int i = 0; i < 100 && still_request.kind != VESDE_REQUEST_KIND_DONE; ++i) {
+            struct job *const places_of_it[] = {&jobs[i % 2], &still};
+            vesde_request *const requests[] = {&request, &still_request};
+            for (int k = 0; k < 2; ++k) {
+                vesde_limit_simd_level(k == 0 ? levels[i % levels_len] : VESDE_SIMD_LEVEL_KIND_BASELINE);
+                struct job *const it = places_of_it[k];
+                job.sample = it->sample;
+                OK(draws ? vesde_sampler_next_drawing(&it->sampler, &tables, &job, &it->generator, 1, it->noise,
+                                                      requests[k])
+                         : vesde_sampler_next(&it->sampler, &tables, &job, requests[k]));
+                CHECK(!draws || requests[k]->kind != VESDE_REQUEST_KIND_NOISE);
+            }
+            memcpy(&jobs[1 - i % 2], &jobs[i % 2], sizeof still);
+            memset(&jobs[i % 2], 0xff, sizeof still);
+            CHECK(memcmp(&jobs[1 - i % 2], &still, sizeof still) == 0);
+            CHECK(memcmp(&request, &still_request, sizeof request) == 0);
+        }
+        CHECK(still_request.kind == VESDE_REQUEST_KIND_DONE);
     }
-    CHECK(still_request.kind == VESDE_REQUEST_KIND_DONE);
 }
 
 int main(int argc, char **argv) {
@@ -988,6 +1129,7 @@ int main(int argc, char **argv) {
         configurations_of_anything,
         generators_of_anything,
         samplers_of_anything,
+        samplers_of_anything_that_draw,
         a_job_that_moves_at_every_request,
     };
     for (size_t i = 0; i < sizeof tests / sizeof *tests; ++i) {

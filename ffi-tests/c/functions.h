@@ -1,5 +1,5 @@
-// All functions of vesde.h in a table that says what each parameter is, and what their inputs hold: for loops that try
-// something with every function.
+// All functions of vesde.h in a table that says what each parameter is, and what their inputs hold:
+// for loops that try something with every function.
 
 #ifndef FUNCTIONS_H
 #define FUNCTIONS_H
@@ -21,29 +21,31 @@ enum { LEN = 24, BATCH = 3, MOST = 200 };
 static vesde_config config;
 static vesde_scheduler scheduler;
 static float timesteps[ROOM], sigmas[MOST], discrete_sigmas[MOST];  // of the timesteps the schedule has MOST
-static float model_output[ROOM], sample[ROOM], noise[ROOM];
-static int64_t indices[BATCH] = {0, MOST - 1, 7};
+static float model_output[ROOM], sample[ROOM], noise[ROOM], history[VESDE_MOST_TERMS - 2][ROOM];
+static int64_t indices[ROOM];
 static double norms[ROOM];
 static const char json[] = "{\"_class_name\": \"ScoreSdeVeScheduler\", \"snr\": 0.25, \"unknown\": [null]}";
-static vesde_torch_cpu torch_cpus[BATCH];
-static vesde_torch_cuda torch_cudas[BATCH];
-static vesde_numpy numpys[BATCH];
+static vesde_generator counters[BATCH], torch_cpus[BATCH], torch_cudas[BATCH], numpys[BATCH];
 static const char gpu[] = "NVIDIA H200";
 static vesde_cuda_grid grid = {132, 2048};
 static uint64_t draw_len = 1000000, draw_start = 12345;
 static vesde_sampler_options options;
 static vesde_sampler sampler;  // at a step of the corrector, which has its score and now asks for noise
+static vesde_sampler started;  // a job from a given sample, at its beginning
 
 // Close to the end of its stream, so that a huge length is one too many.
 static vesde_counter counter = {42, 7, UINT64_MAX - 1000};
-static int32_t averaging = VESDE_AVERAGING_BATCH, norm = VESDE_NORM_EXACT;
-static float timestep = 0.5f, drift = 0.75f, diffusion = 1.25f;
+static int32_t averaging = VESDE_AVERAGING_BATCH, norm = VESDE_NORM_EXACT, clamped = 1;
+static int32_t given_kind = VESDE_NOISE_KIND_GIVEN, counter_kind = VESDE_NOISE_KIND_COUNTER;
+static int32_t generator_kind = VESDE_GENERATOR_KIND_TORCH_CUDA;
+static float timestep = 0.5f, diffusion = 1.25f;
+static const float factors[VESDE_MOST_TERMS + 1] = {1, 0.75f, -1.25f, 0.5f, 1, -0.375f, 3, 0.0625f, -1};
 
 static inline void prepare(void) {
     vesde_counter content = {1, 0, 0};
     float *buffers[] = {model_output, sample, noise};
-    for (size_t i = 0; i < 3; ++i, ++content.stream) {
-        OK(vesde_counter_fill(content, ROOM, buffers[i]));
+    for (size_t i = 0; i < VESDE_MOST_TERMS + 1; ++i, ++content.stream) {
+        OK(vesde_counter_fill(content, ROOM, i < 3 ? buffers[i] : history[i - 3]));
     }
     OK(vesde_config_default(&config));
     OK(vesde_set_timesteps(&config, MOST, timesteps));
@@ -51,21 +53,27 @@ static inline void prepare(void) {
     for (size_t i = 0; i < ROOM; ++i) {
         timesteps[i] = timesteps[i % MOST];
         norms[i] = 1.5 * (1 + (i + 1) % 3);
+        indices[i] = (int64_t[]){0, MOST - 1, 7}[i % 3];
     }
     scheduler = (vesde_scheduler){config, timesteps, MOST, sigmas, MOST, discrete_sigmas, MOST};
-    for (int i = 0; i < BATCH; ++i) {
-        OK(vesde_torch_cpu_seed(&torch_cpus[i], 42));
-        OK(vesde_torch_cuda_seed(&torch_cudas[i], 42, grid));
-        OK(vesde_numpy_seed(&numpys[i], 42));
+    vesde_generator *const kinds[] = {counters, torch_cpus, torch_cudas, numpys};
+    for (int32_t kind = 0; kind < 4; ++kind) {
+        for (uint64_t i = 0; i < BATCH; ++i) {
+            OK(vesde_generator_seed(kind, 42 + i, &grid, &kinds[kind][i]));
+        }
     }
 
     static float scratch[MOST];
+    const vesde_buffers job = {.sample = scratch, .model_output = model_output, .len = MOST, .noise = noise};
     vesde_request request;
     options = (vesde_sampler_options){0};
     options.noise = VESDE_SAMPLER_NOISE_GIVEN;
     OK(vesde_sampler_init(&config, 1, &options, &sampler));
+    options.start = VESDE_SAMPLER_START_GIVEN;
+    OK(vesde_sampler_init(&config, 1, &options, &started));
+    options.start = VESDE_SAMPLER_START_NOISE;
     for (int turn = 0; turn < 3; ++turn) {
-        OK(vesde_sampler_next(&sampler, &scheduler, model_output, noise, MOST, scratch, &request));
+        OK(vesde_sampler_next(&sampler, &scheduler, &job, &request));
         CHECK(request.kind == (turn == 1 ? VESDE_REQUEST_KIND_SCORE : VESDE_REQUEST_KIND_NOISE));
         CHECK(request.draw == (turn == 2));
     }
@@ -73,8 +81,10 @@ static inline void prepare(void) {
 
 // ---- the table ----
 
-// IN_APART is an input that no output may overlap, not even exactly.
-enum role { IN, IN_APART, OUT, IN_OUT };
+// IN_APART is an input that no output may overlap, not even exactly, and IDLE an output that may be
+// no input, and is neither read nor written for now. BUILT is a struct of buffers and lengths, of
+// which a call takes a copy: what it only writes may lie there.
+enum role { IN, IN_APART, BUILT, OUT, IDLE, IN_OUT };
 
 struct parameter {
     enum role role;
@@ -82,9 +92,11 @@ struct parameter {
     int length;           // which of the lengths, or ONE
     vesde_status null;    // the status of NULL
     const void *content;  // of an input
+    // Makes a struct of the parameters behind it, which are what its pointers point to.
+    void (*build)(void **p, const size_t *n, void *to);
 };
 
-enum { ONE = -1, PARAMETERS = 7, LENGTHS = 2 };
+enum { ONE = -1, PARAMETERS = VESDE_MOST_TERMS + 4, LENGTHS = 3 };
 
 struct length {
     size_t value;
@@ -92,6 +104,7 @@ struct length {
     vesde_status empty;  // the status of 0
 };
 
+// A function has a row for each kind of its noise, or of its generators.
 struct function {
     const char *name;
     vesde_status (*call)(void **p, const size_t *n);
@@ -99,11 +112,102 @@ struct function {
     struct parameter parameters[PARAMETERS];
 };
 
-#define CALL(name, ...)                                             \
-    static vesde_status name(void **p, const size_t *n) {           \
+// The noise of a call: the numbers, or counter noise, which looks at no pointer.
+static inline vesde_noise noise_given(const void *numbers) {
+    vesde_noise made = vesde_given_noise(numbers);
+    made.kind = given_kind;
+    return made;
+}
+
+static inline vesde_noise noise_counter(void) {
+    vesde_noise made = vesde_counter_noise(counter);
+    made.kind = counter_kind;
+    return made;
+}
+
+// The same in a struct that is all zeros, field by field, because its bytes are compared: those
+// between fields, too.
+static inline void set_noise(vesde_noise *to, int32_t kind, const float *given) {
+    to->kind = kind == VESDE_NOISE_KIND_GIVEN ? given_kind : counter_kind;
+    to->given = given;
+    to->counter = counter;
+}
+
+static inline void build_step(void **p, const size_t *n, int32_t kind, void *to) {
+    vesde_step step;
+    memset(&step, 0, sizeof step);
+    step.model_output = *p++;
+    step.sample = *p++;
+    step.len = n[0];
+    step.batch = n[1];
+    set_noise(&step.noise, kind, kind == VESDE_NOISE_KIND_GIVEN ? *p++ : NULL);
+    step.prev_sample = p[0];
+    step.prev_sample_mean = p[1];
+    memcpy(to, &step, sizeof step);
+}
+
+static void step_given(void **p, const size_t *n, void *to) {
+    build_step(p, n, VESDE_NOISE_KIND_GIVEN, to);
+}
+
+static void step_counter(void **p, const size_t *n, void *to) {
+    build_step(p, n, VESDE_NOISE_KIND_COUNTER, to);
+}
+
+// Two terms and noise are an update. One term is copied; it and noise alone have no mean.
+static inline void build_combination(void **p, const size_t *n, size_t terms_len, int32_t kind, void *to) {
+    vesde_combination sum;
+    memset(&sum, 0, sizeof sum);
+    for (size_t i = 0; i < terms_len; ++i) {
+        sum.terms[i].factor = factors[i + (terms_len > 2)];
+        sum.terms[i].buffer = *p++;
+    }
+    sum.terms_len = terms_len;
+    sum.len = n[0];
+    if (kind != VESDE_NOISE_KIND_NONE) {
+        set_noise(&sum.noise, kind, kind == VESDE_NOISE_KIND_GIVEN ? *p++ : NULL);
+        sum.noise_factor = diffusion;
+    }
+    if (terms_len > 2) {
+        sum.clamped = clamped;
+        sum.clamp_low = -1.5f;
+        sum.clamp_high = 1.75f;
+    }
+    sum.out = p[0];
+    sum.mean = terms_len > 1 ? p[1] : NULL;
+    memcpy(to, &sum, sizeof sum);
+}
+
+#define COMBINATION(name, terms_len, kind)                                     \
+    static void linear_##name(void **p, const size_t *n, void *to) {           \
+        build_combination(p, n, terms_len, VESDE_NOISE_KIND_##kind, to);       \
+    }
+
+COMBINATION(given, VESDE_MOST_TERMS, GIVEN)
+COMBINATION(counter, 3, COUNTER)
+COMBINATION(update, 2, GIVEN)
+COMBINATION(update_counter, 2, COUNTER)
+COMBINATION(copy, 1, NONE)
+COMBINATION(noise, 0, GIVEN)
+COMBINATION(noise_counter, 0, COUNTER)
+
+static void job_buffers(void **p, const size_t *n, void *to) {
+    const vesde_buffers job = {p[0], p[1], n[0], p[2], p[3], n[1]};
+    memcpy(to, &job, sizeof job);
+}
+
+// What is drawn lies behind the buffers, and the generators behind that.
+static void job_drawing(void **p, const size_t *n, void *to) {
+    const vesde_buffers job = {p[0], p[1], n[0], NULL, p[4], n[1]};
+    memcpy(to, &job, sizeof job);
+}
+
+#define CALL_AS(row, name, ...)                                     \
+    static vesde_status row(void **p, const size_t *n) {            \
         (void)n;                                                    \
         return vesde_##name(__VA_ARGS__);                           \
     }
+#define CALL(name, ...) CALL_AS(name, name, __VA_ARGS__)
 
 CALL(config_default, p[0])
 CALL(config_validate, p[0])
@@ -115,47 +219,43 @@ CALL(set_sigmas, p[0], p[1], n[0], n[1], p[2], p[3])
 CALL(get_timestep_index, p[0], timestep, p[1])
 CALL(get_adjacent_sigma, p[0], 5, p[1])
 CALL(get_predictor_step, p[0], timestep, p[1])
-CALL(step_pred, p[0], p[1], p[2], n[1], p[3], p[4], n[0], p[5], p[6])
-CALL(step_pred_counter, p[0], p[1], p[2], n[1], p[3], n[0], counter, p[4], p[5])
-CALL(step_correct, p[0], p[1], p[2], p[3], n[0], n[1], averaging, norm, p[4], p[5])
-CALL(step_correct_counter, p[0], p[1], p[2], n[0], n[1], averaging, norm, counter, p[3], p[4])
-CALL(add_noise, p[0], p[1], p[2], n[1], p[3], n[0], p[4])
-CALL(add_noise_counter, p[0], p[1], p[2], n[1], n[0], counter, p[3])
-CALL(scale_model_input, p[0], n[0], p[1])
-CALL(sum_squares, p[0], n[0], n[1], p[1])
-CALL(sum_squares_counter, counter, n[0], n[1], p[0])
+CALL(step_pred, p[0], p[1], n[2], p[2])
+CALL(step_correct, p[0], averaging, norm, p[1])
+CALL(add_noise, p[0], p[1], n[0], n[1], p[2], n[2], noise_given(p[3]), p[4])
+CALL_AS(add_noise_counter, add_noise, p[0], p[1], n[0], n[1], p[2], n[2], noise_counter(), p[3])
+CALL(linear, p[0])
+CALL(sum_squares, noise_given(p[0]), n[0], n[1], p[1])
+CALL_AS(sum_squares_counter, sum_squares, noise_counter(), n[0], n[1], p[0])
 CALL(sample_norm, p[0], n[0], p[1])
-CALL(torch_norm, p[0], n[0], p[1])
-CALL(torch_norm_counter, counter, n[0], p[0])
+CALL(torch_norm, noise_given(p[0]), n[0], p[1])
+CALL_AS(torch_norm_counter, torch_norm, noise_counter(), n[0], p[0])
 CALL(mean_norm, p[0], n[0], norm, p[1])
 CALL(get_corrector_step, 0.15, 3.0, 4.0, norm, p[0])
-CALL(update, drift, diffusion, p[0], p[1], p[2], n[0], p[3], p[4])
-CALL(update_counter, drift, diffusion, p[0], p[1], n[0], counter, p[2], p[3])
 CALL(counter_fill, counter, n[0], p[0])
-CALL(torch_cpu_seed, p[0], 42)
-CALL(torch_cpu_fill, p[0], n[1], n[0], p[1])
 CALL(cuda_grid_of_gpu, p[0], n[0], p[1])
-CALL(torch_cuda_seed, p[0], 42, grid)
-CALL(torch_cuda_fill, p[0], n[1], n[0], p[1])
-CALL(torch_cuda_fill_part, p[0], draw_len, draw_start, n[0], p[1])
-CALL(torch_cuda_skip, p[0], draw_len)
-CALL(numpy_seed, p[0], 42)
-CALL(numpy_fill, p[0], n[1], n[0], p[1])
+CALL(generator_seed, generator_kind, 42, p[0], p[1])
+CALL(randn, p[0], n[1], n[0], p[1])
+CALL(generator_fill_part, p[0], draw_len, draw_start, n[0], p[1])
+CALL(generator_skip, p[0], draw_len)
 CALL(sampler_init, p[0], n[0], p[1], p[2])
-CALL(sampler_next, p[0], p[1], p[2], p[3], n[0], p[4], p[5])
 CALL(sampler_plan, p[0], p[1], p[2], p[3])
+CALL(sampler_next, p[0], p[1], p[2], p[7])
+CALL(sampler_next_drawing, p[0], p[1], p[2], p[6], 1, p[5], p[8])
+CALL(sampler_workspace_len, p[0], LEN, p[1])
 
 #define NULL_IS VESDE_ERROR_NULL_POINTER
-#define GET(object) {IN, sizeof(object), ONE, NULL_IS, &(object)}
-#define MAKE(type) {OUT, sizeof(type), ONE, NULL_IS, NULL}
-#define CHANGE(object) {IN_OUT, sizeof(object), ONE, NULL_IS, &(object)}
-#define CHANGE_ALL(array, length) {IN_OUT, sizeof *(array), length, NULL_IS, array}
-#define READ(array, length) {IN, sizeof *(array), length, NULL_IS, array}
-#define READ_APART(array, length) {IN_APART, sizeof *(array), length, NULL_IS, array}
-#define WRITE(type, length) {OUT, sizeof(type), length, NULL_IS, NULL}
-#define PREV {OUT, sizeof(float), 0, NULL_IS, NULL}
-#define MEAN {OUT, sizeof(float), 0, VESDE_OK, NULL}
-#define SAMPLE {IN_OUT, sizeof(float), 0, NULL_IS, sample}
+#define GET(object) {IN, sizeof(object), ONE, NULL_IS, &(object), NULL}
+#define MAKE(type) {OUT, sizeof(type), ONE, NULL_IS, NULL, NULL}
+#define CHANGE(object) {IN_OUT, sizeof(object), ONE, NULL_IS, &(object), NULL}
+#define CHANGE_ALL(array, length) {IN_OUT, sizeof *(array), length, NULL_IS, array, NULL}
+#define READ(array, length) {IN, sizeof *(array), length, NULL_IS, array, NULL}
+#define READ_APART(array, length) {IN_APART, sizeof *(array), length, NULL_IS, array, NULL}
+#define WRITE(type, length) {OUT, sizeof(type), length, NULL_IS, NULL, NULL}
+#define BUILD(type, build) {BUILT, sizeof(type), ONE, NULL_IS, NULL, build}
+#define PREV {OUT, sizeof(float), 0, NULL_IS, NULL, NULL}
+#define MEAN {OUT, sizeof(float), 0, VESDE_OK, NULL, NULL}
+#define SAMPLE {IN_OUT, sizeof(float), 0, NULL_IS, sample, NULL}
+#define WORKSPACE(length) {IDLE, sizeof(float), length, NULL_IS, NULL, NULL}
 
 #define LENS {LEN, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
 #define DRAWN {LEN, VESDE_ERROR_TOO_LARGE, VESDE_OK}
@@ -178,19 +278,35 @@ static const struct function functions[] = {
     {"get_timestep_index", get_timestep_index, {NONE}, {GET(scheduler), MAKE(size_t)}},
     {"get_adjacent_sigma", get_adjacent_sigma, {NONE}, {GET(scheduler), MAKE(float)}},
     {"get_predictor_step", get_predictor_step, {NONE}, {GET(scheduler), MAKE(vesde_predictor_step)}},
-    {"step_pred", step_pred, {LENS, TABLE},
-     {GET(scheduler), READ(model_output, 0), READ_APART(timesteps, 1), READ(sample, 0), READ(noise, 0), PREV, MEAN}},
-    {"step_pred_counter", step_pred_counter, {LENS, TABLE},
-     {GET(scheduler), READ(model_output, 0), READ_APART(timesteps, 1), READ(sample, 0), PREV, MEAN}},
+    {"step_pred", step_pred, {LENS, SPLIT, TABLE},
+     {GET(scheduler), READ_APART(timesteps, 2), BUILD(vesde_step, step_given), READ(model_output, 0), READ(sample, 0),
+      READ(noise, 0), PREV, MEAN}},
+    {"step_pred_counter", step_pred, {LENS, SPLIT, TABLE},
+     {GET(scheduler), READ_APART(timesteps, 2), BUILD(vesde_step, step_counter), READ(model_output, 0), READ(sample, 0),
+      PREV, MEAN}},
     {"step_correct", step_correct, {LENS, SPLIT},
-     {GET(scheduler), READ(model_output, 0), READ(sample, 0), READ(noise, 0), PREV, MEAN}},
-    {"step_correct_counter", step_correct_counter, {LENS, SPLIT},
-     {GET(scheduler), READ(model_output, 0), READ(sample, 0), PREV, MEAN}},
-    {"add_noise", add_noise, {LENS, TABLE},
-     {GET(scheduler), READ(sample, 0), READ_APART(indices, 1), READ(noise, 0), WRITE(float, 0)}},
-    {"add_noise_counter", add_noise_counter, {LENS, TABLE},
-     {GET(scheduler), READ(sample, 0), READ_APART(indices, 1), WRITE(float, 0)}},
-    {"scale_model_input", scale_model_input, {LENS}, {READ(sample, 0), WRITE(float, 0)}},
+     {GET(scheduler), BUILD(vesde_step, step_given), READ(model_output, 0), READ(sample, 0), READ(noise, 0), PREV,
+      MEAN}},
+    {"step_correct_counter", step_correct, {LENS, SPLIT},
+     {GET(scheduler), BUILD(vesde_step, step_counter), READ(model_output, 0), READ(sample, 0), PREV, MEAN}},
+    {"add_noise", add_noise, {LENS, SPLIT, TABLE},
+     {GET(scheduler), READ(sample, 0), READ_APART(indices, 2), READ(noise, 0), WRITE(float, 0)}},
+    {"add_noise_counter", add_noise_counter, {LENS, SPLIT, TABLE},
+     {GET(scheduler), READ(sample, 0), READ_APART(indices, 2), WRITE(float, 0)}},
+    {"linear", linear, {LENS},
+     {BUILD(vesde_combination, linear_given), READ(sample, 0), READ(model_output, 0), READ(history[0], 0),
+      READ(history[1], 0), READ(history[2], 0), READ(history[3], 0), READ(history[4], 0), READ(history[5], 0),
+      READ(noise, 0), PREV, MEAN}},
+    {"linear_counter", linear, {LENS},
+     {BUILD(vesde_combination, linear_counter), READ(sample, 0), READ(model_output, 0), READ(history[0], 0), PREV,
+      MEAN}},
+    {"linear_update", linear, {LENS},
+     {BUILD(vesde_combination, linear_update), READ(sample, 0), READ(model_output, 0), READ(noise, 0), PREV, MEAN}},
+    {"linear_update_counter", linear, {LENS},
+     {BUILD(vesde_combination, linear_update_counter), READ(sample, 0), READ(model_output, 0), PREV, MEAN}},
+    {"linear_copy", linear, {LENS}, {BUILD(vesde_combination, linear_copy), READ(sample, 0), WRITE(float, 0)}},
+    {"linear_noise", linear, {LENS}, {BUILD(vesde_combination, linear_noise), READ(noise, 0), WRITE(float, 0)}},
+    {"linear_noise_counter", linear, {LENS}, {BUILD(vesde_combination, linear_noise_counter), WRITE(float, 0)}},
     {"sum_squares", sum_squares, {LENS, BLOCKS}, {READ_APART(sample, 0), WRITE(double, 1)}},
     {"sum_squares_counter", sum_squares_counter, {LENS, BLOCKS}, {WRITE(double, 1)}},
     {"sample_norm", sample_norm, {TABLE}, {READ(norms, 0), MAKE(double)}},
@@ -198,24 +314,29 @@ static const struct function functions[] = {
     {"torch_norm_counter", torch_norm_counter, {LENS}, {MAKE(double)}},
     {"mean_norm", mean_norm, {TABLE}, {READ(norms, 0), MAKE(double)}},
     {"get_corrector_step", get_corrector_step, {NONE}, {MAKE(vesde_corrector_step)}},
-    {"update", update, {LENS}, {READ(model_output, 0), READ(sample, 0), READ(noise, 0), PREV, MEAN}},
-    {"update_counter", update_counter, {LENS}, {READ(model_output, 0), READ(sample, 0), PREV, MEAN}},
     {"counter_fill", counter_fill, {DRAWN}, {WRITE(float, 0)}},
-    {"torch_cpu_seed", torch_cpu_seed, {NONE}, {MAKE(vesde_torch_cpu)}},
-    {"torch_cpu_fill", torch_cpu_fill, {DRAWN, TABLE}, {CHANGE_ALL(torch_cpus, 1), WRITE(float, 0)}},
     {"cuda_grid_of_gpu", cuda_grid_of_gpu, {TEXT(sizeof gpu - 1)},
      {READ(gpu, 0), MAKE(vesde_cuda_grid)}},
-    {"torch_cuda_seed", torch_cuda_seed, {NONE}, {MAKE(vesde_torch_cuda)}},
-    {"torch_cuda_fill", torch_cuda_fill, {DRAWN, TABLE}, {CHANGE_ALL(torch_cudas, 1), WRITE(float, 0)}},
-    {"torch_cuda_fill_part", torch_cuda_fill_part, {DRAWN}, {GET(torch_cudas[0]), WRITE(float, 0)}},
-    {"torch_cuda_skip", torch_cuda_skip, {NONE}, {CHANGE(torch_cudas[0])}},
-    {"numpy_seed", numpy_seed, {NONE}, {MAKE(vesde_numpy)}},
-    {"numpy_fill", numpy_fill, {DRAWN, TABLE}, {CHANGE_ALL(numpys, 1), WRITE(float, 0)}},
+    {"generator_seed", generator_seed, {NONE}, {GET(grid), MAKE(vesde_generator)}},
+    {"randn", randn, {DRAWN, TABLE}, {CHANGE_ALL(torch_cpus, 1), WRITE(float, 0)}},
+    {"randn_torch_cuda", randn, {DRAWN, TABLE}, {CHANGE_ALL(torch_cudas, 1), WRITE(float, 0)}},
+    {"randn_numpy", randn, {DRAWN, TABLE}, {CHANGE_ALL(numpys, 1), WRITE(float, 0)}},
+    {"randn_counter", randn, {DRAWN, TABLE}, {CHANGE_ALL(counters, 1), WRITE(float, 0)}},
+    {"generator_fill_part", generator_fill_part, {DRAWN}, {GET(torch_cudas[0]), WRITE(float, 0)}},
+    {"generator_fill_part_counter", generator_fill_part, {DRAWN}, {GET(counters[0]), WRITE(float, 0)}},
+    {"generator_skip", generator_skip, {NONE}, {CHANGE(torch_cudas[0])}},
+    {"generator_skip_counter", generator_skip, {NONE}, {CHANGE(counters[0])}},
     {"sampler_init", sampler_init, {{BATCH, VESDE_OK, VESDE_ERROR_EMPTY}},
      {GET(config), GET(options), MAKE(vesde_sampler)}},
-    {"sampler_next", sampler_next, {LENS},
-     {CHANGE(sampler), GET(scheduler), READ(model_output, 0), READ(noise, 0), SAMPLE, MAKE(vesde_request)}},
     {"sampler_plan", sampler_plan, {NONE}, {CHANGE(sampler), GET(scheduler), MAKE(vesde_plan), MAKE(vesde_request)}},
+    {"sampler_next", sampler_next, {LENS, DRAWN},
+     {CHANGE(sampler), GET(scheduler), BUILD(vesde_buffers, job_buffers), SAMPLE, READ(model_output, 0), READ(noise, 0),
+      WORKSPACE(1), MAKE(vesde_request)}},
+    // From a given sample, for which nothing is drawn.
+    {"sampler_next_drawing", sampler_next_drawing, {LENS, DRAWN},
+     {CHANGE(started), GET(scheduler), BUILD(vesde_buffers, job_drawing), SAMPLE, READ(model_output, 0), WORKSPACE(0),
+      CHANGE(torch_cpus[0]), WORKSPACE(1), MAKE(vesde_request)}},
+    {"sampler_workspace_len", sampler_workspace_len, {NONE}, {GET(sampler), MAKE(size_t)}},
 };
 
 #define EACH(f) \
@@ -229,6 +350,10 @@ static inline int parameters(const struct function *f) {
     return count;
 }
 
+static inline int is_written(const struct parameter *x) {
+    return x->role == OUT || x->role == IN_OUT;
+}
+
 // The bytes of parameter `i` for lengths that memory has.
 static inline size_t bytes_of(const struct function *f, int i, const size_t *n) {
     const struct parameter *x = &f->parameters[i];
@@ -236,11 +361,21 @@ static inline size_t bytes_of(const struct function *f, int i, const size_t *n) 
     return x->size * (x->length == ONE || n[x->length] > ROOM ? usual : n[x->length]);
 }
 
+// Puts where it points what a call is to find at parameter `i`.
+static inline void fill(const struct function *f, int i, void **p, const size_t *n) {
+    const struct parameter *x = &f->parameters[i];
+    if (p[i] != NULL && x->role == BUILT) {
+        x->build(p + i + 1, n, p[i]);
+    } else if (p[i] != NULL && (x->role < OUT || x->role == IN_OUT)) {
+        memcpy(p[i], x->content, bytes_of(f, i, n));
+    }
+}
+
 // Copies the outputs of a call, one after the other, to `to`; returns how many bytes they have.
 static inline size_t collect(const struct function *f, void **p, const size_t *n, unsigned char *to) {
     size_t len = 0;
     for (int i = 0; i < parameters(f); ++i) {
-        if (p[i] != NULL && f->parameters[i].role >= OUT) {
+        if (p[i] != NULL && is_written(&f->parameters[i])) {
             memcpy(to + len, p[i], bytes_of(f, i, n));
             len += bytes_of(f, i, n);
         }

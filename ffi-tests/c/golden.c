@@ -1,5 +1,7 @@
-// Replays vectors/golden.txt, what diffusers and torch have computed (vectors/make.py), and vectors/cuda.txt, what torch has
-// computed on a GPU (vectors/torch_cuda.py), and counts the values whose bits differ: none may, but where torch itself rounds incorrectly. Run from the repository's root.
+// Replays vectors/golden.txt, what diffusers and torch have computed (vectors/make.py), and
+// vectors/cuda.txt, what torch has computed on a GPU (vectors/torch_cuda.py), and counts the values
+// whose bits differ: none may, but where torch itself rounds incorrectly. Run from the repository's
+// root.
 
 #include <stdlib.h>
 
@@ -58,7 +60,8 @@ static void read_golden(const char *path) {
     fclose(file);
 }
 
-// The case after `test`, or the first if that is NULL, among those whose names begin with `group`; NULL after the last.
+// The case after `test`, or the first if that is NULL, among those whose names begin with `group`;
+// NULL after the last.
 static const char *next_case(const char *group, const char *test) {
     int found = test == NULL;
     for (size_t i = 0; i < arrays_len; ++i) {
@@ -173,7 +176,8 @@ static void preds(void) {
         vesde_scheduler scheduler = scheduler_of(NULL, U32("schedule", NULL)[0], 1);
         scheduler.discrete_sigmas = F32("discrete_sigmas", &discrete_len);
         scheduler.discrete_sigmas_len = discrete_len;
-        OK(vesde_step_pred(&scheduler, model_output, timestep, timestep_len, sample, given, len, out, mean));
+        const vesde_step all = {model_output, sample, len, batch, vesde_given_noise(given), out, mean};
+        OK(vesde_step_pred(&scheduler, timestep, timestep_len, &all));
         for (size_t i = 0; i < batch; ++i) {
             size_t per_sample = len / batch, at = i * per_sample;
             vesde_predictor_step step;
@@ -183,7 +187,10 @@ static void preds(void) {
                 // torch's root is off; from there on all must be equal.
                 float d = diffusion[i];
                 CHECK(ulps(step.diffusion, d) == 1);
-                OK(vesde_update(d * d, d, model_output + at, sample + at, given + at, per_sample, out + at, mean + at));
+                const vesde_combination sum = {
+                    .terms = {{1, sample + at}, {d * d, model_output + at}}, .terms_len = 2, .len = per_sample,
+                    .noise = vesde_given_noise(given + at), .noise_factor = d, .out = out + at, .mean = mean + at};
+                OK(vesde_linear(&sum));
             }
             ++tally->cases;
             count(tally, out + at, prev_sample + at, per_sample);
@@ -202,8 +209,8 @@ static void corrects(void) {
         const float *given = F32("noise", NULL);
         const float *their_norms[2] = {F32("grad_norms", &batch), F32("noise_norms", NULL)};
         vesde_scheduler scheduler = {.config = {.snr = *F64("snr")}};  // the corrector needs no table
-        OK(vesde_step_correct(&scheduler, model_output, sample, given, len, batch, VESDE_AVERAGING_BATCH,
-                              VESDE_NORM_TORCH, out, mean));
+        const vesde_step all = {model_output, sample, len, batch, vesde_given_noise(given), out, mean};
+        OK(vesde_step_correct(&scheduler, VESDE_AVERAGING_BATCH, VESDE_NORM_TORCH, &all));
         count(&steps, out, F32("prev_sample", NULL), len);
         count(&steps, mean, F32("prev_sample_mean", NULL), len);
 
@@ -212,7 +219,7 @@ static void corrects(void) {
             const float *x = i == 0 ? model_output : given;
             double norms[16];
             for (size_t k = 0; k < batch; ++k) {
-                OK(vesde_torch_norm(x + k * (len / batch), len / batch, &norms[k]));
+                OK(vesde_torch_norm(vesde_given_noise(x + k * (len / batch)), len / batch, &norms[k]));
                 float norm = (float)norms[k];
                 CHECK(norm == norms[k]);
                 count(&factors, &norm, &their_norms[i][k], 1);
@@ -254,7 +261,7 @@ static void means(void) {
         const float *x = F32("x", &count), *theirs = F32("norm", NULL);
         for (size_t i = 0; i < count; ++i) {
             double norm;
-            OK(vesde_torch_norm(&x[i], 1, &norm));
+            OK(vesde_torch_norm(vesde_given_noise(&x[i]), 1, &norm));
             float ours = (float)norm;
             ++ones.values;
             ones.differing += differing(&ours, &theirs[i], 1);
@@ -275,59 +282,41 @@ static void add_noises(void) {
             indices[i] = given[i];
         }
         vesde_scheduler scheduler = {.discrete_sigmas = table, .discrete_sigmas_len = discrete_len};
-        OK(vesde_add_noise(&scheduler, original, indices, indices_len, F32("noise", NULL), len, out));
+        OK(vesde_add_noise(&scheduler, original, len, indices_len, indices, indices_len,
+                           vesde_given_noise(F32("noise", NULL)), out));
         count(&tally, out, F32("noisy_samples", NULL), len);
     }
     line_of_equals("add_noise", tally);
 }
 
-// A generator of either kind; `kind` is the name of its cases.
-struct generator {
-    const char *kind;
-    vesde_torch_cpu torch;
-    vesde_numpy numpy;
-};
-
-static int is_torch(const struct generator *g) {
-    return strcmp(g->kind, "torch_randn") == 0;
-}
-
-static void seed(struct generator *g, uint64_t seed) {
-    OK(is_torch(g) ? vesde_torch_cpu_seed(&g->torch, seed) : vesde_numpy_seed(&g->numpy, (uint32_t)seed));
-}
-
-static void draw(struct generator *g, size_t len, float *to) {
-    OK(is_torch(g) ? vesde_torch_cpu_fill(&g->torch, 1, len, to) : vesde_numpy_fill(&g->numpy, 1, len, to));
-}
-
-static void randns(const char *kind) {
-    static struct generator generator;
-    generator.kind = kind;
+// `name` is that of a generator's cases.
+static void randns(const char *name, int32_t kind) {
+    static vesde_generator generator;
     char group[32];
-    snprintf(group, sizeof group, "%s/", kind);
+    snprintf(group, sizeof group, "%s/", name);
     struct tally tally = {0};
     for (const char *test = NULL; (test = next_case(group, test)) != NULL; ++tally.cases) {
         size_t calls_len, len, at = 0;
         const uint32_t *calls = U32("calls", &calls_len);
         const float *theirs = F32("out", &len);
-        seed(&generator, *U64("seed"));
+        OK(vesde_generator_seed(kind, *U64("seed"), NULL, &generator));
         for (size_t i = 0; i < calls_len; at += calls[i++]) {
-            draw(&generator, calls[i], out + at);
+            OK(vesde_randn(&generator, 1, calls[i], out + at));
         }
         CHECK(at == len);
         count(&tally, out, theirs, len);
     }
-    line_of_equals(kind, tally);
+    line_of_equals(name, tally);
 
-    snprintf(group, sizeof group, "%s_hash/", kind);
+    snprintf(group, sizeof group, "%s_hash/", name);
     tally = (struct tally){0};
     for (const char *test = NULL; (test = next_case(group, test)) != NULL; ++tally.cases) {
         size_t calls_len, len = 0;
         const uint32_t *calls = U32("calls", &calls_len);
         uint64_t hash = 0xcbf29ce484222325;
-        seed(&generator, *U64("seed"));
+        OK(vesde_generator_seed(kind, *U64("seed"), NULL, &generator));
         for (size_t i = 0; i < calls_len; len += calls[i++]) {
-            draw(&generator, calls[i], out);
+            OK(vesde_randn(&generator, 1, calls[i], out));
             for (size_t k = 0; k < 4 * (size_t)calls[i]; ++k) {
                 hash = (hash ^ (bits(out[k / 4]) >> k % 4 * 8 & 255)) * 0x100000001b3;  // little-endian everywhere
             }
@@ -347,13 +336,14 @@ static void cuda_randns(void) {
         size_t calls_len, len, next = 0;
         uint64_t start = 0;
         const uint32_t *grid = U32("grid", NULL), *calls = U32("calls", &calls_len), *indices = U32("indices", &len);
-        vesde_torch_cuda state;
-        OK(vesde_torch_cuda_seed(&state, *U64("seed"), (vesde_cuda_grid){grid[0], grid[1]}));
+        const vesde_cuda_grid gpu = {grid[0], grid[1]};
+        vesde_generator state;
+        OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CUDA, *U64("seed"), &gpu, &state));
         for (size_t i = 0; i < calls_len; start += calls[i++]) {
             for (; next < len && indices[next] - start < calls[i]; ++next) {
-                OK(vesde_torch_cuda_fill_part(&state, calls[i], indices[next] - start, 1, out + next));
+                OK(vesde_generator_fill_part(&state, calls[i], indices[next] - start, 1, out + next));
             }
-            OK(vesde_torch_cuda_skip(&state, calls[i]));
+            OK(vesde_generator_skip(&state, calls[i]));
         }
         CHECK(next == len);
         count(&tally, out, F32("out", NULL), len);
@@ -373,17 +363,18 @@ static void full_loop(void) {
 
     static float sample[1024], score[1024];
     memcpy(sample, initial, len * sizeof *sample);
-    vesde_torch_cpu state;
-    OK(vesde_torch_cpu_seed(&state, 0));
+    vesde_generator state;
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, 0, NULL, &state));
+    const vesde_step step = {.model_output = score, .sample = sample, .len = len, .batch = 4,
+                             .noise = vesde_given_noise(noise), .prev_sample = sample};
     for (size_t i = 0; i < n; ++i) {
         for (int predict = 0; predict < 2; ++predict) {
             for (size_t k = 0; k < len; ++k) {
                 score[k] = sample[k] * their_sigmas[i] / (their_sigmas[i] + 1);
             }
-            OK(vesde_torch_cpu_fill(&state, 1, len, noise));
-            OK(predict ? vesde_step_pred(&scheduler, score, &timesteps[i], 1, sample, noise, len, sample, NULL)
-                       : vesde_step_correct(&scheduler, score, sample, noise, len, 4, VESDE_AVERAGING_BATCH,
-                                            VESDE_NORM_TORCH, sample, NULL));
+            OK(vesde_randn(&state, 1, len, noise));
+            OK(predict ? vesde_step_pred(&scheduler, &timesteps[i], 1, &step)
+                       : vesde_step_correct(&scheduler, VESDE_AVERAGING_BATCH, VESDE_NORM_TORCH, &step));
         }
     }
     struct tally tally = {1, 0, 0};
@@ -407,20 +398,18 @@ static void loops(void) {
         const uint32_t *picture = U32("picture", NULL);
         static float sample[1024], score[1024];
         vesde_scheduler scheduler = scheduler_of(NULL, n, n);
-        vesde_torch_cpu state;
+        vesde_generator generator;
         vesde_sampler sampler;
         vesde_request request = {0};
-        OK(vesde_torch_cpu_seed(&state, *U64("seed")));
+        OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, *U64("seed"), NULL, &generator));
+        const vesde_buffers buffers = {.sample = sample, .model_output = score, .len = len};
         vesde_sampler_options options = {.noise = VESDE_SAMPLER_NOISE_GIVEN, .norm = VESDE_NORM_TORCH};
         OK(vesde_sampler_init(&scheduler.config, U32("shape", NULL)[0], &options, &sampler));
-        while (OK(vesde_sampler_next(&sampler, &scheduler, score, noise, len, sample, &request))
+        while (OK(vesde_sampler_next_drawing(&sampler, &scheduler, &buffers, &generator, 1, noise, &request))
                && request.kind != VESDE_REQUEST_KIND_DONE) {
             float denom = request.sigma * request.sigma + s2;
-            for (size_t k = 0; k < len && request.kind == VESDE_REQUEST_KIND_SCORE; ++k) {
+            for (size_t k = 0; k < len && CHECK(request.kind == VESDE_REQUEST_KIND_SCORE); ++k) {
                 score[k] = (mu[k] - sample[k]) / denom;
-            }
-            if (request.kind == VESDE_REQUEST_KIND_NOISE) {
-                OK(vesde_torch_cpu_fill(&state, 1, len, noise));
             }
         }
         for (size_t k = 0; k < len; ++k) {
@@ -442,8 +431,8 @@ int main(void) {
     corrects();
     means();
     add_noises();
-    randns("torch_randn");
-    randns("numpy_randn");
+    randns("torch_randn", VESDE_GENERATOR_KIND_TORCH_CPU);
+    randns("numpy_randn", VESDE_GENERATOR_KIND_NUMPY);
     cuda_randns();
     full_loop();
     loops();

@@ -1,6 +1,7 @@
-// The same bits on every machine: computes the jobs of ../levels.rs over the C ABI and compares their hashes with
-// ../hashes.txt. All but one, rand_core: its function is generic over the generator, and Rust's alone. It is the program for
-// targets without an operating system: no heap but the C library's, and 98 KB of buffers. Run from the repository's root.
+// The same bits on every machine: computes the jobs of ../levels.rs over the C ABI and compares
+// their hashes with ../hashes.txt. All but one, rand_core: its function is generic over the
+// generator, and Rust's alone. It is the program for targets without an operating system: no heap
+// but the C library's, and 98 KB of buffers. Run from the repository's root.
 
 #include "check.h"
 
@@ -63,62 +64,58 @@ static void counter_noise(int variant) {
     }
 }
 
+static vesde_generator generator;
+
+static void draws(size_t len) {
+    OK(vesde_randn(&generator, 1, len, z));
+    hash_floats(z, len);
+}
+
+static void draws_of_all_lengths(int32_t kind, const vesde_cuda_grid *grid) {
+    OK(vesde_generator_seed(kind, 3, grid, &generator));
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        draws(length(k));
+    }
+}
+
 static void torch_cpu(int variant) {
     (void)variant;
-    static vesde_torch_cpu state;
-    OK(vesde_torch_cpu_seed(&state, 3));
-    for (size_t k = 0; k < LENGTHS; ++k) {
-        const size_t len = length(k);
-        OK(vesde_torch_cpu_fill(&state, 1, len, z));
-        hash_floats(z, len);
-    }
+    draws_of_all_lengths(VESDE_GENERATOR_KIND_TORCH_CPU, NULL);
 }
 
 static void torch_cuda(int variant) {
     (void)variant;
     static const vesde_cuda_grid grids[] = {{1, 256}, {2, 1024}, {UINT32_MAX, UINT32_MAX}};
     for (size_t i = 0; i < sizeof grids / sizeof *grids; ++i) {
-        vesde_torch_cuda state;
-        OK(vesde_torch_cuda_seed(&state, 3, grids[i]));
-        for (size_t k = 0; k < LENGTHS; ++k) {
-            const size_t len = length(k);
-            OK(vesde_torch_cuda_fill(&state, 1, len, z));
-            hash_floats(z, len);
-        }
+        draws_of_all_lengths(VESDE_GENERATOR_KIND_TORCH_CUDA, &grids[i]);
     }
 }
 
 // 10,000 in ten calls, which give the numbers of one.
 static void numpy(int variant) {
     (void)variant;
-    static vesde_numpy state;
-    OK(vesde_numpy_seed(&state, 3));
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_NUMPY, 3, NULL, &generator));
     for (int i = 0; i < 10; ++i) {
-        OK(vesde_numpy_fill(&state, 1, 1000, z));
-        hash_floats(z, 1000);
+        draws(1000);
     }
 }
 
 enum { PRED = 0, EXACT = 1, TORCH = 2, STEP = 3, COUNTER = 4 };
 
 static vesde_status step(int variant, size_t offset, size_t len, const float *x, float *to, float *to_mean) {
-    const size_t batch = len % 3 == 0 ? 3 : 1;
     const int32_t norm = (variant & STEP) == EXACT ? VESDE_NORM_EXACT : VESDE_NORM_TORCH;
-    const float timestep = 0.75f, *given = z + offset;
-    const vesde_counter noise = {2, 5, offset};
-    if ((variant & STEP) == PRED) {
-        return variant & COUNTER
-                   ? vesde_step_pred_counter(&scheduler, score, &timestep, 1, x, len, noise, to, to_mean)
-                   : vesde_step_pred(&scheduler, score, &timestep, 1, x, given, len, to, to_mean);
-    }
-    return variant & COUNTER ? vesde_step_correct_counter(&scheduler, score, x, len, batch, VESDE_AVERAGING_PER_SAMPLE,
-                                                          norm, noise, to, to_mean)
-                             : vesde_step_correct(&scheduler, score, x, given, len, batch, VESDE_AVERAGING_PER_SAMPLE,
-                                                  norm, to, to_mean);
+    const float timestep = 0.75f;
+    const vesde_counter place = {2, 5, offset};
+    const vesde_step step = {
+        .model_output = score, .sample = x, .len = len, .batch = len % 3 == 0 ? 3 : 1,
+        .noise = variant & COUNTER ? vesde_counter_noise(place) : vesde_given_noise(z + offset),
+        .prev_sample = to, .prev_sample_mean = to_mean};
+    return (variant & STEP) == PRED ? vesde_step_pred(&scheduler, &timestep, 1, &step)
+                                    : vesde_step_correct(&scheduler, VESDE_AVERAGING_PER_SAMPLE, norm, &step);
 }
 
-// At several alignments, in place and not, with the mean and without. Counter noise from a later index is the rest of the
-// noise from an earlier one, so that it is drawn once.
+// At several alignments, in place and not, with the mean and without. Counter noise from a later
+// index is the rest of the noise from an earlier one, so that it is drawn once.
 static void steps(int variant) {
     static const size_t offsets[] = {0, 1, 3, MAX_OFFSET};
     draw(2, 5, 0, LONGEST + MAX_OFFSET, z);
@@ -143,11 +140,10 @@ static void add_noise(int variant) {
     const int64_t index = 20;
     for (size_t k = 0; k < LENGTHS; ++k) {
         const size_t len = length(k);
-        const vesde_counter noise = {3, len, 0};
+        const vesde_noise noise = variant & COUNTER ? vesde_counter_noise((vesde_counter){3, len, 0})
+                                                    : vesde_given_noise(draw(3, len, 0, len, z));
         draw(1, 1, 0, len, sample);
-        draw(3, len, 0, len, z);
-        OK(variant & COUNTER ? vesde_add_noise_counter(&scheduler, sample, &index, 1, len, noise, prev)
-                             : vesde_add_noise(&scheduler, sample, &index, 1, z, len, prev));
+        OK(vesde_add_noise(&scheduler, sample, len, 1, &index, 1, noise, prev));
         hash_floats(prev, len);
     }
 }
@@ -158,9 +154,9 @@ static void norms(int variant) {
         const size_t len = length(k);
         double values[3];
         size_t blocks = vesde_norm_blocks(len);
-        draw(1, 2, len, len, z);
-        OK(vesde_sum_squares(z, len, blocks, values));
-        OK(vesde_torch_norm(z, len, &values[blocks]));
+        const vesde_noise x = vesde_given_noise(draw(1, 2, len, len, z));
+        OK(vesde_sum_squares(x, len, blocks, values));
+        OK(vesde_torch_norm(x, len, &values[blocks]));
         for (size_t i = 0; i <= blocks; ++i) {
             hash_double(values[i]);
         }
@@ -170,11 +166,12 @@ static void norms(int variant) {
 static void whole_loop(int variant) {
     (void)variant;
     enum { BATCH = 2, LEN = BATCH * 77 };
-    vesde_sampler_options options = {.seed = 12};
+    const vesde_sampler_options options = {.seed = 12};
+    const vesde_buffers buffers = {.sample = sample, .model_output = score, .len = LEN};
     vesde_sampler sampler;
     vesde_request request;
     OK(vesde_sampler_init(&scheduler.config, BATCH, &options, &sampler));
-    while (OK(vesde_sampler_next(&sampler, &scheduler, score, NULL, LEN, sample, &request))
+    while (OK(vesde_sampler_next(&sampler, &scheduler, &buffers, &request))
            && request.kind != VESDE_REQUEST_KIND_DONE) {
         for (size_t i = 0; i < LEN; ++i) {
             score[i] = (0.5f - sample[i]) / (request.sigma * request.sigma + 0.04f);

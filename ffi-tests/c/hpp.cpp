@@ -1,5 +1,5 @@
-// vesde.hpp as an inference engine has it, without exceptions and RTTI: every function beside the one of
-// vesde.h that it stands for, bit for bit, on vectors, arrays and pointers; then whole jobs.
+// vesde.hpp as an inference engine has it, without exceptions and RTTI: every function beside the
+// one of vesde.h that it stands for, bit for bit, on vectors, arrays and pointers; then whole jobs.
 
 #include <algorithm>
 #include <array>
@@ -39,13 +39,15 @@ template <typename... Types>
 constexpr bool are_plain = ((std::is_trivially_copyable_v<Types> && std::is_standard_layout_v<Types>) && ...);
 
 static_assert(are_plain<vesde_config, vesde_scheduler, vesde_predictor_step, vesde_corrector_step,
-                        vesde_counter, vesde_torch_cpu, vesde_cuda_grid, vesde_torch_cuda, vesde_numpy,
-                        vesde_sampler_options, vesde_sampler, vesde_request>);
-static_assert(are_plain<vesde::config, vesde::scheduler, vesde::counter, vesde::torch_cpu, vesde::cuda_grid,
-                        vesde::torch_cuda, vesde::numpy, vesde::sampler_options, vesde::sampler,
-                        vesde::request, span<float>>);
-static_assert(sizeof(vesde::torch_cpu) == 2512 && sizeof(vesde::torch_cuda) == 24 &&
-              sizeof(vesde::numpy) == 2512);
+                        vesde_counter, vesde_noise, vesde_cuda_grid, vesde_generator, vesde_step,
+                        vesde_combination, vesde_sampler_options, vesde_sampler, vesde_buffers, vesde_plan,
+                        vesde_request>);
+static_assert(are_plain<vesde::config, vesde::scheduler, vesde::counter, vesde::noise, vesde::cuda_grid,
+                        vesde::generator, vesde::step, vesde::combination, vesde::sampler_options,
+                        vesde::sampler, vesde::buffers, vesde::plan, vesde::request, span<float>>);
+static_assert(std::is_aggregate_v<vesde::step> && std::is_aggregate_v<vesde::combination> &&
+              std::is_aggregate_v<vesde::buffers>);
+static_assert(std::extent_v<decltype(vesde::combination::terms)> == VESDE_MOST_TERMS);
 
 static_assert(std::is_convertible_v<floats &, span<float>> &&
               std::is_convertible_v<const floats &, span<const float>>);
@@ -57,7 +59,7 @@ static_assert(!std::is_convertible_v<const floats &, span<float>> &&
               !std::is_convertible_v<floats, span<float>>);
 static_assert(!std::is_convertible_v<span<const float>, span<float>>);
 static_assert(!std::is_convertible_v<std::vector<double> &, span<const float>>);
-static_assert(!std::is_convertible_v<std::vector<vesde::torch_cpu> &, span<vesde_torch_cpu>>);
+static_assert(!std::is_convertible_v<std::vector<vesde::generator> &, span<vesde_generator>>);
 static_assert(!std::is_convertible_v<std::vector<bool> &, span<const bool>> &&
               !std::is_convertible_v<int, span<int>>);
 
@@ -95,9 +97,28 @@ static_assert(!std::is_convertible_v<const tensor<float> &, span<float>> &&
               !std::is_convertible_v<tensor<float>, span<float>> &&
               !std::is_convertible_v<tensor<double> &, span<float>>);
 
-static_assert(noexcept(std::declval<vesde::sampler &>().next({}, {}, {}, {},
-                                                             std::declval<vesde::request &>())));
-static_assert(noexcept(vesde::config()) && noexcept(vesde::torch_cpu(1)));
+static_assert(noexcept(std::declval<vesde::sampler &>().next({}, {}, std::declval<vesde::request &>())));
+static_assert(noexcept(std::declval<vesde::sampler &>().next_drawing({}, {}, {}, {},
+                                                                     std::declval<vesde::request &>())));
+static_assert(noexcept(vesde::config()) && noexcept(vesde::generator::torch_cpu(1)));
+
+// One generator, or many; one that nobody keeps would draw the same again.
+using for_batch = vesde::one_or_each<vesde::generator>;
+static_assert(std::is_convertible_v<vesde::generator &, for_batch> &&
+              std::is_convertible_v<std::vector<vesde::generator> &, for_batch> &&
+              std::is_convertible_v<span<vesde::generator>, for_batch>);
+static_assert(!std::is_convertible_v<const vesde::generator &, for_batch> &&
+              !std::is_convertible_v<vesde::generator, for_batch>);
+
+// Noise is what can be read as floats, a counter, or nothing.
+template <typename... Types>
+constexpr bool are_noise = (std::is_convertible_v<Types, vesde::noise> && ...);
+
+static_assert(are_noise<floats, floats &, const floats &, float (&)[3], std::array<float, 3>, span<float>,
+                        span<const float>, tensor<float> &, vesde::counter, const vesde::noise &>);
+static_assert(!are_noise<std::vector<double> &> && !are_noise<float> && !are_noise<vesde::generator>);
+static_assert(vesde::noise().kind == vesde::noise_kind::none && vesde::noise().fits(7));
+static_assert(vesde::noise(vesde::counter{1, 2, 3}).counter.stream == 2);
 static_assert(vesde::counter{1, 2, 3}.at(4).index == 7 && vesde::counter{1, 2, 3}.at(4).stream == 2);
 static_assert(vesde::counter{1, 2, 3}.at(UINT64_MAX).index == UINT64_MAX);
 
@@ -133,6 +154,7 @@ static vesde::status translated(vesde_error error) {
         case VESDE_ERROR_SAMPLER_DONE: return status::sampler_done;
         case VESDE_ERROR_INVALID_RANDOM_STATE: return status::invalid_random_state;
         case VESDE_ERROR_UNKNOWN_GPU: return status::unknown_gpu;
+        case VESDE_ERROR_UNSPLITTABLE_DRAW: return status::unsplittable_draw;
     }
     return status::ok;
 }
@@ -149,6 +171,34 @@ static vesde::norm translated(vesde_norm norm) {
     switch (norm) {
         case VESDE_NORM_EXACT: return vesde::norm::exact;
         case VESDE_NORM_TORCH: return vesde::norm::torch;
+    }
+    return {};
+}
+
+static vesde::noise_kind translated(vesde_noise_kind kind) {
+    switch (kind) {
+        case VESDE_NOISE_KIND_NONE: return vesde::noise_kind::none;
+        case VESDE_NOISE_KIND_GIVEN: return vesde::noise_kind::given;
+        case VESDE_NOISE_KIND_COUNTER: return vesde::noise_kind::counter;
+    }
+    return {};
+}
+
+static vesde::generator_kind translated(vesde_generator_kind kind) {
+    switch (kind) {
+        case VESDE_GENERATOR_KIND_COUNTER: return vesde::generator_kind::counter;
+        case VESDE_GENERATOR_KIND_TORCH_CPU: return vesde::generator_kind::torch_cpu;
+        case VESDE_GENERATOR_KIND_TORCH_CUDA: return vesde::generator_kind::torch_cuda;
+        case VESDE_GENERATOR_KIND_NUMPY: return vesde::generator_kind::numpy;
+    }
+    return {};
+}
+
+static vesde::operand translated(vesde_operand operand) {
+    switch (operand) {
+        case VESDE_OPERAND_SAMPLE: return vesde::operand::sample;
+        case VESDE_OPERAND_MODEL_OUTPUT: return vesde::operand::model_output;
+        case VESDE_OPERAND_KEPT: return vesde::operand::kept;
     }
     return {};
 }
@@ -210,8 +260,8 @@ static void has_the_values_of(std::initializer_list<Theirs> all) {
     }
 }
 
-// Every status with a message of its own has an enumerator; the other enumerations have the values of
-// vesde.h.
+// Every status with a message of its own has an enumerator; the other enumerations have the values
+// of vesde.h.
 static void enumerations() {
     // An error that vesde.hpp lacks does not compile: the switch of `translated` has no default.
     const std::string unknown = vesde_status_message(1);
@@ -226,6 +276,10 @@ static void enumerations() {
     CHECK(known > 0 && vesde::message(vesde::status::ok) == std::string(vesde_status_message(VESDE_OK)));
     has_the_values_of({VESDE_AVERAGING_BATCH, VESDE_AVERAGING_PER_SAMPLE});
     has_the_values_of({VESDE_NORM_EXACT, VESDE_NORM_TORCH});
+    has_the_values_of({VESDE_NOISE_KIND_NONE, VESDE_NOISE_KIND_GIVEN, VESDE_NOISE_KIND_COUNTER});
+    has_the_values_of({VESDE_GENERATOR_KIND_COUNTER, VESDE_GENERATOR_KIND_TORCH_CPU,
+                       VESDE_GENERATOR_KIND_TORCH_CUDA, VESDE_GENERATOR_KIND_NUMPY});
+    has_the_values_of({VESDE_OPERAND_SAMPLE, VESDE_OPERAND_MODEL_OUTPUT, VESDE_OPERAND_KEPT});
     has_the_values_of({VESDE_SAMPLER_NOISE_COUNTER, VESDE_SAMPLER_NOISE_GIVEN});
     has_the_values_of({VESDE_SAMPLER_RESULT_MEAN, VESDE_SAMPLER_RESULT_NOISY});
     has_the_values_of({VESDE_SAMPLER_START_NOISE, VESDE_SAMPLER_START_GIVEN});
@@ -336,109 +390,175 @@ static floats draw(std::uint64_t stream) {
 
 static const vesde::counter PLACE{42, 7, 100};
 
-// One step, by ours(model_output, sample, noise, prev_sample, prev_sample_mean), with the noise that is given
-// and with a counter, against theirs(noise, prev_sample, prev_sample_mean) of C.
-template <typename Noise, typename Ours, typename Theirs>
-static void a_step(const floats &model_output, const floats &sample, Noise noise, Ours ours, Theirs theirs) {
-    constexpr bool given = !std::is_same_v<Noise, vesde::counter>;
-    floats wanted(LEN), wanted_mean(LEN), prev(LEN), mean(LEN);
-    OK(theirs(noise, wanted.data(), wanted_mean.data()));
-    CHECK(!same(wanted, wanted_mean) && !same(wanted, prev));
-    OK(ours(model_output, sample, noise, prev, mean));
-    CHECK(same(prev, wanted) && same(mean, wanted_mean));
+// A step by ours(step) against theirs(step) of C, with noise that is given and with counter noise.
+template <typename Ours, typename Theirs>
+static void a_step(Ours ours, Theirs theirs) {
+    const floats score = draw(1), sample = draw(2), given = draw(3), before(LEN, 7.0f);
+    for (const vesde_noise z : {vesde_given_noise(given.data()), vesde_counter_noise(PLACE)}) {
+        const bool is_given = z.kind == VESDE_NOISE_KIND_GIVEN;
+        const vesde::noise noise = is_given ? vesde::noise(given) : PLACE;
+        floats wanted(LEN), wanted_mean(LEN), prev(LEN), mean(LEN);
+        OK(theirs({score.data(), sample.data(), LEN, BATCH, z, wanted.data(), wanted_mean.data()}));
+        CHECK(!same(wanted, wanted_mean) && !same(wanted, prev));
+        OK(ours({score, sample, BATCH, noise, prev, mean}));
+        CHECK(same(prev, wanted) && same(mean, wanted_mean));
+#if __cplusplus >= 202002L
+        std::fill(prev.begin(), prev.end(), 7.0f);
+        OK(ours({.model_output = score, .sample = sample, .batch = BATCH, .noise = noise,
+                 .prev_sample = prev}));
+        CHECK(same(prev, wanted));
+#endif
 
-    // In place, on an array and on a pointer, without the mean: an empty span is none, wherever it points.
-    const floats before(LEN, 7.0f);
-    mean = before;
-    static std::array<float, LEN> array;
-    static float raw[LEN];
-    std::copy(sample.begin(), sample.end(), array.begin());
-    std::copy(sample.begin(), sample.end(), raw);
-    OK(ours(model_output, array, noise, array, {mean.data(), 0}));
-    OK(ours(model_output, raw, noise, span<float>(raw, LEN), span<float>()));
-    CHECK(same(array, wanted) && same(raw, wanted) && same(mean, before));
+        // In place, on an array and on a pointer, without the mean: an empty span is none, wherever
+        // it points.
+        mean = before;
+        static std::array<float, LEN> array;
+        static float raw[LEN];
+        std::copy(sample.begin(), sample.end(), array.begin());
+        std::copy(sample.begin(), sample.end(), raw);
+        OK(ours({score, array, BATCH, noise, array, {mean.data(), 0}}));
+        OK(ours({score, raw, BATCH, noise, raw}));
+        CHECK(same(array, wanted) && same(raw, wanted) && same(mean, before));
 
-    // Each span but one has the right length; then a partial overlap, which is for C to find.
-    prev = before;
-    for (int wrong = 0; wrong < (given ? 5 : 4); ++wrong) {
-        const auto cut = [=](auto all, int which) {
-            return decltype(all)(all.data(), LEN - (which == wrong));
-        };
-        const span<const float> score = cut(span(model_output.data(), LEN), 0),
-                                x = cut(span(sample.data(), LEN), 1);
-        const span<float> out = cut(span<float>(prev), 2), out_mean = cut(span<float>(mean), 3);
-        if constexpr (given) {
-            STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours(score, x, cut(noise, 4), out, out_mean));
-        } else {
-            STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours(score, x, noise, out, out_mean));
+        // Each span but one has the right length; then a partial overlap, which is for C to find.
+        prev = before;
+        for (int wrong = 0; wrong < (is_given ? 5 : 4); ++wrong) {
+            const auto cut = [=](auto &all, int which) { return span(all.data(), LEN - (which == wrong)); };
+            const vesde::noise cut_noise = is_given ? vesde::noise(cut(given, 4)) : noise;
+            STATUS(VESDE_ERROR_LENGTH_MISMATCH,
+                   ours({cut(score, 0), cut(sample, 1), BATCH, cut_noise, cut(prev, 2), cut(mean, 3)}));
         }
+        floats both(LEN + 1, 7.0f);
+        const span<const float> low(both.data(), LEN);
+        STATUS(VESDE_ERROR_OVERLAP, ours({score, low, BATCH, noise, {both.data() + 1, LEN}, mean}));
+        CHECK(same(prev, before) && same(mean, before) && same(both, floats(LEN + 1, 7.0f)));
     }
-    floats both(LEN + 1, 7.0f);
-    const span<const float> low(both.data(), LEN);
-    STATUS(VESDE_ERROR_OVERLAP, ours(model_output, low, noise, span<float>(both.data() + 1, LEN), mean));
-    CHECK(same(prev, before) && same(mean, before) && same(both, floats(LEN + 1, 7.0f)));
 }
 
 static void steps() {
     const tables made(STEPS);
     const vesde::scheduler ours = made.scheduler();
     const vesde_scheduler theirs = ours;
-    const floats score = draw(1), sample = draw(2), noise = draw(3);
-    const float *m = score.data(), *x = sample.data();
-    const span<const float> given = noise;
-
-    const auto update = [](span<const float> s, span<const float> from, auto z, span<float> prev,
-                           span<float> mean) { return vesde::update(0.75f, 1.25f, s, from, z, prev, mean); };
-    a_step(score, sample, given, update, [=](span<const float> z, float *prev, float *mean) {
-        return vesde_update(0.75f, 1.25f, m, x, z.data(), LEN, prev, mean);
-    });
-    a_step(score, sample, PLACE, update, [=](vesde_counter z, float *prev, float *mean) {
-        return vesde_update_counter(0.75f, 1.25f, m, x, LEN, z, prev, mean);
-    });
-
-    // Without noise, where its factor is 0.
-    floats alone(LEN), with_zeros(LEN);
-    OK(vesde::update(0.75f, 0, score, sample, vesde::no_noise, alone));
-    OK(vesde::update(0.75f, 0, score, sample, floats(LEN), with_zeros));
-    CHECK(same(alone, with_zeros));
-    STATUS(VESDE_ERROR_NULL_POINTER, vesde::update(0.75f, 1, score, sample, span<const float>(), alone));
 
     // One timestep for the batch, or one a sample.
     const float one = 0.5f;
     const std::array<float, BATCH> each = {0.5f, 0.25f};
-    for (const vesde::one_or_each<float> at :
-         {vesde::one_or_each<float>(one), vesde::one_or_each<float>(each)}) {
-        const auto step = [=](span<const float> s, span<const float> from, auto z, span<float> prev,
-                              span<float> mean) { return ours.step_pred(s, at, from, z, prev, mean); };
-        a_step(score, sample, given, step, [=](span<const float> z, float *prev, float *mean) {
-            return vesde_step_pred(&theirs, m, at.data(), at.size(), x, z.data(), LEN, prev, mean);
-        });
-        a_step(score, sample, PLACE, step, [=](vesde_counter z, float *prev, float *mean) {
-            return vesde_step_pred_counter(&theirs, m, at.data(), at.size(), x, LEN, z, prev, mean);
-        });
+    for (const vesde::one_or_each<const float> at :
+         {vesde::one_or_each(one), vesde::one_or_each<const float>(each)}) {
+        a_step([=](const vesde::step &step) { return ours.step_pred(at, step); },
+               [=](const vesde_step &step) { return vesde_step_pred(&theirs, at.data(), at.size(), &step); });
     }
-    floats by_value(LEN), by_span(LEN);
-    OK(ours.step_pred(score, 0.5f, sample, noise, by_value));
-    OK(ours.step_pred(score, {&one, 1}, sample, noise, by_span));
-    CHECK(same(by_value, by_span));
-    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, ours.step_pred(score, 1.5f, sample, PLACE, by_value));
-    CHECK(same(by_value, by_span));
-
     for (vesde::averaging over : {vesde::averaging::batch, vesde::averaging::per_sample}) {
         for (vesde::norm how : {vesde::norm::exact, vesde::norm::torch}) {
-            const auto step = [=](span<const float> s, span<const float> from, auto z, span<float> prev,
-                                  span<float> mean) {
-                return ours.step_correct(s, from, z, BATCH, over, how, prev, mean);
-            };
             const std::int32_t a = static_cast<std::int32_t>(over), n = static_cast<std::int32_t>(how);
-            a_step(score, sample, given, step, [=](span<const float> z, float *prev, float *mean) {
-                return vesde_step_correct(&theirs, m, x, z.data(), LEN, BATCH, a, n, prev, mean);
-            });
-            a_step(score, sample, PLACE, step, [=](vesde_counter z, float *prev, float *mean) {
-                return vesde_step_correct_counter(&theirs, m, x, LEN, BATCH, a, n, z, prev, mean);
-            });
+            a_step([=](const vesde::step &step) { return ours.step_correct(over, how, step); },
+                   [=](const vesde_step &step) { return vesde_step_correct(&theirs, a, n, &step); });
         }
     }
+
+    const floats score = draw(1), sample = draw(2), noise = draw(3);
+    floats by_value(LEN), by_span(LEN);
+    vesde::step step{score, sample, BATCH, noise, by_value};
+    OK(ours.step_pred(0.5f, step));
+    step.prev_sample = by_span;
+    step.batch = 1;
+    OK(ours.step_pred({&one, 1}, step));
+    CHECK(same(by_value, by_span));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.step_pred(each, step));
+    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, ours.step_pred(1.5f, step));
+    const std::size_t batches[] = {0, 3};
+    for (std::size_t batch : batches) {
+        step.batch = batch;
+        const vesde_status wanted = batch == 0 ? VESDE_ERROR_EMPTY : VESDE_ERROR_LENGTH_MISMATCH;
+        STATUS(wanted, ours.step_pred(0.5f, step));
+        STATUS(wanted, ours.step_correct(vesde::averaging::batch, vesde::norm::exact, step));
+    }
+    step.batch = BATCH;
+    step.noise = {};
+    STATUS(VESDE_ERROR_NULL_POINTER, ours.step_pred(0.5f, step));
+    STATUS(VESDE_ERROR_NULL_POINTER, ours.step_correct(vesde::averaging::batch, vesde::norm::exact, step));
+    STATUS(VESDE_ERROR_NULL_POINTER, ours.step_pred(0.5f, {}));
+    CHECK(same(by_value, by_span));
+}
+
+static void combinations() {
+    const auto theirs = [](const vesde_step &step) {
+        vesde_combination sum{};
+        sum.terms[0] = {1.0f, step.sample};
+        sum.terms[1] = {0.75f, step.model_output};
+        sum.terms_len = 2;
+        sum.len = step.len;
+        sum.noise = step.noise;
+        sum.noise_factor = 1.25f;
+        sum.out = step.prev_sample;
+        sum.mean = step.prev_sample_mean;
+        return vesde_linear(&sum);
+    };
+    const auto ours = [](const vesde::step &step) {
+        return vesde::linear({{{1, step.sample}, {0.75f, step.model_output}},
+                              step.noise,
+                              1.25f,
+                              step.prev_sample,
+                              step.prev_sample_mean});
+    };
+    a_step(ours, theirs);
+
+    // Without noise, where its factor is 0.
+    const floats score = draw(1), sample = draw(2), before(LEN, 7.0f);
+    floats alone(LEN), with_zeros(LEN);
+    OK(vesde::linear({{{1, sample}, {0.75f, score}}, {}, 0, alone}));
+    OK(vesde::linear({{{1, sample}, {0.75f, score}}, floats(LEN), 0, with_zeros}));
+    CHECK(same(alone, with_zeros) && !same(alone, sample));
+    with_zeros = before;
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde::linear({{{1, sample}}, {}, 1, with_zeros}));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde::linear({{{1, sample}}, span<const float>(), 1, with_zeros}));
+
+    // Terms that are left out are none, wherever; a factor without a buffer is no term either.
+    floats gaps(LEN);
+    OK(vesde::linear({{{}, {1, sample}, {}, {0.75f, score}}, {}, 0, gaps}));
+    CHECK(same(gaps, alone));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::linear({{{1, sample}, {0.75f, {}}}, {}, 0, with_zeros}));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH,
+           vesde::linear({{{1, sample}, {0, {score.data(), 7}}}, {}, 0, with_zeros}));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde::linear(vesde::combination()));
+    STATUS(VESDE_ERROR_EMPTY, vesde::linear({{}, {}, 0, with_zeros}));
+    STATUS(VESDE_ERROR_EMPTY, vesde::linear({{}, PLACE, 1, with_zeros, gaps}));
+    CHECK(same(with_zeros, before) && same(gaps, alone));
+
+    // Noise alone; as many terms as there may be, clamped, with a mean in place.
+    floats noise(LEN);
+    OK(PLACE.fill(noise));
+    OK(vesde::linear({{}, PLACE, 1, gaps}));
+    CHECK(same(gaps, noise));
+    vesde::combination sum;
+    vesde_combination their_sum{};
+    std::array<floats, vesde::most_terms> inputs;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        inputs[i] = draw(10 + i);
+        sum.terms[i] = {0.5f + static_cast<float>(i), inputs[i]};
+        their_sum.terms[i] = {sum.terms[i].factor, inputs[i].data()};
+    }
+    floats out(LEN), their_out(LEN), their_mean(LEN);
+    sum.noise = PLACE;
+    sum.noise_factor = 3;
+    sum.out = out;
+    sum.mean = inputs[7];
+    sum.clamped = true;
+    sum.clamp_low = -1;
+    sum.clamp_high = 2;
+    their_sum.terms_len = inputs.size();
+    their_sum.len = LEN;
+    their_sum.noise = vesde_counter_noise(PLACE);
+    their_sum.noise_factor = 3;
+    their_sum.clamped = 1;
+    their_sum.clamp_low = -1;
+    their_sum.clamp_high = 2;
+    their_sum.out = their_out.data();
+    their_sum.mean = their_mean.data();
+    OK(vesde_linear(&their_sum));
+    OK(vesde::linear(sum));
+    CHECK(same(out, their_out) && same(inputs[7], their_mean) && !same(inputs[7], draw(17)));
+    CHECK(*std::min_element(out.begin(), out.end()) == -1 && *std::max_element(out.begin(), out.end()) == 2);
 }
 
 static void noisy_samples() {
@@ -449,28 +569,30 @@ static void noisy_samples() {
     const std::array<std::int64_t, BATCH> each = {5, 9};
     const std::int64_t one = 5;
     floats wanted(LEN), got(LEN);
-    for (const vesde::one_or_each<std::int64_t> at :
-         {vesde::one_or_each(one), vesde::one_or_each<std::int64_t>(each)}) {
-        OK(vesde_add_noise(&theirs, original.data(), at.data(), at.size(), noise.data(), LEN, wanted.data()));
-        OK(ours.add_noise(original, at, noise, got));
+    for (const vesde::one_or_each<const std::int64_t> at :
+         {vesde::one_or_each(one), vesde::one_or_each<const std::int64_t>(each)}) {
+        OK(vesde_add_noise(&theirs, original.data(), LEN, BATCH, at.data(), at.size(),
+                           vesde_given_noise(noise.data()), wanted.data()));
+        OK(ours.add_noise(original, BATCH, at, noise, got));
         CHECK(same(got, wanted) && !same(got, original));
-        OK(vesde_add_noise_counter(&theirs, original.data(), at.data(), at.size(), LEN, PLACE,
-                                   wanted.data()));
+        OK(vesde_add_noise(&theirs, original.data(), LEN, BATCH, at.data(), at.size(),
+                           vesde_counter_noise(PLACE), wanted.data()));
         got = original;
-        OK(ours.add_noise(got, at, PLACE, got));
+        OK(ours.add_noise(got, BATCH, at, PLACE, got));
         CHECK(same(got, wanted));
     }
     got = before;
     const span<const float> less(original.data(), LEN - 1);
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(less, 5, noise, got));
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(original, 5, less, got));
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(original, 5, noise, {got.data(), LEN - 1}));
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(less, 5, PLACE, got));
-    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, ours.add_noise(original, STEPS, noise, got));
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::scale_model_input(less, got));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(less, 1, 5, noise, got));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(original, 1, 5, less, got));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(original, 1, 5, noise, {got.data(), LEN - 1}));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(less, 1, 5, PLACE, got));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(original, 1, each, noise, got));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ours.add_noise(original, 3, 5, noise, got));
+    STATUS(VESDE_ERROR_EMPTY, ours.add_noise(original, 0, 5, noise, got));
+    STATUS(VESDE_ERROR_NULL_POINTER, ours.add_noise(original, 1, 5, {}, got));
+    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, ours.add_noise(original, 1, STEPS, noise, got));
     CHECK(same(got, before));
-    OK(vesde::scale_model_input(original, got));
-    CHECK(same(got, original));
 }
 
 // The phases give the bits of the whole step, and each those of C.
@@ -485,11 +607,11 @@ static void a_corrector_step_in_phases() {
         double blocks[2], drawn[2], their_blocks[2];
         const span<const float> x(score.data() + i * part, part);
         const vesde::counter z = PLACE.at(i * part);
-        OK(vesde::sum_squares(x, blocks));
-        OK(vesde_sum_squares(x.data(), part, 2, their_blocks));
+        OK(vesde::sum_squares(x, part, blocks));
+        OK(vesde_sum_squares(vesde_given_noise(x.data()), part, 2, their_blocks));
         CHECK(std::equal(blocks, blocks + 2, their_blocks));
         OK(vesde::sum_squares(z, part, drawn));
-        OK(vesde_sum_squares_counter(z, part, 2, their_blocks));
+        OK(vesde_sum_squares(vesde_counter_noise(z), part, 2, their_blocks));
         CHECK(std::equal(drawn, drawn + 2, their_blocks));
         OK(vesde::sample_norm(blocks, norms[0][i]));
         OK(vesde::sample_norm(drawn, norms[1][i]));
@@ -498,13 +620,16 @@ static void a_corrector_step_in_phases() {
         CHECK(norms[1][i] == their_norm);
 
         double norm = 7, drawn_norm = 7;
-        OK(vesde::torch_norm(x, norm));
-        OK(vesde_torch_norm(x.data(), part, &their_norm));
+        OK(vesde::torch_norm(x, part, norm));
+        OK(vesde_torch_norm(vesde_given_noise(x.data()), part, &their_norm));
         CHECK(norm == their_norm && norm != norms[0][i]);
         OK(vesde::torch_norm(z, part, drawn_norm));
-        OK(vesde_torch_norm_counter(z, part, &their_norm));
+        OK(vesde_torch_norm(vesde_counter_noise(z), part, &their_norm));
         CHECK(drawn_norm == their_norm);
-        STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::sum_squares(x, {blocks, 1}));
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::sum_squares(x, part, {blocks, 1}));
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::sum_squares(x, part + 1, blocks));
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::torch_norm(x, part - 1, norm));
+        STATUS(VESDE_ERROR_NULL_POINTER, vesde::torch_norm({}, part, norm));
         STATUS(VESDE_ERROR_EMPTY, vesde::torch_norm(z, 0, norm));
         CHECK(norm != 7);
     }
@@ -525,71 +650,95 @@ static void a_corrector_step_in_phases() {
     OK(vesde::get_corrector_step(made.config.snr, means[0], means[1], vesde::norm::exact, step));
 
     floats whole(LEN), parts = sample;
-    OK(made.scheduler().step_correct(score, sample, PLACE, BATCH, vesde::averaging::batch, vesde::norm::exact,
-                                     whole));
+    OK(made.scheduler().step_correct(vesde::averaging::batch, vesde::norm::exact,
+                                     {score, sample, BATCH, PLACE, whole}));
     const std::size_t cuts[] = {0, 1, 777, part + 13, LEN};
     for (std::size_t i = 4; i > 0; --i) {
         const std::size_t from = cuts[i - 1], n = cuts[i] - from;
         const span<float> x(parts.data() + from, n);
-        OK(vesde::update(step.step_size, step.noise_factor, {score.data() + from, n}, x, PLACE.at(from), x));
+        OK(vesde::linear({{{1, x}, {step.step_size, {score.data() + from, n}}}, PLACE.at(from),
+                          step.noise_factor, x}));
     }
     CHECK(same(parts, whole));
 }
 
 // ---- noise ----
 
-// Fills `got` and `wanted` by our generators and theirs: one call after the other, a copy, and a list.
-template <typename Ours, typename Theirs>
-static void a_generator(Ours first, Ours second, Theirs their_first, Theirs their_second,
-                        vesde_status (*fill)(Theirs *, std::size_t, std::size_t, float *)) {
-    CHECK(same_bytes<Theirs>(first, their_first));
+static bool same_state(const vesde_generator &a, const vesde_generator &b) { return same_bytes(a, b); }
+
+// Our generators and theirs: one call after the other, a copy, and a list.
+static void a_generator(vesde::generator first, vesde::generator second, vesde_generator_kind kind,
+                        vesde_cuda_grid grid) {
+    vesde_generator theirs[2];
+    for (std::uint32_t i = 0; i < 2; ++i) {
+        OK(vesde_generator_seed(kind, 42 + i, &grid, &theirs[i]));
+        vesde::generator seeded;
+        OK(seeded.seed(translated(kind), 42 + i, {grid.multiprocessors, grid.threads_per_multiprocessor}));
+        CHECK(same_state(seeded, theirs[i]) && same_state(i == 0 ? first : second, theirs[i]));
+    }
     floats wanted(60), got(60), again(60);
     for (std::size_t n : {60u, 7u, 60u}) {
-        const Ours copy = first;
-        OK(fill(&their_first, 1, n, wanted.data()));
+        vesde::generator copy = first;
+        OK(vesde_randn(&theirs[0], 1, n, wanted.data()));
         OK(first.fill({got.data(), n}));
-        CHECK(same(got, wanted) && same_bytes<Theirs>(first, their_first));
-        Ours other = copy;
-        OK(other.fill({again.data(), n}));
-        CHECK(same(again, got) && same_bytes<Theirs>(first, other));
+        CHECK(same(got, wanted) && same_state(first, theirs[0]));
+        OK(copy.fill({again.data(), n}));
+        CHECK(same(again, got) && same_state(first, copy));
     }
-    std::vector<Ours> list = {first, second};
-    std::array<Ours, 2> array = {first, second};
-    Theirs theirs[] = {their_first, their_second};
-    OK(fill(theirs, 2, wanted.size(), wanted.data()));
+    std::vector<vesde::generator> list = {first, second};
+    std::array<vesde::generator, 2> array = {first, second};
+    OK(vesde_randn(theirs, 2, wanted.size(), wanted.data()));
     OK(vesde::randn(list, got));
     OK(vesde::randn(array, again));
     CHECK(same(got, wanted) && same(again, wanted) && !same({got.data(), 30}, {got.data() + 30, 30}));
     for (std::size_t i = 0; i < 2; ++i) {
-        CHECK(same_bytes<Theirs>(list[i], theirs[i]) && same_bytes<Theirs>(array[i], theirs[i]));
+        CHECK(same_state(list[i], theirs[i]) && same_state(array[i], theirs[i]));
     }
     STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::randn(list, {got.data(), 59}));
     OK(vesde::randn(list, {}));
-    CHECK(same(got, wanted) && same_bytes<Theirs>(list[0], theirs[0]));
+    CHECK(same(got, wanted) && same_state(list[0], theirs[0]));
 }
 
 static void generators() {
-    vesde_torch_cpu cpus[2];
-    vesde_torch_cuda cudas[2];
-    vesde_numpy numpys[2];
+    using vesde::generator;
     vesde_cuda_grid t4;
     OK(vesde_cuda_grid_of_gpu("T4", 2, &t4));
-    for (std::uint32_t i = 0; i < 2; ++i) {
-        OK(vesde_torch_cpu_seed(&cpus[i], 42 + i));
-        OK(vesde_torch_cuda_seed(&cudas[i], 42 + i, t4));
-        OK(vesde_numpy_seed(&numpys[i], 42 + i));
-    }
     vesde::cuda_grid grid;
     OK(grid.of_gpu("NVIDIA Tesla T4"));
-    a_generator(vesde::torch_cpu(42), vesde::torch_cpu(43), cpus[0], cpus[1], vesde_torch_cpu_fill);
-    a_generator(vesde::torch_cuda(42, grid), vesde::torch_cuda(43, grid), cudas[0], cudas[1],
-                vesde_torch_cuda_fill);
-    a_generator(vesde::numpy(42), vesde::numpy(43), numpys[0], numpys[1], vesde_numpy_fill);
+    a_generator(vesde::counter{42}, vesde::counter{43}, VESDE_GENERATOR_KIND_COUNTER, t4);
+    a_generator(generator::torch_cpu(42), generator::torch_cpu(43), VESDE_GENERATOR_KIND_TORCH_CPU, t4);
+    a_generator(generator::torch_cuda(42, grid), generator::torch_cuda(43, grid),
+                VESDE_GENERATOR_KIND_TORCH_CUDA, t4);
+    a_generator(generator::numpy(42), generator::numpy(43), VESDE_GENERATOR_KIND_NUMPY, t4);
 
     const float golden[] = {1.92691529f, 1.48728406f, 0.900717199f, -2.10552096f};
     floats first(16);
-    OK(vesde::torch_cpu(42).fill(first));
+    OK(generator::torch_cpu(42).fill(first));
     CHECK(same({first.data(), 4}, golden));
+
+    // A list of every kind: each makes its part as it does alone.
+    generator list[] = {PLACE, generator::torch_cpu(1), generator::torch_cuda(2, grid), generator::numpy(3)};
+    std::vector<generator> alone(list, list + 4);
+    floats all(80), part(20), place(100);
+    OK(vesde::randn(list, all));
+    for (std::size_t i = 0; i < 4; ++i) {
+        OK(alone[i].fill(part));
+        CHECK(same(part, {all.data() + 20 * i, 20}) && same_state(alone[i], list[i]));
+    }
+
+    // What is refused leaves a state as it is.
+    generator state = PLACE;
+    STATUS(VESDE_ERROR_TOO_LARGE, state.seed(vesde::generator_kind::numpy, 1ull << 32));
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, state.seed(vesde::generator_kind::torch_cuda, 1));
+    STATUS(VESDE_ERROR_UNKNOWN_ENUM, state.seed(vesde::generator_kind(77), 1));
+    STATUS(VESDE_ERROR_UNSPLITTABLE_DRAW, generator::torch_cpu(1).skip(7));
+    STATUS(VESDE_ERROR_UNSPLITTABLE_DRAW, generator::numpy(1).fill_part(20, 0, part));
+    CHECK(same_state(state, generator(PLACE)));
+    OK(state.fill_part(100, 20, part));
+    OK(PLACE.fill(place));
+    CHECK(same(part, {place.data() + 20, 20}));
+    OK(state.skip(100));
+    CHECK(state.counter.stream == PLACE.stream + 1 && state.counter.index == PLACE.index);
 }
 
 static void tensors() {
@@ -602,8 +751,9 @@ static void tensors() {
     OK(PLACE.fill(z));
     OK(PLACE.fill(one));
     OK(PLACE.fill(vector));
-    CHECK(same(fixed, wanted) && same(one, wanted) && same(vector, wanted) && span<float>(z).data() == z.data());
-    OK(vesde::update(0.5f, 2.0f, fixed, z, fixed, sum));
+    CHECK(same(fixed, wanted) && same(one, wanted) && same(vector, wanted));
+    CHECK(span<float>(z).data() == z.data());
+    OK(vesde::linear({{{1, z}, {0.5f, fixed}}, fixed, 2.0f, sum}));
     CHECK(bits(sum.data()[7]) == bits(z.data()[7] + 0.5f * z.data()[7] + 2.0f * z.data()[7]));
     tensor<float> none(0);
     OK(PLACE.fill(none));
@@ -612,7 +762,7 @@ static void tensors() {
 static void gpus() {
     vesde::cuda_grid grid;
     floats whole(1000), part(300, 7.0f), next(300), skipped(300);
-    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, vesde::torch_cuda(42, grid).fill(part));
+    STATUS(VESDE_ERROR_INVALID_RANDOM_STATE, vesde::generator::torch_cuda(42, grid).fill(part));
     OK(grid.of_gpu(std::string("H200")));
     CHECK(grid.multiprocessors == 132 && grid.threads_per_multiprocessor == 2048);
     STATUS(VESDE_ERROR_UNKNOWN_GPU, grid.of_gpu("a cat"));
@@ -621,7 +771,7 @@ static void gpus() {
     OK(vesde_cuda_grid_of_gpu("unlimited", 9, &unlimited));
     CHECK(same_bytes<vesde_cuda_grid>(vesde::cuda_grid::unlimited(), unlimited));
 
-    vesde::torch_cuda state(42, grid), other = state;
+    auto state = vesde::generator::torch_cuda(42, grid), other = state;
     OK(state.fill(whole));
     STATUS(VESDE_ERROR_LENGTH_MISMATCH, other.fill_part(whole.size(), 701, part));
     CHECK(same(part, floats(300, 7.0f)));
@@ -648,11 +798,12 @@ static void counter_noise() {
 
 // ---- whole jobs ----
 
-// Every request is answered on copies of the state and the sample, which then take the originals' place.
-// `draw` fills a buffer with the noise of a draw; without it, counter noise is made on the way.
-template <typename Draw>
+// Every request is answered on copies of the state and the sample, which then take the originals'
+// place. `draw` fills a buffer with the noise of a draw; without it, counter noise is made on the
+// way, or the generators that `who` says for a request draw.
+template <typename Draw, typename Who>
 static floats run(const vesde::scheduler &scheduler, std::size_t batch, std::size_t len,
-                  const vesde::sampler_options &options, Draw draw) {
+                  const vesde::sampler_options &options, Draw draw, Who who) {
     vesde::sampler sampler;
     vesde::request request;
     OK(sampler.init(scheduler.config, batch, options));
@@ -660,8 +811,12 @@ static floats run(const vesde::scheduler &scheduler, std::size_t batch, std::siz
     do {
         vesde::sampler copy = sampler;
         floats moved = sample;
-        if (!OK(copy.next(scheduler, score, noise, moved, request))) {
-            break;
+        const span<vesde::generator> drawing = who(request);
+        if (drawing.size() != 0) {
+            noise.resize(len);
+            OK(copy.next_drawing(scheduler, {moved, score}, drawing, noise, request));
+        } else {
+            OK(copy.next(scheduler, {moved, score, noise}, request));
         }
         sampler = copy;
         sample.swap(moved);
@@ -674,52 +829,69 @@ static floats run(const vesde::scheduler &scheduler, std::size_t batch, std::siz
             std::transform(sample.begin(), sample.end(), score.begin(),
                            [=](float x) { return (0.5f - x) / variance; });
         }
-    } while (request.kind != vesde::request_kind::done);
+    } while (failures == 0 && request.kind != vesde::request_kind::done);
     return sample;
 }
+
+static void never(std::uint64_t, floats &) { CHECK(false); }
+
+static span<vesde::generator> nobody(const vesde::request &) { return {}; }
 
 static void a_job_on_vectors() {
     constexpr std::size_t len = 1000;
     const tables made(STEPS);
     const vesde::scheduler scheduler = made.scheduler();
-    const auto none = [](std::uint64_t, floats &) { CHECK(false); };
-    const floats sample = run(scheduler, 1, len, {}, none);
+    const floats sample = run(scheduler, 1, len, {}, never, nobody);
     float sum = 0;
     for (float x : sample) {
         CHECK(x >= 0 && x <= 1);
         sum += x;
     }
     CHECK(std::fabs(sum / len - 0.5f) < 0.02f);
-    CHECK(same(sample, run(scheduler, 1, len, {}, none)));
+    CHECK(same(sample, run(scheduler, 1, len, {}, never, nobody)));
 
     // Its draws, given.
     vesde::sampler_options options;
     options.noise = vesde::sampler_noise::given;
     const auto give = [](std::uint64_t draw, floats &noise) { OK(vesde::counter{0, draw}.fill(noise)); };
-    CHECK(same(sample, run(scheduler, 1, len, options, give)));
+    CHECK(same(sample, run(scheduler, 1, len, options, give, nobody)));
+
+    // The same draws by a generator, unasked.
+    vesde::generator counting;
+    const auto all = [&](const vesde::request &) { return span<vesde::generator>(&counting, 1); };
+    CHECK(same(sample, run(scheduler, 1, len, options, never, all)));
 }
 
-// The initial noise is NumPy's, and each sample of the batch has a generator of torch's for its steps.
+// The initial noise is NumPy's, and each sample of the batch has a generator of torch's for its
+// steps. Asked for or not, the numbers are the same.
 static void a_job_on_mixed_generators() {
     constexpr std::size_t steps = 5, len = 60;
     const tables made(steps);
     vesde::sampler_options options;
     options.noise = vesde::sampler_noise::given;
-    const auto job = [&] {
-        vesde::numpy initial(1);
-        std::vector<vesde::torch_cpu> list = {vesde::torch_cpu(2), vesde::torch_cpu(3)};
+    const auto job = [&](bool asked) {
+        auto initial = vesde::generator::numpy(1);
+        std::vector<vesde::generator> list = {vesde::generator::torch_cpu(2), vesde::generator::torch_cpu(3)};
         std::uint64_t draws = 0;
-        const floats sample =
-            run(made.scheduler(), BATCH, len, options, [&](std::uint64_t draw, floats &noise) {
-                CHECK(draw == draws++);
-                OK(draw == 0 ? initial.fill(noise) : vesde::randn(list, noise));
-            });
-        CHECK(draws == 1 + 2 * steps);  // a corrector step and a predictor step for each timestep
+        const auto draw = [&](std::uint64_t number, floats &noise) {
+            CHECK(asked && number == draws++);
+            OK(number == 0 ? initial.fill(noise) : vesde::randn(list, noise));
+        };
+        const auto who = [&](const vesde::request &last) -> span<vesde::generator> {
+            if (asked) {
+                return {};
+            }
+            // Before the first request there is none for a score.
+            return last.kind == vesde::request_kind::done ? span<vesde::generator>(&initial, 1) : list;
+        };
+        const floats sample = run(made.scheduler(), BATCH, len, options, draw, who);
+        // A corrector step and a predictor step for each timestep.
+        CHECK(draws == (asked ? 1 + 2 * steps : 0));
         return sample;
     };
-    const floats sample = job();
+    const floats sample = job(true);
     CHECK(std::all_of(sample.begin(), sample.end(), [](float x) { return x >= 0 && x <= 1; }));
-    CHECK(same(sample, job()));
+    CHECK(same(sample, job(true)) && same(sample, job(false)));
 }
 
 // The options and the requests are those of C, field by field, in the first requests of a job.
@@ -747,36 +919,44 @@ static void samplers() {
                                            1,
                                            VESDE_SAMPLER_RESULT_NOISY,
                                            VESDE_SAMPLER_START_NOISE};
-    floats sample(len), score(len, 0.5f), noise(len, 0.25f), their_sample(len);
+    floats sample(len), score(len, 0.5f), noise(len, 0.25f), their_sample(len), workspace(7);
     vesde::sampler sampler;
     vesde::request request;
     request.step = 77;
-    STATUS(VESDE_ERROR_INVALID_SAMPLER, sampler.next(scheduler, score, noise, sample, request));
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, sampler.next(scheduler, {sample, score, noise}, request));
     CHECK(request.step == 77 && same(sample, floats(len)));
+    std::size_t workspace_len = 7;
     vesde_sampler theirs;
     vesde_request wanted;
+    vesde_buffers their_buffers{};
+    their_buffers.sample = their_sample.data();
+    their_buffers.model_output = score.data();
+    their_buffers.len = len;
+    their_buffers.noise = noise.data();
     OK(sampler.init(made.config, BATCH, options));
     STATUS(VESDE_ERROR_EMPTY, sampler.init(made.config, 0, options));
     OK(vesde_sampler_init(&made.config, BATCH, &their_options, &theirs));
     CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
 
+    OK(sampler.workspace_len(len, workspace_len));
+    CHECK(workspace_len == 0);
+
     // The first request is for noise; without it the call is refused and can be repeated.
     for (int turn = 0; turn < 7; ++turn) {
         const vesde::request before = request;
         STATUS(VESDE_ERROR_LENGTH_MISMATCH,
-               sampler.next(scheduler, {score.data(), 59}, noise, sample, request));
+               sampler.next(scheduler, {sample, {score.data(), 59}, noise}, request));
         STATUS(VESDE_ERROR_LENGTH_MISMATCH,
-               sampler.next(scheduler, score, {noise.data(), 59}, sample, request));
+               sampler.next(scheduler, {sample, score, {noise.data(), 59}}, request));
         STATUS(VESDE_ERROR_LENGTH_MISMATCH,
-               sampler.next(scheduler, score, noise, {sample.data(), 59}, request));
+               sampler.next(scheduler, {{sample.data(), 59}, score, noise}, request));
         if (turn > 0 && before.kind == vesde::request_kind::noise) {
             STATUS(VESDE_ERROR_NULL_POINTER,
-                   sampler.next(scheduler, score, {noise.data(), 0}, sample, request));
+                   sampler.next(scheduler, {sample, score, {noise.data(), 0}}, request));
         }
         CHECK(same_bytes(before, request) && std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
-        OK(sampler.next(scheduler, score, noise, sample, request));
-        OK(vesde_sampler_next(&theirs, &their_scheduler, score.data(), noise.data(), len, their_sample.data(),
-                              &wanted));
+        OK(sampler.next(scheduler, {sample, score, noise, workspace}, request));
+        OK(vesde_sampler_next(&theirs, &their_scheduler, &their_buffers, &wanted));
         CHECK(request.kind == translated(static_cast<vesde_request_kind>(wanted.kind)));
         CHECK(request.step == wanted.step && request.steps == wanted.steps && request.draw == wanted.draw);
         CHECK(request.correction == wanted.correction && request.sigma == wanted.sigma);
@@ -786,6 +966,49 @@ static void samplers() {
     }
     CHECK(request.draw > 0 || request.step > 0);
 
+    // Generators need a place for what they draw, of the sample's length and its own, and are as
+    // many as the batch. What is refused changes nothing.
+    vesde::generator one, seven[7];
+    OK(sampler.init(made.config, BATCH, options));
+    OK(vesde_sampler_init(&made.config, BATCH, &their_options, &theirs));
+    const vesde::request before_drawing = request;
+    const auto drawing = [&](const vesde::buffers &job, vesde::one_or_each<vesde::generator> generators,
+                             span<float> z) {
+        return sampler.next_drawing(scheduler, job, generators, z, request);
+    };
+    STATUS(VESDE_ERROR_NULL_POINTER, drawing({sample, score}, one, {}));
+    STATUS(VESDE_ERROR_NULL_POINTER, drawing({sample, score}, one, {noise.data(), 0}));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, drawing({sample, score}, seven, noise));
+    STATUS(VESDE_ERROR_NULL_POINTER, drawing({sample, score}, {}, noise));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, drawing({sample, score}, one, {noise.data(), 59}));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, drawing({sample, {score.data(), 59}}, one, noise));
+    STATUS(VESDE_ERROR_OVERLAP, drawing({sample, score}, one, sample));
+    STATUS(VESDE_ERROR_OVERLAP, drawing({sample, score}, one, score));
+    CHECK(same(sample, their_sample) && same(noise, floats(len, 0.25f)));
+    CHECK(same_bytes(before_drawing, request) && same_state(one, vesde::generator()));
+    CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
+
+    // Drawing is that of C. The noise of the buffers is not looked at.
+    vesde::generator their_one = one;
+    floats their_noise(len);
+    their_buffers.noise = nullptr;
+    for (int turn = 0; turn < 5; ++turn) {
+        OK(drawing({sample, score, {noise.data(), 7}}, one, noise));
+        OK(vesde_sampler_next_drawing(&theirs, &their_scheduler, &their_buffers, &their_one, 1,
+                                      their_noise.data(), &wanted));
+        CHECK(request.kind == vesde::request_kind::score && request.sigma == wanted.sigma);
+        CHECK(same(sample, their_sample) && same(noise, their_noise));
+        CHECK(same_state(one, their_one) && one.counter.stream > 0);
+        CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
+    }
+
+    // After an error in the middle of a turn, a draw that was made stays made: the call goes on.
+    STATUS(VESDE_ERROR_ZERO_GRADIENT_NORM, drawing({sample, floats(len)}, one, noise));
+    OK(drawing({sample, score}, one, noise));
+    OK(vesde_sampler_next_drawing(&theirs, &their_scheduler, &their_buffers, &their_one, 1,
+                                  their_noise.data(), &wanted));
+    CHECK(same(sample, their_sample) && same_state(one, their_one));
+
     // A start at a step from the sample as it is.
     options.start = vesde::sampler_start::given;
     options.first_step = their_options.first_step = 3;
@@ -794,7 +1017,7 @@ static void samplers() {
     OK(vesde_sampler_init(&made.config, BATCH, &their_options, &theirs));
     CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
     const floats before = sample;
-    OK(sampler.next(scheduler, score, {}, sample, request));
+    OK(sampler.next(scheduler, {sample, score}, request));
     CHECK(request.kind == vesde::request_kind::score && request.step == 3 && request.label == 3);
     CHECK(same(sample, before));
 
@@ -809,15 +1032,115 @@ static void samplers() {
         vesde_plan their_plan;
         OK(sampler.plan(scheduler, plan, request));
         OK(vesde_sampler_plan(&theirs, &their_scheduler, &their_plan, &wanted));
-        CHECK(plan.sample == their_plan.sample && plan.output == their_plan.output);
-        CHECK(plan.noise == their_plan.noise && plan.draw == their_plan.draw);
+        CHECK(plan.terms_len == their_plan.terms_len);
+        for (std::size_t i = 0; i < plan.terms_len; ++i) {
+            CHECK(plan.terms[i].factor == their_plan.terms[i].factor);
+            CHECK(plan.terms[i].operand ==
+                  translated(static_cast<vesde_operand>(their_plan.terms[i].operand)));
+        }
+        CHECK(plan.noise_factor == their_plan.noise_factor && plan.draw == their_plan.draw);
         CHECK(plan.reduction == translated(static_cast<vesde_reduction>(their_plan.reduction)));
+        CHECK(plan.averaging == translated(static_cast<vesde_averaging>(their_plan.averaging)));
+        CHECK(plan.norm == translated(static_cast<vesde_norm>(their_plan.norm)));
+        CHECK(plan.snr == their_plan.snr && plan.clamped == (their_plan.clamped != 0));
         CHECK(plan.clamp_low == their_plan.clamp_low && plan.clamp_high == their_plan.clamp_high);
+        CHECK(plan.keep == their_plan.keep && plan.keep_sample == their_plan.keep_sample);
+        CHECK(plan.keep_model_output == their_plan.keep_model_output);
         CHECK(plan.counter.stream == their_plan.counter.stream && plan.counter.seed == 5);
         CHECK(request.step == wanted.step && request.sigma == wanted.sigma);
         CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
     }
     CHECK(request.step > 0);
+}
+
+// The combination of a plan is that of C, whatever the plan says.
+static void combinations_of_plans() {
+    constexpr std::size_t len = 60;
+    const floats sample = draw(1), score = draw(2), kept = draw(3), noise = draw(4);
+    const float *const theirs[] = {sample.data(), score.data(), kept.data()};
+    const span<const float> ours[] = {{sample.data(), len}, {score.data(), len}, {kept.data(), len}};
+    floats wanted(len), got(len);
+    for (std::size_t terms_len : {0u, 1u, 3u, 8u}) {
+        for (float noise_factor : {0.0f, 1.5f}) {
+            for (bool clamped : {false, true}) {
+                vesde_plan their_plan{};
+                vesde::plan plan;
+                for (std::size_t i = 0; i < terms_len; ++i) {
+                    // The last one has the factor 0, which is a term.
+                    const float factor = i == 7 ? 0.0f : 0.75f + static_cast<float>(i);
+                    const int which = static_cast<int>((i + terms_len) % 3);
+                    their_plan.terms[i] = {factor, which};
+                    plan.terms[i] = {factor, vesde::operand(which)};
+                }
+                plan.terms_len = their_plan.terms_len = terms_len;
+                plan.noise_factor = their_plan.noise_factor = noise_factor;
+                their_plan.clamped = clamped;
+                plan.clamped = clamped;
+                plan.clamp_high = their_plan.clamp_high = 2;
+                const vesde_noise z = vesde_given_noise(noise.data());
+                const auto their_sum = vesde_plan_combination(&their_plan, theirs, z, len, wanted.data());
+                OK(vesde_linear(&their_sum));
+                OK(vesde::linear(plan.combination(ours, span(noise.data(), len), got)));
+                CHECK(same(got, wanted));
+                // A plan that leaves the sample as it is copies it, and clamps nothing.
+                CHECK(same(got, {sample.data(), len}) == (terms_len == 0 && noise_factor == 0));
+            }
+        }
+    }
+
+    // An operand that is missing, or of another length, and noise that is none.
+    vesde::plan plan;
+    plan.terms[0] = {1, vesde::operand::kept};
+    plan.terms_len = 1;
+    const floats before = got;
+    const span<const float> two[] = {ours[0], ours[1]}, cut[] = {ours[0], ours[1], {kept.data(), 59}};
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::linear(plan.combination(two, {}, got)));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::linear(plan.combination(cut, {}, got)));
+    plan.noise_factor = 1;
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde::linear(plan.combination(ours, {}, got)));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::linear(vesde::plan().combination({}, {}, got)));
+    CHECK(same(got, before));
+}
+
+// A job whose plans linear runs, part by part, has the bits of next.
+static void a_job_by_plans() {
+    constexpr std::size_t part = 30, len = BATCH * part;
+    const tables made(STEPS);
+    const vesde::scheduler scheduler = made.scheduler();
+    vesde::sampler sampler, planner;
+    vesde::request request, planned;
+    OK(sampler.init(made.config, BATCH));
+    OK(planner.init(made.config, BATCH));
+    floats sample(len), score(len), x(len);
+    do {
+        vesde::plan plan;
+        OK(sampler.next(scheduler, {sample, score}, request));
+        OK(planner.plan(scheduler, plan, planned));
+        if (plan.reduction == vesde::reduction::corrector_norms) {
+            double grad[BATCH], noise[BATCH], block[1], grad_norm = 0, noise_norm = 0;
+            for (std::size_t i = 0; i < BATCH; ++i) {
+                OK(vesde::sum_squares(span(score.data() + i * part, part), part, block));
+                OK(vesde::sample_norm(block, grad[i]));
+                OK(vesde::sum_squares(plan.counter.at(i * part), part, block));
+                OK(vesde::sample_norm(block, noise[i]));
+            }
+            vesde::corrector_step step{};
+            OK(vesde::mean_norm(grad, plan.norm, grad_norm));
+            OK(vesde::mean_norm(noise, plan.norm, noise_norm));
+            OK(vesde::get_corrector_step(plan.snr, grad_norm, noise_norm, plan.norm, step));
+            plan.terms[1].factor = step.step_size;
+            plan.noise_factor = step.noise_factor;
+        }
+        const std::size_t cuts[] = {0, 13, len};
+        for (std::size_t i = 0; i < 2; ++i) {
+            const std::size_t from = cuts[i], n = cuts[i + 1] - from;
+            const span<float> out(x.data() + from, n);
+            const span<const float> operands[] = {out, {score.data() + from, n}};
+            OK(vesde::linear(plan.combination(operands, plan.counter.at(from), out)));
+        }
+        CHECK(same(x, sample) && same_bytes(request, planned));
+        std::transform(x.begin(), x.end(), score.begin(), [](float value) { return 0.5f - value; });
+    } while (failures == 0 && request.kind != vesde::request_kind::done);
 }
 
 int main() {
@@ -826,6 +1149,7 @@ int main() {
     configurations();
     schedules();
     steps();
+    combinations();
     noisy_samples();
     a_corrector_step_in_phases();
     generators();
@@ -835,5 +1159,7 @@ int main() {
     a_job_on_vectors();
     a_job_on_mixed_generators();
     samplers();
+    combinations_of_plans();
+    a_job_by_plans();
     return report();
 }

@@ -1,5 +1,6 @@
-// Whole jobs: the sampler's loop, the same loop made by hand from the steps, and the same steps split as an engine
-// splits them over threads. All must give the same bits, also from a copy in the middle and after an error.
+// Whole jobs: the sampler's loop, the same loop made by hand from the steps, and the same steps
+// split as an engine splits them over threads. All must give the same bits, also from a copy in the
+// middle and after an error.
 
 #include <math.h>
 
@@ -38,6 +39,8 @@ struct job {
     vesde_sampler sampler;
     vesde_request request;
     uint64_t draws;  // of noise that was asked for
+    vesde_generator generators[BATCH];
+    size_t generators_len;  // 0 to be asked for noise
     float sample[LEN], score[LEN], noise[LEN];
 };
 
@@ -49,7 +52,7 @@ static vesde_sampler_options make_options(int32_t noise) {
 
 static void begin_with(struct job *job, vesde_sampler_options options) {
     job->scheduler = make_scheduler();
-    job->draws = 0;
+    job->draws = job->generators_len = 0;
     OK(vesde_sampler_init(&job->scheduler.config, BATCH, &options, &job->sampler));
 }
 
@@ -58,7 +61,11 @@ static void begin(struct job *job, int32_t noise) {
 }
 
 static vesde_status next(struct job *job) {
-    return vesde_sampler_next(&job->sampler, &job->scheduler, job->score, job->noise, LEN, job->sample, &job->request);
+    const vesde_buffers buffers = {.sample = job->sample, .model_output = job->score, .len = LEN, .noise = job->noise};
+    return job->generators_len == 0
+               ? vesde_sampler_next(&job->sampler, &job->scheduler, &buffers, &job->request)
+               : vesde_sampler_next_drawing(&job->sampler, &job->scheduler, &buffers, job->generators,
+                                            job->generators_len, job->noise, &job->request);
 }
 
 // Does what the last request asks for; false if that is nothing.
@@ -114,6 +121,75 @@ static void given_noise_is_asked_for_in_the_order_of_the_streams(void) {
     finish(&job);
     CHECK(job.draws == 1 + STEPS * (CORRECT_STEPS + 1));
     CHECK(differing(job.sample, reference, LEN) == 0);
+}
+
+// Counter noise, a stream for every draw: the reference's, drawn by the sampler.
+static void begin_with_counter(struct job *job) {
+    begin(job, VESDE_SAMPLER_NOISE_GIVEN);
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_COUNTER, SEED, NULL, &job->generators[0]));
+    job->generators[0].counter.stream = STREAM;
+    job->generators_len = 1;
+}
+
+// Of every kind, one for the batch or one for each sample: the same as where each draw is asked for
+// and made by vesde_randn.
+static void generators_draw_where_noise_would_be_asked_for(void) {
+    begin_with_counter(&job);
+    for (uint32_t i = 0; OK(next(&job)) && answer(&job); ++i) {
+        CHECK(job.request.kind == VESDE_REQUEST_KIND_SCORE && job.request.step == i / (CORRECT_STEPS + 1));
+    }
+    CHECK(differing(job.sample, reference, LEN) == 0);
+    CHECK(job.generators[0].counter.stream == STREAM + 1 + STEPS * (CORRECT_STEPS + 1));
+
+    const vesde_cuda_grid grid = {2, 1024};
+    for (int32_t kind = VESDE_GENERATOR_KIND_COUNTER; kind <= VESDE_GENERATOR_KIND_NUMPY; ++kind) {
+        for (size_t len = 1; len <= BATCH; ++len) {
+            snprintf(context, sizeof context, "%d generators of kind %d", (int)len, (int)kind);
+            begin(&job, VESDE_SAMPLER_NOISE_GIVEN);
+            for (size_t i = 0; i < len; ++i) {
+                OK(vesde_generator_seed(kind, SEED + i, &grid, &job.generators[i]));
+            }
+            copy = job;
+            job.generators_len = len;
+            finish(&job);
+            while (OK(next(&copy)) && copy.request.kind != VESDE_REQUEST_KIND_DONE) {
+                if (copy.request.kind == VESDE_REQUEST_KIND_NOISE) {
+                    OK(vesde_randn(copy.generators, len, LEN, copy.noise));
+                } else {
+                    network(copy.sample, copy.request.sigma, copy.score);
+                }
+            }
+            CHECK(differing(job.sample, copy.sample, LEN) == 0 && differing(job.sample, reference, LEN) > 0);
+            for (size_t i = 0; i < len; ++i) {
+                CHECK(is_same_generator(&job.generators[i], &copy.generators[i]));
+            }
+        }
+    }
+}
+
+// The initial sample of one generator, and the rest of another: what each draws where it is asked.
+static void the_initial_sample_may_be_of_another_generator(void) {
+    begin(&job, VESDE_SAMPLER_NOISE_GIVEN);
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, SEED, NULL, &job.generators[0]));
+    copy = job;
+    job.generators_len = 1;
+    OK(next(&job));
+    CHECK(job.request.kind == VESDE_REQUEST_KIND_SCORE);
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_NUMPY, SEED, NULL, &job.generators[0]));
+    CHECK(answer(&job));
+    finish(&job);
+    while (OK(next(&copy)) && copy.request.kind != VESDE_REQUEST_KIND_DONE) {
+        if (copy.request.kind == VESDE_REQUEST_KIND_SCORE) {
+            network(copy.sample, copy.request.sigma, copy.score);
+            continue;
+        }
+        if (copy.request.draw == 1) {
+            OK(vesde_generator_seed(VESDE_GENERATOR_KIND_NUMPY, SEED, NULL, &copy.generators[0]));
+        }
+        OK(vesde_randn(copy.generators, 1, LEN, copy.noise));
+    }
+    CHECK(differing(job.sample, copy.sample, LEN) == 0);
+    CHECK(is_same_generator(&job.generators[0], &copy.generators[0]));
 }
 
 static void a_copy_continues_like_the_original(void) {
@@ -182,23 +258,29 @@ static void a_result_may_keep_its_last_noise(void) {
     }
 }
 
-// The same job by its plans, which are run here.
+// The same job by its plans, which are run here, and by vesde_linear too: at once, and in two parts
+// in place.
 static void plans_say_what_a_turn_does(void) {
     for (int32_t given = VESDE_SAMPLER_NOISE_COUNTER; given <= VESDE_SAMPLER_NOISE_GIVEN; ++given) {
-        static float noise[LEN];
+        static float noise[LEN], result[LEN], parts[LEN];
+        const float *const buffers[] = {job.sample, job.score};  // as vesde_operand numbers them
         vesde_plan plan;
         begin(&job, given);
         uint64_t draws = 0, draw = 0;
         do {
             OK(vesde_sampler_plan(&job.sampler, &job.scheduler, &plan, &job.request));
-            float output = plan.output, scale = plan.noise;
+            CHECK(plan.keep == -1 && plan.terms_len <= 2);
             if (given == VESDE_SAMPLER_NOISE_COUNTER) {
                 OK(vesde_counter_fill(plan.counter, LEN, noise));
             } else if (job.request.kind == VESDE_REQUEST_KIND_NOISE) {
                 draw = job.request.draw;
                 CHECK(draw == draws++);
                 OK(vesde_counter_fill((vesde_counter){SEED, STREAM + draw, 0}, LEN, noise));
-                CHECK(plan.sample == 0 && plan.output == 0 && plan.noise == 0 && plan.reduction == VESDE_REDUCTION_NONE);
+                CHECK(plan.terms_len == 0 && plan.noise_factor == 0 && plan.reduction == VESDE_REDUCTION_NONE);
+                const vesde_combination copied =
+                    vesde_plan_combination(&plan, buffers, vesde_given_noise(noise), LEN, result);
+                OK(vesde_linear(&copied));
+                CHECK(differing(result, job.sample, LEN) == 0);
                 continue;
             }
             CHECK(given == VESDE_SAMPLER_NOISE_COUNTER || plan.draw == draw);
@@ -208,20 +290,41 @@ static void plans_say_what_a_turn_does(void) {
                 const float *of[] = {job.score, noise};
                 for (int i = 0; i < 2; ++i) {
                     for (int k = 0; k < BATCH; ++k) {
-                        OK(vesde_sum_squares(of[i] + k * PART, PART, 2, blocks));
+                        OK(vesde_sum_squares(vesde_given_noise(of[i] + k * PART), PART, 2, blocks));
                         OK(vesde_sample_norm(blocks, 2, &norms[i][k]));
                     }
-                    OK(vesde_mean_norm(norms[i], BATCH, VESDE_NORM_EXACT, &means[i]));
+                    OK(vesde_mean_norm(norms[i], BATCH, plan.norm, &means[i]));
                 }
-                OK(vesde_get_corrector_step(job.scheduler.config.snr, means[0], means[1], VESDE_NORM_EXACT, &step));
-                output = step.step_size;
-                scale = step.noise_factor;
+                CHECK(plan.averaging == VESDE_AVERAGING_BATCH && plan.norm == VESDE_NORM_EXACT);
+                CHECK(plan.snr == job.scheduler.config.snr && plan.terms[1].operand == VESDE_OPERAND_MODEL_OUTPUT);
+                CHECK(plan.terms[1].factor == 0 && plan.noise_factor == 0);
+                OK(vesde_get_corrector_step(plan.snr, means[0], means[1], plan.norm, &step));
+                plan.terms[1].factor = step.step_size;
+                plan.noise_factor = step.noise_factor;
+            }
+            vesde_combination sum = vesde_plan_combination(&plan, buffers, vesde_given_noise(noise), LEN, result);
+            OK(vesde_linear(&sum));
+            memcpy(parts, job.sample, sizeof parts);
+            for (size_t from = 0; from < LEN; from += PART) {
+                const float *const there[] = {parts + from, job.score + from};
+                sum = vesde_plan_combination(&plan, there, vesde_given_noise(noise + from), PART, parts + from);
+                OK(vesde_linear(&sum));
             }
             for (size_t i = 0; i < LEN; ++i) {
-                float x = plan.sample == 0 ? 0 : plan.sample * job.sample[i] + output * job.score[i];
-                x = scale == 0 ? x : plan.sample == 0 ? scale * noise[i] : x + scale * noise[i];
-                job.sample[i] = x < plan.clamp_low ? plan.clamp_low : x > plan.clamp_high ? plan.clamp_high : x;
+                float x = 0;
+                for (size_t k = 0; k < plan.terms_len; ++k) {
+                    float term = plan.terms[k].factor * buffers[plan.terms[k].operand][i];
+                    x = k == 0 ? term : x + term;
+                }
+                if (plan.noise_factor != 0) {
+                    x = plan.terms_len == 0 ? plan.noise_factor * noise[i] : x + plan.noise_factor * noise[i];
+                }
+                if (plan.clamped) {
+                    x = x < plan.clamp_low ? plan.clamp_low : x > plan.clamp_high ? plan.clamp_high : x;
+                }
+                job.sample[i] = x;
             }
+            CHECK(differing(result, job.sample, LEN) == 0 && differing(parts, job.sample, LEN) == 0);
             if (job.request.kind == VESDE_REQUEST_KIND_SCORE) {
                 network(job.sample, job.request.sigma, job.score);
             }
@@ -233,21 +336,36 @@ static void plans_say_what_a_turn_does(void) {
 
 // After a score that is not a number everything is as before, and the right one goes on.
 static void an_error_in_the_middle_can_be_mended(void) {
-    begin(&job, VESDE_SAMPLER_NOISE_COUNTER);
-    for (int i = 0; i < 31; ++i) {
-        OK(next(&job));
-        CHECK(answer(&job));
+    for (int draws = 0; draws < 2; ++draws) {
+        draws ? begin_with_counter(&job) : begin(&job, VESDE_SAMPLER_NOISE_COUNTER);
+        for (int i = 0; i < 31; ++i) {
+            OK(next(&job));
+            CHECK(answer(&job));
+        }
+        CHECK(job.request.correction < CORRECT_STEPS);
+        float right = job.score[LEN - 1];
+        job.score[LEN - 1] = NAN;
+        if (draws) {
+            // The draw of a damaged state is not made; then it is, and not made again.
+            vesde_generator *const state = &job.generators[0];
+            state->counter.index = UINT64_MAX;
+            copy = job;
+            STATUS(VESDE_ERROR_TOO_LARGE, next(&job));
+            CHECK(memcmp(&job, &copy, sizeof job) == 0);
+            state->counter.index = 0;
+            copy = job;
+            STATUS(VESDE_ERROR_NON_FINITE_GRADIENT_NORM, next(&job));
+            CHECK(state->counter.stream == copy.generators[0].counter.stream + 1);
+            CHECK(differing(job.sample, copy.sample, LEN) == 0);
+        }
+        copy = job;
+        STATUS(VESDE_ERROR_NON_FINITE_GRADIENT_NORM, next(&job));
+        STATUS(VESDE_ERROR_NON_FINITE_GRADIENT_NORM, next(&job));
+        CHECK(memcmp(&job, &copy, sizeof job) == 0);
+        job.score[LEN - 1] = right;
+        finish(&job);
+        CHECK(differing(job.sample, reference, LEN) == 0);
     }
-    CHECK(job.request.correction < CORRECT_STEPS);
-    float right = job.score[LEN - 1];
-    job.score[LEN - 1] = NAN;
-    copy = job;
-    STATUS(VESDE_ERROR_NON_FINITE_GRADIENT_NORM, next(&job));
-    STATUS(VESDE_ERROR_NON_FINITE_GRADIENT_NORM, next(&job));
-    CHECK(memcmp(&job, &copy, sizeof job) == 0);
-    job.score[LEN - 1] = right;
-    finish(&job);
-    CHECK(differing(job.sample, reference, LEN) == 0);
 }
 
 // ---- the same by hand ----
@@ -259,12 +377,9 @@ static void by_hand(void (*correct)(const vesde_scheduler *, vesde_counter),
                     void (*predict)(const vesde_scheduler *, float, vesde_counter)) {
     vesde_scheduler scheduler = make_scheduler();
     vesde_counter noise = {SEED, STREAM, 0};
-    float init_noise_sigma;
-    OK(vesde_counter_fill(noise, LEN, sample));
-    OK(vesde_init_noise_sigma(&scheduler.config, &init_noise_sigma));
-    for (size_t i = 0; i < LEN; ++i) {
-        sample[i] *= init_noise_sigma;
-    }
+    vesde_combination initial = {.len = LEN, .noise = vesde_counter_noise(noise), .out = sample};
+    OK(vesde_init_noise_sigma(&scheduler.config, &initial.noise_factor));
+    OK(vesde_linear(&initial));
     for (size_t step = 0; step < STEPS; ++step) {
         for (int i = 0; i < CORRECT_STEPS; ++i) {
             network(sample, sigmas[step], score);
@@ -275,19 +390,26 @@ static void by_hand(void (*correct)(const vesde_scheduler *, vesde_counter),
         ++noise.stream;
         predict(&scheduler, timesteps[step], noise);
     }
-    for (size_t i = 0; i < LEN; ++i) {
-        mean[i] = mean[i] < 0 ? 0 : mean[i] > 1 ? 1 : mean[i];
-    }
+    const vesde_combination clamp = {
+        .terms = {{1, mean}}, .terms_len = 1, .len = LEN, .clamped = 1, .clamp_low = 0, .clamp_high = 1, .out = mean};
+    OK(vesde_linear(&clamp));
     CHECK(differing(mean, reference, LEN) == 0);
 }
 
+// A step in place on a range of the batch.
+static vesde_step in_place(size_t from, size_t len, size_t batch, vesde_counter noise) {
+    float *const x = sample + from;
+    return (vesde_step){score + from, x, len, batch, vesde_counter_noise(noise), x, mean + from};
+}
+
 static void correct_at_once(const vesde_scheduler *scheduler, vesde_counter noise) {
-    OK(vesde_step_correct_counter(scheduler, score, sample, LEN, BATCH, VESDE_AVERAGING_BATCH, VESDE_NORM_EXACT, noise,
-                                  sample, mean));
+    const vesde_step step = in_place(0, LEN, BATCH, noise);
+    OK(vesde_step_correct(scheduler, VESDE_AVERAGING_BATCH, VESDE_NORM_EXACT, &step));
 }
 
 static void predict_at_once(const vesde_scheduler *scheduler, float timestep, vesde_counter noise) {
-    OK(vesde_step_pred_counter(scheduler, score, &timestep, 1, sample, LEN, noise, sample, mean));
+    const vesde_step step = in_place(0, LEN, BATCH, noise);
+    OK(vesde_step_pred(scheduler, &timestep, 1, &step));
 }
 
 // Calls `part` for uneven ranges of the batch, the last first, as threads might.
@@ -301,8 +423,11 @@ static void in_ranges(void (*part)(const void *, size_t, size_t, vesde_counter),
 
 static void update_range(const void *data, size_t from, size_t len, vesde_counter noise) {
     const vesde_corrector_step *step = data;
-    OK(vesde_update_counter(step->step_size, step->noise_factor, score + from, sample + from, len, noise, sample + from,
-                            mean + from));
+    const vesde_combination sum = {
+        .terms = {{1, sample + from}, {step->step_size, score + from}}, .terms_len = 2, .len = len,
+        .noise = vesde_counter_noise(noise), .noise_factor = step->noise_factor, .out = sample + from,
+        .mean = mean + from};
+    OK(vesde_linear(&sum));
 }
 
 // The three phases: sums of squares by blocks, factors, update by ranges.
@@ -315,8 +440,9 @@ static void correct_in_parts(const vesde_scheduler *scheduler, vesde_counter noi
         for (size_t k = BLOCKS; k-- > 0;) {
             size_t from = k * VESDE_NORM_BLOCK, at = i * PART + from;
             size_t len = PART - from < VESDE_NORM_BLOCK ? PART - from : VESDE_NORM_BLOCK;
-            OK(vesde_sum_squares(score + at, len, 1, &grad[k]));
-            OK(vesde_sum_squares_counter((vesde_counter){noise.seed, noise.stream, at}, len, 1, &drawn[k]));
+            const vesde_counter place = {noise.seed, noise.stream, at};
+            OK(vesde_sum_squares(vesde_given_noise(score + at), len, 1, &grad[k]));
+            OK(vesde_sum_squares(vesde_counter_noise(place), len, 1, &drawn[k]));
         }
         OK(vesde_sample_norm(grad, BLOCKS, &norms[0][i]));
         OK(vesde_sample_norm(drawn, BLOCKS, &norms[1][i]));
@@ -336,8 +462,8 @@ struct prediction {
 
 static void predict_range(const void *data, size_t from, size_t len, vesde_counter noise) {
     const struct prediction *it = data;
-    OK(vesde_step_pred_counter(it->scheduler, score + from, &it->timestep, 1, sample + from, len, noise, sample + from,
-                               mean + from));
+    const vesde_step step = in_place(from, len, 1, noise);
+    OK(vesde_step_pred(it->scheduler, &it->timestep, 1, &step));
 }
 
 static void predict_in_parts(const vesde_scheduler *scheduler, float timestep, vesde_counter noise) {
@@ -347,6 +473,8 @@ static void predict_in_parts(const vesde_scheduler *scheduler, float timestep, v
 int main(void) {
     a_job_ends_and_tells_its_progress();
     given_noise_is_asked_for_in_the_order_of_the_streams();
+    generators_draw_where_noise_would_be_asked_for();
+    the_initial_sample_may_be_of_another_generator();
     a_copy_continues_like_the_original();
     a_job_starts_at_any_step();
     plans_say_what_a_turn_does();

@@ -1,5 +1,6 @@
-// All functions are reentrant: threads that begin at once, while the library does not yet know the CPU, make their parts of one sample, and
-// one changes the limit of the vector instructions meanwhile. The bits are those of one call. To be run under ThreadSanitizer.
+// All functions are reentrant: threads that begin at once, while the library does not yet know the
+// CPU, make their parts of one sample, and one changes the limit of the vector instructions
+// meanwhile. The bits are those of one call. To be run under ThreadSanitizer.
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -14,7 +15,7 @@ static vesde_scheduler scheduler;
 static float timesteps[STEPS], sigmas[STEPS], discrete_sigmas[STEPS];
 static float sample[LEN], score[LEN], noise[LEN], prev[LEN], mean[LEN];
 static double blocks[LEN / VESDE_NORM_BLOCK];
-static vesde_torch_cuda state;
+static vesde_generator state;
 static pthread_barrier_t barrier;
 
 // What a thread got: it counts no failures, since the counter is everyone's.
@@ -28,15 +29,19 @@ static void *run(void *argument) {
     size_t start = part->start;
     vesde_counter from = {counter.seed, counter.stream, counter.index + start};
     float t = 0.5f;
+    const vesde_noise given = vesde_given_noise(noise + start), made = vesde_counter_noise(from);
+    const vesde_step first = {score + start, sample + start, PART, 1, given, prev + start, mean + start};
+    const vesde_step second = {score + start, prev + start, PART, 1, made, prev + start, NULL};
     pthread_barrier_wait(&barrier);
     for (int round = 0; round < ROUNDS; ++round) {
         vesde_status statuses[] = {
             vesde_limit_simd_level(start == 0 ? round % 2 : VESDE_SIMD_LEVEL_KIND_AVX512),
             vesde_counter_fill(from, PART, score + start),
-            vesde_torch_cuda_fill_part(&state, LEN, start, PART, noise + start),
-            vesde_sum_squares(score + start, PART, PART / VESDE_NORM_BLOCK, blocks + start / VESDE_NORM_BLOCK),
-            vesde_step_pred(&scheduler, score + start, &t, 1, sample + start, noise + start, PART, prev + start, mean + start),
-            vesde_step_pred_counter(&scheduler, score + start, &t, 1, prev + start, PART, from, prev + start, NULL),
+            vesde_generator_fill_part(&state, LEN, start, PART, noise + start),
+            vesde_sum_squares(vesde_given_noise(score + start), PART, PART / VESDE_NORM_BLOCK,
+                              blocks + start / VESDE_NORM_BLOCK),
+            vesde_step_pred(&scheduler, &t, 1, &first),
+            vesde_step_pred(&scheduler, &t, 1, &second),
         };
         for (size_t i = 0; i < sizeof statuses / sizeof *statuses; ++i) {
             part->worst = statuses[i] < part->worst ? statuses[i] : part->worst;
@@ -52,7 +57,7 @@ int main(void) {
     OK(vesde_set_timesteps(&scheduler.config, STEPS, timesteps));
     OK(vesde_set_sigmas(&scheduler.config, timesteps, STEPS, STEPS, sigmas, discrete_sigmas));
     scheduler = (vesde_scheduler){scheduler.config, timesteps, STEPS, sigmas, STEPS, discrete_sigmas, STEPS};
-    OK(vesde_torch_cuda_seed(&state, 42, grid));
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CUDA, 42, &grid, &state));
 
     pthread_t threads[THREADS];
     struct part parts[THREADS];
@@ -72,12 +77,14 @@ int main(void) {
     OK(vesde_limit_simd_level(VESDE_SIMD_LEVEL_KIND_AVX512));
     OK(vesde_counter_fill(counter, LEN, want));
     CHECK(differing(want, score, LEN) == 0);
-    OK(vesde_sum_squares(want, LEN, LEN / VESDE_NORM_BLOCK, want_blocks));
+    OK(vesde_sum_squares(vesde_given_noise(want), LEN, LEN / VESDE_NORM_BLOCK, want_blocks));
     CHECK(memcmp(want_blocks, blocks, sizeof blocks) == 0);
-    OK(vesde_torch_cuda_fill(&state, 1, LEN, want_noise));
+    OK(vesde_randn(&state, 1, LEN, want_noise));
     CHECK(differing(want_noise, noise, LEN) == 0);
-    OK(vesde_step_pred(&scheduler, score, &t, 1, sample, noise, LEN, want, NULL));
-    OK(vesde_step_pred_counter(&scheduler, score, &t, 1, want, LEN, counter, want, NULL));
+    const vesde_step first = {score, sample, LEN, 1, vesde_given_noise(noise), want, NULL};
+    const vesde_step second = {score, want, LEN, 1, vesde_counter_noise(counter), want, NULL};
+    OK(vesde_step_pred(&scheduler, &t, 1, &first));
+    OK(vesde_step_pred(&scheduler, &t, 1, &second));
     CHECK(differing(want, prev, LEN) == 0);
     return report();
 }

@@ -112,18 +112,17 @@ def compare():
     total = differ = 0
     for seed, calls in [(0, [LONGEST]), (1, [1, LONGEST - 3, 5]), (2**40 + 9, [LONGEST // 2] * 2), (9, range(1, 2000, 37)),
                         (3, [LONGEST + 1, 2 * LONGEST + 3, 5])]:  # which torch splits
-        state = vesde.TorchCuda()
-        vesde.call("torch_cuda_seed", ctypes.byref(state), ctypes.c_uint64(seed), grid)
+        state = vesde.generator(vesde.TORCH_CUDA, seed, grid)
         generator = torch.Generator("cuda").manual_seed(seed)
         for n in calls:
             theirs = torch.randn(n, generator=generator, device="cuda")
             ours = torch.empty(n)
-            size = ctypes.c_size_t(n)
-            vesde.call("torch_cuda_fill", ctypes.byref(state), ctypes.c_size_t(1), size, ctypes.c_void_p(ours.data_ptr()))
+            one, size = ctypes.c_size_t(1), ctypes.c_size_t(n)
+            vesde.call("randn", ctypes.byref(state), one, size, ctypes.c_void_p(ours.data_ptr()))
             wrong = (ours.cuda().view(torch.int32) != theirs.view(torch.int32)).nonzero().ravel()
             for i in wrong[:5].tolist():
                 print(f"seed {seed}, draw of {n}, element {i}: {theirs[i].item()!r} on the GPU, {ours[i].item()!r} here")
-            assert state.offset == generator.get_offset()
+            assert state.torch_cuda.offset == generator.get_offset()
             total, differ = total + n, differ + len(wrong)
     print(f"{total} elements compared, {differ} differ")
     sys.exit(differ > 0)

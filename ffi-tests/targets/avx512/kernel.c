@@ -1,5 +1,5 @@
-// As little of Linux as a statically linked program of ffi-tests/c asks for: it prints on the serial port and reads the files that
-// the loader brought as modules. Everything runs in ring 0.
+// As little of Linux as a statically linked program of ffi-tests/c asks for: it prints on the
+// serial port and reads the files that the loader brought as modules. Everything runs in ring 0.
 
 #include <elf.h>
 #include <stddef.h>
@@ -158,7 +158,8 @@ void kernel(const struct loader *loader) {
             memcpy(to, file + segments[i].p_offset, segments[i].p_filesz);
         }
     }
-    // argc, argv, envp, and the auxiliary vector with nothing in it but random bytes for the C library
+    // argc, argv, envp, and the auxiliary vector with nothing in it but random bytes for the C
+    // library
     static const uint64_t random[2] = {1, 2};
     uint64_t *stack = (uint64_t *)STACK - 16;
     memset(stack, 0, 16 * sizeof *stack);

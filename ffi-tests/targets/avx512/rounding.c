@@ -1,5 +1,6 @@
-// Whether the emulator rounds the conversion of unsigned integers as Intel's manual says: once. Bochs 2.7 drops the lowest bit before it
-// rounds, so that 0x80000081 becomes a tie. `TorchCuda` is made of such conversions.
+// Whether the emulator rounds the conversion of unsigned integers as Intel's manual says: once.
+// Bochs 2.7 drops the lowest bit before it rounds, so that 0x80000081 becomes a tie. `TorchCuda` is
+// made of such conversions.
 
 #include <immintrin.h>
 #include <stdint.h>

@@ -22,40 +22,39 @@ BUFFER sample[ELEMENTS], score[ELEMENTS], z[ELEMENTS], prev[ELEMENTS], mean[ELEM
 static double sums[BLOCKS], norm;
 static float timesteps[SIGMAS], sigmas[SIGMAS], discrete_sigmas[SIGMAS];
 static vesde_scheduler scheduler;
-static vesde_torch_cpu cpu_state;
-static vesde_torch_cuda cuda_state;
-static vesde_numpy numpy_state;
+static vesde_generator cpu_state, cuda_state, numpy_state;
 
 static const vesde_counter noise = {1, 2, 0};
 static const int64_t sigma = 20;
 static const float drift = 0.25f, diffusion = 0.5f;
 
 static vesde_status counter(void) { return vesde_counter_fill(noise, ELEMENTS, prev); }
-static vesde_status update_counter(void) {
-    return vesde_update_counter(drift, diffusion, score, sample, ELEMENTS, noise, prev, NULL);
+static vesde_status update_with(vesde_noise of, float *to_mean) {
+    const vesde_combination sum = {
+        .terms = {{1, sample}, {drift, score}}, .terms_len = 2, .len = ELEMENTS,
+        .noise = of, .noise_factor = diffusion, .out = prev, .mean = to_mean};
+    return vesde_linear(&sum);
 }
-static vesde_status update(void) {
-    return vesde_update(drift, diffusion, score, sample, z, ELEMENTS, prev, NULL);
+static vesde_status update_counter(void) { return update_with(vesde_counter_noise(noise), NULL); }
+static vesde_status update(void) { return update_with(vesde_given_noise(z), NULL); }
+static vesde_status update_mean(void) { return update_with(vesde_given_noise(z), mean); }
+static vesde_status add_noise_of(vesde_noise of) {
+    return vesde_add_noise(&scheduler, sample, ELEMENTS, 1, &sigma, 1, of, prev);
 }
-static vesde_status update_mean(void) {
-    return vesde_update(drift, diffusion, score, sample, z, ELEMENTS, prev, mean);
-}
-static vesde_status add_noise_counter(void) {
-    return vesde_add_noise_counter(&scheduler, sample, &sigma, 1, ELEMENTS, noise, prev);
-}
-static vesde_status add_noise(void) {
-    return vesde_add_noise(&scheduler, sample, &sigma, 1, z, ELEMENTS, prev);
-}
+static vesde_status add_noise_counter(void) { return add_noise_of(vesde_counter_noise(noise)); }
+static vesde_status add_noise(void) { return add_noise_of(vesde_given_noise(z)); }
 static vesde_status sum_squares_counter(void) {
-    return vesde_sum_squares_counter(noise, ELEMENTS, BLOCKS, sums);
+    return vesde_sum_squares(vesde_counter_noise(noise), ELEMENTS, BLOCKS, sums);
 }
-static vesde_status sum_squares(void) { return vesde_sum_squares(z, ELEMENTS, BLOCKS, sums); }
-static vesde_status torch_norm(void) { return vesde_torch_norm(z, ELEMENTS, &norm); }
-static vesde_status torch_cpu(void) { return vesde_torch_cpu_fill(&cpu_state, 1, ELEMENTS, prev); }
-static vesde_status torch_cuda(void) {
-    return vesde_torch_cuda_fill(&cuda_state, 1, ELEMENTS, prev);
+static vesde_status sum_squares(void) {
+    return vesde_sum_squares(vesde_given_noise(z), ELEMENTS, BLOCKS, sums);
 }
-static vesde_status numpy(void) { return vesde_numpy_fill(&numpy_state, 1, ELEMENTS, prev); }
+static vesde_status torch_norm(void) {
+    return vesde_torch_norm(vesde_given_noise(z), ELEMENTS, &norm);
+}
+static vesde_status torch_cpu(void) { return vesde_randn(&cpu_state, 1, ELEMENTS, prev); }
+static vesde_status torch_cuda(void) { return vesde_randn(&cuda_state, 1, ELEMENTS, prev); }
+static vesde_status numpy(void) { return vesde_randn(&numpy_state, 1, ELEMENTS, prev); }
 
 static vesde_status cpp_noise(void) {
     plain_noise(ELEMENTS, prev);
@@ -134,10 +133,10 @@ int main(int argc, char **argv) {
     must(vesde_set_sigmas(&scheduler.config, timesteps, SIGMAS, SIGMAS, sigmas, discrete_sigmas));
     scheduler.discrete_sigmas = discrete_sigmas;
     scheduler.discrete_sigmas_len = SIGMAS;
-    must(vesde_torch_cpu_seed(&cpu_state, 3));
     must(vesde_cuda_grid_of_gpu(gpu, sizeof gpu - 1, &grid));
-    must(vesde_torch_cuda_seed(&cuda_state, 3, grid));
-    must(vesde_numpy_seed(&numpy_state, 3));
+    must(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, 3, NULL, &cpu_state));
+    must(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CUDA, 3, &grid, &cuda_state));
+    must(vesde_generator_seed(VESDE_GENERATOR_KIND_NUMPY, 3, NULL, &numpy_state));
     fill(1, sample);
     fill(2, score);
     fill(3, z);
