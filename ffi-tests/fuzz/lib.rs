@@ -1,12 +1,15 @@
-//! What the targets share: choices and numbers read from the fuzzer's bytes, and comparison of floats.
+//! What the targets share: choices and numbers read from the fuzzer's bytes, and comparison of
+//! floats.
 
 use vesde::capi::{CRequest, RequestKind};
 use vesde::{
-    Averaging, Config, Counter, Error, NORM_BLOCK, Norm, Plan, Request, Sampler, Schedule, corrector_step,
-    mean_norm, sample_norm, sum_squares, torch_norm,
+    AnyGenerator, Averaging, Config, Counter, CudaGrid, Error, NORM_BLOCK, Norm, Numpy, Plan, Reduction,
+    Request, Sampler, Schedule, TorchCpu, TorchCuda, corrector_step, mean_norm, sample_norm, sum_squares,
+    torch_norm,
 };
 
-/// The fuzzer's bytes, taken from the front. Behind the end there are zeros, which choose what is usual.
+/// The fuzzer's bytes, taken from the front. Behind the end there are zeros, which choose what is
+/// usual.
 pub struct Input<'a>(pub &'a [u8]);
 
 impl<'a> Input<'a> {
@@ -85,6 +88,13 @@ impl<'a> Input<'a> {
         Counter { seed: u64::from(seed) << 16, stream: u64::from(seed) << 24, index }
     }
 
+    /// The size of a GPU, as torch knows it or of any bits.
+    pub fn grid(&mut self) -> CudaGrid {
+        let mut number = |usual: &[u32]| if self.rarely(40) { self.u32() } else { self.pick(usual) };
+        let multiprocessors = number(&[1, 2, 132, u32::MAX]);
+        CudaGrid { multiprocessors, threads_per_multiprocessor: number(&[256, 1024, 2048, u32::MAX]) }
+    }
+
     /// A configuration: the default, with fields changed to anything now and then.
     pub fn config(&mut self) -> Config {
         let mut config = Config { correct_steps: self.below(3) as u32, ..Config::default() };
@@ -127,7 +137,8 @@ pub const EDGES: [f32; 16] = [
     0.99999994,
 ];
 
-/// The same bits, or both not a number: of which operand a NaN's bits come is the compiler's choice.
+/// The same bits, or both not a number: of which operand a NaN's bits come is the compiler's
+/// choice.
 pub fn same(a: f32, b: f32) -> bool {
     a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
 }
@@ -172,25 +183,45 @@ pub fn noise_of(noise: Counter, len: usize) -> Result<Vec<f32>, Error> {
     Ok(out)
 }
 
-/// The update in scalar code: prev_sample and prev_sample_mean.
-pub fn scalar_update(x: &[f32], m: &[f32], z: &[f32], drift: f32, diffusion: f32) -> [Vec<f32>; 2] {
-    let mean: Vec<f32> = x.iter().zip(m).map(|(x, m)| x + drift * m).collect();
-    [mean.iter().zip(z).map(|(mean, z)| mean + diffusion * z).collect(), mean]
+/// A linear combination in scalar code, and the same without noise and clamp.
+pub fn scalar_linear(
+    terms: &[(f32, &[f32])],
+    noise: Option<(f32, &[f32])>,
+    clamp: Option<(f32, f32)>,
+) -> [Vec<f32>; 2] {
+    let at = |i: usize| {
+        let mean = terms.iter().map(|(a, x)| a * x[i]).reduce(|sum, x| sum + x);
+        let noise = noise.map(|(s, z)| s * z[i]);
+        let out = mean.zip(noise).map(|(mean, noise)| mean + noise).or(mean).or(noise).unwrap();
+        let out = match clamp {
+            Some((low, _)) if out < low => low,
+            _ => out,
+        };
+        let out = match clamp {
+            Some((_, high)) if high < out => high,
+            _ => out,
+        };
+        (out, mean.unwrap_or_default())
+    };
+    let len = terms.first().copied().or(noise).map_or(0, |(_, x)| x.len());
+    let (out, mean) = (0..len).map(at).unzip();
+    [out, mean]
 }
 
 /// A norm by the functions for work that is split.
 fn norm_of(x: &[f32], norm: Norm) -> Result<f64, Error> {
     if norm == Norm::Torch {
-        return torch_norm(x);
+        return torch_norm(x, x.len());
     }
     let mut blocks = vec![0.0; x.len().div_ceil(NORM_BLOCK)];
     for (x, block) in x.chunks(NORM_BLOCK).zip(blocks.chunks_mut(1)) {
-        sum_squares(x, block)?;
+        sum_squares(x, x.len(), block)?;
     }
     Ok(sample_norm(&blocks))
 }
 
-/// The factors of a corrector step, by the functions for work that is split: for the batch, or for each sample.
+/// The factors of a corrector step, by the functions for work that is split: for the batch, or for
+/// each sample.
 pub fn corrector_factors(
     snr: f64,
     m: &[f32],
@@ -286,16 +317,24 @@ impl State {
         }
     }
 
-    /// What the next call does, and what it asks for then: by the sampler's own plan, which a job's tests compare with the steps.
+    /// What the next call does, and what it asks for then: by the sampler's own plan, which a job's
+    /// tests compare with the steps.
     pub fn plan(&self, schedule: &Schedule<'_>) -> Result<(Plan, Request, Self), Error> {
         let mut sampler = Sampler::from(*self);
         let (plan, request) = sampler.plan(schedule)?;
         Ok((plan, request, sampler.into()))
     }
 
-    /// Whether the next call reads the caller's noise: that of the initial sample, or of an update, in every second turn.
-    pub fn reads_noise(&self) -> bool {
-        self.noise == 1 && self.turn > 0 && self.turn % 2 == u64::from(self.start != 1)
+    /// Whether vesde_sampler_init could have made the fields that do not change.
+    pub fn is_valid(&self) -> bool {
+        let Self { noise, averaging, norm, unclamped, result, start, .. } = *self;
+        let choices = [noise, averaging, norm, unclamped, result, start];
+        self.config.validate().is_ok() && self.batch > 0 && choices.iter().all(|x| (0..2).contains(x))
+    }
+
+    /// Whether the next call reads the noise that it is given.
+    pub fn reads_noise(&self, schedule: &Schedule<'_>) -> bool {
+        self.noise == 1 && self.plan(schedule).is_ok_and(|(plan, ..)| reads_noise(&plan))
     }
 
     pub fn bytes(&self) -> [u8; size_of::<Self>()] {
@@ -316,6 +355,124 @@ impl From<Sampler> for State {
         // SAFETY: as above.
         unsafe { std::mem::transmute(sampler) }
     }
+}
+
+/// Whether a plan reads noise.
+pub fn reads_noise(plan: &Plan) -> bool {
+    plan.noise_factor != 0.0 || plan.reduction != Reduction::None
+}
+
+/// vesde_generator, as the header declares it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct GeneratorState {
+    /// The words of torch's generator on the CPU, or of NumPy's.
+    paired: TorchCpu,
+    pub counter: Counter,
+    pub torch_cuda: TorchCuda,
+    pub kind: i32,
+    reserved: i32,
+}
+
+const _: () = assert!(size_of::<GeneratorState>() == size_of::<AnyGenerator>());
+const _: () = assert!(size_of::<TorchCpu>() == size_of::<Numpy>());
+
+impl GeneratorState {
+    /// All zeros: of counter noise.
+    pub fn zero() -> Self {
+        // SAFETY: any bits are valid.
+        unsafe { std::mem::zeroed() }
+    }
+
+    /// What a draw is, in calls of the kind's own type for parts where the kind's draws have parts.
+    pub fn draw(&mut self, out: &mut [f32]) -> Result<(), Error> {
+        let len = out.len();
+        match self.kind {
+            0 => {
+                out.copy_from_slice(&noise_of(self.counter, len)?);
+                self.counter.stream = self.counter.stream.wrapping_add(u64::from(len > 0));
+                Ok(())
+            }
+            1 => {
+                let (first, rest) = out.split_at_mut(if len.is_multiple_of(16) { len / 32 * 16 } else { 0 });
+                self.paired.fill(first)?;
+                self.paired.fill(rest)
+            }
+            2 => {
+                let (first, rest) = out.split_at_mut(len / 2);
+                self.torch_cuda.fill_part(len as u64, first.len() as u64, rest)?;
+                self.torch_cuda.fill_part(len as u64, 0, first)?;
+                self.torch_cuda.skip(len as u64)
+            }
+            3 => {
+                let (first, rest) = out.split_at_mut(len / 2);
+                // SAFETY: both hold the same struct alone, of which any bits are valid.
+                let mut numpy: Numpy = unsafe { std::mem::transmute(self.paired) };
+                numpy.fill(first)?;
+                numpy.fill(rest)?;
+                self.paired = Self::from(numpy).paired;
+                Ok(())
+            }
+            _ => Err(Error::UnknownEnum),
+        }
+    }
+
+    /// Writes anything to one of the fields.
+    pub fn spoil(&mut self, input: &mut Input<'_>) {
+        match input.below(8) {
+            0 => self.kind = input.byte() as i8 as i32 / 25,
+            1 => self.counter.index = u64::MAX - u64::from(input.byte()),
+            2 => self.torch_cuda.offset = input.u64(),
+            3 => self.torch_cuda.grid = input.grid(),
+            // What is not among the twister's words is in the last 16 bytes: taken, has_cached,
+            // cached.
+            what => {
+                // SAFETY: the struct has no padding, and any bits are valid.
+                let words = unsafe {
+                    &mut *(&raw mut *self).cast::<[u32; size_of::<GeneratorState>() / size_of::<u32>()]>()
+                };
+                let back = if what == 4 { input.u32() as usize % words.len() } else { input.below(4) };
+                let at = words.len() - 1 - back;
+                words[at] = if input.rarely(128) { input.u32() } else { input.below(3) as u32 };
+            }
+        }
+    }
+
+    pub fn bytes(&self) -> [u8; size_of::<Self>()] {
+        // SAFETY: the struct has no padding.
+        unsafe { std::mem::transmute(*self) }
+    }
+}
+
+impl From<Counter> for GeneratorState {
+    fn from(counter: Counter) -> Self {
+        Self { counter, ..Self::zero() }
+    }
+}
+
+impl From<TorchCpu> for GeneratorState {
+    fn from(paired: TorchCpu) -> Self {
+        Self { kind: 1, paired, ..Self::zero() }
+    }
+}
+
+impl From<TorchCuda> for GeneratorState {
+    fn from(torch_cuda: TorchCuda) -> Self {
+        Self { kind: 2, torch_cuda, ..Self::zero() }
+    }
+}
+
+impl From<Numpy> for GeneratorState {
+    fn from(numpy: Numpy) -> Self {
+        // SAFETY: both hold the same struct alone, of which any bits are valid.
+        Self { kind: 3, paired: unsafe { std::mem::transmute::<Numpy, TorchCpu>(numpy) }, ..Self::zero() }
+    }
+}
+
+/// The generators themselves.
+pub fn generators(states: &mut [GeneratorState]) -> &mut [AnyGenerator] {
+    // SAFETY: the same fields in the same order, of which any bits are valid.
+    unsafe { std::slice::from_raw_parts_mut(states.as_mut_ptr().cast(), states.len()) }
 }
 
 /// A request as C has it.

@@ -1,5 +1,5 @@
-//! scheduler_config.json in and out: any bytes into the reader, and any configuration into the writer. The reader is compared with serde_json,
-//! which shares no code with it.
+//! scheduler_config.json in and out: any bytes into the reader, and any configuration into the
+//! writer. The reader is compared with serde_json, which shares no code with it.
 
 #![no_main]
 
@@ -35,7 +35,8 @@ fn read(json: &[u8]) -> Result<Config, Error> {
     read
 }
 
-/// Writes a configuration by both APIs, into all the room that is promised to suffice and into too little.
+/// Writes a configuration by both APIs, into all the room that is promised to suffice and into too
+/// little.
 fn write(config: &Config) -> Result<Vec<u8>, Error> {
     let mut room = [UNTOUCHED; 512];
     let mut len = usize::MAX;
@@ -105,7 +106,8 @@ fn check_text(json: &[u8], cut: usize) {
     let Ok(config) = read else { return };
     assert_eq!(config.validate(), Ok(()));
     check_config(&config);
-    // Space behind the object changes nothing, anything else is an error, and so is every text that ends before the object does.
+    // Space behind the object changes nothing, anything else is an error, and so is every text that
+    // ends before the object does.
     assert_eq!(Config::from_json(&[json, b" \n"].concat()), read);
     assert_eq!(Config::from_json(&[json, b"x"].concat()), Err(Error::JsonSyntax));
     let object = json.trim_ascii_end();
@@ -155,7 +157,8 @@ fn long_number(input: &mut Input<'_>) -> String {
 }
 
 fuzz_target!(|data: &[u8]| {
-    // A text begins with a brace or space; first bytes that no text has are for what is made of the rest.
+    // A text begins with a brace or space; first bytes that no text has are for what is made of the
+    // rest.
     match data.split_first() {
         Some((0, data)) => check_config(&Input(data).config()),
         Some((1, data)) => check_config(&valid_config(&mut Input(data))),

@@ -1,23 +1,30 @@
-//! Samplers called as they should be and as they should not: with other lengths, tables and scores between calls, without the noise that
-//! they asked for, with states of any bits, with copies that go on from the middle. Each call must do what its plan says, in scalar code.
+//! Samplers called as they should be and as they should not: with other lengths, tables and scores
+//! between calls, without the noise that they asked for, with generators that draw it, with states
+//! of any bits, with copies that go on from the middle. Each call must do what its plans say, in
+//! scalar code.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
 use vesde::{
-    Config, Error, Reduction, Request, Sampler, Schedule, SimdLevel, limit_simd_level, set_sigmas,
-    set_timesteps,
+    Buffers, Config, Error, Numpy, Operand, Plan, Reduction, Request, Sampler, Schedule, SimdLevel, TorchCpu,
+    TorchCuda, limit_simd_level, set_sigmas, set_timesteps,
 };
-use vesde_fuzz::{Input, State, averaging, corrector_factors, noise_of, norm, patterns, request, same};
+use vesde_fuzz::{
+    GeneratorState, Input, State, corrector_factors, generators, noise_of, patterns, reads_noise, request,
+    same, scalar_linear,
+};
 
 const MOST_CALLS: usize = 24;
 
-/// A job's state and sample.
+/// A job's state and sample, and generators with the noise that they have drawn last.
 #[derive(Clone)]
 struct Slot {
     state: State,
     sample: Vec<f32>,
+    generators: Vec<GeneratorState>,
+    drawn: Vec<f32>,
 }
 
 /// The tables of a scheduler.
@@ -28,8 +35,8 @@ impl Tables {
         let steps = input.below(5) + 1;
         let mut tables = [(); 3].map(|()| vec![0.0; steps]);
         let [timesteps, sigmas, discrete_sigmas] = &mut tables;
-        set_timesteps(&Config::default(), timesteps).unwrap();
-        set_sigmas(&Config::default(), timesteps, sigmas, discrete_sigmas).unwrap();
+        set_timesteps(&Config::default(), &mut timesteps[..]).unwrap();
+        set_sigmas(&Config::default(), &*timesteps, &mut sigmas[..], &mut discrete_sigmas[..]).unwrap();
         if input.rarely(48) {
             let table = &mut tables[input.below(3)];
             let (at, value) = (input.below(steps), input.float());
@@ -63,13 +70,38 @@ impl Tables {
     }
 }
 
-/// What a call must return: a request, with what becomes of the slot; or one of some errors, with nothing changed.
-type Outcome = Result<(Slot, Request), Vec<Error>>;
+/// Where the noise comes from that a job needs.
+#[derive(Clone, Copy)]
+enum Drawn<'a> {
+    /// The caller, if it is there.
+    Given(Option<&'a [f32]>),
+    /// The slot's generators.
+    ByGenerators,
+}
 
-/// What a call must do: what its plan says, in scalar code.
-fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> Outcome {
-    let Slot { state, mut sample } = slot.clone();
-    let len = sample.len();
+/// What becomes of the slot, and what a call must return: a request, or one of some errors, which
+/// leave everything as it was but for draws and the turns that asked for them.
+type Outcome = (Slot, Result<Request, Vec<Error>>);
+
+/// What a call must do: what its plans say, in scalar code.
+fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], noise: Drawn<'_>) -> Outcome {
+    let mut slot = slot.clone();
+    loop {
+        match turn(&mut slot, schedule, m, noise) {
+            Ok(Request::Noise { .. }) if matches!(noise, Drawn::ByGenerators) => {}
+            result => return (slot, result),
+        }
+    }
+}
+
+/// One turn of it.
+fn turn(
+    slot: &mut Slot,
+    schedule: &Schedule<'_>,
+    m: &[f32],
+    noise: Drawn<'_>,
+) -> Result<Request, Vec<Error>> {
+    let len = slot.sample.len();
     let mut errors = vec![];
     let mut unless = |condition: bool, error| {
         if !condition {
@@ -77,49 +109,79 @@ fn model(slot: &Slot, schedule: &Schedule<'_>, m: &[f32], z: Option<&[f32]>) -> 
         }
     };
     unless(len > 0 && !m.is_empty(), Error::Empty);
-    let fits = state.batch > 0 && (len as u64).is_multiple_of(state.batch);
+    let fits = slot.state.batch > 0 && (len as u64).is_multiple_of(slot.state.batch);
     unless(m.len() == len && fits, Error::LengthMismatch);
-    let (plan, request, state) = match state.plan(schedule) {
+    let z = match noise {
+        Drawn::Given(z) => z,
+        Drawn::ByGenerators => {
+            let count = slot.generators.len() as u64;
+            unless(slot.drawn.len() == len && [1, slot.state.batch].contains(&count), Error::LengthMismatch);
+            Some(&slot.drawn[..])
+        }
+    };
+    let (plan, request, state) = match slot.state.plan(schedule) {
         Ok(planned) => planned,
         Err(error) => return Err([errors, vec![error]].concat()),
     };
-    let corrects = plan.reduction == Reduction::CorrectorNorms;
-    let does_nothing = [plan.sample, plan.output, plan.noise] == [0.0; 3] && !corrects;
-    if state.noise == 1 && !does_nothing {
-        unless(z.is_some(), Error::NullPointer);
-        unless(z.is_none_or(|z| z.len() == len), Error::LengthMismatch);
-    }
+    unless(z.is_some() || !slot.state.reads_noise(schedule), Error::NullPointer);
+    unless(z.is_none_or(|z| z.len() == len), Error::LengthMismatch);
     if !errors.is_empty() {
         return Err(errors);
     }
-    if does_nothing {
-        return Ok((Slot { state, sample }, request));
+    slot.sample = run(&plan, slot, m, z).map_err(|error| vec![error])?;
+    if matches!((request, noise), (Request::Noise { .. }, Drawn::ByGenerators)) {
+        draw(slot).map_err(|error| vec![error])?;
     }
-    let z = match z {
-        Some(z) if state.noise == 1 => z.to_vec(),
-        _ => noise_of(plan.counter, len).unwrap(),
-    };
-    let factors = if corrects {
-        let modes = (averaging(state.averaging).unwrap(), norm(state.norm).unwrap());
-        corrector_factors(state.config.snr, m, &z, state.batch as usize, modes)
-            .map_err(|error| vec![error])?
-    } else {
-        vec![(plan.output, plan.noise)]
-    };
-    let per_sample = len / factors.len();
-    for (i, x) in sample.iter_mut().enumerate() {
-        let (drift, diffusion) = factors[i / per_sample];
-        let sum = if plan.sample == 0.0 { -0.0 } else { plan.sample * *x + drift * m[i] };
-        let out = if diffusion == 0.0 && !corrects { sum } else { sum + diffusion * z[i] };
-        *x = if out < plan.clamp.0 {
-            plan.clamp.0
-        } else if out > plan.clamp.1 {
-            plan.clamp.1
-        } else {
-            out
-        };
+    slot.state = state;
+    Ok(request)
+}
+
+/// The sample that a plan makes.
+fn run(plan: &Plan, slot: &Slot, m: &[f32], z: Option<&[f32]>) -> Result<Vec<f32>, Error> {
+    let Slot { state, sample, .. } = slot;
+    assert!(plan.keep.is_none(), "the predictor-corrector method has no history");
+    if plan.terms().is_empty() && !reads_noise(plan) {
+        return Ok(sample.clone());
     }
-    Ok((Slot { state, sample }, request))
+    let made = noise_of(plan.counter, sample.len())?;
+    let z = z.filter(|_| state.noise == 1).unwrap_or(&made);
+    // What the terms' factors are, for each sample where they differ.
+    let factors = match plan.reduction {
+        Reduction::CorrectorNorms { snr, averaging, norm } => {
+            assert!(plan.noise_factor == 0.0 && plan.terms().iter().map(|term| term.factor).eq([1.0, 0.0]));
+            assert_eq!(snr, state.config.snr);
+            assert_eq!([averaging as i32, norm as i32], [state.averaging, state.norm]);
+            corrector_factors(snr, m, z, state.batch as usize, (averaging, norm))?
+                .into_iter()
+                .map(|(step_size, noise_factor)| (Some(step_size), noise_factor))
+                .collect()
+        }
+        _ => vec![(None, plan.noise_factor)],
+    };
+    let per_sample = sample.len() / factors.len();
+    let parts = factors.into_iter().enumerate().flat_map(|(i, (step_size, noise_factor))| {
+        let part = i * per_sample..(i + 1) * per_sample;
+        let terms = plan.terms().iter().map(|term| match term.operand {
+            Operand::Sample => (term.factor, &sample[part.clone()]),
+            Operand::ModelOutput => (step_size.unwrap_or(term.factor), &m[part.clone()]),
+            Operand::Kept(slot) => panic!("history {slot}"),
+        });
+        let noise = reads_noise(plan).then(|| (noise_factor, &z[part.clone()]));
+        let [out, _] = scalar_linear(&terms.collect::<Vec<_>>(), noise, plan.clamp);
+        out
+    });
+    Ok(parts.collect())
+}
+
+/// A draw of the slot's generators: none has drawn if one of them cannot.
+fn draw(slot: &mut Slot) -> Result<(), Error> {
+    let (len, count) = (slot.drawn.len(), slot.generators.len());
+    let (mut after, mut drawn) = (slot.generators.clone(), vec![0.0; len]);
+    for (state, part) in after.iter_mut().zip(drawn.chunks_mut(len / count)) {
+        state.draw(part)?;
+    }
+    (slot.generators, slot.drawn) = (after, drawn);
+    Ok(())
 }
 
 fn bytes_of(request: &CRequest) -> [u8; size_of::<CRequest>()] {
@@ -128,42 +190,40 @@ fn bytes_of(request: &CRequest) -> [u8; size_of::<CRequest>()] {
 }
 
 /// A call that must do what the model does.
-fn next(slot: &mut Slot, tables: &Tables, m: &[f32], z: Option<&[f32]>) {
-    let before = slot.clone();
+fn next(slot: &mut Slot, tables: &Tables, m: &[f32], noise: Drawn<'_>) {
     limit_simd_level(SimdLevel::Baseline);
-    let mut outcome = model(slot, &tables.schedule(), m, z);
+    let (wanted, mut outcome) = model(slot, &tables.schedule(), m, noise);
     limit_simd_level(SimdLevel::Avx512);
-    if z.is_some_and(|z| z.len() != slot.sample.len()) || m.len() != slot.sample.len() {
-        // In C there is one length, so that the Rust API alone can be given another.
-        let mut sampler = Sampler::from(slot.state);
-        let got = sampler.next(&tables.schedule(), &mut slot.sample, m, z);
-        slot.state = sampler.into();
-        match (&outcome, got) {
-            (Ok((_, wanted)), Ok(got)) => {
-                assert_eq!(bytes_of(&request(*wanted, 0)), bytes_of(&request(got, 0)), "{wanted:?}");
-            }
-            (Err(wanted), Err(got)) => assert!(wanted.contains(&got), "{got:?} of {wanted:?}"),
-            (wanted, got) => panic!("{got:?}, not {:?}", wanted.as_ref().map(|(_, request)| request)),
-        }
-    } else {
+    let Slot { state, sample, generators: states, drawn } = &mut *slot;
+    let len = sample.len();
+    let mut workspace = [0.5; 3];
+    if let Drawn::Given(z) = noise
+        && m.len() == len
+        && z.is_none_or(|z| z.len() == len)
+    {
         let scheduler = tables.scheduler();
-        let (z, untouched) = (z.map_or(std::ptr::null(), <[f32]>::as_ptr), [0xa5_u8; size_of::<CRequest>()]);
+        let buffers = CBuffers {
+            sample: sample.as_mut_ptr(),
+            model_output: m.as_ptr(),
+            len,
+            noise: z.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            workspace: workspace.as_mut_ptr(),
+            workspace_len: len % 4,
+        };
+        let untouched = [0xa5_u8; size_of::<CRequest>()];
         // SAFETY: any bits are valid.
         let mut request: CRequest = unsafe { std::mem::transmute(untouched) };
-        let state = (&raw mut slot.state).cast();
-        // SAFETY: the buffers have the sample's length, and the state any bits.
-        let status = unsafe {
-            let (m, sample, len) = (m.as_ptr(), slot.sample.as_mut_ptr(), slot.sample.len());
-            vesde_sampler_next(state, &scheduler, m, z, len, sample, &mut request)
-        };
-        if slot.sample.is_empty()
+        // SAFETY: the buffers have the sample's length, and the states any bits.
+        let status =
+            unsafe { vesde_sampler_next((&raw mut *state).cast(), &scheduler, &buffers, &mut request) };
+        if len == 0
             && let Err(errors) = &mut outcome
         {
             errors.push(Error::Empty);
         }
         match &outcome {
-            Ok((_, wanted)) => {
-                assert_eq!(status, VESDE_OK, "{before:?}", before = before.state);
+            Ok(wanted) => {
+                assert_eq!(status, VESDE_OK);
                 let wanted = self::request(*wanted, tables.0[0].len());
                 assert_eq!(bytes_of(&request), bytes_of(&wanted));
             }
@@ -172,11 +232,33 @@ fn next(slot: &mut Slot, tables: &Tables, m: &[f32], z: Option<&[f32]>) {
                 assert_eq!(bytes_of(&request), untouched);
             }
         }
+    } else {
+        // In C there is one length, so that the Rust API alone can be given another; it alone
+        // draws.
+        let mut sampler = Sampler::from(*state);
+        let buffers = Buffers::new(sample, m).with_workspace(&mut workspace);
+        let schedule = tables.schedule();
+        let got = match noise {
+            Drawn::Given(None) => sampler.next(&schedule, buffers),
+            Drawn::Given(Some(z)) => sampler.next(&schedule, buffers.with_noise(z)),
+            Drawn::ByGenerators => sampler.next_drawing(&schedule, buffers, generators(states), drawn),
+        };
+        *state = sampler.into();
+        match (&outcome, got) {
+            (Ok(wanted), Ok(got)) => {
+                assert_eq!(bytes_of(&request(*wanted, 0)), bytes_of(&request(got, 0)), "{wanted:?}");
+            }
+            (Err(wanted), Err(got)) => assert!(wanted.contains(&got), "{got:?} of {wanted:?}"),
+            (wanted, got) => panic!("{got:?}, not {wanted:?}"),
+        }
     }
-    let wanted = outcome.map_or(before, |(slot, _)| slot);
+    assert_eq!(workspace, [0.5; 3], "the history of a method without one");
     assert_eq!(slot.state.bytes(), wanted.state.bytes());
-    assert!(slot.sample.iter().zip(&wanted.sample).all(|(&a, &b)| same(a, b)), "the sample differs");
-    assert_eq!(slot.sample.len(), wanted.sample.len());
+    assert!(slot.generators.iter().zip(&wanted.generators).all(|(a, b)| a.bytes() == b.bytes()));
+    for (got, wanted) in [(&slot.sample, &wanted.sample), (&slot.drawn, &wanted.drawn)] {
+        assert_eq!(got.len(), wanted.len());
+        assert!(got.iter().zip(wanted).all(|(&a, &b)| same(a, b)), "the sample or the noise differs");
+    }
     // Of NaNs the bits may differ: both go on from the same ones.
     *slot = wanted;
 }
@@ -202,17 +284,35 @@ fn start(input: &mut Input<'_>, buffer: &[f32]) -> Slot {
         _ => 1500,
     };
     let sample = buffer[..batch * per_sample].to_vec();
+    let drawn = buffer[1..][..sample.len()].to_vec();
+    let count = input.pick(&[1, batch, batch, 2]);
+    let generators = (0..count).map(|_| generator(input)).collect();
     let mut sampler = std::mem::MaybeUninit::<Sampler>::uninit();
     // SAFETY: the pointers are those of objects.
     let status = unsafe { vesde_sampler_init(&config, batch, &options, sampler.as_mut_ptr()) };
     if status != VESDE_OK {
         let state = State::of_input(input, batch as u64);
-        return Slot { state, sample };
+        return Slot { state, sample, generators, drawn };
     }
     // SAFETY: it was written.
     let state = State::from(unsafe { sampler.assume_init() });
     assert_eq!((state.first_step, state.turn, state.start), (options.first_step, 0, options.start));
-    Slot { state, sample }
+    Slot { state, sample, generators, drawn }
+}
+
+/// A generator of any kind as vesde_generator_seed makes it, and now and then another.
+fn generator(input: &mut Input<'_>) -> GeneratorState {
+    let seed = input.byte();
+    let mut state: GeneratorState = match input.below(4) {
+        0 => input.counter().into(),
+        1 => TorchCpu::new(seed.into()).into(),
+        2 => TorchCuda::new(seed.into(), input.grid()).into(),
+        _ => Numpy::new(seed.into()).into(),
+    };
+    if input.rarely(16) {
+        state.spoil(input);
+    }
+    state
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -233,24 +333,34 @@ fuzz_target!(|data: &[u8]| {
                 &patterns[kind][usize::from(word) + 256 * i..][..len]
             });
             match what {
-                0..160 => next(&mut slots[slot], &tables[0], m, Some(z)),
-                160..176 => next(&mut slots[slot], &tables[0], m, None),
-                176..192 => next(&mut slots[slot], &tables[1], m, Some(z)),
+                0..100 => next(&mut slots[slot], &tables[0], m, Drawn::Given(Some(z))),
+                100..160 => next(&mut slots[slot], &tables[0], m, Drawn::ByGenerators),
+                160..176 => next(&mut slots[slot], &tables[0], m, Drawn::Given(None)),
+                176..192 => next(&mut slots[slot], &tables[1], m, Drawn::Given(Some(z))),
                 192..204 => {
                     m = if what % 2 == 0 { &m[..len / 2] } else { m };
                     z = if what % 3 == 0 { &z[..len - 1] } else { z };
-                    next(&mut slots[slot], &tables[0], m, Some(z));
+                    next(&mut slots[slot], &tables[0], m, Drawn::Given(Some(z)));
                 }
                 204..210 => {
-                    // Another sample, of another length.
+                    // Another sample, of another length, and now and then as much noise.
                     let mut other = slots[slot].clone();
                     other.sample = patterns[0][..len + input.below(3) - 1].to_vec();
                     let m = &patterns[0][..other.sample.len()];
-                    next(&mut other, &tables[0], m, None);
+                    match what % 3 {
+                        0 => next(&mut other, &tables[0], m, Drawn::Given(None)),
+                        kind => {
+                            let drawn = if kind == 1 { m.len() } else { len };
+                            other.drawn.resize(drawn, 0.0);
+                            next(&mut other, &tables[0], m, Drawn::ByGenerators);
+                            slots[slot].generators = other.generators;
+                        }
+                    }
                     slots[slot].state = other.state;
                 }
                 210..228 => slots[1 - slot] = slots[slot].clone(),
-                228..240 => slots[slot].state.spoil(&mut input),
+                228..236 => slots[slot].state.spoil(&mut input),
+                236..240 => slots[slot].generators[0].spoil(&mut input),
                 240..248 => tables.swap(0, 1),
                 _ => slots[slot] = start(&mut input, &patterns[0]),
             }
