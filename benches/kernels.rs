@@ -1,8 +1,10 @@
-//! Every kernel and every source of noise, at every level of SIMD that the machine has and at three sizes, each beside
-//! its two limits in the same run: a memcpy of the bytes that it moves, and a bare loop that reads and writes the same
-//! streams. `cargo bench`; `cargo bench -- 'step_pred/avx512'` for some.
+//! Every kernel and every source of noise, at every level of SIMD that the machine has and at three
+//! sizes, each beside its two limits in the same run: a memcpy of the bytes that it moves, and a
+//! bare loop that reads and writes the same streams. `cargo bench`; `cargo bench --
+//! 'step_pred/avx512'` for some.
 //!
-//! Throughput is in elements: at 1 Gelem/s an element takes 1 ns. Compare ratios within one run; machines drift.
+//! Throughput is in elements: at 1 Gelem/s an element takes 1 ns. Compare ratios within one run;
+//! machines drift.
 
 use std::hint::black_box;
 use std::thread;
@@ -13,13 +15,13 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use vesde::{
-    Averaging, Config, Counter, CudaGrid, Norm, Numpy, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda,
-    Update, fill_from_rng, limit_simd_level, norm_blocks, scale_model_input, set_sigmas, set_timesteps,
-    sum_squares, torch_norm,
+    Averaging, Combination, Config, Counter, CudaGrid, Noise, Norm, Numpy, Schedule, Scheduler, SimdLevel,
+    Step, TorchCpu, TorchCuda, fill_from_rng, limit_simd_level, linear, norm_blocks, set_sigmas,
+    set_timesteps, sum_squares, torch_norm,
 };
 
-/// Floats of a buffer, and how many sets of four buffers a benchmark takes in turn: one set for caches, and for DRAM
-/// 768 MB, far beyond any of them.
+/// Floats of a buffer, and how many sets of four buffers a benchmark takes in turn: one set for
+/// caches, and for DRAM 768 MB, far beyond any of them.
 const SIZES: [(&str, usize, usize); 3] =
     [("L1 4096", 4096, 1), ("L2 3x256x256", 3 * 256 * 256, 1), ("DRAM 3x1024x1024", 3 * 1024 * 1024, 16)];
 /// Floats of all buffers at the largest size.
@@ -31,8 +33,8 @@ const INDEX: i64 = 500;
 const A: f32 = 0.01;
 const B: f32 = 0.1;
 
-/// A loop that does nothing but a kernel's loads, stores and arithmetic, compiled for each level: the kernel's limit
-/// where it makes no noise. `LANES` are the level's.
+/// A loop that does nothing but a kernel's loads, stores and arithmetic, compiled for each level:
+/// the kernel's limit where it makes no noise. `LANES` are the level's.
 macro_rules! bare_loop {
     ($name:ident($($arg:ident: $type:ty),*) $body:block) => {
         fn $name(level: SimdLevel $(, $arg: $type)*) {
@@ -118,7 +120,7 @@ bare_loop!(read_3_write_2(x: &mut [f32], m: &[f32], z: &[f32], mean: &mut [f32])
 /// One benchmark's buffers for one call.
 struct Set<'a> {
     sample: &'a mut [f32],
-    score: &'a mut [f32],
+    score: &'a [f32],
     noise: &'a mut [f32],
     mean: &'a mut [f32],
 }
@@ -146,7 +148,7 @@ impl<'a> Sets<'a> {
     fn memcpy(&mut self, floats_moved: usize) {
         for copy in 0..floats_moved.div_ceil(2) {
             let Set { sample, score, noise, mean } = self.next();
-            let (from, to) = if copy % 2 == 0 { (score, sample) } else { (noise, mean) };
+            let (from, to) = if copy % 2 == 0 { (*score, sample) } else { (&**noise, mean) };
             let len = if 2 * copy + 1 == floats_moved { from.len() / 2 } else { from.len() };
             black_box(&mut to[..len]).copy_from_slice(black_box(&from[..len]));
         }
@@ -163,7 +165,7 @@ impl Memory {
     fn new() -> Self {
         let mut floats = vec![0.0; MEMORY + 16];
         let start = floats.as_ptr().align_offset(64);
-        Counter::new(1, 0).fill(&mut floats).expect("a length");
+        Counter::new(1, 0).fill(&mut floats[..]).expect("a length");
         Self { floats, start }
     }
 
@@ -196,8 +198,8 @@ impl Tables {
     fn new() -> Self {
         let config = Config::default();
         let [mut timesteps, mut sigmas, mut discrete_sigmas] = [(); 3].map(|()| vec![0.0; 1000]);
-        set_timesteps(&config, &mut timesteps).expect("a length");
-        set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas).expect("lengths");
+        set_timesteps(&config, &mut timesteps[..]).expect("a length");
+        set_sigmas(&config, &timesteps, &mut sigmas[..], &mut discrete_sigmas[..]).expect("lengths");
         Self { timesteps, sigmas, discrete_sigmas }
     }
 
@@ -234,46 +236,42 @@ fn kernels(c: &mut Criterion) {
             let name = |kernel: &str| format!("{kernel}/{name}/{size}");
 
             let mut g = group(c, &name("step_pred"), len);
-            let pred = |s: &mut Set<'_>| {
-                scheduler.step_pred(s.score, &[TIMESTEP], Update::in_place(s.sample), &*s.noise)
-            };
+            let pred = |step: Step<'_>| scheduler.step_pred(&[TIMESTEP], step).expect("a step");
             g.bench_function("memcpy of 3", |b| b.iter(|| sets.memcpy(3)));
             bench!(g, sets, "bare loop, read 2 write 1", |s| read_2_write_1(level, s.sample, s.score));
             bench!(g, sets, "counter noise", |s| {
-                scheduler
-                    .step_pred(s.score, &[TIMESTEP], Update::in_place(s.sample), counter)
-                    .expect("a step");
+                pred(Step::in_place(s.score, s.sample).with_noise(counter));
             });
             bench!(g, sets, "torch noise", |s| {
-                torch.fill(s.noise).expect("a length");
-                pred(s).expect("a step");
+                torch.fill(&mut *s.noise).expect("a length");
+                pred(Step::in_place(s.score, s.sample).with_noise(&*s.noise));
             });
             g.bench_function("memcpy of 4", |b| b.iter(|| sets.memcpy(4)));
             bench!(g, sets, "bare loop, read 3 write 1", |s| {
                 read_3_write_1(level, s.sample, s.score, s.noise);
             });
-            bench!(g, sets, "noise given", |s| pred(s).expect("a step"));
+            bench!(g, sets, "noise given", |s| {
+                pred(Step::in_place(s.score, s.sample).with_noise(&*s.noise));
+            });
             bench!(g, sets, "bare loop, read 2 write 2", |s| {
                 read_2_write_2(level, s.sample, s.score, s.mean);
             });
             bench!(g, sets, "counter noise, with mean", |s| {
-                let update = Update::in_place(s.sample).with_mean(s.mean);
-                scheduler.step_pred(s.score, &[TIMESTEP], update, counter).expect("a step");
+                pred(Step::in_place(s.score, s.sample).with_noise(counter).with_mean(&mut *s.mean));
             });
             g.bench_function("memcpy of 5", |b| b.iter(|| sets.memcpy(5)));
             bench!(g, sets, "bare loop, read 3 write 2", |s| {
                 read_3_write_2(level, s.sample, s.score, s.noise, s.mean);
             });
             bench!(g, sets, "noise given, with mean", |s| {
-                let update = Update::in_place(s.sample).with_mean(s.mean);
-                scheduler.step_pred(s.score, &[TIMESTEP], update, &*s.noise).expect("a step");
+                pred(Step::in_place(s.score, s.sample).with_noise(&*s.noise).with_mean(&mut *s.mean));
             });
             g.finish();
 
             let mut g = group(c, &name("step_correct"), len);
             let correct = |s: &mut Set<'_>, (batch, averaging), norm| {
-                let update = Update::in_place(s.sample);
-                scheduler.step_correct(s.score, batch, averaging, norm, update, &*s.noise).expect("a step");
+                let step = Step::in_place(s.score, s.sample).with_batch(batch).with_noise(&*s.noise);
+                scheduler.step_correct(averaging, norm, step).expect("a step");
             };
             let whole = (1, Averaging::Batch);
             g.bench_function("memcpy of 4", |b| b.iter(|| sets.memcpy(4)));
@@ -282,13 +280,11 @@ fn kernels(c: &mut Criterion) {
                 read_2_write_1(level, s.sample, s.score);
             });
             bench!(g, sets, "counter noise, exact norm", |s| {
-                let update = Update::in_place(s.sample);
-                scheduler
-                    .step_correct(s.score, 1, Averaging::Batch, Norm::Exact, update, counter)
-                    .expect("a step");
+                let step = Step::in_place(s.score, s.sample).with_noise(counter);
+                scheduler.step_correct(Averaging::Batch, Norm::Exact, step).expect("a step");
             });
             bench!(g, sets, "torch noise, torch norm", |s| {
-                torch.fill(s.noise).expect("a length");
+                torch.fill(&mut *s.noise).expect("a length");
                 correct(s, whole, Norm::Torch);
             });
             g.bench_function("memcpy of 6", |b| b.iter(|| sets.memcpy(6)));
@@ -310,53 +306,71 @@ fn kernels(c: &mut Criterion) {
             let mut g = group(c, &name("add_noise"), len);
             g.bench_function("memcpy of 2", |b| b.iter(|| sets.memcpy(2)));
             bench!(g, sets, "bare loop, read 1 write 1", |s| read_1_write_1(level, s.score, s.sample));
-            bench!(g, sets, "counter noise", |s| {
-                scheduler.add_noise(s.score, &[INDEX], counter, s.sample).expect("a step");
-            });
+            let add = |x: &[f32], noise: Noise<'_>, noisy: &mut [f32]| {
+                scheduler.add_noise(x, 1, &[INDEX], noise, noisy).expect("a step");
+            };
+            bench!(g, sets, "counter noise", |s| add(s.score, counter.into(), s.sample));
             bench!(g, sets, "torch noise", |s| {
-                torch.fill(s.noise).expect("a length");
-                scheduler.add_noise(s.score, &[INDEX], &*s.noise, s.sample).expect("a step");
+                torch.fill(&mut *s.noise).expect("a length");
+                add(s.score, Noise::from(&*s.noise), s.sample);
             });
             g.bench_function("memcpy of 3", |b| b.iter(|| sets.memcpy(3)));
             bench!(g, sets, "bare loop, read 2 write 1 elsewhere", |s| {
                 read_2_write_1_elsewhere(level, s.score, s.noise, s.sample);
             });
-            bench!(g, sets, "noise given", |s| {
-                scheduler.add_noise(s.score, &[INDEX], &*s.noise, s.sample).expect("a step");
-            });
+            bench!(g, sets, "noise given", |s| add(s.score, Noise::from(&*s.noise), s.sample));
             g.finish();
 
-            let mut g = group(c, &name("scale_model_input"), len);
+            // What explicit solvers do, with a factor at the sample.
+            let mut g = group(c, &name("linear"), len);
             g.bench_function("memcpy of 2", |b| b.iter(|| sets.memcpy(2)));
             bench!(g, sets, "bare loop, read 1 write 1", |s| read_1_write_1(level, s.score, s.sample));
-            bench!(g, sets, "out of place", |s| scale_model_input(s.score, s.sample).expect("lengths"));
+            bench!(g, sets, "1 term, out of place", |s| {
+                linear(Combination::new(&mut *s.sample).plus(B, s.score)).expect("lengths");
+            });
+            g.bench_function("memcpy of 3", |b| b.iter(|| sets.memcpy(3)));
+            bench!(g, sets, "bare loop, read 2 write 1", |s| read_2_write_1(level, s.sample, s.score));
+            bench!(g, sets, "2 terms and counter noise, Euler ancestral", |s| {
+                let denoised = Combination::in_place(B, s.sample).plus(A, s.score);
+                linear(denoised.plus_noise(B, counter)).expect("lengths");
+            });
+            g.bench_function("memcpy of 4", |b| b.iter(|| sets.memcpy(4)));
+            bench!(g, sets, "bare loop, read 3 write 1", |s| {
+                read_3_write_1(level, s.sample, s.score, s.noise);
+            });
+            bench!(g, sets, "3 terms, DPM++ 2M", |s| {
+                let denoised = Combination::in_place(B, s.sample).plus(A, s.score);
+                linear(denoised.plus(-A, &*s.noise)).expect("lengths");
+            });
             g.finish();
 
             let mut g = group(c, &name("norm"), len);
             g.bench_function("memcpy of 1", |b| b.iter(|| sets.memcpy(1)));
             bench!(g, sets, "bare loop, read 1", |s| read_1(level, s.score));
-            bench!(g, sets, "sum of squares", |s| sum_squares(s.score, &mut blocks).expect("lengths"));
-            bench!(g, sets, "torch norm", |s| torch_norm(s.score).expect("a length"));
+            bench!(g, sets, "sum of squares", |s| sum_squares(s.score, len, &mut blocks).expect("lengths"));
+            bench!(g, sets, "torch norm", |s| torch_norm(s.score, len).expect("a length"));
             g.bench_function("sum of squares, counter noise", |b| {
-                b.iter(|| counter.sum_squares(len, &mut blocks).expect("lengths"));
+                b.iter(|| sum_squares(counter, len, &mut blocks).expect("lengths"));
             });
             g.finish();
 
             let mut g = group(c, &name("noise"), len);
             g.bench_function("memcpy of 1", |b| b.iter(|| sets.memcpy(1)));
             bench!(g, sets, "bare loop, write 1", |s| write_1(level, s.noise));
-            bench!(g, sets, "counter", |s| counter.fill(s.noise).expect("a length"));
+            bench!(g, sets, "counter", |s| counter.fill(&mut *s.noise).expect("a length"));
             bench!(g, sets, "counter, from the middle of a group", |s| {
-                counter.at(1).fill(s.noise).expect("a length");
+                counter.at(1).fill(&mut *s.noise).expect("a length");
             });
-            bench!(g, sets, "torch cpu", |s| torch.fill(s.noise).expect("a length"));
+            bench!(g, sets, "torch cpu", |s| torch.fill(&mut *s.noise).expect("a length"));
             for gpu in ["T4", "H200"] {
                 let grid = CudaGrid::of_gpu(gpu).expect("a GPU");
                 let mut cuda = TorchCuda::new(42, grid);
-                bench!(g, sets, format!("torch cuda, {gpu}"), |s| cuda.fill(s.noise).expect("a length"));
+                bench!(g, sets, format!("torch cuda, {gpu}"), |s| cuda
+                    .fill(&mut *s.noise)
+                    .expect("a length"));
             }
-            bench!(g, sets, "numpy", |s| numpy.fill(s.noise).expect("a length"));
-            bench!(g, sets, "xoshiro256++", |s| fill_from_rng(&mut rng, s.noise));
+            bench!(g, sets, "numpy", |s| numpy.fill(&mut *s.noise).expect("a length"));
+            bench!(g, sets, "xoshiro256++", |s| fill_from_rng(&mut rng, &mut *s.noise));
             g.finish();
         }
         limit_simd_level(SimdLevel::Avx512);
@@ -372,15 +386,16 @@ fn call_overhead(c: &mut Criterion) {
     let level = limit_simd_level(SimdLevel::Avx512);
     let mut memory = vec![1.0; 4 * LEN];
     let mut sets = Sets::new(&mut memory, LEN, 1);
+    let pred = |step: Step<'_>| scheduler.step_pred(&[TIMESTEP], step).expect("a step");
     let mut g = group(c, "call overhead/64", LEN);
     g.bench_function("memcpy of 4", |b| b.iter(|| sets.memcpy(4)));
     bench!(g, sets, "bare loop, read 3 write 1", |s| read_3_write_1(level, s.sample, s.score, s.noise));
     bench!(g, sets, "step_pred, noise given", |s| {
-        scheduler.step_pred(s.score, &[TIMESTEP], Update::in_place(s.sample), &*s.noise).expect("a step");
+        pred(Step::in_place(s.score, s.sample).with_noise(&*s.noise));
     });
-    bench!(g, sets, "noise alone, counter", |s| counter.fill(s.noise).expect("a length"));
+    bench!(g, sets, "noise alone, counter", |s| counter.fill(&mut *s.noise).expect("a length"));
     bench!(g, sets, "step_pred, counter noise", |s| {
-        scheduler.step_pred(s.score, &[TIMESTEP], Update::in_place(s.sample), counter).expect("a step");
+        pred(Step::in_place(s.score, s.sample).with_noise(counter));
     });
     g.finish();
 }
@@ -399,6 +414,7 @@ fn threads(c: &mut Criterion) {
     let [sample, score, noise] =
         memory.get().get_disjoint_mut([0..LEN, LEN..2 * LEN, 2 * LEN..MEMORY]).expect("three");
 
+    let pred = |step: Step<'_>| scheduler.step_pred(&[TIMESTEP], step).expect("a step");
     let mut g = group(c, "threads/64M", LEN);
     g.sample_size(10);
     for count in [1, 2] {
@@ -418,11 +434,11 @@ fn threads(c: &mut Criterion) {
         bench("memcpy of 2", &|_, x, m, _| x.copy_from_slice(m));
         bench("bare loop, read 2 write 1", &|_, x, m, _| read_2_write_1(level, x, m));
         bench("step_pred, counter noise", &|at, x, m, _| {
-            scheduler.step_pred(m, &[TIMESTEP], Update::in_place(x), counter.at(at)).expect("a step");
+            pred(Step::in_place(m, x).with_noise(counter.at(at)));
         });
         bench("bare loop, read 3 write 1", &|_, x, m, z| read_3_write_1(level, x, m, z));
         bench("step_pred, noise given", &|_, x, m, z| {
-            scheduler.step_pred(m, &[TIMESTEP], Update::in_place(x), z).expect("a step");
+            pred(Step::in_place(m, x).with_noise(z));
         });
     }
     g.finish();
@@ -435,8 +451,8 @@ fn schedule(c: &mut Criterion) {
     g.bench_function("set_timesteps and set_sigmas", |b| {
         b.iter(|| {
             let config = black_box(Config::default());
-            set_timesteps(&config, &mut timesteps).expect("a length");
-            set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas).expect("lengths");
+            set_timesteps(&config, &mut timesteps[..]).expect("a length");
+            set_sigmas(&config, &timesteps, &mut sigmas[..], &mut discrete_sigmas[..]).expect("lengths");
         });
     });
     g.finish();

@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "examples" / "parity"))
 import vesde
-from vesde import Counter, CudaGrid, Numpy, TorchCpu, TorchCuda, pointer
+from vesde import Counter, pointer
 
 TIMESTEP, INDEX, SNR = 0.5, 500, 0.15
 STEPS = 1000
@@ -81,42 +81,46 @@ def jobs(ours, shape, large):
         vesde.call("counter_fill", place, ctypes.c_size_t(length), pointer(buffer))
 
     x, m, z, out, mu = (pointer(buffer) for buffer in buffers)
-    n, one = ctypes.c_size_t(length), ctypes.c_size_t(1)
+    n, one, exact, torch_norm = ctypes.c_size_t(length), ctypes.c_size_t(1), 0, vesde.NORM_TORCH
     s = ctypes.byref(ours.scheduler)
     t, i = ctypes.byref(ctypes.c_float(TIMESTEP)), ctypes.byref(ctypes.c_int64(INDEX))
-    place = Counter(42, 0, 0)
-    batch_mean, exact, torch_norm = 0, 0, 1
-    state, cuda, numpy_state = TorchCpu(), TorchCuda(42, 0, vesde.grid_of_gpu("H200")), Numpy()
-    vesde.call("torch_cpu_seed", ctypes.byref(state), ctypes.c_uint64(42))
-    vesde.call("numpy_seed", ctypes.byref(numpy_state), ctypes.c_uint32(42))
+    place, batch_mean = Counter(42, 0, 0), 0
+    made, given = vesde.counter_noise(place), vesde.given_noise(noise)
+    kinds = {TORCH_NOISE: vesde.TORCH_CPU, CUDA_NOISE: vesde.TORCH_CUDA, NUMPY_NOISE: vesde.NUMPY}
+    grid = vesde.grid_of_gpu("H200")
+    generators = {what: vesde.generator(kind, 42, grid) for what, kind in kinds.items()}
 
     for level in range(ours.level, -1, -1):
         who = f"vesde, {vesde.LEVELS[level]}"
 
         def job(operation, *call, who=who, level=level):
-            return operation, who, vesde.bind("limit_simd_level", level), vesde.bind(*call)
+            run = vesde.bind(*call)
+            run.buffers = buffers  # which must live as long as the structs that point to them
+            return operation, who, vesde.bind("limit_simd_level", level), run
+
+        def predict(noise, mean=None):
+            step = vesde.Step(m, x, length, 1, noise, x, mean)
+            return "step_pred", s, t, one, ctypes.byref(step)
 
         def correct(noise, norm, to):
-            given = (n, one, batch_mean, norm, place) if noise is None else (noise, n, one, batch_mean, norm)
-            name = "step_correct_counter" if noise is None else "step_correct"
-            return name, s, m, x, *given, to, None
+            step = vesde.Step(m, x, length, 1, noise, to)
+            return "step_correct", s, batch_mean, norm, ctypes.byref(step)
 
-        yield job(PRED, "step_pred_counter", s, m, t, one, x, n, place, x, None)
-        yield job(CORRECT, *correct(None, exact, out))
-        yield job(CORRECT, *correct(None, exact, x), who=who + ", in place")
+        yield job(PRED, *predict(made))
+        yield job(CORRECT, *correct(made, exact, out))
+        yield job(CORRECT, *correct(made, exact, x), who=who + ", in place")
         if not large:
             yield job(NOISE, "counter_fill", place, n, z)
-            yield job(TORCH_NOISE, "torch_cpu_fill", ctypes.byref(state), one, n, z)
-            yield job(CUDA_NOISE, "torch_cuda_fill", ctypes.byref(cuda), one, n, z)
-            yield job(NUMPY_NOISE, "numpy_fill", ctypes.byref(numpy_state), one, n, z)
+            for operation, generator in generators.items():
+                yield job(operation, "randn", ctypes.byref(generator), one, n, z)
         if level == ours.level:
-            yield job(PRED_GIVEN, "step_pred", s, m, t, one, x, z, n, x, None)
-            yield job(CORRECT_GIVEN, *correct(z, exact, x))
-            yield job(CORRECT_GIVEN, *correct(z, torch_norm, x), who=who + ", torch's norm")
+            yield job(PRED_GIVEN, *predict(given))
+            yield job(CORRECT_GIVEN, *correct(given, exact, x))
+            yield job(CORRECT_GIVEN, *correct(given, torch_norm, x), who=who + ", torch's norm")
             if not large:
-                yield job(PRED_MEAN, "step_pred", s, m, t, one, x, z, n, x, mu)
+                yield job(PRED_MEAN, *predict(given, mu))
         if not large:
-            yield job(ADD, "add_noise", s, m, i, one, z, n, out)
+            yield job(ADD, "add_noise", s, m, n, one, i, one, given, out)
 
     if torch is not None:
         yield from torch_jobs([torch.from_numpy(b).view(1, *shape) for b in buffers], large)

@@ -1,7 +1,8 @@
-//! Counter noise as random bits on standard output, for a battery of tests that wants bits:
-//! `cargo run --release --example noise_bits | dieharder -a -g 200 -k 2`. Each normal is turned back into the uniform that it
-//! stands for, u = Φ(z) in `f64`, of which the top 16 bits are written: more than that, the 24 bits of an `f32` do not resolve.
-//! An argument `streams` or `seeds` takes the first 64 elements of each stream or each seed instead of one long stream.
+//! Counter noise as random bits on standard output, for a battery of tests that wants bits: `cargo
+//! run --release --example noise_bits | dieharder -a -g 200 -k 2`. Each normal is turned back into
+//! the uniform that it stands for, u = Φ(z) in `f64`, of which the top 16 bits are written: more
+//! than that, the 24 bits of an `f32` do not resolve. An argument `streams` or `seeds` takes the
+//! first 64 elements of each stream or each seed instead of one long stream.
 
 use std::env;
 use std::f64::consts::FRAC_1_SQRT_2;
@@ -38,7 +39,7 @@ fn main() -> io::Result<()> {
     let mut bytes = vec![];
     let mut out = io::stdout().lock();
     for chunk in (0..).step_by(groups) {
-        place(mode, chunk).fill(&mut z).expect("a stream that does not end");
+        place(mode, chunk).fill(&mut z[..]).expect("a stream that does not end");
         bytes.extend(z.iter().flat_map(|&z| bits(z)));
         if bytes.len() < 1 << 16 {
             continue;

@@ -1,14 +1,15 @@
-//! A predictor step and a corrector step of one large tensor on several threads: `cargo run --release --example threads [N [LEN]]`.
-//! vesde starts no threads: a step is split by whoever calls it, into ranges of the same buffers, and the bits do not depend on how.
-//! Prints the best time of a few on 1 to N threads, having checked that the result is that of one call.
+//! A predictor step and a corrector step of one large tensor on several threads: `cargo run
+//! --release --example threads [N [LEN]]`. vesde starts no threads: a step is split by whoever
+//! calls it, into ranges of the same buffers, and the bits do not depend on how. Prints the best
+//! time of a few on 1 to N threads, having checked that the result is that of one call.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use vesde::{
-    Averaging, Config, Counter, Error, NORM_BLOCK, Norm, Schedule, Scheduler, Update, corrector_step,
-    mean_norm, norm_blocks, sample_norm, set_sigmas, set_timesteps, sum_squares, update,
+    Averaging, Combination, Config, Counter, Error, NORM_BLOCK, Norm, Schedule, Scheduler, Step,
+    corrector_step, linear, mean_norm, norm_blocks, sample_norm, set_sigmas, set_timesteps, sum_squares,
 };
 
 const REPEATS: usize = 5;
@@ -18,8 +19,9 @@ const TIMESTEP: [f32; 1] = [0.5];
 const NOISE: Counter = Counter { seed: 42, stream: 0, index: 0 };
 const NEXT_NOISE: Counter = Counter { stream: 1, ..NOISE };
 
-/// Calls `work` on `threads` threads, each with a range and that part of `out`. Ranges are whole blocks of the norms: the corrector's
-/// sums need that, and it is where counter noise starts fastest.
+/// Calls `work` on `threads` threads, each with a range and that part of `out`. Ranges are whole
+/// blocks of the norms: the corrector's sums need that, and it is where counter noise starts
+/// fastest.
 fn split(threads: usize, out: &mut [f32], work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
     let part = norm_blocks(out.len()).div_ceil(threads) * NORM_BLOCK;
     thread::scope(|scope| {
@@ -30,17 +32,21 @@ fn split(threads: usize, out: &mut [f32], work: impl Fn(Range<usize>, &mut [f32]
     });
 }
 
-/// A predictor step is elementwise: each thread makes the step of its range, with the noise that belongs there.
+/// A predictor step is elementwise: each thread makes the step of its range, with the noise that
+/// belongs there.
 fn predict(scheduler: &Scheduler, threads: usize, score: &[f32], sample: &mut [f32]) {
     split(threads, sample, |range, sample| {
         let noise = NOISE.at(range.start as u64);
-        scheduler.step_pred(&score[range], &TIMESTEP, Update::in_place(sample), noise).expect("a step");
+        let step = Step::in_place(&score[range], sample).with_noise(noise);
+        scheduler.step_pred(&TIMESTEP, step).expect("a step");
     });
 }
 
-/// A corrector step needs the norms of the whole score and of the whole noise first: it has three phases.
+/// A corrector step needs the norms of the whole score and of the whole noise first: it has three
+/// phases.
 fn correct(scheduler: &Scheduler, threads: usize, score: &[f32], sample: &mut [f32]) -> Result<(), Error> {
-    // 1. On all threads, the sums of squares of each block: of the score, and of noise that is stored nowhere.
+    // 1. On all threads, the sums of squares of each block: of the score, and of noise that is
+    //    stored nowhere.
     let len = sample.len();
     let [mut grad, mut noise] = [(); 2].map(|()| vec![0.0; norm_blocks(len)]);
     let part = norm_blocks(len).div_ceil(threads);
@@ -49,21 +55,22 @@ fn correct(scheduler: &Scheduler, threads: usize, score: &[f32], sample: &mut [f
             let start = k * part * NORM_BLOCK;
             let score = &score[start..len.min(start + part * NORM_BLOCK)];
             scope.spawn(move || {
-                sum_squares(score, grad).expect("a place a block");
-                NEXT_NOISE.at(start as u64).sum_squares(score.len(), noise).expect("a place a block");
+                sum_squares(score, score.len(), grad).expect("a place a block");
+                sum_squares(NEXT_NOISE.at(start as u64), score.len(), noise).expect("a place a block");
             });
         }
     });
 
-    // 2. On one thread, the step size. The sums are added in order, whoever made them; the batch is one sample here.
+    // 2. On one thread, the step size. The sums are added in order, whoever made them; the batch is
+    //    one sample here.
     let [grad_norm, noise_norm] = [grad, noise].map(|sums| mean_norm(&[sample_norm(&sums)], Norm::Exact));
     let step = corrector_step(scheduler.config.snr, grad_norm?, noise_norm?, Norm::Exact)?;
 
     // 3. On all threads, the update, which makes the noise again.
     split(threads, sample, |range, sample| {
         let noise = NEXT_NOISE.at(range.start as u64);
-        update(&score[range], step.step_size, step.noise_factor, Update::in_place(sample), noise)
-            .expect("an update");
+        let mean = Combination::in_place(1.0, sample).plus(step.step_size, &score[range]);
+        linear(mean.plus_noise(step.noise_factor, noise)).expect("an update");
     });
     Ok(())
 }
@@ -81,13 +88,13 @@ fn main() -> Result<(), Error> {
     let scheduler = Scheduler { config, schedule };
 
     let [mut sample, mut score] = [(); 2].map(|()| vec![0.0; len]);
-    Counter::new(1, 0).fill(&mut sample)?;
-    Counter::new(2, 0).fill(&mut score)?;
+    Counter::new(1, 0).fill(&mut sample[..])?;
+    Counter::new(2, 0).fill(&mut score[..])?;
 
     let mut one_call = sample.clone();
-    scheduler.step_pred(&score, &TIMESTEP, Update::in_place(&mut one_call), NOISE)?;
-    let in_place = Update::in_place(&mut one_call);
-    scheduler.step_correct(&score, 1, Averaging::Batch, Norm::Exact, in_place, NEXT_NOISE)?;
+    scheduler.step_pred(&TIMESTEP, Step::in_place(&score, &mut one_call).with_noise(NOISE))?;
+    let step = Step::in_place(&score, &mut one_call).with_noise(NEXT_NOISE);
+    scheduler.step_correct(Averaging::Batch, Norm::Exact, step)?;
 
     for threads in 1..=most {
         let mut best = [Duration::MAX; 2];

@@ -1,9 +1,12 @@
-//! Generators of torch and NumPy beyond what golden.rs replays: the numbers of real GPUs, grids, splits, lists, states that are saved and
-//! restored, and the seams between calls.
+//! Generators of torch and NumPy beyond what golden.rs replays: the numbers of real GPUs, grids,
+//! splits, lists, states that are saved and restored, and the seams between calls.
+
+use std::mem::MaybeUninit;
 
 use vesde::{
-    Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request, Sampler, SamplerNoise, SamplerOptions,
-    Schedule, TorchCpu, TorchCuda, fill_from_words, randn, set_sigmas, set_timesteps,
+    AnyGenerator, Averaging, Buffers, Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request,
+    Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, TorchCpu, TorchCuda, fill_from_words,
+    randn, set_sigmas, set_timesteps,
 };
 
 fn gpu(name: &str) -> CudaGrid {
@@ -12,7 +15,7 @@ fn gpu(name: &str) -> CudaGrid {
 
 fn cuda(seed: u64, grid: CudaGrid, len: usize) -> Vec<f32> {
     let mut z = vec![f32::NAN; len];
-    TorchCuda::new(seed, grid).fill(&mut z).unwrap();
+    TorchCuda::new(seed, grid).fill(&mut z[..]).unwrap();
     z
 }
 
@@ -39,8 +42,8 @@ fn numbers_that_gpus_have_printed_come_out() {
     for grid in [gpu("T4"), gpu("H200"), CudaGrid::UNLIMITED] {
         assert_printed(&cuda(0, grid, 64), &seed_0);
     }
-    // The first twelve to eight digits, as a widely used imitation of the GPU's generator documents them (rng_philox.py of
-    // stable-diffusion-webui, in f64).
+    // The first twelve to eight digits, as a widely used imitation of the GPU's generator documents
+    // them (rng_philox.py of stable-diffusion-webui, in f64).
     let exact = [
         -0.92466259,
         -0.42534415,
@@ -62,7 +65,8 @@ fn numbers_that_gpus_have_printed_come_out() {
     let seed_42 = [0.1940, 2.1614, -0.1721, 0.8491, -1.9244, 0.6530, -0.6494, -0.8175, 0.5280, -1.2753];
     assert_printed(&cuda(42, gpu("H100"), 10), &seed_42);
 
-    // pytorch/pytorch#143086: a draw of 9,483,264 from seed 1 ends differently on an H100 (SXM) and on an A100.
+    // pytorch/pytorch#143086: a draw of 9,483,264 from seed 1 ends differently on an H100 (SXM) and
+    // on an A100.
     let len = 49 * 12 * 112 * 144;
     for (name, last) in [("H100", [-0.6970, -0.7780, 0.3267]), ("A100", [0.1549, -0.6797, -0.1656])] {
         for (start, printed) in [(0, [-0.2963, 2.6764, -0.1408]), (len - 3, last)] {
@@ -72,7 +76,8 @@ fn numbers_that_gpus_have_printed_come_out() {
         }
     }
 
-    // pytorch/pytorch#97097: normal_(5, √5) of 1000×100 on an RTX A4000, seed 14: the corners of the matrix.
+    // pytorch/pytorch#97097: normal_(5, √5) of 1000×100 on an RTX A4000, seed 14: the corners of
+    // the matrix.
     let rows = [
         (0, [2.8731, 5.2727, 2.9889, 1.6853, 9.6331, 6.6319]),
         (1, [3.9968, 3.8097, 5.7328, 4.4029, 3.9804, 7.4698]),
@@ -88,12 +93,14 @@ fn numbers_that_gpus_have_printed_come_out() {
             [0, 1, 2, 97, 98, 99].map(|column| 5.0 + 5_f32.sqrt() * z[100 * row + column]).to_vec();
         assert_printed(&row, &printed);
     }
-    // On the other GPU of that thread, which holds 40,960 threads, the first rows were the same and the last were not.
+    // On the other GPU of that thread, which holds 40,960 threads, the first rows were the same and
+    // the last were not.
     assert_eq!(z[..40_960], other[..40_960]);
     assert_ne!(z[40_960..], other[40_960..]);
 }
 
-/// The specification in scalar code and `f64`, for element `i` of a draw. The GPU's own sine takes its numbers up to 5e-6 away, those of these tests up to 4e-6.
+/// The specification in scalar code and `f64`, for element `i` of a draw. The GPU's own sine takes
+/// its numbers up to 5e-6 away, those of these tests up to 4e-6.
 fn oracle(seed: u64, offset: u64, threads: u64, i: u64) -> f64 {
     let (row, thread) = (i / threads, i % threads);
     let counter = u128::from(offset / 4 + row / 4) | u128::from(thread) << 64;
@@ -129,7 +136,7 @@ fn cuda_noise_is_its_specification() {
             let threads = 256 * (len as u64).div_ceil(256).min(u64::from(sms * (per_sm / 256)));
             let mut state = TorchCuda { offset, ..TorchCuda::new(seed, grid) };
             let mut z = vec![f32::NAN; len];
-            state.fill(&mut z).unwrap();
+            state.fill(&mut z[..]).unwrap();
             for (i, &z) in z.iter().enumerate() {
                 worst = worst.max((f64::from(z) - oracle(seed, offset, threads, i as u64)).abs());
                 count += 1;
@@ -146,7 +153,7 @@ fn a_cuda_draw_is_the_same_in_parts() {
     let state = TorchCuda { offset: 8, ..TorchCuda::new(5, grid) };
     let len = 11_000; // two whole passes of 4 × 1024 threads, and the rows of a third
     let mut whole = vec![0.0; len];
-    state.clone().fill(&mut whole).unwrap();
+    state.clone().fill(&mut whole[..]).unwrap();
     for count in [1, 2, 3, 7, 100, len] {
         let mut parts = vec![f32::NAN; len];
         for (i, part) in parts.chunks_mut(len.div_ceil(count)).enumerate() {
@@ -163,7 +170,7 @@ fn a_cuda_draw_is_the_same_in_parts() {
     let mut skipped = state;
     skipped.skip(len as u64).unwrap();
     let mut filled = state;
-    filled.fill(&mut whole).unwrap();
+    filled.fill(&mut whole[..]).unwrap();
     assert_eq!(skipped, filled);
 }
 
@@ -352,9 +359,9 @@ fn check_nothing<G: Generator + Copy>(seeds: [G; 3]) {
     let [mut list, mut want] = [seeds; 2];
     for len in [1, 2, 20] {
         let [mut got, mut wanted] = [[0.0; 60]; 2];
-        assert_eq!(randn(&mut list, &mut []), Ok(()));
-        assert_eq!(randn(&mut list[..1], &mut []), Ok(()));
-        assert_eq!(randn(&mut list[..0], &mut []), Err(Error::Empty));
+        assert_eq!(randn(&mut list, &mut [0.0; 0]), Ok(()));
+        assert_eq!(randn(&mut list[..1], &mut [0.0; 0]), Ok(()));
+        assert_eq!(randn(&mut list[..0], &mut [0.0; 0]), Err(Error::Empty));
         randn(&mut list, &mut got[..3 * len]).unwrap();
         randn(&mut want, &mut wanted[..3 * len]).unwrap();
         assert_eq!(got, wanted, "{len}");
@@ -366,25 +373,28 @@ fn a_draw_of_nothing_changes_nothing() {
     check_nothing([4, 5, 6].map(TorchCpu::new));
     check_nothing([4, 5, 6].map(|seed| TorchCuda::new(seed, gpu("T4"))));
     check_nothing([4, 5, 6].map(Numpy::new));
-    assert_eq!(TorchCpu::new(1).fill(&mut []), Ok(()));
-    assert_eq!(Numpy::new(1).fill(&mut []), Ok(()));
-    assert_eq!(Counter { index: u64::MAX, ..Counter::new(1, 2) }.fill(&mut []), Ok(()));
-    fill_from_words(|| panic!("a word for nothing"), &mut []);
+    for generators in KINDS.iter().map(|kind| kind.generators()) {
+        check_nothing(generators);
+    }
+    assert_eq!(TorchCpu::new(1).fill(&mut [0.0; 0]), Ok(()));
+    assert_eq!(Numpy::new(1).fill(&mut [0.0; 0]), Ok(()));
+    assert_eq!(Counter { index: u64::MAX, ..Counter::new(1, 2) }.fill(&mut [0.0; 0]), Ok(()));
+    fill_from_words(|| panic!("a word for nothing"), &mut [0.0; 0]);
 
     let mut state = TorchCuda { offset: 12, ..TorchCuda::new(1, gpu("T4")) };
     let before = state;
-    assert_eq!(state.fill(&mut []), Ok(()));
+    assert_eq!(state.fill(&mut [0.0; 0]), Ok(()));
     assert_eq!(state.skip(0), Ok(()));
     for (len, start) in [(0, 0), (10, 0), (10, 10), (1 << 31, 1 << 29)] {
-        assert_eq!(state.fill_part(len, start, &mut []), Ok(()));
+        assert_eq!(state.fill_part(len, start, &mut [0.0; 0]), Ok(()));
     }
-    assert_eq!(state.fill_part(10, 11, &mut []), Err(Error::LengthMismatch));
+    assert_eq!(state.fill_part(10, 11, &mut [0.0; 0]), Err(Error::LengthMismatch));
     assert_eq!(state, before);
     // What is no state is none for nothing either.
     state.offset = 2;
-    assert_eq!(state.fill(&mut []), Err(Error::InvalidRandomState));
+    assert_eq!(state.fill(&mut [0.0; 0]), Err(Error::InvalidRandomState));
     assert_eq!(state.skip(0), Err(Error::InvalidRandomState));
-    assert_eq!(randn(&mut [before, state], &mut []), Err(Error::InvalidRandomState));
+    assert_eq!(randn(&mut [before, state], &mut [0.0; 0]), Err(Error::InvalidRandomState));
 }
 
 /// Draws of mixed lengths, one after the other.
@@ -416,13 +426,16 @@ fn a_copy_of_a_state_continues_like_the_original() {
     check_copies(TorchCpu::new(3), |state, z| state.fill(z).unwrap());
     check_copies(TorchCuda::new(3, gpu("T4")), |state, z| state.fill(z).unwrap());
     check_copies(Numpy::new(3), |state, z| state.fill(z).unwrap());
+    for [generator, ..] in KINDS.iter().map(|kind| kind.generators()) {
+        check_copies(generator, |state, z| state.fill(z).unwrap());
+    }
     assert_eq!([size_of::<TorchCpu>(), size_of::<TorchCuda>(), size_of::<Numpy>()], [2512, 24, 2512]);
 }
 
 #[test]
 fn numpy_calls_for_parts_are_one_call_for_the_whole() {
     let mut whole = vec![0.0; CALLS.iter().sum()];
-    Numpy::new(11).fill(&mut whole).unwrap();
+    Numpy::new(11).fill(&mut whole[..]).unwrap();
     let (mut state, mut at) = (Numpy::new(11), 0);
     for n in CALLS {
         state.fill(&mut whole.clone()[at..at + n]).unwrap();
@@ -431,7 +444,7 @@ fn numpy_calls_for_parts_are_one_call_for_the_whole() {
     let mut next = [0.0; 3];
     state.fill(&mut next).unwrap();
     let mut all = vec![0.0; at + 3];
-    Numpy::new(11).fill(&mut all).unwrap();
+    Numpy::new(11).fill(&mut all[..]).unwrap();
     assert_eq!((&all[..at], &all[at..]), (&whole[..], &next[..]));
 }
 
@@ -442,18 +455,18 @@ fn a_list_of_generators_is_one_call_a_sample() {
         let mut list = [4, 5, 6].map(TorchCpu::new);
         let mut z = vec![0.0; BATCH * len];
         for _ in 0..2 {
-            randn(&mut list, &mut z).unwrap();
+            randn(&mut list, &mut z[..]).unwrap();
         }
         for (seed, z) in [4, 5, 6].into_iter().zip(z.chunks(len)) {
             let (mut one, mut want) = (TorchCpu::new(seed), vec![0.0; len]);
             for _ in 0..2 {
-                one.fill(&mut want).unwrap();
+                one.fill(&mut want[..]).unwrap();
             }
             assert_eq!(z, want);
         }
         let (mut one, mut whole) = (TorchCpu::new(4), vec![0.0; BATCH * len]);
-        one.fill(&mut whole).unwrap();
-        randn(&mut [TorchCpu::new(4)], &mut z).unwrap();
+        one.fill(&mut whole[..]).unwrap();
+        randn(&mut [TorchCpu::new(4)], &mut z[..]).unwrap();
         assert_eq!(z, whole);
     }
     let mut z = [7.0; 6];
@@ -467,42 +480,360 @@ fn a_list_of_generators_is_one_call_a_sample() {
     assert_eq!((list[0], z), (good, [7.0; 6]));
 }
 
+/// The kinds that one type holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Counter,
+    TorchCpu,
+    TorchCuda,
+    Numpy,
+}
+
+const KINDS: [Kind; 4] = [Kind::Counter, Kind::TorchCpu, Kind::TorchCuda, Kind::Numpy];
+
+/// A grid that draws of these tests exceed.
+const GRID: CudaGrid = CudaGrid { multiprocessors: 2, threads_per_multiprocessor: 256 };
+
+impl Kind {
+    /// Generators of three seeds, the first of them 4.
+    fn generators(self) -> [AnyGenerator; 3] {
+        [4, 5, 6].map(|seed| match self {
+            Self::Counter => Counter { seed, stream: u64::MAX - 1, index: 70 }.into(),
+            Self::TorchCpu => TorchCpu::new(seed).into(),
+            Self::TorchCuda => TorchCuda::new(seed, GRID).into(),
+            Self::Numpy => Numpy::new(seed as u32).into(),
+        })
+    }
+}
+
+/// A generator of any kind draws what the one that it was made of draws, alone and in lists.
+fn check_any<G: Generator + Copy + Into<AnyGenerator>>(seeds: [G; 3]) {
+    for count in 1..=3 {
+        let (mut typed, mut any) = (seeds, seeds.map(Into::into));
+        for len in CALLS.map(|len| count * len) {
+            let [mut want, mut got] = [(); 2].map(|()| vec![f32::NAN; len]);
+            randn(&mut typed[..count], &mut want[..]).unwrap();
+            if count == 1 {
+                any[0].fill(&mut got[..]).unwrap();
+            } else {
+                randn(&mut any[..count], &mut got[..]).unwrap();
+            }
+            assert_eq!(got, want, "{count} of {len}");
+        }
+    }
+}
+
+#[test]
+fn a_generator_of_any_kind_is_the_one_that_it_was_made_of() {
+    check_any([4, 5, 6].map(TorchCpu::new));
+    check_any([4, 5, 6].map(|seed| TorchCuda::new(seed, GRID)));
+    check_any([4, 5, 6].map(Numpy::new));
+
+    // Counter noise has no state: each draw is the next stream, from the same index on.
+    let mut any = Kind::Counter.generators();
+    for (draw, len) in (0..).zip(CALLS) {
+        let mut got = vec![f32::NAN; 3 * len];
+        randn(&mut any, &mut got[..]).unwrap();
+        for (seed, got) in (4..).zip(got.chunks(len)) {
+            let mut want = vec![f32::NAN; len];
+            let stream = (u64::MAX - 1).wrapping_add(draw);
+            Counter { seed, stream, index: 70 }.fill(&mut want[..]).unwrap();
+            assert_eq!(got, want, "draw {draw}");
+        }
+    }
+    let mut late = AnyGenerator::from(Counter { index: u64::MAX - 5, ..Counter::new(1, 2) });
+    let (mut z, mut again) = ([7.0; 6], [8.0; 5]);
+    assert_eq!(late.fill(&mut z), Err(Error::TooLarge));
+    assert_eq!(randn(&mut [any[0], late], &mut [0.0; 12]), Err(Error::TooLarge));
+    assert_eq!(late.skip(6), Err(Error::TooLarge));
+    assert_eq!(late.fill_part(6, 5, &mut z[..1]), Err(Error::TooLarge));
+    assert_eq!(z, [7.0; 6]);
+    late.fill(&mut z[..5]).unwrap();
+    Counter { index: u64::MAX - 5, ..Counter::new(1, 2) }.fill(&mut again).unwrap();
+    assert_eq!(z[..5], again);
+    for (sms, offset) in [(0, 0), (2, 2)] {
+        let grid = CudaGrid { multiprocessors: sms, ..GRID };
+        let mut bad = AnyGenerator::from(TorchCuda { offset, ..TorchCuda::new(1, grid) });
+        assert_eq!(bad.fill(&mut z), Err(Error::InvalidRandomState));
+        assert_eq!(bad.skip(1), Err(Error::InvalidRandomState));
+        assert_eq!(bad.fill_part(9, 0, &mut z), Err(Error::InvalidRandomState));
+    }
+}
+
+#[test]
+fn a_draw_of_any_kind_that_has_parts_is_the_same_in_parts() {
+    let len = 2500; // more than a pass of the grid's threads
+    for kind in KINDS {
+        let [mut state, ..] = kind.generators();
+        let mut z = [7.0; 3];
+        if matches!(kind, Kind::TorchCpu | Kind::Numpy) {
+            assert_eq!(state.fill_part(10, 0, &mut z), Err(Error::UnsplittableDraw));
+            assert_eq!(state.skip(10), Err(Error::UnsplittableDraw));
+            assert_eq!(z, [7.0; 3]);
+            continue;
+        }
+        let mut filled = state;
+        for _ in 0..3 {
+            let mut whole = vec![f32::NAN; len];
+            filled.fill(&mut whole[..]).unwrap();
+            for part in [1, 37, 1000, len] {
+                let mut parts = vec![f32::NAN; len];
+                for (i, part_of_it) in parts.chunks_mut(part).enumerate() {
+                    state.fill_part(len as u64, (i * part) as u64, part_of_it).unwrap();
+                }
+                assert_eq!(parts, whole, "{kind:?} by {part}");
+            }
+            for start in [len as u64 - 2, u64::MAX] {
+                let beyond = state.fill_part(len as u64, start, &mut z);
+                assert_eq!(beyond, Err(Error::LengthMismatch));
+            }
+            assert_eq!(state.fill_part(len as u64, len as u64, &mut [0.0; 0]), Ok(()));
+            assert_eq!(z, [7.0; 3]);
+            // A draw of nothing is none.
+            state.skip(0).unwrap();
+            state.skip(len as u64).unwrap();
+        }
+    }
+}
+
+/// A draw into memory that need not be initialised, and into floats; it is, so that what was left
+/// out is found.
+macro_rules! check_uninitialised {
+    ($state:expr, |$copy:ident, $out:ident| $draw:expr) => {{
+        let (mut want, mut got) = ([f32::NAN; 30], [MaybeUninit::new(f32::NAN); 30]);
+        let ($copy, $out) = (&mut { $state }, &mut want);
+        $draw.unwrap();
+        let ($copy, $out) = (&mut { $state }, &mut got);
+        $draw.unwrap();
+        // SAFETY: all were initialised above.
+        assert_eq!(got.map(|x| unsafe { x.assume_init() }), want);
+    }};
+}
+
+#[test]
+fn what_generators_fill_may_be_uninitialised() {
+    check_uninitialised!(TorchCpu::new(1), |state, out| state.fill(out));
+    check_uninitialised!(TorchCuda::new(1, GRID), |state, out| state.fill(out));
+    check_uninitialised!(TorchCuda::new(1, GRID), |state, out| state.fill_part(2000, 1009, out));
+    check_uninitialised!(Numpy::new(1), |state, out| state.fill(out));
+    for kind in KINDS {
+        check_uninitialised!(kind.generators()[0], |state, out| state.fill(out));
+        check_uninitialised!(kind.generators(), |states, out| randn(states, out));
+        if matches!(kind, Kind::Counter | Kind::TorchCuda) {
+            check_uninitialised!(kind.generators()[0], |state, out| state.fill_part(2000, 1009, out));
+        }
+    }
+}
+
+/// Floats of a batch of two, and steps.
+const LEN: usize = 40;
+const STEPS: usize = 4;
+
+/// Timesteps, sigmas and discrete sigmas.
+type Tables = [[f32; STEPS]; 3];
+
+fn tables(config: &Config) -> Tables {
+    let [mut timesteps, mut sigmas, mut discrete_sigmas] = [[0.0; STEPS]; 3];
+    set_timesteps(config, &mut timesteps).unwrap();
+    set_sigmas(config, &timesteps, &mut sigmas, &mut discrete_sigmas).unwrap();
+    [timesteps, sigmas, discrete_sigmas]
+}
+
+fn schedule([timesteps, sigmas, discrete_sigmas]: &Tables) -> Schedule<'_> {
+    Schedule { timesteps, sigmas, discrete_sigmas }
+}
+
+/// A Gaussian's score.
+fn score_of(x: [f32; LEN], sigma: f32) -> [f32; LEN] {
+    x.map(|x| (0.5 - x) / (sigma * sigma + 0.01))
+}
+
+/// Calls `run` with configurations and options of jobs with given noise, and with generators of
+/// every kind: one, or one a sample.
+fn each_job(run: impl Fn(&Config, SamplerOptions, Kind, &[AnyGenerator])) {
+    for kind in KINDS {
+        for count in [1, 2] {
+            for correct_steps in [0, 1, 2] {
+                for (start, result) in [(None, SamplerResult::Mean), (Some(1), SamplerResult::Noisy)] {
+                    let config = Config { sigma_max: 10.0, correct_steps, ..Config::default() };
+                    let (noise, norm) = (SamplerNoise::Given, Norm::Torch);
+                    let averaging = if count == 1 { Averaging::Batch } else { Averaging::PerSample };
+                    let options = SamplerOptions {
+                        noise,
+                        norm,
+                        averaging,
+                        start,
+                        result,
+                        unclamped: true,
+                        ..SamplerOptions::default()
+                    };
+                    run(&config, options, kind, &kind.generators()[..count]);
+                }
+            }
+        }
+    }
+}
+
+/// The samples of a job at every score that it asks for, the result, and what its generators draw
+/// next. They draw by request, or the sampler does.
+fn job(
+    config: &Config,
+    options: SamplerOptions,
+    generators: &[AnyGenerator],
+    by_request: bool,
+) -> Vec<[u32; LEN]> {
+    let tables = tables(config);
+    let mut generators = generators.to_vec();
+    let mut sampler = Sampler::new(config, 2, options).unwrap();
+    let (mut sample, mut score, mut noise) = ([0.25; LEN], [0.0; LEN], [f32::NAN; LEN]);
+    let mut seen = vec![];
+    loop {
+        let (schedule, buffers) = (schedule(&tables), Buffers::new(&mut sample, &score));
+        let request = if by_request {
+            sampler.next(&schedule, buffers.with_noise(&noise)).unwrap()
+        } else {
+            sampler.next_drawing(&schedule, buffers, &mut generators, &mut noise).unwrap()
+        };
+        if let Request::Noise { .. } = request {
+            assert!(by_request);
+            randn(&mut generators, &mut noise).unwrap();
+            continue;
+        }
+        seen.push(sample.map(f32::to_bits));
+        let Request::Score { sigma, .. } = request else { break };
+        score = score_of(sample, sigma);
+    }
+    randn(&mut generators, &mut noise).unwrap();
+    seen.push(noise.map(f32::to_bits));
+    seen
+}
+
+#[test]
+fn a_sampler_that_draws_is_one_that_is_given_the_same_noise() {
+    each_job(|config, options, kind, generators| {
+        let want = job(config, options, generators, true);
+        assert_eq!(job(config, options, generators, false), want, "{kind:?} {options:?}");
+        // A counter generator for the whole batch makes what the sampler makes without one. A job
+        // that begins late counts the draws before.
+        if let (Kind::Counter, 1) = (kind, generators.len()) {
+            let before =
+                options.start.map_or(0, |step| 1 + step as u64 * (1 + u64::from(config.correct_steps)));
+            let stream = (u64::MAX - 1).wrapping_sub(before);
+            let counter = SamplerOptions { seed: 4, stream, noise: SamplerNoise::Counter, ..options };
+            let generator = [Counter { seed: 4, stream: u64::MAX - 1, index: 0 }.into()];
+            let [drawn, made] = [options, counter].map(|options| job(config, options, &generator, false));
+            assert_eq!(drawn[..drawn.len() - 1], made[..made.len() - 1], "{options:?}");
+        }
+    });
+}
+
+#[test]
+fn a_sampler_that_draws_can_be_asked_again_after_an_error() {
+    each_job(|config, options, kind, generators| {
+        let want = job(config, options, generators, false);
+        let tables = tables(config);
+        let mut generators = generators.to_vec();
+        let mut sampler = Sampler::new(config, 2, options).unwrap();
+        let (mut sample, mut score, mut noise) = ([0.25; LEN], [0.0; LEN], [f32::NAN; LEN]);
+        let mut seen = vec![];
+        let mut last = None;
+        loop {
+            let before = (sample, format!("{sampler:?}"));
+            // Before anything is drawn: noise of another length, generators that are neither one
+            // nor one a sample, and one without a state, which is not noticed where nothing is
+            // drawn.
+            let draws = last.is_some() || options.start.is_none();
+            let buffers = Buffers::new(&mut sample, &score);
+            let short = sampler.next_drawing(&schedule(&tables), buffers, &mut generators, &mut noise[1..]);
+            assert_eq!(short, Err(Error::LengthMismatch));
+            let bad = TorchCuda { offset: 1, ..TorchCuda::new(1, GRID) }.into();
+            let wrong: [(&mut [AnyGenerator], Error, bool); 4] = [
+                (&mut [], Error::LengthMismatch, true),
+                (&mut [generators[0]; 3], Error::LengthMismatch, true),
+                (&mut [generators[0]; 4], Error::LengthMismatch, true),
+                (&mut [generators[0], bad], Error::InvalidRandomState, draws),
+            ];
+            for (generators, error, _) in wrong.into_iter().filter(|&(.., fails)| fails) {
+                let buffers = Buffers::new(&mut sample, &score);
+                let drawn = sampler.next_drawing(&schedule(&tables), buffers, generators, &mut noise);
+                assert_eq!(drawn, Err(error), "{kind:?} {last:?}");
+            }
+            assert_eq!((sample, format!("{sampler:?}")), before);
+            // Behind the draw: a score without a norm, or a sigma that the network cannot be asked
+            // about.
+            let (mut edited, mut wrong) = (tables, score);
+            let error = match last {
+                Some((_, correction)) if correction < config.correct_steps => {
+                    wrong = [f32::NAN; LEN];
+                    Some(Error::NonFiniteGradientNorm)
+                }
+                Some((step, _)) if step + 1 < STEPS => {
+                    edited[1][step + 1] = f32::NAN;
+                    Some(Error::InvalidSigma)
+                }
+                _ => None,
+            };
+            for error in error.into_iter().chain(error) {
+                let buffers = Buffers::new(&mut sample, &wrong);
+                let drawn = sampler.next_drawing(&schedule(&edited), buffers, &mut generators, &mut noise);
+                assert_eq!(drawn, Err(error));
+                assert_eq!(sample, before.0);
+            }
+            let buffers = Buffers::new(&mut sample, &score);
+            let request =
+                sampler.next_drawing(&schedule(&tables), buffers, &mut generators, &mut noise).unwrap();
+            seen.push(sample.map(f32::to_bits));
+            let Request::Score { sigma, step, correction, .. } = request else { break };
+            score = score_of(sample, sigma);
+            last = Some((step, correction));
+        }
+        randn(&mut generators, &mut noise).unwrap();
+        seen.push(noise.map(f32::to_bits));
+        assert_eq!(seen, want, "{kind:?} {options:?}");
+    });
+}
+
 #[test]
 fn initial_noise_and_step_noise_may_come_from_different_generators() {
     let config = Config { sigma_max: 10.0, correct_steps: 2, ..Config::default() };
-    let [mut timesteps, mut sigmas, mut discrete_sigmas] = [[0.0; 4]; 3];
-    set_timesteps(&config, &mut timesteps).unwrap();
-    set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas).unwrap();
-    let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+    let tables = tables(&config);
     let options =
         SamplerOptions { noise: SamplerNoise::Given, norm: Norm::Torch, ..SamplerOptions::default() };
-    let mut sampler = Sampler::new(&config, 2, options).unwrap();
-    let (mut initial, mut steps) = (Numpy::new(1), [TorchCpu::new(2), TorchCpu::new(3)]);
-    let (mut sample, mut score, mut noise) = ([0.0; 40], [0.0; 40], [0.0; 40]);
-    let mut draws = Vec::new();
-    loop {
-        match sampler.next(&schedule, &mut sample, &score, Some(&noise)).unwrap() {
-            Request::Noise { draw } => {
-                draws.push(draw);
-                if draw == 0 {
-                    initial.fill(&mut noise).unwrap();
-                } else {
-                    randn(&mut steps, &mut noise).unwrap();
+    let results = [true, false].map(|by_request| {
+        let mut sampler = Sampler::new(&config, 2, options).unwrap();
+        let mut initial = [Numpy::new(1).into()];
+        let mut steps = [TorchCpu::new(2), TorchCpu::new(3)].map(AnyGenerator::from);
+        let (mut sample, mut score, mut noise) = ([0.0; LEN], [0.0; LEN], [0.0; LEN]);
+        let (mut draws, mut is_first) = (vec![], true);
+        loop {
+            let buffers = Buffers::new(&mut sample, &score);
+            let generators = if is_first { &mut initial[..] } else { &mut steps };
+            let request = if by_request {
+                sampler.next(&schedule(&tables), buffers.with_noise(&noise))
+            } else {
+                sampler.next_drawing(&schedule(&tables), buffers, generators, &mut noise)
+            };
+            match request.unwrap() {
+                Request::Noise { draw } => {
+                    draws.push(draw);
+                    randn(if draw == 0 { &mut initial[..] } else { &mut steps }, &mut noise).unwrap();
                 }
+                Request::Score { sigma, step, correction, .. } => {
+                    is_first = false;
+                    if (step, correction) == (0, 0) {
+                        let mut z = [0.0; LEN];
+                        Numpy::new(1).fill(&mut z).unwrap();
+                        assert_eq!(sample, z.map(|z| z * 10.0));
+                    }
+                    score = score_of(sample, sigma);
+                }
+                Request::Done => break,
             }
-            Request::Score { sigma, step, correction, .. } => {
-                if (step, correction) == (0, 0) {
-                    let mut z = [0.0; 40];
-                    Numpy::new(1).fill(&mut z).unwrap();
-                    assert_eq!(sample, z.map(|z| z * 10.0));
-                }
-                for (score, x) in score.iter_mut().zip(&sample) {
-                    *score = (0.5 - x) / (sigma * sigma + 0.01);
-                }
-            }
-            Request::Done => break,
         }
-    }
-    // The initial draw, and for each of four timesteps two corrector steps and the predictor step.
-    assert_eq!(draws, Vec::from_iter(0..=12));
+        // The initial draw, and for each of four timesteps two corrector steps and the predictor
+        // step.
+        assert_eq!(draws, if by_request { Vec::from_iter(0..=12) } else { vec![] });
+        sample
+    });
+    assert_eq!(results[0], results[1]);
 }

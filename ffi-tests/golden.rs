@@ -1,13 +1,14 @@
-//! Replays what diffusers, torch and NumPy computed (vectors/golden.txt, made by vectors/make.py; vectors/cuda.txt, made on a GPU by
-//! `vectors/torch_cuda.py`) through the Rust API. Floats are compared bit for bit unless a test says why it cannot be.
+//! Replays what diffusers, torch and NumPy computed (vectors/golden.txt, made by vectors/make.py;
+//! vectors/cuda.txt, made on a GPU by `vectors/torch_cuda.py`) through the Rust API. Floats are
+//! compared bit for bit unless a test says why it cannot be.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use vesde::{
-    Averaging, Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request, Sampler, SamplerNoise,
-    SamplerOptions, Schedule, Scheduler, TorchCpu, TorchCuda, Update, corrector_step, mean_norm, randn,
-    set_sigmas, set_timesteps, torch_norm, update,
+    Averaging, Buffers, Combination, Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request,
+    Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler, Step, TorchCpu, TorchCuda, corrector_step,
+    linear, mean_norm, randn, set_sigmas, set_timesteps, torch_norm,
 };
 
 /// The arrays of one case, by name, as bits.
@@ -83,8 +84,8 @@ impl Tables {
             sigmas: vec![0.0; timesteps],
             discrete_sigmas: vec![0.0; discrete_sigmas],
         };
-        set_timesteps(config, &mut tables.timesteps)?;
-        set_sigmas(config, &tables.timesteps, &mut tables.sigmas, &mut tables.discrete_sigmas)?;
+        set_timesteps(config, &mut tables.timesteps[..])?;
+        set_sigmas(config, &tables.timesteps, &mut tables.sigmas[..], &mut tables.discrete_sigmas[..])?;
         Ok(tables)
     }
     fn schedule(&self) -> Schedule<'_> {
@@ -119,8 +120,8 @@ fn predictor_steps_are_those_of_diffusers() {
         let (sample, model_output) = (case.f32s("sample"), case.f32s("model_output"));
         let (noise, at) = (case.f32s("noise"), case.f32s("timestep"));
         let (mut prev, mut mean) = (vec![0.0; sample.len()], vec![0.0; sample.len()]);
-        let buffers = Update::new(&sample, &mut prev).with_mean(&mut mean);
-        scheduler.step_pred(&model_output, &at, buffers, &noise[..]).unwrap();
+        let step = Step::new(&model_output, &sample, &mut prev[..]).with_batch(at.len()).with_noise(&noise);
+        scheduler.step_pred(&at, step.with_mean(&mut mean[..])).unwrap();
 
         let (want, want_mean) = (case.f32s("prev_sample"), case.f32s("prev_sample_mean"));
         let torch = case.f32s("diffusion");
@@ -131,19 +132,15 @@ fn predictor_steps_are_those_of_diffusers() {
             if d.to_bits() == torch_d.to_bits() {
                 rounded += 1;
             } else {
-                // torch's square root is not the correctly rounded one here. With torch's, the step is torch's.
+                // torch's square root is not the correctly rounded one here. With torch's, the step
+                // is torch's.
                 not += 1;
                 assert_eq!(ulps(d, torch_d), 1, "{name}");
-                let buffers = Update::new(&sample[part.clone()], &mut prev[part.clone()])
-                    .with_mean(&mut mean[part.clone()]);
-                update(
-                    &model_output[part.clone()],
-                    torch_d * torch_d,
-                    torch_d,
-                    buffers,
-                    &noise[part.clone()],
-                )
-                .unwrap();
+                let step = Combination::new(&mut prev[part.clone()])
+                    .plus(1.0, &sample[part.clone()])
+                    .plus(torch_d * torch_d, &model_output[part.clone()])
+                    .plus_noise(torch_d, &noise[part.clone()]);
+                linear(step.with_mean(&mut mean[part.clone()])).unwrap();
             }
             assert_same_bits(&prev[part.clone()], &want[part.clone()], name);
             assert_same_bits(&mean[part.clone()], &want_mean[part], name);
@@ -167,7 +164,7 @@ fn corrector_steps_with_the_torch_norm_are_those_of_diffusers() {
         for (mean, (x, norms)) in
             means.iter_mut().zip([(&model_output, "grad_norms"), (&noise, "noise_norms")])
         {
-            let got: Vec<f64> = x.chunks(len).map(|x| torch_norm(x).unwrap()).collect();
+            let got: Vec<f64> = x.chunks(len).map(|x| torch_norm(x, len).unwrap()).collect();
             assert_eq!(got, case.f32s(norms).into_iter().map(f64::from).collect::<Vec<_>>(), "{name}");
             *mean = mean_norm(&got, Norm::Torch).unwrap();
         }
@@ -176,10 +173,8 @@ fn corrector_steps_with_the_torch_norm_are_those_of_diffusers() {
         assert_same_bits(&[step.noise_factor], &case.f32s("noise_factor"), name);
 
         let (mut prev, mut mean) = (vec![0.0; sample.len()], vec![0.0; sample.len()]);
-        let buffers = Update::new(&sample, &mut prev).with_mean(&mut mean);
-        scheduler
-            .step_correct(&model_output, batch, Averaging::Batch, Norm::Torch, buffers, &noise[..])
-            .unwrap();
+        let step = Step::new(&model_output, &sample, &mut prev[..]).with_batch(batch).with_noise(&noise);
+        scheduler.step_correct(Averaging::Batch, Norm::Torch, step.with_mean(&mut mean[..])).unwrap();
         assert_same_bits(&prev, &case.f32s("prev_sample"), name);
         assert_same_bits(&mean, &case.f32s("prev_sample_mean"), name);
     }
@@ -206,7 +201,7 @@ fn means_over_batches_of_any_size_are_those_of_torch() {
 fn the_norm_of_one_float_is_its_absolute_value_as_in_torch() {
     for (name, case) in cases("norm_of_one") {
         let floats = case.f32s("x");
-        let got: Vec<f32> = floats.iter().map(|&x| torch_norm(&[x]).unwrap() as f32).collect();
+        let got: Vec<f32> = floats.iter().map(|&x| torch_norm(&[x], 1).unwrap() as f32).collect();
         assert_same_bits(&got, &case.f32s("norm"), name);
         assert!(got.contains(&1e-30) && got.contains(&2e19));
     }
@@ -217,11 +212,11 @@ fn the_norm_of_one_float_is_its_absolute_value_as_in_torch() {
     let (x, m, z) = ([1.0], [1e-30], [2.0]);
     let mut prev = [0.0];
     for averaging in [Averaging::Batch, Averaging::PerSample] {
-        let step = scheduler.step_correct(&m, 1, averaging, Norm::Torch, Update::new(&x, &mut prev), &z);
+        let step = Step::new(&m, &x, &mut prev).with_noise(&z);
         // A step size that no float holds, but not a score of norm 0.
-        assert_eq!(step, Err(Error::NonFiniteGradientNorm));
+        assert_eq!(scheduler.step_correct(averaging, Norm::Torch, step), Err(Error::NonFiniteGradientNorm));
     }
-    assert_eq!(Counter::new(1, 2).torch_norm(1).unwrap() as f32, {
+    assert_eq!(torch_norm(Counter::new(1, 2), 1).unwrap() as f32, {
         let mut z = [0.0];
         Counter::new(1, 2).fill(&mut z).unwrap();
         z[0].abs()
@@ -243,13 +238,14 @@ fn corrector_steps_with_the_exact_norm_are_within_1e_7_of_a_float64_evaluation()
         let [grad, z] = [&model_output, &noise].map(|x| norms(x).iter().sum::<f64>() / batch as f64);
         let want = 2.0 * (snr * z / grad).powi(2);
 
-        // A sample of 0 and a score of 1 shows the step size; a score of 0 with noise of 1 would show the factor.
+        // A sample of 0 and a score of 1 shows the step size; a score of 0 with noise of 1 would
+        // show the factor.
         let sums = |x: &[f32]| -> f64 {
             let norms: Vec<f64> = x
                 .chunks(len)
                 .map(|x| {
                     let mut blocks = vec![0.0; vesde::norm_blocks(len)];
-                    vesde::sum_squares(x, &mut blocks).unwrap();
+                    vesde::sum_squares(x, len, &mut blocks).unwrap();
                     vesde::sample_norm(&blocks)
                 })
                 .collect();
@@ -271,7 +267,7 @@ fn added_noise_is_that_of_diffusers() {
         let (original, noise) = (case.f32s("original_samples"), case.f32s("noise"));
         let indices: Vec<i64> = case.bits("indices").iter().map(|&i| i as i64).collect();
         let mut noisy = vec![0.0; original.len()];
-        scheduler.add_noise(&original, &indices, &noise[..], &mut noisy).unwrap();
+        scheduler.add_noise(&original, indices.len(), &indices, &noise, &mut noisy[..]).unwrap();
         assert_same_bits(&noisy, &case.f32s("noisy_samples"), name);
     }
 }
@@ -282,7 +278,7 @@ fn stream<G: Generator>(state: G, calls: &[usize]) -> Vec<f32> {
     let mut all = Vec::new();
     for &n in calls {
         let mut z = vec![0.0; n];
-        randn(&mut state, &mut z).unwrap();
+        randn(&mut state, &mut z[..]).unwrap();
         all.extend(z);
     }
     all
@@ -335,7 +331,7 @@ fn torch_cuda_randn_is_that_of_a_gpu() {
             // Short draws whole, long ones an element at a time, where one was recorded.
             let mut z = vec![0.0; if len < 1 << 21 { len as usize } else { 0 }];
             if !z.is_empty() {
-                state.clone().fill(&mut z).unwrap();
+                state.clone().fill(&mut z[..]).unwrap();
             }
             while let Some(i) = indices.next_if(|&&i| i < start + len) {
                 let at = i - start;
@@ -359,7 +355,8 @@ fn torch_cuda_randn_is_that_of_a_gpu() {
 fn the_full_loop_test_of_diffusers_passes() {
     let (_, case) = cases("full_loop").next().unwrap();
     let config = Config::default();
-    // diffusers' test calls set_sigmas(3) before set_timesteps(3): its sigmas still run along the constructor's 2000.
+    // diffusers' test calls set_sigmas(3) before set_timesteps(3): its sigmas still run along the
+    // constructor's 2000.
     let old = Tables::new(&config, 2000, 3).unwrap();
     let new = Tables::new(&config, 3, 3).unwrap();
     let schedule = Schedule {
@@ -378,21 +375,13 @@ fn the_full_loop_test_of_diffusers_passes() {
     for (&t, &sigma) in schedule.timesteps.iter().zip(schedule.sigmas) {
         for _ in 0..config.correct_steps {
             let score = model(&sample, sigma);
-            generator.fill(&mut noise).unwrap();
-            scheduler
-                .step_correct(
-                    &score,
-                    4,
-                    Averaging::Batch,
-                    Norm::Torch,
-                    Update::in_place(&mut sample),
-                    &noise[..],
-                )
-                .unwrap();
+            generator.fill(&mut noise[..]).unwrap();
+            let step = Step::in_place(&score, &mut sample).with_batch(4).with_noise(&noise);
+            scheduler.step_correct(Averaging::Batch, Norm::Torch, step).unwrap();
         }
         let score = model(&sample, sigma);
-        generator.fill(&mut noise).unwrap();
-        scheduler.step_pred(&score, &[t], Update::in_place(&mut sample), &noise[..]).unwrap();
+        generator.fill(&mut noise[..]).unwrap();
+        scheduler.step_pred(&[t], Step::in_place(&score, &mut sample).with_noise(&noise)).unwrap();
     }
     let sum: f64 = sample.iter().map(|x| f64::from(x.abs())).sum();
     let close = |got: f64, want: f64| (got / want - 1.0).abs() < 1e-5; // numpy.isclose, as diffusers' test has it
@@ -408,22 +397,21 @@ fn whole_loops_from_a_torch_seed_are_those_of_diffusers() {
         let config = Config::default();
         let tables = Tables::new(&config, steps, steps).unwrap();
         let (mu, s2) = (case.f32s("mu"), case.f32s("s2")[0]);
-        let mut generator = TorchCpu::new(case.bits("seed")[0]);
+        let mut generators = [TorchCpu::new(case.bits("seed")[0])];
         let (mut sample, mut score, mut noise) =
             (vec![0.0; mu.len()], vec![0.0; mu.len()], vec![0.0; mu.len()]);
         let options =
             SamplerOptions { noise: SamplerNoise::Given, norm: Norm::Torch, ..SamplerOptions::default() };
         let mut sampler = Sampler::new(&config, case.usizes("shape")[0], options).unwrap();
         loop {
-            match sampler.next(&tables.schedule(), &mut sample, &score, Some(&noise)).unwrap() {
-                Request::Noise { .. } => generator.fill(&mut noise).unwrap(),
-                Request::Score { sigma, .. } => {
-                    let denominator = sigma * sigma + s2;
-                    for ((score, x), mu) in score.iter_mut().zip(&sample).zip(&mu) {
-                        *score = (mu - x) / denominator;
-                    }
-                }
-                Request::Done => break,
+            let buffers = Buffers::new(&mut sample, &score);
+            let request = sampler.next_drawing(&tables.schedule(), buffers, &mut generators, &mut noise);
+            let Request::Score { sigma, .. } = request.unwrap() else {
+                break;
+            };
+            let denominator = sigma * sigma + s2;
+            for ((score, x), mu) in score.iter_mut().zip(&sample).zip(&mu) {
+                *score = (mu - x) / denominator;
             }
         }
         let want = case.f32s("final");

@@ -1,13 +1,14 @@
-//! Every level of vector instructions gives the same bits: for a list of jobs, the hash of what the job computes is compared with the
-//! committed file, hashes.txt. Other targets run this file as it is. `VESDE_BLESS=1 cargo test --test levels` writes it anew: a
-//! change there is a breaking change.
+//! Every level of vector instructions gives the same bits: for a list of jobs, the hash of what the
+//! job computes is compared with the committed file, hashes.txt. Other targets run this file as it
+//! is. `VESDE_BLESS=1 cargo test --test levels` writes it anew: a change there is a breaking
+//! change.
 
 use std::fmt::Write;
 
 use vesde::{
-    Averaging, Config, Counter, CudaGrid, NORM_BLOCK, Noise, Norm, Numpy, Request, Sampler, SamplerOptions,
-    Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, Update, fill_from_rng, limit_simd_level,
-    norm_blocks, set_sigmas, set_timesteps, simd_level, sum_squares, torch_norm,
+    Averaging, Buffers, Config, Counter, CudaGrid, NORM_BLOCK, Noise, Norm, Numpy, Request, Sampler,
+    SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, fill_from_rng,
+    limit_simd_level, norm_blocks, set_sigmas, set_timesteps, simd_level, sum_squares, torch_norm,
 };
 
 /// FNV-1a over the little-endian bytes of floats.
@@ -36,19 +37,19 @@ fn lengths() -> impl Iterator<Item = usize> {
 
 fn counter(noise: Counter, len: usize) -> Vec<f32> {
     let mut out = vec![0.0; len];
-    noise.fill(&mut out).unwrap();
+    noise.fill(&mut out[..]).unwrap();
     out
 }
 
-/// A step of a length, with its buffers, noise and score.
-type Run<'r> = dyn Fn(usize, Update<'_>, Noise<'_>, &[f32]) + 'r;
+/// A step of a length.
+type Run<'r> = dyn Fn(usize, Step<'_>) + 'r;
 
 /// One line a job: its name and the hash of all that it computes.
 fn hashes() -> String {
     let config = Config::default();
     let [mut timesteps, mut sigmas, mut discrete_sigmas] = [(); 3].map(|()| vec![0.0; 50]);
-    set_timesteps(&config, &mut timesteps).unwrap();
-    set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas).unwrap();
+    set_timesteps(&config, &mut timesteps[..]).unwrap();
+    set_sigmas(&config, &timesteps, &mut sigmas[..], &mut discrete_sigmas[..]).unwrap();
     let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
     let scheduler = Scheduler { config, schedule };
     let mut lines = String::new();
@@ -72,7 +73,7 @@ fn hashes() -> String {
         let mut state = TorchCpu::new(3);
         for len in lengths() {
             let mut z = vec![0.0; len];
-            state.fill(&mut z).unwrap();
+            state.fill(&mut z[..]).unwrap();
             hash.floats(&z);
         }
     });
@@ -81,20 +82,20 @@ fn hashes() -> String {
             let mut state = TorchCuda::new(3, CudaGrid { multiprocessors, threads_per_multiprocessor });
             for len in lengths() {
                 let mut z = vec![0.0; len];
-                state.fill(&mut z).unwrap();
+                state.fill(&mut z[..]).unwrap();
                 hash.floats(&z);
             }
         }
     });
     job("numpy", &|hash| {
         let mut z = vec![0.0; 10_000];
-        Numpy::new(3).fill(&mut z).unwrap();
+        Numpy::new(3).fill(&mut z[..]).unwrap();
         hash.floats(&z);
     });
     job("rand_core", &|hash| {
         use rand_xoshiro::rand_core::SeedableRng;
         let mut z = vec![0.0; 1000];
-        fill_from_rng(&mut rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(4), &mut z);
+        fill_from_rng(&mut rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(4), &mut z[..]);
         hash.floats(&z);
     });
     for (name, given) in [("given", true), ("counter", false)] {
@@ -107,13 +108,9 @@ fn hashes() -> String {
                     // At several alignments, in place and not, with the mean and without.
                     let mut sample = counter(Counter::new(8, 9), len + offset);
                     let (mut prev, mut mean) = (vec![0.0; len + offset], vec![0.0; len]);
-                    run(
-                        len,
-                        Update::new(&sample[offset..], &mut prev[offset..]).with_mean(&mut mean),
-                        noise,
-                        &score,
-                    );
-                    run(len, Update::in_place(&mut sample[offset..]), noise, &score);
+                    let step = Step::new(&score, &sample[offset..], &mut prev[offset..]);
+                    run(len, step.with_noise(noise).with_mean(&mut mean[..]));
+                    run(len, Step::in_place(&score, &mut sample[offset..]).with_noise(noise));
                     assert!(prev == sample || offset > 0 && prev[offset..] == sample[offset..]);
                     hash.floats(&prev[offset..]);
                     hash.floats(&mean);
@@ -121,15 +118,13 @@ fn hashes() -> String {
             }
         };
         job(&format!("step_pred_{name}"), &|hash| {
-            each(hash, &|_, update, noise, score| {
-                scheduler.step_pred(score, &[0.75], update, noise).unwrap();
-            });
+            each(hash, &|_, step| scheduler.step_pred(&[0.75], step).unwrap());
         });
         for (norm, kind) in [("exact", Norm::Exact), ("torch", Norm::Torch)] {
             job(&format!("step_correct_{norm}_{name}"), &|hash| {
-                each(hash, &|len, update, noise, score| {
-                    let batch = if len % 3 == 0 { 3 } else { 1 };
-                    scheduler.step_correct(score, batch, Averaging::PerSample, kind, update, noise).unwrap();
+                each(hash, &|len, step| {
+                    let step = step.with_batch(if len % 3 == 0 { 3 } else { 1 });
+                    scheduler.step_correct(Averaging::PerSample, kind, step).unwrap();
                 });
             });
         }
@@ -139,7 +134,7 @@ fn hashes() -> String {
                 let (x, z) = (counter(Counter::new(1, 1), len), counter(noise, len));
                 let noise = if given { Noise::from(&z[..]) } else { noise.into() };
                 let mut noisy = vec![0.0; len];
-                scheduler.add_noise(&x, &[20], noise, &mut noisy).unwrap();
+                scheduler.add_noise(&x, 1, &[20], noise, &mut noisy[..]).unwrap();
                 hash.floats(&noisy);
             }
         });
@@ -149,8 +144,8 @@ fn hashes() -> String {
             let noise = Counter { seed: 1, stream: 2, index: len as u64 };
             let x = counter(noise, len);
             let mut blocks = vec![0.0; norm_blocks(len)];
-            sum_squares(&x, &mut blocks).unwrap();
-            blocks.push(torch_norm(&x).unwrap());
+            sum_squares(&x, len, &mut blocks).unwrap();
+            blocks.push(torch_norm(&x, len).unwrap());
             for block in blocks {
                 hash.bytes(&block.to_le_bytes());
             }
@@ -160,7 +155,9 @@ fn hashes() -> String {
         let (mut x, mut score) = (vec![0.0; 2 * 77], vec![0.0; 2 * 77]);
         let mut sampler =
             Sampler::new(&config, 2, SamplerOptions { seed: 12, ..Default::default() }).unwrap();
-        while let Request::Score { sigma, .. } = sampler.next(&schedule, &mut x, &score, None).unwrap() {
+        while let Request::Score { sigma, .. } =
+            sampler.next(&schedule, Buffers::new(&mut x, &score)).unwrap()
+        {
             for (score, x) in score.iter_mut().zip(&x) {
                 *score = (0.5 - x) / (sigma * sigma + 0.04);
             }

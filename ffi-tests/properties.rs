@@ -1,13 +1,17 @@
-//! What must hold for every length, split, offset and seed: the same bits as a scalar reference, in place or not, in one call or
-//! many, and errors that leave outputs alone.
+//! What must hold for every length, split, offset and seed: the same bits as a scalar reference, in
+//! place or not, in one call or many, and errors that leave outputs alone.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::sync::Mutex;
 
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rand_xoshiro::{Xoroshiro128Plus, Xoshiro256PlusPlus};
 use vesde::{
-    Averaging, Config, Counter, Error, NORM_BLOCK, Noise, Norm, Request, Sampler, SamplerNoise,
-    SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, Update, corrector_step, fill_from_rng,
-    fill_from_words, limit_simd_level, mean_norm, norm_blocks, sample_norm, scale_model_input, set_sigmas,
-    set_timesteps, sum_squares, torch_norm, update,
+    Averaging, Buffers, Combination, Config, Counter, Error, MOST_TERMS, NORM_BLOCK, Noise, Norm, Request,
+    Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, Step,
+    corrector_step, fill_from_rng, fill_from_words, limit_simd_level, linear, mean_norm, norm_blocks,
+    sample_norm, set_sigmas, set_timesteps, sum_squares, torch_norm,
 };
 
 const MODES: [(Averaging, Norm); 4] = [
@@ -17,7 +21,8 @@ const MODES: [(Averaging, Norm); 4] = [
     (Averaging::PerSample, Norm::Torch),
 ];
 
-/// The documented definition of counter noise, in scalar code, with the generator of `rand_xoshiro`.
+/// The documented definition of counter noise, in scalar code, with the generator of
+/// `rand_xoshiro`.
 mod reference {
     use super::{Rng, SeedableRng, Xoroshiro128Plus};
 
@@ -100,7 +105,7 @@ fn same(a: &[f32], b: &[f32]) -> bool {
 
 fn counter(noise: Counter, len: usize) -> Vec<f32> {
     let mut out = vec![f32::NAN; len];
-    noise.fill(&mut out).unwrap();
+    noise.fill(&mut out[..]).unwrap();
     out
 }
 
@@ -109,13 +114,24 @@ fn floats(seed: u64, len: usize) -> Vec<f32> {
     counter(Counter::new(seed, 77), len).iter().enumerate().map(|(i, z)| z * (1 + i % 5) as f32).collect()
 }
 
+/// Held by a test for as long as it needs the level that it has set.
+static LEVEL: Mutex<()> = Mutex::new(());
+
+/// The levels that this machine has, each in use while it is the item.
+fn levels<T>(_: &T) -> impl Iterator<Item = SimdLevel> {
+    [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512]
+        .into_iter()
+        .filter(|&level| limit_simd_level(level) == level)
+}
+
 struct Tables([Vec<f32>; 3]);
 
 impl Tables {
     fn new(n: usize) -> Self {
         let [mut timesteps, mut sigmas, mut discrete_sigmas] = [(); 3].map(|()| vec![0.0; n]);
-        set_timesteps(&Config::default(), &mut timesteps).unwrap();
-        set_sigmas(&Config::default(), &timesteps, &mut sigmas, &mut discrete_sigmas).unwrap();
+        let config = Config::default();
+        set_timesteps(&config, &mut timesteps[..]).unwrap();
+        set_sigmas(&config, &timesteps, &mut sigmas[..], &mut discrete_sigmas[..]).unwrap();
         Self([timesteps, sigmas, discrete_sigmas])
     }
     fn schedule(&self) -> Schedule<'_> {
@@ -160,8 +176,8 @@ fn counter_noise_is_the_same_for_every_split() {
 
 #[test]
 fn counter_noise_is_normal() {
-    // 4 million draws, fewer in an emulator: moments within five standard errors, and tail counts within five roots of what a normal
-    // has.
+    // 4 million draws, fewer in an emulator: moments within five standard errors, and tail counts
+    // within five roots of what a normal has.
     let n = if std::env::var_os("VESDE_RUNNER").is_some() { 1 << 18 } else { 1 << 22 };
     let z = counter(Counter::new(2026, 0), n);
     let moment = |k: i32| z.iter().map(|&z| f64::from(z).powi(k)).sum::<f64>() / n as f64;
@@ -205,15 +221,15 @@ fn every_form_of_a_predictor_step_gives_the_same_bits() {
         let want: Vec<f32> = want_mean.iter().zip(&z).map(|(x, z)| x + step.diffusion * z).collect();
         for noise in [Noise::from(&z[..]), Noise::from(noise)] {
             let (mut prev, mut mean) = (vec![f32::NAN; len], vec![f32::NAN; len]);
-            scheduler
-                .step_pred(&score, &t, Update::new(&sample, &mut prev).with_mean(&mut mean), noise)
-                .unwrap();
+            let step = Step::new(&score, &sample, &mut prev[..]).with_noise(noise);
+            scheduler.step_pred(&t, step.with_mean(&mut mean[..])).unwrap();
             assert!(same(&prev, &want) && same(&mean, &want_mean), "{len}");
             let mut prev = vec![f32::NAN; len];
-            scheduler.step_pred(&score, &t, Update::new(&sample, &mut prev), noise).unwrap();
+            scheduler.step_pred(&t, Step::new(&score, &sample, &mut prev[..]).with_noise(noise)).unwrap();
             assert!(same(&prev, &want), "{len}");
             let (mut prev, mut mean) = (sample.clone(), vec![f32::NAN; len]);
-            scheduler.step_pred(&score, &t, Update::in_place(&mut prev).with_mean(&mut mean), noise).unwrap();
+            let step = Step::in_place(&score, &mut prev).with_noise(noise);
+            scheduler.step_pred(&t, step.with_mean(&mut mean[..])).unwrap();
             assert!(same(&prev, &want) && same(&mean, &want_mean), "{len}");
         }
     }
@@ -226,10 +242,10 @@ fn norms_of_counter_noise_are_those_of_a_buffer_of_it() {
             let noise = Counter { seed: 1, stream: start, index: start };
             let z = counter(noise, len);
             let [mut want, mut sums] = [(); 2].map(|()| vec![0.0; norm_blocks(len)]);
-            sum_squares(&z, &mut want).unwrap();
-            noise.sum_squares(len, &mut sums).unwrap();
+            sum_squares(&z, len, &mut want).unwrap();
+            sum_squares(noise, len, &mut sums).unwrap();
             assert_eq!(sums, want, "{len} from {start}");
-            assert_eq!(noise.torch_norm(len), torch_norm(&z), "{len} from {start}");
+            assert_eq!(torch_norm(noise, len), torch_norm(&z, len), "{len} from {start}");
         }
     }
 }
@@ -242,17 +258,18 @@ fn nothing_depends_on_alignment() {
     for len in [150, 4096, 5000] {
         let (sample, score, z) = (floats(1, len), floats(2, len), floats(3, len));
         for noise in [Noise::from(&z[..]), Counter::new(1, 1).into()] {
-            // A step in place, and two kernels out of place: inputs begin `offset` floats behind a boundary, outputs 19 − offset.
+            // A step in place, and two kernels out of place: inputs begin `offset` floats behind a
+            // boundary, outputs 19 − offset.
             let all = |offset: usize| {
                 let shifted = |floats: &[f32], offset: usize| [&vec![0.5; offset][..], floats].concat();
                 let score = shifted(&score, offset);
                 let mut prev = shifted(&sample, 19 - offset);
-                let update = Update::in_place(&mut prev[19 - offset..]);
-                scheduler.step_pred(&score[offset..], &[0.5], update, noise).unwrap();
+                let step = Step::in_place(&score[offset..], &mut prev[19 - offset..]);
+                scheduler.step_pred(&[0.5], step.with_noise(noise)).unwrap();
                 let mut noisy = shifted(&sample, 19 - offset);
-                scheduler.add_noise(&score[offset..], &[3], noise, &mut noisy[19 - offset..]).unwrap();
+                scheduler.add_noise(&score[offset..], 1, &[3], noise, &mut noisy[19 - offset..]).unwrap();
                 let mut scaled = shifted(&sample, 19 - offset);
-                scale_model_input(&score[offset..], &mut scaled[19 - offset..]).unwrap();
+                linear(Combination::new(&mut scaled[19 - offset..]).plus(1.0, &score[offset..])).unwrap();
                 [prev, noisy, scaled].map(|out| {
                     let (before, out) = out.split_at(19 - offset);
                     assert!(before.iter().all(|&x| x == 0.5));
@@ -269,16 +286,16 @@ fn nothing_depends_on_alignment() {
 
 #[test]
 fn a_tensor_beyond_the_caches_has_the_bits_of_its_parts() {
-    // From 2²³ floats on, and the mean from 2¹⁹, outputs whose tiles are aligned to 16 bytes are stored non-temporally on x86;
-    // elsewhere no length is special.
+    // From 2²³ floats on, and the mean from 2¹⁹, outputs whose tiles are aligned to 16 bytes are
+    // stored non-temporally on x86; elsewhere no length is special.
     let large = if cfg!(any(target_arch = "x86", target_arch = "x86_64")) { 1 << 23 } else { 1 << 16 };
     let tables = Tables::new(10);
     let scheduler = tables.scheduler();
     let (room, noise) = (large + 200, Counter::new(1, 1));
     let (sample, score, z) = (floats(1, room), floats(2, room), counter(noise, room));
-    let step = |range: std::ops::Range<usize>, noise: Noise<'_>, prev: &mut [f32], mean: &mut [f32]| {
-        let update = Update::new(&sample[range.clone()], prev).with_mean(mean);
-        scheduler.step_pred(&score[range], &[0.5], update, noise).unwrap();
+    let step = |range: Range<usize>, noise: Noise<'_>, prev: &mut [f32], mean: &mut [f32]| {
+        let step = Step::new(&score[range.clone()], &sample[range], prev).with_noise(noise);
+        scheduler.step_pred(&[0.5], step.with_mean(mean)).unwrap();
     };
     let [mut want, mut want_mean, mut prev, mut mean] = [(); 4].map(|()| vec![0.0; room + 1]);
     for start in (0..room).step_by(large / 32) {
@@ -304,8 +321,9 @@ fn a_tensor_beyond_the_caches_has_the_bits_of_its_parts() {
             let mean = &mut mean[start + behind..][..len];
             mean.fill(f32::NAN);
             prev[part.clone()].copy_from_slice(&sample[part.clone()]);
-            let update = Update::in_place(&mut prev[part.clone()]).with_mean(mean);
-            scheduler.step_pred(&score[part.clone()], &[0.5], update, &z[part.clone()]).unwrap();
+            let step = Step::in_place(&score[part.clone()], &mut prev[part.clone()]);
+            let step = step.with_noise(&z[part.clone()]).with_mean(&mut *mean);
+            scheduler.step_pred(&[0.5], step).unwrap();
             assert!(same(&prev[part.clone()], &want[part.clone()]), "{part:?}");
             assert!(same(mean, &want_mean[part.clone()]), "{part:?}");
         }
@@ -321,12 +339,11 @@ fn a_mean_beyond_the_caches_has_the_bits_of_its_parts_on_every_level() {
     let [mut want, mut want_mean] = [(); 2].map(|()| vec![0.0; room]);
     for start in (0..room).step_by(1 << 16) {
         let part = start..room.min(start + (1 << 16));
-        let update = Update::new(&sample[part.clone()], &mut want[part.clone()])
-            .with_mean(&mut want_mean[part.clone()]);
-        scheduler.step_pred(&score[part.clone()], &[0.5], update, &z[part]).unwrap();
+        let step = Step::new(&score[part.clone()], &sample[part.clone()], &mut want[part.clone()]);
+        let step = step.with_noise(&z[part.clone()]).with_mean(&mut want_mean[part]);
+        scheduler.step_pred(&[0.5], step).unwrap();
     }
-    for level in [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512] {
-        limit_simd_level(level);
+    for level in levels(&LEVEL.lock()) {
         for (len, offset, further) in
             [(1 << 19, 0, 0), (1 << 19, 16, 16), ((1 << 19) + 77, 4, 0), ((1 << 19) + 131, 1, 4)]
         {
@@ -336,8 +353,9 @@ fn a_mean_beyond_the_caches_has_the_bits_of_its_parts_on_every_level() {
             let [to, from] = [&prev, &mean].map(|floats| floats.as_ptr().addr() / 4);
             let behind = (to + offset).wrapping_sub(from) % 16 + further;
             let (part, mean_part) = (offset..offset + len, behind..behind + len);
-            let update = Update::in_place(&mut prev[part.clone()]).with_mean(&mut mean[mean_part.clone()]);
-            scheduler.step_pred(&score[part.clone()], &[0.5], update, &z[part.clone()]).unwrap();
+            let step = Step::in_place(&score[part.clone()], &mut prev[part.clone()]);
+            let step = step.with_noise(&z[part.clone()]).with_mean(&mut mean[mean_part.clone()]);
+            scheduler.step_pred(&[0.5], step).unwrap();
             assert!(same(&prev[part.clone()], &want[part.clone()]), "{level:?} {part:?}");
             assert!(same(&mean[mean_part.clone()], &want_mean[part]), "{level:?} {mean_part:?}");
             assert!(mean[..behind].iter().chain(&mean[mean_part.end..]).all(|x| x.is_nan()));
@@ -355,14 +373,16 @@ fn a_timestep_for_each_sample_is_each_sample_by_itself() {
         let indices: Vec<i64> = (0..batch as i64).map(|i| 29 - 3 * i).collect();
         let noise = Counter::new(8, 8);
         let mut prev = sample.clone();
-        scheduler.step_pred(&score, &t, Update::in_place(&mut prev), noise).unwrap();
+        let step = Step::in_place(&score, &mut prev).with_batch(batch).with_noise(noise);
+        scheduler.step_pred(&t, step).unwrap();
         let mut noisy = vec![0.0; batch * len];
-        scheduler.add_noise(&sample, &indices, noise, &mut noisy).unwrap();
+        scheduler.add_noise(&sample, batch, &indices, noise, &mut noisy[..]).unwrap();
         for i in 0..batch {
             let part = i * len..(i + 1) * len;
             let noise = noise.at(part.start as u64);
             let mut one = sample[part.clone()].to_vec();
-            scheduler.step_pred(&score[part.clone()], &t[i..=i], Update::in_place(&mut one), noise).unwrap();
+            let step = Step::in_place(&score[part.clone()], &mut one).with_noise(noise);
+            scheduler.step_pred(&t[i..=i], step).unwrap();
             assert!(same(&prev[part.clone()], &one));
             let z = counter(noise, len);
             let sigma = tables.0[2][indices[i] as usize];
@@ -382,42 +402,34 @@ fn every_form_of_a_corrector_step_gives_the_same_bits() {
         let z = counter(noise, batch * len);
         for modes in MODES {
             let (mut want, mut want_mean) = (vec![0.0; batch * len], vec![0.0; batch * len]);
-            let update = Update::new(&sample, &mut want).with_mean(&mut want_mean);
-            scheduler.step_correct(&score, batch, modes.0, modes.1, update, &z[..]).unwrap();
+            let step = Step::new(&score, &sample, &mut want[..]).with_batch(batch).with_noise(&z);
+            scheduler.step_correct(modes.0, modes.1, step.with_mean(&mut want_mean[..])).unwrap();
             for (in_place, with_mean) in [(true, true), (true, false), (false, true), (false, false)] {
                 let (mut prev, mut mean) = (sample.clone(), want_mean.clone());
-                let mut update = if in_place {
-                    Update::in_place(&mut prev)
+                let mut step = if in_place {
+                    Step::in_place(&score, &mut prev)
                 } else {
                     prev.fill(f32::NAN);
-                    Update::new(&sample, &mut prev)
+                    Step::new(&score, &sample, &mut prev[..])
                 };
                 if with_mean {
                     mean.fill(f32::NAN);
-                    update = update.with_mean(&mut mean);
+                    step = step.with_mean(&mut mean[..]);
                 }
-                scheduler.step_correct(&score, batch, modes.0, modes.1, update, noise).unwrap();
+                let step = step.with_batch(batch).with_noise(noise);
+                scheduler.step_correct(modes.0, modes.1, step).unwrap();
                 assert!(same(&prev, &want) && same(&mean, &want_mean), "{batch} {len} {modes:?} {in_place}");
             }
         }
         // Each sample by itself is what PerSample says.
         let mut all = sample.clone();
-        scheduler
-            .step_correct(&score, batch, MODES[1].0, MODES[1].1, Update::in_place(&mut all), noise)
-            .unwrap();
+        let step = Step::in_place(&score, &mut all).with_batch(batch).with_noise(noise);
+        scheduler.step_correct(MODES[1].0, MODES[1].1, step).unwrap();
         for start in (0..batch * len).step_by(len) {
             let mut one = sample[start..start + len].to_vec();
-            let part = &score[start..start + len];
-            scheduler
-                .step_correct(
-                    part,
-                    1,
-                    MODES[0].0,
-                    MODES[0].1,
-                    Update::in_place(&mut one),
-                    noise.at(start as u64),
-                )
-                .unwrap();
+            let step = Step::in_place(&score[start..start + len], &mut one);
+            let step = step.with_noise(noise.at(start as u64));
+            scheduler.step_correct(MODES[0].0, MODES[0].1, step).unwrap();
             assert!(same(&all[start..start + len], &one));
         }
     }
@@ -432,10 +444,10 @@ fn a_corrector_step_that_could_fail_with_larger_noise_does_not() {
     let score: Vec<f32> = floats(2, 64).iter().map(|x| x * 2e-20).collect();
     for modes in MODES {
         let (mut want, mut prev) = (vec![0.0; 64], vec![f32::NAN; 64]);
-        let update = Update::new(&sample, &mut want);
-        scheduler.step_correct(&score, batch, modes.0, modes.1, update, &z[..]).unwrap();
-        let update = Update::new(&sample, &mut prev);
-        scheduler.step_correct(&score, batch, modes.0, modes.1, update, noise).unwrap();
+        for (out, noise) in [(&mut want, Noise::from(&z)), (&mut prev, noise.into())] {
+            let step = Step::new(&score, &sample, &mut out[..]).with_batch(batch).with_noise(noise);
+            scheduler.step_correct(modes.0, modes.1, step).unwrap();
+        }
         assert!(same(&prev, &want));
         // The noise that there is leaves a step size; the largest would not.
         let [grad, noise] =
@@ -454,9 +466,8 @@ fn a_corrector_step_in_three_phases_has_the_bits_of_one_call() {
     let (sample, score) = (floats(1, batch * len), floats(2, batch * len));
     let noise = Counter { seed: 5, stream: 6, index: 7 };
     let mut want = sample.clone();
-    scheduler
-        .step_correct(&score, batch, MODES[0].0, MODES[0].1, Update::in_place(&mut want), noise)
-        .unwrap();
+    let step = Step::in_place(&score, &mut want).with_batch(batch).with_noise(noise);
+    scheduler.step_correct(MODES[0].0, MODES[0].1, step).unwrap();
 
     let mut norms = [vec![], vec![]];
     for start in (0..batch * len).step_by(len) {
@@ -464,8 +475,8 @@ fn a_corrector_step_in_three_phases_has_the_bits_of_one_call() {
         for k in (0..norm_blocks(len)).rev() {
             let at = start + k * NORM_BLOCK;
             let count = NORM_BLOCK.min(start + len - at);
-            sum_squares(&score[at..at + count], &mut blocks[0][k..=k]).unwrap();
-            noise.at(at as u64).sum_squares(count, &mut blocks[1][k..=k]).unwrap();
+            sum_squares(&score[at..at + count], count, &mut blocks[0][k..=k]).unwrap();
+            sum_squares(noise.at(at as u64), count, &mut blocks[1][k..=k]).unwrap();
         }
         for (norms, blocks) in norms.iter_mut().zip(&blocks) {
             norms.push(sample_norm(blocks));
@@ -474,12 +485,10 @@ fn a_corrector_step_in_three_phases_has_the_bits_of_one_call() {
     let [grad_norm, noise_norm] = norms.map(|norms| mean_norm(&norms, Norm::Exact).unwrap());
     let step = corrector_step(Config::default().snr, grad_norm, noise_norm, Norm::Exact).unwrap();
     let mut prev = sample;
-    for (range, score) in
-        prev.chunks_mut(1234).zip(score.chunks(1234)).enumerate().map(|(i, (x, m))| ((i, x), m))
-    {
-        let (i, x) = range;
+    for (i, (x, score)) in prev.chunks_mut(1234).zip(score.chunks(1234)).enumerate() {
         let noise = noise.at(1234 * i as u64);
-        update(score, step.step_size, step.noise_factor, Update::in_place(x), noise).unwrap();
+        let update = Combination::in_place(1.0, x).plus(step.step_size, score);
+        linear(update.plus_noise(step.noise_factor, noise)).unwrap();
     }
     assert!(same(&prev, &want));
 }
@@ -489,10 +498,10 @@ fn exact_norms_are_right_at_every_length() {
     for len in (1..300).chain([4095, 4096, 4097, 100_000]) {
         let x = floats(3, len);
         let mut blocks = vec![0.0; norm_blocks(len)];
-        sum_squares(&x, &mut blocks).unwrap();
+        sum_squares(&x, len, &mut blocks).unwrap();
         let want = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
         assert!((sample_norm(&blocks) / want - 1.0).abs() < 1e-13);
-        assert!((torch_norm(&x).unwrap() / want - 1.0).abs() < 1e-5);
+        assert!((torch_norm(&x, len).unwrap() / want - 1.0).abs() < 1e-5);
     }
 }
 
@@ -513,7 +522,7 @@ fn any_rand_core_generator_fills_a_buffer() {
     }
     for len in [0, 1, 63, 64, 65, 200, 320] {
         let mut out = vec![0.0; len];
-        fill_from_rng(&mut Xoshiro256PlusPlus::seed_from_u64(1), &mut out);
+        fill_from_rng(&mut Xoshiro256PlusPlus::seed_from_u64(1), &mut out[..]);
         assert!(same(&out, &want[..len]));
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
         let mut words = 0;
@@ -522,7 +531,7 @@ fn any_rand_core_generator_fills_a_buffer() {
             words += 1;
             rng.next_u32()
         };
-        fill_from_words(next_word, &mut out);
+        fill_from_words(next_word, &mut out[..]);
         assert!(same(&out, &want[..len]));
         assert_eq!(words, len.next_multiple_of(64));
     }
@@ -534,14 +543,17 @@ fn a_step_without_noise_is_its_mean_where_the_factor_of_the_noise_is_0() {
         let [x, m] = [1, 2].map(|stream| noise_from(stream, len));
         let want: Vec<f32> = x.iter().zip(&m).map(|(x, m)| x + 0.75 * m).collect();
         let (mut prev, mut mean) = (vec![f32::NAN; len], vec![f32::NAN; len]);
-        update(&m, 0.75, 0.0, Update::new(&x, &mut prev).with_mean(&mut mean), Noise::None).unwrap();
+        let update = Combination::new(&mut prev[..]).plus(1.0, &x).plus(0.75, &m);
+        linear(update.plus_noise(0.0, Noise::None).with_mean(&mut mean[..])).unwrap();
         assert!(same(&prev, &want) && same(&mean, &want));
         let mut in_place = x.clone();
-        update(&m, 0.75, -0.0, Update::in_place(&mut in_place), Noise::None).unwrap();
-        assert!(same(&in_place, &want));
+        let mut update = |diffusion| {
+            let update = Combination::in_place(1.0, &mut in_place).plus(0.75, &m);
+            linear(update.plus_noise(diffusion, Noise::None))
+        };
+        assert_eq!(update(-0.0), Ok(()));
         for diffusion in [1e-45, -1.0, f32::NAN] {
-            let result = update(&m, 0.75, diffusion, Update::in_place(&mut in_place), Noise::None);
-            assert_eq!(result, Err(Error::NullPointer));
+            assert_eq!(update(diffusion), Err(Error::NullPointer));
         }
         assert!(same(&in_place, &want));
 
@@ -549,16 +561,16 @@ fn a_step_without_noise_is_its_mean_where_the_factor_of_the_noise_is_0() {
         let schedule =
             Schedule { timesteps: &[1.0, 0.5, 0.0], sigmas: &[], discrete_sigmas: &[0.0, 2.0, 2.0] };
         let scheduler = Scheduler { config: Config::default(), schedule };
-        scheduler.step_pred(&m, &[1.0], Update::new(&x, &mut prev), Noise::None).unwrap();
+        scheduler.step_pred(&[1.0], Step::new(&m, &x, &mut prev[..])).unwrap();
         assert!(same(&prev, &x));
-        scheduler.add_noise(&x, &[0], Noise::None, &mut mean).unwrap();
+        scheduler.add_noise(&x, 1, &[0], Noise::None, &mut mean[..]).unwrap();
         assert!(same(&mean, &x));
-        let predicted = scheduler.step_pred(&m, &[0.5], Update::new(&x, &mut prev), Noise::None);
+        let predicted = scheduler.step_pred(&[0.5], Step::new(&m, &x, &mut prev[..]));
         assert_eq!(predicted, Err(Error::NullPointer));
-        assert_eq!(scheduler.add_noise(&x, &[1], Noise::None, &mut mean), Err(Error::NullPointer));
+        let noisy = scheduler.add_noise(&x, 1, &[1], Noise::None, &mut mean[..]);
+        assert_eq!(noisy, Err(Error::NullPointer));
         for (averaging, norm) in MODES {
-            let update = Update::new(&x, &mut prev);
-            let corrected = scheduler.step_correct(&m, 1, averaging, norm, update, Noise::None);
+            let corrected = scheduler.step_correct(averaging, norm, Step::new(&m, &x, &mut prev[..]));
             assert_eq!(corrected, Err(Error::NullPointer));
         }
         assert!(same(&prev, &x) && same(&mean, &x));
@@ -573,17 +585,15 @@ fn at_a_signal_to_noise_ratio_of_0_the_corrector_does_nothing() {
     let [x, m] = [1, 2].map(|stream| noise_from(stream, 12));
     for (averaging, norm) in MODES {
         let mut prev = vec![f32::NAN; 12];
-        let update = Update::new(&x, &mut prev);
-        scheduler.step_correct(&m, 3, averaging, norm, update, Counter::new(1, 3)).unwrap();
+        let step = Step::new(&m, &x, &mut prev[..]).with_batch(3).with_noise(Counter::new(1, 3));
+        scheduler.step_correct(averaging, norm, step).unwrap();
         assert!(same(&prev, &x));
     }
 }
 
 /// Counter noise of seed 9, for buffers of any content.
 fn noise_from(stream: u64, len: usize) -> Vec<f32> {
-    let mut out = vec![0.0; len];
-    Counter::new(9, stream).fill(&mut out).unwrap();
-    out
+    counter(Counter::new(9, stream), len)
 }
 
 #[test]
@@ -600,7 +610,7 @@ fn a_sampler_that_starts_at_a_step_is_the_rest_of_a_job() {
         let (mut score, mut z) = (vec![0.0; len], vec![0.0; len]);
         let (mut before, mut draws, mut labels) = (vec![], vec![], vec![]);
         loop {
-            match sampler.next(&tables.schedule(), x, &score, Some(&z)).unwrap() {
+            match sampler.next(&tables.schedule(), Buffers::new(x, &score).with_noise(&z)).unwrap() {
                 Request::Score { sigma, step, label, correction, .. } => {
                     if correction == 0 {
                         before.push((step, x.to_vec()));
@@ -610,7 +620,7 @@ fn a_sampler_that_starts_at_a_step_is_the_rest_of_a_job() {
                 }
                 Request::Noise { draw } => {
                     draws.push(draw);
-                    Counter::new(options.seed, options.stream + draw).fill(&mut z).unwrap();
+                    Counter::new(options.seed, options.stream + draw).fill(&mut z[..]).unwrap();
                 }
                 Request::Done => return (before, draws, labels),
             }
@@ -637,13 +647,14 @@ fn a_sampler_that_starts_at_a_step_is_the_rest_of_a_job() {
                     let (again, draws, _) = run(&config, rest, &mut x);
                     assert!(same(&x, &want), "from step {step}");
                     assert!(again[0].0 == step && same(&again[0].1, &sample));
-                    // Draw 0 is the initial sample's; those of the steps that were left out are counted.
+                    // Draw 0 is the initial sample's; those of the steps that were left out are
+                    // counted.
                     let first = 1 + step * (1 + correct_steps as usize);
                     assert_eq!(draws, all_draws.get(first..).unwrap_or_default());
                 }
                 let late = SamplerOptions { start: Some(steps), ..whole };
                 let mut sampler = Sampler::new(&config, 3, late).unwrap();
-                let next = sampler.next(&tables.schedule(), &mut want, &[0.0; 210], None);
+                let next = sampler.next(&tables.schedule(), Buffers::new(&mut want, &[0.0; 210]));
                 assert_eq!(next, Err(Error::TimestepOutOfRange));
             }
         }
@@ -659,8 +670,7 @@ fn a_noisy_result_is_the_mean_and_the_last_noise() {
     let (noisy, _) = sample(SamplerOptions { result: SamplerResult::Noisy, ..options }, &config, steps);
     let tables = Tables::new(steps);
     let step = tables.schedule().predictor_step(tables.0[0][steps - 1]).unwrap();
-    let mut z = vec![0.0; mean.len()];
-    Counter::new(4, evaluations as u64).fill(&mut z).unwrap();
+    let z = counter(Counter::new(4, evaluations as u64), mean.len());
     let want: Vec<f32> = mean.iter().zip(&z).map(|(mean, z)| mean + step.diffusion * z).collect();
     assert!(same(&noisy, &want) && !same(&noisy, &mean));
 }
@@ -675,12 +685,14 @@ fn sample(options: SamplerOptions, config: &Config, steps: usize) -> (Vec<f32>, 
     let mut evaluations = 0;
     loop {
         let (mut copy, mut copy_x) = (sampler, x.clone());
-        let request = sampler.next(&tables.schedule(), &mut x, &score, Some(&z)).unwrap();
-        assert_eq!(copy.next(&tables.schedule(), &mut copy_x, &score, Some(&z)), Ok(request));
+        let [request, again] = [(&mut sampler, &mut x), (&mut copy, &mut copy_x)]
+            .map(|(sampler, x)| sampler.next(&tables.schedule(), Buffers::new(x, &score).with_noise(&z)));
+        let request = request.unwrap();
+        assert_eq!(again, Ok(request));
         assert!(same(&copy_x, &x));
         match request {
             Request::Noise { .. } => {
-                Counter::new(options.seed, options.stream + draws).fill(&mut z).unwrap();
+                Counter::new(options.seed, options.stream + draws).fill(&mut z[..]).unwrap();
                 draws += 1;
             }
             Request::Score { sigma, step, timestep, label, correction } => {
@@ -696,7 +708,8 @@ fn sample(options: SamplerOptions, config: &Config, steps: usize) -> (Vec<f32>, 
             Request::Done => break,
         }
     }
-    assert_eq!(sampler.next(&tables.schedule(), &mut x, &score, None), Err(Error::SamplerDone));
+    let after = sampler.next(&tables.schedule(), Buffers::new(&mut x, &score));
+    assert_eq!(after, Err(Error::SamplerDone));
     (x, evaluations)
 }
 
@@ -735,21 +748,21 @@ fn an_error_leaves_outputs_and_state_alone() {
     let one_bad = [&[1.0; 8][..], &[0.0; 4]].concat();
     let per_sample = MODES[1];
     let correct = |score: &[f32], batch, modes: (Averaging, Norm), z: &[f32]| {
-        let mut prev = vec![7.0; 12];
-        let result =
-            scheduler.step_correct(score, batch, modes.0, modes.1, Update::new(&sample, &mut prev), z);
+        let mut prev = [7.0; 12];
+        let step = Step::new(score, &sample, &mut prev).with_batch(batch).with_noise(z);
+        let result = scheduler.step_correct(modes.0, modes.1, step);
         assert_eq!(prev, [7.0; 12]);
         // Counter noise waits in an output, but not where the step fails.
         if z.len() == 12 && z[0].is_finite() {
             for mut x in [vec![7.0; 12], sample.clone()] {
                 let (mut mean, before) = (vec![7.0; 12], x.clone());
-                let update = if x == sample {
-                    Update::in_place(&mut x).with_mean(&mut mean)
+                let step = if x == sample {
+                    Step::in_place(score, &mut x).with_mean(&mut mean[..])
                 } else {
-                    Update::new(&sample, &mut x)
+                    Step::new(score, &sample, &mut x[..])
                 };
-                let counter = Counter::new(1, 2);
-                assert_eq!(scheduler.step_correct(score, batch, modes.0, modes.1, update, counter), result);
+                let step = step.with_batch(batch).with_noise(Counter::new(1, 2));
+                assert_eq!(scheduler.step_correct(modes.0, modes.1, step), result);
                 assert_eq!((x, mean), (before, vec![7.0; 12]));
             }
         }
@@ -768,33 +781,46 @@ fn an_error_leaves_outputs_and_state_alone() {
     assert_eq!(correct(&one_bad, 3, per_sample, &z), Err(Error::ZeroGradientNorm));
     assert_eq!(correct(&[1e-30; 12], 3, MODES[0], &z), Err(Error::NonFiniteGradientNorm));
 
-    let predict = |timesteps: &[f32], schedule| {
+    let predict = |timesteps: &[f32], batch, schedule| {
         let scheduler = Scheduler { schedule, ..scheduler };
-        let mut prev = vec![7.0; 12];
-        let result = scheduler.step_pred(&score, timesteps, Update::new(&sample, &mut prev), &z[..]);
+        let mut prev = [7.0; 12];
+        let step = Step::new(&score, &sample, &mut prev).with_batch(batch).with_noise(&z);
+        let result = scheduler.step_pred(timesteps, step);
         assert_eq!(prev, [7.0; 12]);
         result
     };
     let good = tables.schedule();
     for t in [-0.1, 1.1, f32::NAN, f32::INFINITY] {
-        assert_eq!(predict(&[0.5, t], good), Err(Error::TimestepOutOfRange));
+        assert_eq!(predict(&[0.5, t], 2, good), Err(Error::TimestepOutOfRange));
     }
-    assert_eq!(predict(&[], good), Err(Error::Empty));
-    assert_eq!(predict(&[0.5; 5], good), Err(Error::LengthMismatch));
+    assert_eq!(predict(&[], 1, good), Err(Error::Empty));
+    assert_eq!(predict(&[0.5], 0, good), Err(Error::Empty));
+    // A batch that does not divide the buffers, timesteps that are neither one nor one a sample.
+    for (timesteps, batch) in [(5, 5), (1, 5), (2, 1), (2, 3), (3, 2), (12, 1)] {
+        assert_eq!(predict(&[0.5; 12][..timesteps], batch, good), Err(Error::LengthMismatch));
+    }
     let short = Schedule { discrete_sigmas: &good.discrete_sigmas[..3], ..good };
-    assert_eq!(predict(&[0.9], short), Err(Error::TimestepOutOfRange));
+    assert_eq!(predict(&[0.9], 1, short), Err(Error::TimestepOutOfRange));
     let edited_tables = [[2.0, 1.0], [1.0, f32::NAN], [f32::MAX, f32::MAX], [1.0, f32::INFINITY]];
     for edited in &edited_tables {
         let edited = Schedule { timesteps: &[1.0, 0.5], discrete_sigmas: edited, ..good };
-        assert_eq!(predict(&[1.0], edited), Err(Error::InvalidSigma));
+        assert_eq!(predict(&[1.0], 1, edited), Err(Error::InvalidSigma));
     }
 
-    let mut noisy = vec![7.0; 12];
+    let mut noisy = [7.0; 12];
     for index in [-1, 10, i64::MAX, i64::MIN] {
-        assert_eq!(
-            scheduler.add_noise(&sample, &[0, index], &z[..], &mut noisy),
-            Err(Error::TimestepOutOfRange)
-        );
+        let result = scheduler.add_noise(&sample, 2, &[0, index], &z, &mut noisy);
+        assert_eq!(result, Err(Error::TimestepOutOfRange));
+    }
+    for (indices, batch, error) in [
+        (0, 1, Error::Empty),
+        (1, 0, Error::Empty),
+        (1, 5, Error::LengthMismatch),
+        (2, 1, Error::LengthMismatch),
+        (2, 3, Error::LengthMismatch),
+    ] {
+        let result = scheduler.add_noise(&sample, batch, &[0; 2][..indices], &z, &mut noisy);
+        assert_eq!(result, Err(error));
     }
     let late = Counter { seed: 0, stream: 0, index: u64::MAX - 5 };
     assert_eq!(late.fill(&mut noisy), Err(Error::TooLarge));
@@ -806,7 +832,7 @@ fn an_error_leaves_outputs_and_state_alone() {
     let mut sampler = Sampler::new(&predictor_only, 1, options).unwrap();
     let mut x = vec![7.0; 12];
     let short = Schedule { sigmas: &good.sigmas[..9], ..good };
-    assert_eq!(sampler.next(&short, &mut x, &score, None), Err(Error::LengthMismatch));
+    assert_eq!(sampler.next(&short, Buffers::new(&mut x, &score)), Err(Error::LengthMismatch));
     assert_eq!(x, [7.0; 12]);
 
     // So is a value that the network must not be asked about, in the first step and in the next.
@@ -822,10 +848,10 @@ fn an_error_leaves_outputs_and_state_alone() {
             let mut sampler = Sampler::new(&predictor_only, 1, options).unwrap();
             let mut x = vec![7.0; 12];
             if step > 0 {
-                sampler.next(&edited.schedule(), &mut x, &score, None).unwrap();
+                sampler.next(&edited.schedule(), Buffers::new(&mut x, &score)).unwrap();
             }
             let before = (x.clone(), format!("{sampler:?}"));
-            assert_eq!(sampler.next(&edited.schedule(), &mut x, &score, None), Err(error));
+            assert_eq!(sampler.next(&edited.schedule(), Buffers::new(&mut x, &score)), Err(error));
             assert_eq!((x, format!("{sampler:?}")), before);
         }
     }
@@ -838,17 +864,358 @@ fn an_error_leaves_outputs_and_state_alone() {
     // A network that answers NaN can be asked again: the sampler stands where it stood.
     let mut sampler = Sampler::new(&Config::default(), 1, SamplerOptions::default()).unwrap();
     let mut x = vec![0.0; 12];
-    sampler.next(&good, &mut x, &score, None).unwrap();
+    sampler.next(&good, Buffers::new(&mut x, &score)).unwrap();
     let before = (x.clone(), format!("{sampler:?}"));
-    assert_eq!(sampler.next(&good, &mut x, &nan, None), Err(Error::NonFiniteGradientNorm));
+    assert_eq!(sampler.next(&good, Buffers::new(&mut x, &nan)), Err(Error::NonFiniteGradientNorm));
     assert_eq!((x.clone(), format!("{sampler:?}")), before);
-    assert!(sampler.next(&good, &mut x, &score, None).is_ok());
+    assert!(sampler.next(&good, Buffers::new(&mut x, &score)).is_ok());
+}
+
+/// Whether two floats are the same bit for bit, or neither is a number: which NaN comes out of an
+/// operation is the machine's choice.
+fn alike(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan())
+}
+
+/// [`floats`] with numbers among them that arithmetic treats in a way of their own.
+fn odd_floats(seed: usize, len: usize) -> Vec<f32> {
+    const ODD: [f32; 7] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, 1e-40, f32::MAX];
+    let mut floats = floats(seed as u64, len);
+    for (i, x) in floats.iter_mut().enumerate().filter(|(i, _)| (i + 3 * seed).is_multiple_of(17)) {
+        *x = ODD[(i / 17 + seed) % ODD.len()];
+    }
+    floats
+}
+
+/// Bounds of all kinds: reversed, equal, infinite, zeros of both signs, and none.
+const BOUNDS: [(f32, f32); 8] = [
+    (-1.0, 1.0),
+    (1.0, -1.0),
+    (0.25, 0.25),
+    (f32::NEG_INFINITY, f32::INFINITY),
+    (f32::INFINITY, f32::NEG_INFINITY),
+    (f32::NAN, 0.5),
+    (-0.5, f32::NAN),
+    (0.0, -0.0),
+];
+
+/// The noise of a combination.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    None,
+    Given,
+    Counter(u64),
+}
+
+/// With counter noise that begins at a block, at a group, and anywhere.
+const KINDS: [Kind; 7] = [
+    Kind::None,
+    Kind::Given,
+    Kind::Counter(0),
+    Kind::Counter(64),
+    Kind::Counter(1),
+    Kind::Counter(1023),
+    Kind::Counter(777_777),
+];
+
+/// A linear combination.
+struct Sum {
+    terms: Vec<(f32, Vec<f32>)>,
+    kind: Kind,
+    factor: f32,
+    z: Vec<f32>,
+    clamp: Option<(f32, f32)>,
+}
+
+impl Sum {
+    fn new(terms: usize, one: bool, kind: Kind, clamp: Option<(f32, f32)>, len: usize) -> Self {
+        let factors = [if one { 1.0 } else { 0.75 }, -1.5, 1.0, 0.3, -0.0, 2.0, 1e-3, -7.0];
+        let terms = (1..=terms).zip(factors).map(|(k, a)| (a, odd_floats(k, len))).collect();
+        let z = match kind {
+            Kind::Counter(index) => counter(Self::counter(index), len),
+            _ => odd_floats(9, len),
+        };
+        Self { terms, kind, factor: if one { -0.6 } else { 1.0 }, z, clamp }
+    }
+
+    fn counter(index: u64) -> Counter {
+        Counter { seed: 6, stream: 2, index }
+    }
+
+    /// The output and the mean, in scalar code.
+    fn want(&self) -> (Vec<f32>, Vec<f32>) {
+        let sum = |i: usize| {
+            let mut terms = self.terms.iter().map(|(a, x)| (*a, x[i]));
+            let first = terms.next().map(|(a, x)| if a == 1.0 { x } else { a * x });
+            let mean = first.map(|first| terms.fold(first, |sum, (a, x)| sum + a * x));
+            let noise = (!matches!(self.kind, Kind::None)).then(|| self.factor * self.z[i]);
+            let out = match (mean, noise) {
+                (Some(mean), Some(noise)) => mean + noise,
+                (mean, noise) => mean.or(noise).unwrap(),
+            };
+            let out = match self.clamp {
+                Some((low, _)) if out < low => low,
+                _ => out,
+            };
+            let out = match self.clamp {
+                Some((_, high)) if high < out => high,
+                _ => out,
+            };
+            (out, mean.unwrap_or(f32::NAN))
+        };
+        (0..self.z.len()).map(sum).unzip()
+    }
+
+    /// All but its output and the first `done` terms: a range of it.
+    fn onto<'a>(&'a self, mut to: Combination<'a>, done: usize, range: Range<usize>) -> Combination<'a> {
+        for (a, x) in &self.terms[done..] {
+            to = to.plus(*a, &x[range.clone()]);
+        }
+        let to = match self.kind {
+            Kind::None => to,
+            Kind::Given => to.plus_noise(self.factor, &self.z[range]),
+            Kind::Counter(index) => to.plus_noise(self.factor, Self::counter(index).at(range.start as u64)),
+        };
+        match self.clamp {
+            None => to,
+            Some((low, high)) => to.clamped(low, high),
+        }
+    }
+
+    fn name(&self) -> String {
+        let factors: Vec<f32> = self.terms.iter().map(|&(a, _)| a).collect();
+        format!("{factors:?} {:?} {:?}, {} floats", self.kind, self.clamp, self.z.len())
+    }
+}
+
+/// Combinations of 0 to 8 terms at some lengths, with bounds and without: in an emulator a part.
+fn sums(lengths: &[usize]) -> impl Iterator<Item = Sum> {
+    let some = if std::env::var_os("VESDE_RUNNER").is_some() { 7 } else { 1 };
+    let terms = (0..=MOST_TERMS).flat_map(|terms| [(terms, true), (terms, false)]);
+    let kinds = terms.flat_map(|(terms, one)| KINDS.map(|kind| (terms, one, kind)));
+    let kinds = kinds.filter(|(terms, _, kind)| *terms > 0 || !matches!(kind, Kind::None));
+    let all = kinds.flat_map(|kind| lengths.iter().map(move |&len| (kind, len)));
+    all.enumerate().step_by(some).flat_map(move |(i, ((terms, one, kind), len))| {
+        let bounds = BOUNDS[i / some % BOUNDS.len()];
+        [None, Some(bounds)].map(|clamp| Sum::new(terms, one, kind, clamp, len))
+    })
 }
 
 #[test]
-fn scaling_the_model_input_changes_nothing() {
-    let x = floats(1, 100);
-    let mut out = vec![0.0; 100];
-    scale_model_input(&x, &mut out).unwrap();
-    assert!(same(&x, &out));
+fn a_combination_is_scalar_code() {
+    let guard = LEVEL.lock();
+    for sum in sums(&[1, 63, 64, 65, 1023, 1024, 1025, 2047, 2048, 2049, 4097, 5000]) {
+        let (len, (want, want_mean), name) = (sum.z.len(), sum.want(), sum.name());
+        for level in levels(&guard) {
+            for with_mean in [false, true] {
+                // There is no mean without terms, and nothing to overwrite.
+                if with_mean && sum.terms.is_empty() {
+                    continue;
+                }
+                for in_place in [false, !sum.terms.is_empty()] {
+                    let (mut out, mut mean) = (vec![f32::NAN; len], vec![f32::NAN; len]);
+                    let mut to = if in_place {
+                        out.copy_from_slice(&sum.terms[0].1);
+                        sum.onto(Combination::in_place(sum.terms[0].0, &mut out), 1, 0..len)
+                    } else {
+                        sum.onto(Combination::new(&mut out[..]), 0, 0..len)
+                    };
+                    if with_mean {
+                        to = to.with_mean(&mut mean[..]);
+                    }
+                    linear(to).unwrap();
+                    assert!(alike(&out, &want), "{name}, {level:?} {with_mean} {in_place}");
+                    assert!(!with_mean || alike(&mean, &want_mean), "{name}, {level:?} {in_place}");
+                }
+            }
+        }
+    }
+}
+
+/// In Rust no output but that of [`Combination::in_place`] can be an input. In C each can be any.
+#[cfg(feature = "capi")]
+#[test]
+fn a_combination_may_overwrite_any_of_its_inputs() {
+    use std::ptr;
+    use vesde::capi::{CCombination, CNoise, CTerm, VESDE_OK, vesde_linear};
+
+    let guard = LEVEL.lock();
+    for sum in sums(&[65, 1030]) {
+        let (len, (want, want_mean), name) = (sum.z.len(), sum.want(), sum.name());
+        // The terms, given noise, and one buffer more for each output.
+        let mut inputs: Vec<Vec<f32>> = sum.terms.iter().map(|(_, x)| x.clone()).collect();
+        if let Kind::Given = sum.kind {
+            inputs.push(sum.z.clone());
+        }
+        let (spare_out, spare_mean) = (inputs.len(), inputs.len() + 1);
+        inputs.resize(inputs.len() + 2, vec![f32::NAN; len]);
+        let means: Vec<Option<usize>> = match sum.terms.len() {
+            0 => vec![None],
+            _ => (0..spare_out).chain([spare_mean]).map(Some).chain([None]).collect(),
+        };
+        for level in levels(&guard) {
+            let places = (0..=spare_out).flat_map(|out| means.iter().map(move |&mean| (out, mean)));
+            for (out, mean) in places.filter(|&(out, mean)| mean != Some(out)) {
+                let mut buffers = inputs.clone();
+                let pointers: Vec<*mut f32> = buffers.iter_mut().map(Vec::as_mut_ptr).collect();
+                let mut terms = [CTerm { factor: f32::NAN, buffer: ptr::null() }; MOST_TERMS];
+                for (term, (&(factor, _), &buffer)) in terms.iter_mut().zip(sum.terms.iter().zip(&pointers)) {
+                    *term = CTerm { factor, buffer };
+                }
+                let (kind, given, index) = match sum.kind {
+                    Kind::None => (0, ptr::null(), 0),
+                    Kind::Given => (1, pointers[spare_out - 1].cast_const(), 0),
+                    Kind::Counter(index) => (2, ptr::null(), index),
+                };
+                let (clamp_low, clamp_high) = sum.clamp.unwrap_or((f32::NAN, f32::NAN));
+                let combination = CCombination {
+                    terms,
+                    terms_len: sum.terms.len(),
+                    len,
+                    noise: CNoise { kind, given, counter: Sum::counter(index) },
+                    noise_factor: if kind == 0 { 0.0 } else { sum.factor },
+                    clamped: i32::from(sum.clamp.is_some()),
+                    clamp_low,
+                    clamp_high,
+                    out: pointers[out],
+                    mean: mean.map_or(ptr::null_mut(), |mean| pointers[mean]),
+                };
+                // SAFETY: all pointers are to `len` floats, which nothing else accesses meanwhile.
+                let status = unsafe { vesde_linear(&combination) };
+                assert_eq!(status, VESDE_OK, "{name}");
+                for (i, (floats, before)) in buffers.iter().zip(&inputs).enumerate() {
+                    let want = match i {
+                        _ if i == out => &want,
+                        _ if Some(i) == mean => &want_mean,
+                        _ => before,
+                    };
+                    assert!(alike(floats, want), "{name}, {level:?} {out} {mean:?}, buffer {i}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_combination_is_the_same_for_every_split() {
+    let len = 2100;
+    for (i, sum) in sums(&[len]).enumerate() {
+        let (want, want_mean) = sum.want();
+        // At each of the first places by some of the combinations.
+        for split in (i % 10..150).step_by(10).chain([1000, 1023, 1024, 1025, 2047, 2048, len - 1]) {
+            let (mut out, mut mean) = (vec![f32::NAN; len], vec![f32::NAN; len]);
+            for part in [0..split, split..len].into_iter().filter(|part| !part.is_empty()) {
+                let to = sum.onto(Combination::new(&mut out[part.clone()]), 0, part.clone());
+                linear(if sum.terms.is_empty() { to } else { to.with_mean(&mut mean[part]) }).unwrap();
+            }
+            assert!(alike(&out, &want), "{} at {split}", sum.name());
+            assert!(sum.terms.is_empty() || alike(&mean, &want_mean), "{} at {split}", sum.name());
+        }
+    }
+}
+
+#[test]
+fn a_combination_that_is_refused_writes_nothing() {
+    fn of<'a>(terms: usize, x: &'a [f32], out: &'a mut [f32]) -> Combination<'a> {
+        (0..terms).fold(Combination::new(out), |sum, _| sum.plus(1.0, x))
+    }
+    let (x, noise) = ([1.0; 12], Counter::new(1, 2));
+    let (mut out, mut mean) = ([7.0; 12], [7.0; 12]);
+    assert_eq!(linear(of(0, &x, &mut out)), Err(Error::Empty));
+    assert_eq!(linear(of(0, &x, &mut out).plus_noise(0.0, Noise::None)), Err(Error::Empty));
+    let noise_alone = of(0, &x, &mut out).plus_noise(1.0, noise);
+    assert_eq!(linear(noise_alone.with_mean(&mut mean)), Err(Error::Empty));
+    for terms in [MOST_TERMS + 1, 100] {
+        assert_eq!(linear(of(terms, &x, &mut out)), Err(Error::TooLarge));
+    }
+    for terms in 1..=MOST_TERMS {
+        for factor in [1e-45, f32::NAN] {
+            let missing = of(terms, &x, &mut out).plus_noise(factor, Noise::None);
+            assert_eq!(linear(missing), Err(Error::NullPointer));
+        }
+        let late = noise.at(u64::MAX - 5);
+        assert_eq!(linear(of(terms, &x, &mut out).plus_noise(0.0, late)), Err(Error::TooLarge));
+        let short = of(terms, &x, &mut out).plus_noise(0.0, &x[1..]);
+        assert_eq!(linear(short), Err(Error::LengthMismatch));
+        let short = of(terms, &x, &mut out).with_mean(&mut mean[1..]);
+        assert_eq!(linear(short), Err(Error::LengthMismatch));
+        let short = of(terms - 1, &x, &mut out).plus(1.0, &x[1..]);
+        assert_eq!(linear(short), Err(Error::LengthMismatch));
+        assert_eq!(linear(of(terms, &[], &mut []).plus_noise(1.0, noise)), Err(Error::Empty));
+    }
+    assert_eq!((out, mean), ([7.0; 12], [7.0; 12]));
+    assert_eq!(linear(of(MOST_TERMS, &x, &mut out)), Ok(()));
+    assert_eq!(out, [8.0; 12]);
+}
+
+/// What `write` makes of memory that need not be initialised; it is, so that what was left out is
+/// found.
+fn of_uninitialised(len: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut out = vec![MaybeUninit::new(f32::NAN); len];
+    write(&mut out);
+    // SAFETY: all were initialised above.
+    out.into_iter().map(|x| unsafe { x.assume_init() }).collect()
+}
+
+#[test]
+fn every_output_may_be_uninitialised() {
+    let tables = Tables::new(10);
+    let scheduler = tables.scheduler();
+    let [timesteps, sigmas, discrete_sigmas] = &tables.0;
+    assert!(same(timesteps, &of_uninitialised(10, |out| set_timesteps(&scheduler.config, out).unwrap())));
+    let mut other = [0.0; 10];
+    let out = of_uninitialised(10, |out| {
+        set_sigmas(&scheduler.config, timesteps, out, &mut other).unwrap();
+    });
+    assert!(same(sigmas, &out) && same(discrete_sigmas, &other));
+    let out = of_uninitialised(10, |out| {
+        set_sigmas(&scheduler.config, timesteps, &mut other, out).unwrap();
+    });
+    assert!(same(sigmas, &other) && same(discrete_sigmas, &out));
+
+    let noise = Counter::new(1, 2);
+    for len in [1, 64, 1000] {
+        let (x, score) = (floats(1, len), floats(2, len));
+        let both = |step: &dyn Fn(Step<'_>)| {
+            let (mut want, mut want_mean) = (vec![0.0; len], vec![0.0; len]);
+            step(Step::new(&score, &x, &mut want[..]).with_noise(noise).with_mean(&mut want_mean[..]));
+            let mut out = vec![];
+            let mean = of_uninitialised(len, |mean| {
+                out = of_uninitialised(len, |out| {
+                    step(Step::new(&score, &x, out).with_noise(noise).with_mean(mean));
+                });
+            });
+            assert!(same(&out, &want) && same(&mean, &want_mean));
+        };
+        both(&|step| scheduler.step_pred(&[0.5], step).unwrap());
+        for (averaging, norm) in MODES {
+            both(&|step| scheduler.step_correct(averaging, norm, step).unwrap());
+        }
+        let mut want = vec![0.0; len];
+        scheduler.add_noise(&x, 1, &[3], noise, &mut want[..]).unwrap();
+        let out = of_uninitialised(len, |out| scheduler.add_noise(&x, 1, &[3], noise, out).unwrap());
+        assert!(same(&out, &want));
+
+        let z = counter(noise, len);
+        assert!(same(&z, &of_uninitialised(len, |out| noise.fill(out).unwrap())));
+        let words = || Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut want = vec![0.0; len];
+        fill_from_rng(&mut words(), &mut want[..]);
+        assert!(same(&want, &of_uninitialised(len, |out| fill_from_rng(&mut words(), out))));
+        let mut rng = words();
+        assert!(same(&want, &of_uninitialised(len, |out| fill_from_words(|| rng.next_u32(), out))));
+    }
+    for sum in sums(&[1, 64, 1025]) {
+        let (len, (want, want_mean)) = (sum.z.len(), sum.want());
+        let mut mean = vec![f32::NAN; len];
+        let out = of_uninitialised(len, |out| {
+            let to = sum.onto(Combination::new(out), 0, 0..len);
+            if sum.terms.is_empty() {
+                linear(to).unwrap();
+            } else {
+                mean = of_uninitialised(len, |mean| linear(to.with_mean(mean)).unwrap());
+            }
+        });
+        assert!(alike(&out, &want) && alike(&mean, &want_mean), "{}", sum.name());
+    }
 }

@@ -1,6 +1,7 @@
-//! Whether counter noise is independent standard normal noise, on samples too large for the default suite: 29 billion
-//! numbers, about a minute. One line a figure, with the probability of a worse one; a figure fails below that of five
-//! standard errors. `cargo test --release --test quality -- --ignored --nocapture`
+//! Whether counter noise is independent standard normal noise, on samples too large for the default
+//! suite: 29 billion numbers, about a minute. One line a figure, with the probability of a worse
+//! one; a figure fails below that of five standard errors. `cargo test --release --test quality --
+//! --ignored --nocapture`
 
 use std::f64::consts::FRAC_1_SQRT_2;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,14 +13,16 @@ use vesde::Counter;
 const CHUNK: usize = 1 << 14;
 const CHUNKS: u64 = 1 << 16;
 
-/// Elements that are made from the same four rows of words: z[i], z[16+i], z[32+i] and z[48+i] share theirs.
+/// Elements that are made from the same four rows of words: z[i], z[16+i], z[32+i] and z[48+i]
+/// share theirs.
 const GROUP: usize = 64;
 const LANES: usize = 16;
 
 const LAGS: [usize; 7] = [1, 2, 16, 32, 48, 64, 1024];
 const FURTHEST: usize = 1024;
 
-/// In which order elements are examined. Where a stream or a seed gives 64 elements, lag 64 is from each to its next.
+/// In which order elements are examined. Where a stream or a seed gives 64 elements, lag 64 is from
+/// each to its next.
 #[derive(Clone, Copy, Debug)]
 enum Order {
     /// One stream from its beginning.
@@ -78,7 +81,8 @@ impl Classes {
     }
 }
 
-/// Rows of a group that share words, two by two; then neighbours in a row, and places in neighbouring groups.
+/// Rows of a group that share words, two by two; then neighbours in a row, and places in
+/// neighbouring groups.
 const PAIRS: [(usize, usize); 8] = [(0, 16), (0, 32), (0, 48), (16, 32), (16, 48), (32, 48), (0, 1), (0, 64)];
 
 /// What is counted and summed over all chunks.
@@ -321,7 +325,7 @@ fn seeds_and_streams_that_differ_in_a_bit() {
             for start in (0..LEN).step_by(CHUNK) {
                 let [mut a, mut b] = [base, change(1 << bit)].map(|place| {
                     let mut z = vec![0.0; CHUNK];
-                    place.at(start as u64).fill(&mut z).unwrap();
+                    place.at(start as u64).fill(&mut z[..]).unwrap();
                     z
                 });
                 sums[0] += dot(&a, &b);

@@ -1,12 +1,13 @@
-//! What is split over threads has the bits of one call: steps, noising and noise itself, in 1, 2, 3 and 7 ranges, one thread each.
-//! Ranges are uneven and begin anywhere, but for the norms' first phase, whose ranges begin at whole blocks.
+//! What is split over threads has the bits of one call: steps, noising and noise itself, in 1, 2, 3
+//! and 7 ranges, one thread each. Ranges are uneven and begin anywhere, but for the norms' first
+//! phase, whose ranges begin at whole blocks.
 
 use std::ops::Range;
 use std::thread;
 
 use vesde::{
-    Averaging, Config, Counter, NORM_BLOCK, Norm, Schedule, Scheduler, Update, corrector_step, mean_norm,
-    norm_blocks, sample_norm, set_sigmas, set_timesteps, sum_squares, update,
+    Averaging, Combination, Config, Counter, NORM_BLOCK, Noise, Norm, Schedule, Scheduler, Step,
+    corrector_step, linear, mean_norm, norm_blocks, sample_norm, set_sigmas, set_timesteps, sum_squares,
 };
 
 const RANGES: [usize; 4] = [1, 2, 3, 7];
@@ -52,7 +53,7 @@ fn blocks(count: usize, sum: impl Fn(Range<usize>, &mut [f64]) + Sync) -> Vec<f6
 
 fn floats(stream: u64) -> Vec<f32> {
     let mut out = vec![0.0; LEN];
-    Counter::new(5, stream).fill(&mut out).unwrap();
+    Counter::new(5, stream).fill(&mut out[..]).unwrap();
     out
 }
 
@@ -99,7 +100,7 @@ fn add_noise() {
     with_scheduler(|scheduler| {
         let add = |range: Range<usize>, out: &mut [f32]| {
             let noise = NOISE.at(range.start as u64);
-            scheduler.add_noise(&x[range], &[13], noise, out).unwrap();
+            scheduler.add_noise(&x[range], 1, &[13], noise, out).unwrap();
         };
         check(|out| add(0..LEN, out), |count, out| on_threads(out, count, add));
     });
@@ -111,7 +112,8 @@ fn predictor() {
     with_scheduler(|scheduler| {
         let step = |range: Range<usize>, out: &mut [f32]| {
             let noise = NOISE.at(range.start as u64);
-            scheduler.step_pred(&score[range.clone()], &[0.7], Update::new(&x[range], out), noise).unwrap();
+            let step = Step::new(&score[range.clone()], &x[range], out).with_noise(noise);
+            scheduler.step_pred(&[0.7], step).unwrap();
         };
         check(|out| step(0..LEN, out), |count, out| on_threads(out, count, step));
     });
@@ -122,28 +124,27 @@ fn corrector() {
     let (x, score) = (floats(0), floats(1));
     with_scheduler(|scheduler| {
         let one_call = |out: &mut [f32]| {
-            let update = Update::new(&x, out);
-            scheduler.step_correct(&score, 2, Averaging::Batch, Norm::Exact, update, NOISE).unwrap();
+            let step = Step::new(&score, &x, out).with_batch(2).with_noise(NOISE);
+            scheduler.step_correct(Averaging::Batch, Norm::Exact, step).unwrap();
         };
         let in_phases = |count: usize, out: &mut [f32]| {
             let [grad_norm, noise_norm] = [true, false].map(|grad| {
                 let norms = [0, SAMPLE].map(|sample| {
                     sample_norm(&blocks(count, |range, sums| {
                         let range = sample + range.start..sample + range.end;
-                        if grad {
-                            sum_squares(&score[range], sums).unwrap();
-                        } else {
-                            NOISE.at(range.start as u64).sum_squares(range.len(), sums).unwrap();
-                        }
+                        let (len, noise) = (range.len(), NOISE.at(range.start as u64));
+                        let x = if grad { Noise::from(&score[range]) } else { noise.into() };
+                        sum_squares(x, len, sums).unwrap();
                     }))
                 });
                 mean_norm(&norms, Norm::Exact).unwrap()
             });
             let step = corrector_step(scheduler.config.snr, grad_norm, noise_norm, Norm::Exact).unwrap();
             on_threads(out, count, |range, out| {
-                let (noise, drift, diffusion) =
-                    (NOISE.at(range.start as u64), step.step_size, step.noise_factor);
-                update(&score[range.clone()], drift, diffusion, Update::new(&x[range], out), noise).unwrap();
+                let noise = NOISE.at(range.start as u64);
+                let mean =
+                    Combination::new(out).plus(1.0, &x[range.clone()]).plus(step.step_size, &score[range]);
+                linear(mean.plus_noise(step.noise_factor, noise)).unwrap();
             });
         };
         check(one_call, in_phases);
