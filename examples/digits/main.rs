@@ -1,5 +1,6 @@
-//! Samples handwritten digits from pure noise: a 10×10 grid, one class a row, and a strip that shows one digit on its way from
-//! noise. The score network is trained by train.py; vesde does everything else. digits.c is the same program in C.
+//! Samples handwritten digits from pure noise: a 10×10 grid, one class a row, and a strip that
+//! shows one digit on its way from noise. The score network is trained by train.py; vesde does
+//! everything else. digits.c is the same program in C.
 
 mod network;
 mod picture;

@@ -1,6 +1,6 @@
-//! The digits' score network: a residual ReLU perceptron, as train.py has it. Its sums run in a fixed order without fused
-//! operations, where a matrix library would choose both by the CPU: so that a seed gives one picture, on every machine, and the
-//! C program's too.
+//! The digits' score network: a residual ReLU perceptron, as train.py has it. Its sums run in a
+//! fixed order without fused operations, where a matrix library would choose both by the CPU: so
+//! that a seed gives one picture, on every machine, and the C program's too.
 
 use safetensors::{Dtype, SafeTensors};
 
@@ -75,8 +75,9 @@ impl Network {
         })
     }
 
-    /// Writes the score of one noisy digit of a class at noise scale `sigma`: (denoised − x)/σ², with the denoiser preconditioned as in
-    /// Karras et al. 2022 and rearranged so that nothing cancels.
+    /// Writes the score of one noisy digit of a class at noise scale `sigma`: (denoised − x)/σ²,
+    /// with the denoiser preconditioned as in Karras et al. 2022 and rearranged so that nothing
+    /// cancels.
     pub fn score(&self, x: &[f32], sigma: f32, class: usize, score: &mut [f32]) {
         let variance = sigma * sigma;
         let total = variance + self.sd * self.sd;

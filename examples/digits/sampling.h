@@ -25,17 +25,21 @@ static inline vesde_status sample_digits(const network *net, const vesde_config 
                                          void (*progress)(const vesde_request *request)) {
     vesde_scheduler scheduler;
     vesde_sampler_options options = {0}; /* the defaults */
+    vesde_buffers buffers = {0};
     vesde_sampler sampler;
     vesde_request request;
     vesde_status status;
     size_t i;
 
     options.seed = seed;
+    buffers.sample = digits;
+    buffers.model_output = score;
+    buffers.len = (size_t)DIGITS * PIXELS;
     if ((status = make_scheduler(config, steps, tables, &scheduler)) != VESDE_OK
         || (status = vesde_sampler_init(config, DIGITS, &options, &sampler)) != VESDE_OK)
         return status;
     for (;;) {
-        status = vesde_sampler_next(&sampler, &scheduler, score, NULL, (size_t)DIGITS * PIXELS, digits, &request);
+        status = vesde_sampler_next(&sampler, &scheduler, &buffers, &request);
         if (status != VESDE_OK || request.kind == VESDE_REQUEST_KIND_DONE)
             return status;
         if (request.correction == 0)

@@ -1,6 +1,6 @@
 //! From noise to digits: vesde's sampler and the network, taking turns.
 
-use vesde::{Config, Error, Request, Sampler, SamplerOptions, Schedule, set_sigmas, set_timesteps};
+use vesde::{Buffers, Config, Error, Request, Sampler, SamplerOptions, Schedule, set_sigmas, set_timesteps};
 
 use crate::network::{Network, PIXELS};
 
@@ -27,8 +27,8 @@ pub struct Digits {
 /// Samples all digits of a job as one batch. `progress` is told each step as it begins.
 pub fn sample(job: &Job<'_>, network: &Network, mut progress: impl FnMut(usize)) -> Result<Digits, Error> {
     let [mut timesteps, mut sigmas, mut discrete_sigmas] = [(); 3].map(|()| vec![0.0; job.steps]);
-    set_timesteps(&job.config, &mut timesteps)?;
-    set_sigmas(&job.config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
+    set_timesteps(&job.config, &mut timesteps[..])?;
+    set_sigmas(&job.config, &timesteps, &mut sigmas[..], &mut discrete_sigmas[..])?;
     let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
 
     let mut pixels = vec![0.0; PIXELS * job.classes.len()];
@@ -37,7 +37,7 @@ pub fn sample(job: &Job<'_>, network: &Network, mut progress: impl FnMut(usize))
     let options = SamplerOptions { seed: job.seed, ..SamplerOptions::default() };
     let mut sampler = Sampler::new(&job.config, job.classes.len(), options)?;
     while let Request::Score { sigma, step, correction, .. } =
-        sampler.next(&schedule, &mut pixels, &score, None)?
+        sampler.next(&schedule, Buffers::new(&mut pixels, &score))?
     {
         if correction == 0 {
             progress(step);

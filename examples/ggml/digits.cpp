@@ -1,15 +1,14 @@
-// Samples the digits with the network as a ggml graph and vesde's steps as custom ops in it: one graph is a
-// whole step, on ggml's threads alone, and vesde adds no buffer to the graph but the sums of squares and
-// norms of corrector steps.
+// Samples the digits with the network as a ggml graph and vesde's steps as custom ops in it: one
+// graph is a whole step, on ggml's threads alone, and vesde adds no buffer to the graph but the
+// sums of squares and norms of corrector steps.
 //
 //   digits-ggml MODEL.gguf OUTPUT THREADS [SEED [STEPS [loop]]]
 //
-// writes OUTPUT.png, and OUTPUT.f32 to be compared bit by bit. With `loop` a graph is the network alone, and
-// vesde_sampler_next makes the steps between graphs.
+// writes OUTPUT.png, and OUTPUT.f32 to be compared bit by bit. With `loop` a graph is the network
+// alone, and vesde_sampler_next makes the steps between graphs.
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -34,7 +33,8 @@ void check(vesde_status status, const char *what) {
         fail(what, vesde_status_message(status));
 }
 
-// ----------------------------------------------------------------------------------------------- the network
+// -----------------------------------------------------------------------------------------------
+// the network
 
 // The CPU backend with threads that outlive a graph.
 struct Engine {
@@ -89,8 +89,8 @@ struct Network {
         return tensor;
     }
 
-    // Adds the score (denoised − x)/sigma² of a batch to the graph, with the denoiser preconditioned as in
-    // Karras et al. 2022.
+    // Adds the score (denoised − x)/sigma² of a batch to the graph, with the denoiser
+    // preconditioned as in Karras et al. 2022.
     ggml_tensor *score(ggml_context *graph, ggml_tensor *x, ggml_tensor *sigma, ggml_tensor *one_hot) const {
         const auto dense = [&](int layer, ggml_tensor *input) {
             const std::string name = "dense" + std::to_string(layer);
@@ -117,15 +117,16 @@ struct Network {
     }
 };
 
-// -------------------------------------------------------------------------------------- vesde's steps as ops
+// -------------------------------------------------------------------------------------- vesde's
+// steps as ops
 
 // What the ops of a graph share.
 struct Ops {
-    double snr;
     std::atomic<vesde_status> status{VESDE_OK};
     int64_t microseconds = 0; // spent in the step's ops by thread 0
 
-    // An op cannot return an error: the first is kept, and ggml's abort callback asks for it after each node.
+    // An op cannot return an error: the first is kept, and ggml's abort callback asks for it after
+    // each node.
     bool ok(vesde_status now) {
         vesde_status none = VESDE_OK;
         return now == VESDE_OK || (status.compare_exchange_strong(none, now), false);
@@ -138,8 +139,8 @@ struct Turn {
     vesde_plan plan;
 
     // The noise that belongs to element `at`, wherever the work is cut.
-    vesde_counter noise(size_t at) const {
-        return {plan.counter.seed, plan.counter.stream, plan.counter.index + at};
+    vesde_noise noise(size_t at) const {
+        return vesde_counter_noise({plan.counter.seed, plan.counter.stream, plan.counter.index + at});
     }
 };
 
@@ -168,8 +169,9 @@ void sum_squares(const Turn &turn, ggml_tensor *sums, int ith, int nth) {
         const size_t in_sample = part.begin % blocks * VESDE_NORM_BLOCK;
         const size_t at = part.begin / blocks * pixels + in_sample;
         const size_t len = std::min<size_t>(pixels - in_sample, VESDE_NORM_BLOCK);
-        turn.ops->ok(vesde_sum_squares(floats(score) + at, len, 1, doubles(sums) + part.begin));
-        turn.ops->ok(vesde_sum_squares_counter(turn.noise(at), len, 1, doubles(sums) + all + part.begin));
+        turn.ops->ok(vesde_sum_squares(vesde_given_noise(floats(score) + at), len, 1,
+                                       doubles(sums) + part.begin));
+        turn.ops->ok(vesde_sum_squares(turn.noise(at), len, 1, doubles(sums) + all + part.begin));
     }
 }
 
@@ -188,36 +190,31 @@ bool complete(Ops &ops, const ggml_tensor *all, vesde_plan &plan) {
     const size_t batch = static_cast<size_t>(all->ne[0]);
     double score_norm, noise_norm;
     vesde_corrector_step step;
-    if (!ops.ok(vesde_mean_norm(norms, batch, VESDE_NORM_EXACT, &score_norm))
-        || !ops.ok(vesde_mean_norm(norms + batch, batch, VESDE_NORM_EXACT, &noise_norm))
-        || !ops.ok(vesde_get_corrector_step(ops.snr, score_norm, noise_norm, VESDE_NORM_EXACT, &step)))
+    if (!ops.ok(vesde_mean_norm(norms, batch, plan.norm, &score_norm))
+        || !ops.ok(vesde_mean_norm(norms + batch, batch, plan.norm, &noise_norm))
+        || !ops.ok(vesde_get_corrector_step(plan.snr, score_norm, noise_norm, plan.norm, &step)))
         return false;
-    plan.output = step.step_size;
-    plan.noise = step.noise_factor;
+    plan.terms[1].factor = step.step_size; // of the model output
+    plan.noise_factor = step.noise_factor;
     return true;
 }
 
-// What the plan says, on a thread's part. Without the sample it is noise alone. Noise is seeded
-// anew every 1024 elements: a part begins best there.
+// What the plan says, on a thread's part. This method has no history. Noise is seeded anew every
+// 1024 elements: a part begins best there.
 void update(const Turn &turn, ggml_tensor *x, int ith, int nth) {
     vesde_plan plan = turn.plan;
     if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS && !complete(*turn.ops, x->src[2], plan))
         return;
     const Part part(static_cast<size_t>(ggml_nelements(x)), 1024, ith, nth);
-    const size_t len = part.end - part.begin;
-    float *const begin = floats(x) + part.begin, *const end = begin + len;
-    if (len == 0)
+    if (part.begin == part.end)
         return;
-    if (plan.sample == 0.0f) {
-        turn.ops->ok(vesde_counter_fill(turn.noise(part.begin), len, begin));
-        std::for_each(begin, end, [&](float &value) { value *= plan.noise; });
-    } else {
-        turn.ops->ok(vesde_update_counter(plan.output, plan.noise, floats(x->src[1]) + part.begin, begin, len,
-                                          turn.noise(part.begin), begin, nullptr));
-    }
-    if (plan.clamp_low > -INFINITY || plan.clamp_high < INFINITY)
-        for (float *at = begin; at != end; at++)
-            *at = std::clamp(*at, plan.clamp_low, plan.clamp_high);
+    float *const out = floats(x) + part.begin;
+    const ggml_tensor *const score = x->src[1];
+    // As vesde_operand numbers them; the initial sample has no score.
+    const float *const operands[] = {out, score ? floats(score) + part.begin : nullptr};
+    const vesde_combination sum =
+        vesde_plan_combination(&plan, operands, turn.noise(part.begin), part.end - part.begin, out);
+    turn.ops->ok(vesde_linear(&sum));
 }
 
 // One of these functions as ggml calls it.
@@ -242,7 +239,8 @@ ggml_tensor *add_update(ggml_context *graph, ggml_tensor *x, ggml_tensor *score,
     return ggml_custom_inplace(graph, x, args, 2, op<update>, GGML_N_TASKS_MAX, turn);
 }
 
-// ---------------------------------------------------------------------------------------------- the sampling
+// ----------------------------------------------------------------------------------------------
+// the sampling
 
 // The state of a job, the tensors that live as long as it does, and the graph over them.
 struct Job {
@@ -294,7 +292,7 @@ int64_t median(std::vector<int64_t> values) {
 
 // Every step a graph, vesde's part of it included.
 void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &scheduler) {
-    Ops ops{scheduler.config.snr};
+    Ops ops;
     Turn initial{&ops, {}};
     std::vector<Turn> turns(scheduler.config.correct_steps + 1, initial);
     vesde_request request;
@@ -339,10 +337,12 @@ void sample_in_loop(Job &job, const Network &network, const vesde_scheduler &sch
     vesde_request request;
     ggml_tensor *score = network.score(job.nodes.get(), job.x, job.sigma, job.one_hot);
     job.allocate(score);
+    vesde_buffers buffers = {};
+    buffers.sample = floats(job.x);
+    buffers.model_output = floats(score);
+    buffers.len = DIGITS * PIXELS;
     for (;;) {
-        check(vesde_sampler_next(&job.sampler, &scheduler, floats(score), nullptr, DIGITS * PIXELS,
-                                 floats(job.x), &request),
-              "a step");
+        check(vesde_sampler_next(&job.sampler, &scheduler, &buffers, &request), "a step");
         if (request.kind == VESDE_REQUEST_KIND_DONE)
             return;
         if (request.correction == 0)

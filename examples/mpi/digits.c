@@ -70,7 +70,7 @@ static void evaluate(const shard *own, const network *net, float sigma) {
 
 /* Completes a plan whose factors depend on the norms of the whole batch. Every rank computes them
  * from all norms, in one order. */
-static void reduce(const shard *own, double snr, vesde_plan *plan) {
+static void reduce(const shard *own, vesde_plan *plan) {
     const size_t blocks = vesde_norm_blocks(own->pixels);
     double norms[2][DIGITS], grad_norm, noise_norm;
     vesde_counter noise = plan->counter;
@@ -79,33 +79,26 @@ static void reduce(const shard *own, double snr, vesde_plan *plan) {
     for (i = 0; i < own->samples; i++, noise.index += own->pixels) {
         const size_t at = i * own->pixels;
         double *const norm = norms[0] + own->first + i;
-        check(vesde_sum_squares(own->score + at, own->pixels, blocks, own->sums), "the score's squares");
+        check(vesde_sum_squares(vesde_given_noise(own->score + at), own->pixels, blocks, own->sums),
+              "the score's squares");
         check(vesde_sample_norm(own->sums, blocks, norm + SCORE * DIGITS), "a score's norm");
-        check(vesde_sum_squares_counter(noise, own->pixels, blocks, own->sums), "the noise's squares");
+        check(vesde_sum_squares(vesde_counter_noise(noise), own->pixels, blocks, own->sums), "the noise's squares");
         check(vesde_sample_norm(own->sums, blocks, norm + NOISE * DIGITS), "a noise's norm");
     }
     MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, norms, own->counts, own->firsts, own->norms_of, MPI_COMM_WORLD);
-    check(vesde_mean_norm(norms[SCORE], DIGITS, VESDE_NORM_EXACT, &grad_norm), "the mean of the scores' norms");
-    check(vesde_mean_norm(norms[NOISE], DIGITS, VESDE_NORM_EXACT, &noise_norm), "the mean of the noise's norms");
-    check(vesde_get_corrector_step(snr, grad_norm, noise_norm, VESDE_NORM_EXACT, &step), "the step size");
-    plan->output = step.step_size;
-    plan->noise = step.noise_factor;
+    check(vesde_mean_norm(norms[SCORE], DIGITS, plan->norm, &grad_norm), "the mean of the scores' norms");
+    check(vesde_mean_norm(norms[NOISE], DIGITS, plan->norm, &noise_norm), "the mean of the noise's norms");
+    check(vesde_get_corrector_step(plan->snr, grad_norm, noise_norm, plan->norm, &step), "the step size");
+    plan->terms[1].factor = step.step_size; /* of the model output */
+    plan->noise_factor = step.noise_factor;
 }
 
-/* What the plan says. No rank needs another. Without the sample it is noise alone. */
+/* What the plan says. No rank needs another. This method has no history. */
 static void update(const shard *own, const vesde_plan *plan) {
-    float *const x = own->x;
-    size_t i;
-    if (plan->sample == 0.0f) {
-        check(vesde_counter_fill(plan->counter, own->len, x), "the initial sample");
-        for (i = 0; i < own->len; i++)
-            x[i] *= plan->noise;
-    } else {
-        check(vesde_update_counter(plan->output, plan->noise, own->score, x, own->len, plan->counter, x, NULL), "an update");
-    }
-    if (plan->clamp_low > -INFINITY || plan->clamp_high < INFINITY)
-        for (i = 0; i < own->len; i++)
-            x[i] = x[i] < plan->clamp_low ? plan->clamp_low : x[i] > plan->clamp_high ? plan->clamp_high : x[i];
+    const float *const buffers[] = {own->x, own->score}; /* as vesde_operand numbers them */
+    const vesde_noise noise = vesde_counter_noise(plan->counter);
+    const vesde_combination sum = vesde_plan_combination(plan, buffers, noise, own->len, own->x);
+    check(vesde_linear(&sum), "an update");
 }
 
 static void sample(const shard *own, const network *net, const vesde_scheduler *scheduler, uint64_t seed) {
@@ -119,7 +112,7 @@ static void sample(const shard *own, const network *net, const vesde_scheduler *
         check(vesde_sampler_plan(&sampler, scheduler, &plan, &request), "a plan");
         plan.counter.index += own->first * own->pixels; /* where the shard's noise begins */
         if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS)
-            reduce(own, scheduler->config.snr, &plan);
+            reduce(own, &plan);
         update(own, &plan);
         if (request.kind == VESDE_REQUEST_KIND_SCORE)
             evaluate(own, net, request.sigma);

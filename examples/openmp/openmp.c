@@ -24,6 +24,13 @@ static void check(vesde_status status) {
     }
 }
 
+/* The noise of a plan from an element on. */
+static vesde_noise noise_at(const vesde_plan *plan, size_t start) {
+    vesde_counter place = plan->counter;
+    place.index += start;
+    return vesde_counter_noise(place);
+}
+
 /* Where block k of sample i starts in the batch, and its length. Any thread may take it. */
 static size_t block(int i, int k, size_t *len) {
     const size_t at = (size_t)k * VESDE_NORM_BLOCK;
@@ -39,7 +46,7 @@ static void network(const float *x, float sigma, size_t len, float *out) {
 
 /* Completes a plan whose factors depend on the norms of whole samples. All threads sum squares by
  * blocks, and store the noise nowhere. One thread adds up, in order. */
-static void reduce(double snr, vesde_plan *plan) {
+static void reduce(vesde_plan *plan) {
     static double sums[2][BATCH][BLOCKS];
     double norms[2][BATCH], means[2];
     vesde_corrector_step step;
@@ -47,37 +54,30 @@ static void reduce(double snr, vesde_plan *plan) {
     for (int i = 0; i < BATCH; i++)
         for (int k = 0; k < BLOCKS; k++) {
             size_t len, start = block(i, k, &len);
-            const vesde_counter noise = {plan->counter.seed, plan->counter.stream, plan->counter.index + start};
-            check(vesde_sum_squares(score + start, len, 1, &sums[0][i][k]));
-            check(vesde_sum_squares_counter(noise, len, 1, &sums[1][i][k]));
+            check(vesde_sum_squares(vesde_given_noise(score + start), len, 1, &sums[0][i][k]));
+            check(vesde_sum_squares(noise_at(plan, start), len, 1, &sums[1][i][k]));
         }
     for (int of = 0; of < 2; of++) {
         for (int i = 0; i < BATCH; i++)
             check(vesde_sample_norm(sums[of][i], BLOCKS, &norms[of][i]));
-        check(vesde_mean_norm(norms[of], BATCH, VESDE_NORM_EXACT, &means[of]));
+        check(vesde_mean_norm(norms[of], BATCH, plan->norm, &means[of]));
     }
-    check(vesde_get_corrector_step(snr, means[0], means[1], VESDE_NORM_EXACT, &step));
-    plan->output = step.step_size;
-    plan->noise = step.noise_factor;
+    check(vesde_get_corrector_step(plan->snr, means[0], means[1], plan->norm, &step));
+    plan->terms[1].factor = step.step_size; /* of the model output */
+    plan->noise_factor = step.noise_factor;
 }
 
-/* What the plan says, on `len` elements from `start` on. Without the sample it is noise alone. */
+/* What the plan says, on `len` elements from `start` on. This method has no history. */
 static void update(const vesde_plan *plan, size_t start, size_t len, float *x) {
-    const vesde_counter noise = {plan->counter.seed, plan->counter.stream, plan->counter.index + start};
-    if (plan->sample == 0) {
-        check(vesde_counter_fill(noise, len, x));
-        for (size_t i = 0; i < len; i++)
-            x[i] *= plan->noise;
-    } else {
-        check(vesde_update_counter(plan->output, plan->noise, score + start, x, len, noise, x, NULL));
-    }
-    for (size_t i = 0; i < len; i++)
-        x[i] = x[i] < plan->clamp_low ? plan->clamp_low : x[i] > plan->clamp_high ? plan->clamp_high : x[i];
+    const float *const buffers[] = {x, score + start}; /* as vesde_operand numbers them */
+    const vesde_combination sum = vesde_plan_combination(plan, buffers, noise_at(plan, start), len, x);
+    check(vesde_linear(&sum));
 }
 
 int main(void) {
     float timesteps[STEPS], sigmas[STEPS], discrete_sigmas[STEPS];
     const vesde_sampler_options options = {0}; /* the defaults */
+    const vesde_buffers buffers = {.sample = one_thread, .model_output = score, .len = LEN};
     vesde_config config;
     vesde_sampler sampler;
     vesde_request request;
@@ -91,7 +91,7 @@ int main(void) {
 
     check(vesde_sampler_init(&config, BATCH, &options, &sampler));
     do {
-        check(vesde_sampler_next(&sampler, &scheduler, score, NULL, LEN, one_thread, &request));
+        check(vesde_sampler_next(&sampler, &scheduler, &buffers, &request));
         if (request.kind == VESDE_REQUEST_KIND_SCORE)
             network(one_thread, request.sigma, LEN, score);
     } while (request.kind != VESDE_REQUEST_KIND_DONE);
@@ -100,7 +100,7 @@ int main(void) {
     do {
         check(vesde_sampler_plan(&sampler, &scheduler, &plan, &request));
         if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS)
-            reduce(config.snr, &plan);
+            reduce(&plan);
 #pragma omp parallel for collapse(2)
         for (int i = 0; i < BATCH; i++)
             for (int k = 0; k < BLOCKS; k++) {

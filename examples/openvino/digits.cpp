@@ -1,5 +1,6 @@
-// Samples the digits with the network on OpenVINO's CPU plugin. vesde and the network work on the same memory: the sample
-// is the network's input and the score its output, and nothing is copied between them, which the program asserts.
+// Samples the digits with the network on OpenVINO's CPU plugin. vesde and the network work on the
+// same memory: the sample is the network's input and the score its output, and nothing is copied
+// between them, which the program asserts.
 //
 //   digits-openvino [OUTPUT.png [SEED [STEPS [THREADS]]]]
 //
@@ -26,7 +27,8 @@ using Value = ov::Output<ov::Node>;
 
 void check(vesde::status status, const char *what) { ::check(static_cast<vesde_status>(status), what); }
 
-// ----------------------------------------------------------------------------------------------- the network
+// -----------------------------------------------------------------------------------------------
+// the network
 
 template <typename Op, typename... Arguments>
 Value make(const Arguments &...arguments) {
@@ -37,7 +39,8 @@ Value constant(const float *values, const ov::Shape &shape) {
     return make<op::Constant>(ov::element::f32, shape, values);
 }
 
-// The score (denoised − x)/sigma² of the batch, with the denoiser preconditioned as in Karras et al. 2022.
+// The score (denoised − x)/sigma² of the batch, with the denoiser preconditioned as in Karras et
+// al. 2022.
 Value score_of(const network &net, const Value &x, const Value &sigma) {
     const auto apply = [](const dense &layer, const Value &input) {
         const Value product = make<op::MatMul>(input, constant(layer.weight, {layer.in, layer.out}));
@@ -70,8 +73,9 @@ struct Sides {
     const void *before = nullptr, *behind = nullptr;
 };
 
-// An identity that tells where its input and output lie when it is run. Next to the graph's input or output it sees whether
-// the plugin works on the tensors that it was given or on copies of its own.
+// An identity that tells where its input and output lie when it is run. Next to the graph's input
+// or output it sees whether the plugin works on the tensors that it was given or on copies of its
+// own.
 class Window : public ov::op::Op {
 public:
     OPENVINO_OP("Window");
@@ -96,7 +100,8 @@ private:
     Sides *sides;
 };
 
-// ---------------------------------------------------------------------------------------------- the sampling
+// ----------------------------------------------------------------------------------------------
+// the sampling
 
 // What vesde and the network share.
 struct Buffers {
@@ -172,7 +177,7 @@ void sample(const vesde::scheduler &scheduler, std::uint64_t seed, Engine &engin
     check(sampler.init(scheduler.config, DIGITS, options), "the sampler");
     for (;;) {
         const auto start = clock::now();
-        check(sampler.next(scheduler, buffers.score, {}, buffers.sample, request), "a step");
+        check(sampler.next(scheduler, {buffers.sample, buffers.score}, request), "a step");
         const auto next = clock::now();
         if (request.kind == vesde::request_kind::done)
             break;

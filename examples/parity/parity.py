@@ -271,10 +271,11 @@ def kept_doubles():
 LAST_BIT = "the last bit: vesde's logarithm, sine and cosine are not glibc's"
 
 
-def grid_here():
-    """The grid of this machine's GPU."""
+def gpus_generator(seed):
+    """What torch.Generator("cuda") is on this machine's GPU, by vesde."""
     gpu = torch.cuda.get_device_properties(0)
-    return vesde.CudaGrid(gpu.multi_processor_count, gpu.max_threads_per_multi_processor)
+    grid = vesde.CudaGrid(gpu.multi_processor_count, gpu.max_threads_per_multi_processor)
+    return vesde.generator(vesde.TORCH_CUDA, seed, grid)
 
 
 def noise():
@@ -306,7 +307,7 @@ def noise():
         apart = ulps(randn_tensor(shape, generator=make()), vesde_scheduler.randn(shape, make()))
         report(what, f"{np.count_nonzero(apart)} of {apart.size} values differ", not apart.any())
     if torch.cuda.is_available():
-        theirs, ours = torch.Generator("cuda").manual_seed(42), vesde.TorchCuda(42, 0, grid_here())
+        theirs, ours = torch.Generator("cuda").manual_seed(42), gpus_generator(42)
         apart = []
         for n in calls + [5_000_000]:
             on_gpu = torch.randn((1, n), generator=theirs, device="cuda").cpu()
@@ -398,9 +399,7 @@ def picture(path, seed, steps):
     if torch.cuda.is_available():
         print("\nthe same by diffusers on the GPU and by vesde on the CPU, network and all")
         # Without a generator the predictor draws on the GPU, and all else on the CPU.
-        ours = digits(
-            OURS.from_config(config), network, steps, seeded(seed), vesde.TorchCuda(seed, 0, grid_here())
-        )
+        ours = digits(OURS.from_config(config), network, steps, seeded(seed), gpus_generator(seed))
         torch.manual_seed(seed)
         theirs = digits(THEIRS.from_config(config), network.cuda(), steps, None, None, "cuda")
         compare_pictures(theirs, ours, 1e-4, 3, "the GPU adds products and squares in another order")

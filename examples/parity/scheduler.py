@@ -10,13 +10,13 @@ gradient that would be recorded, for a timestep outside 0 to 1, and for a score 
 infinite or NaN.
 
 Noise comes from what diffusers takes, a torch.Generator (or none, for torch's default one) or a
-list of them, one a sample, and besides from numpy.random.RandomState and from vesde.TorchCuda, the
-generator of a GPU. Their states are read and written back. They go on as if torch or NumPy had
-drawn, with one exception: the second normal of a pair, which is kept in double, has another last
-bit in about 3 % of the pairs, since vesde's logarithm, sine and cosine are not glibc's. A float64
-draw shows it, if it comes next. torch itself draws what is not float32 and in order: half
-precision, and noise in the strides of a sample (add_noise without noise), where its normals are
-others.
+list of them, one a sample, and besides from numpy.random.RandomState and from vesde.Generator: that
+of a GPU is vesde.generator(vesde.TORCH_CUDA, seed, grid). Their states are read and written back.
+They go on as if torch or NumPy had drawn, with one exception: the second normal of a pair, which is
+kept in double, has another last bit in about 3 % of the pairs, since vesde's logarithm, sine and
+cosine are not glibc's. A float64 draw shows it, if it comes next. torch itself draws what is not
+float32 and in order: half precision, and noise in the strides of a sample (add_noise without
+noise), where its normals are others.
 """
 
 import ctypes
@@ -51,20 +51,19 @@ TORCH_STATE = np.dtype(
 
 
 def paired(kind, words, taken, has_cached, cached):
-    state = kind(taken=taken, has_cached=has_cached, cached=cached)
-    state.words[:] = [int(word) for word in words]
-    return state
+    words = (ctypes.c_uint32 * 624)(*map(int, words))
+    return vesde.Generator(kind=kind, paired=vesde.Paired(words, taken, has_cached, cached))
 
 
 def read_state(generator):
     """vesde's state of a generator, and how to write it back."""
     if generator is None:
         generator = torch.default_generator
-    if isinstance(generator, vesde.TorchCuda):
+    if isinstance(generator, vesde.Generator):
         return generator, lambda state: None
     if isinstance(generator, np.random.RandomState):
         _, words, taken, has_cached, cached = generator.get_state()
-        state = paired(vesde.Numpy, words, taken, has_cached, cached)
+        state = paired(vesde.NUMPY, words, taken, has_cached, cached)
 
         def write_back(state):
             cached = state.cached if state.has_cached else 0.0
@@ -73,11 +72,11 @@ def read_state(generator):
 
         return state, write_back
     if generator.device.type != "cpu":
-        raise ValueError("for the generator of a GPU take vesde.TorchCuda(seed, offset, grid)")
+        raise ValueError("of a GPU take vesde.generator(vesde.TORCH_CUDA, seed, grid)")
     record = np.frombuffer(generator.get_state().numpy().tobytes(), TORCH_STATE)[0].copy()
     # torch counts what is left of a block, and one more; a block that is used up has 1.
     taken, has_cached = 625 - int(record["left"]), int(record["has_cached"])
-    state = paired(vesde.TorchCpu, record["words"], taken, has_cached, record["cached"])
+    state = paired(vesde.TORCH_CPU, record["words"], taken, has_cached, record["cached"])
 
     def write_back(state):
         record["words"] = state.words[:]
@@ -87,13 +86,6 @@ def read_state(generator):
         generator.set_state(torch.frombuffer(bytearray(record.tobytes()), dtype=torch.uint8))
 
     return state, write_back
-
-
-FILL = {
-    vesde.TorchCpu: "torch_cpu_fill",
-    vesde.TorchCuda: "torch_cuda_fill",
-    vesde.Numpy: "numpy_fill",
-}
 
 
 def randn(shape, generator=None, dtype=torch.float32):
@@ -112,8 +104,8 @@ def randn(shape, generator=None, dtype=torch.float32):
     out = np.empty(shape, np.float32)
     if out.size > 0:
         one, length = ctypes.c_size_t(1), ctypes.c_size_t(out.size)
-        vesde.call(FILL[type(state)], ctypes.byref(state), one, length, vesde.pointer(out))
-        write_back(state)
+        vesde.call("randn", ctypes.byref(state), one, length, vesde.pointer(out))
+        write_back(state.paired)
     return torch.from_numpy(out).to(dtype)
 
 
@@ -168,7 +160,7 @@ def mean_norm(tensor):
     norms, mean = np.empty(len(samples), np.float64), ctypes.c_double()
     for i, sample in enumerate(floats(samples, samples.shape)):
         length = ctypes.c_size_t(sample.size)
-        vesde.call("torch_norm", vesde.pointer(sample), length, vesde.pointer(norms[i:]))
+        vesde.call("torch_norm", vesde.given_noise(sample), length, vesde.pointer(norms[i:]))
     batch = ctypes.c_size_t(norms.size)
     vesde.call("mean_norm", vesde.pointer(norms), batch, vesde.NORM_TORCH, ctypes.byref(mean))
     return mean.value
@@ -257,18 +249,18 @@ class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
         prev_sample, prev_sample_mean = (np.empty(mean.shape, np.float32) for _ in range(2))
         if prev_sample.size > 0:
             t = per_sample(t, mean.shape)
-            vesde.call(
-                "step_pred",
-                ctypes.byref(scheduler),
-                vesde.pointer(floats(model_output, mean.shape)),
-                vesde.pointer(t),
-                ctypes.c_size_t(t.size),
-                vesde.pointer(floats(sample, mean.shape)),
-                vesde.pointer(floats(noise, mean.shape)),
-                ctypes.c_size_t(prev_sample.size),
+            x, score, z = (floats(one, mean.shape) for one in (sample, model_output, noise))
+            step = vesde.Step(
+                vesde.pointer(score),
+                vesde.pointer(x),
+                x.size,
+                t.size,
+                vesde.given_noise(z),
                 vesde.pointer(prev_sample),
                 vesde.pointer(prev_sample_mean),
             )
+            timesteps = vesde.pointer(t), ctypes.c_size_t(t.size)
+            vesde.call("step_pred", ctypes.byref(scheduler), *timesteps, ctypes.byref(step))
         output = SdeVeOutput(result(prev_sample, prev), result(prev_sample_mean, mean))
         return output if return_dict else output.to_tuple()
 
@@ -293,17 +285,17 @@ class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
                 vesde.NORM_TORCH,
                 ctypes.byref(step),
             )
-            vesde.call(
-                "update",
-                ctypes.c_float(step.step_size),
-                ctypes.c_float(step.noise_factor),
-                vesde.pointer(floats(model_output, prev.shape)),
-                vesde.pointer(floats(sample, prev.shape)),
-                vesde.pointer(floats(noise, prev.shape)),
-                ctypes.c_size_t(prev_sample.size),
-                vesde.pointer(prev_sample),
-                None,
+            x, score, z = (floats(one, prev.shape) for one in (sample, model_output, noise))
+            terms = ((1.0, vesde.pointer(x)), (step.step_size, vesde.pointer(score)))
+            combination = vesde.Combination(
+                terms=terms,
+                terms_len=len(terms),
+                len=x.size,
+                noise=vesde.given_noise(z),
+                noise_factor=step.noise_factor,
+                out=vesde.pointer(prev_sample),
             )
+            vesde.call("linear", ctypes.byref(combination))
         output = SchedulerOutput(result(prev_sample, prev))
         return output if return_dict else output.to_tuple()
 
@@ -321,14 +313,17 @@ class ScoreSdeVeScheduler(diffusers.ScoreSdeVeScheduler):
         noisy_samples = np.empty(noisy.shape, np.float32)
         if noisy_samples.size > 0:
             indices = per_sample(indices, noisy.shape)
+            x, z = (floats(one, noisy.shape) for one in (original_samples, noise))
+            batch = ctypes.c_size_t(indices.size)
             vesde.call(
                 "add_noise",
                 ctypes.byref(scheduler),
-                vesde.pointer(floats(original_samples, noisy.shape)),
+                vesde.pointer(x),
+                ctypes.c_size_t(x.size),
+                batch,
                 vesde.pointer(indices),
-                ctypes.c_size_t(indices.size),
-                vesde.pointer(floats(noise, noisy.shape)),
-                ctypes.c_size_t(noisy_samples.size),
+                batch,
+                vesde.given_noise(z),
                 vesde.pointer(noisy_samples),
             )
         return result(noisy_samples, noisy)

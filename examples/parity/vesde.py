@@ -14,6 +14,8 @@ LEVELS = ("baseline", "AVX2", "AVX-512")
 
 # What the enums of vesde.h call them.
 NORM_TORCH = 1
+GIVEN_NOISE, COUNTER_NOISE = 1, 2
+COUNTER, TORCH_CPU, TORCH_CUDA, NUMPY = range(4)
 TIMESTEP_OUT_OF_RANGE, ZERO_GRADIENT_NORM, NON_FINITE_GRADIENT_NORM = -30, -32, -33
 
 
@@ -38,6 +40,43 @@ class Counter(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("seed", "stream", "index")]
 
 
+class Noise(ctypes.Structure):
+    """Without arguments it is none."""
+
+    _fields_ = [("kind", ctypes.c_int32), ("given", ctypes.c_void_p), ("counter", Counter)]
+
+
+class Step(ctypes.Structure):
+    _fields_ = [
+        ("model_output", ctypes.c_void_p),
+        ("sample", ctypes.c_void_p),
+        ("len", ctypes.c_size_t),
+        ("batch", ctypes.c_size_t),
+        ("noise", Noise),
+        ("prev_sample", ctypes.c_void_p),
+        ("prev_sample_mean", ctypes.c_void_p),
+    ]
+
+
+class Term(ctypes.Structure):
+    _fields_ = [("factor", ctypes.c_float), ("buffer", ctypes.c_void_p)]
+
+
+class Combination(ctypes.Structure):
+    _fields_ = [
+        ("terms", Term * 8),
+        ("terms_len", ctypes.c_size_t),
+        ("len", ctypes.c_size_t),
+        ("noise", Noise),
+        ("noise_factor", ctypes.c_float),
+        ("clamped", ctypes.c_int32),
+        ("clamp_low", ctypes.c_float),
+        ("clamp_high", ctypes.c_float),
+        ("out", ctypes.c_void_p),
+        ("mean", ctypes.c_void_p),
+    ]
+
+
 class Paired(ctypes.Structure):
     """MT19937 and the second normal of a pair: torch's CPU generator, and NumPy's."""
 
@@ -49,14 +88,6 @@ class Paired(ctypes.Structure):
     ]
 
 
-class TorchCpu(Paired):
-    pass
-
-
-class Numpy(Paired):
-    pass
-
-
 class CudaGrid(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint32) for name in ("multiprocessors", "threads_per_multiprocessor")]
 
@@ -64,6 +95,12 @@ class CudaGrid(ctypes.Structure):
 class TorchCuda(ctypes.Structure):
     _fields_ = [("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64), ("grid", CudaGrid)]
 
+
+class Generator(ctypes.Structure):
+    """Of any kind; `generator` seeds one."""
+
+    _fields_ = [("paired", Paired), ("counter", Counter), ("torch_cuda", TorchCuda)]
+    _fields_ += [(name, ctypes.c_int32) for name in ("kind", "reserved")]
 
 
 class Error(ValueError):
@@ -114,6 +151,23 @@ def pointer(array):
     if not array.flags.c_contiguous:
         raise ValueError("vesde reads arrays in order: this one is strided")
     return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def given_noise(array):
+    """Noise of an array, which the caller must keep alive: structs do not."""
+    return Noise(GIVEN_NOISE, pointer(array))
+
+
+def counter_noise(counter):
+    return Noise(COUNTER_NOISE, None, counter)
+
+
+def generator(kind, seed, grid=None):
+    """A seeded generator; `grid` is the GPU's, for TORCH_CUDA."""
+    made = Generator()
+    grid = None if grid is None else ctypes.byref(grid)
+    call("generator_seed", kind, ctypes.c_uint64(seed), grid, ctypes.byref(made))
+    return made
 
 
 def grid_of_gpu(name):
