@@ -827,7 +827,7 @@ fn initial_noise_and_step_noise_may_come_from_different_generators() {
                     }
                     score = score_of(sample, sigma);
                 }
-                Request::Done => break,
+                Request::Condition { .. } | Request::Done => break,
             }
         }
         // The initial draw, and for each of four timesteps two corrector steps and the predictor

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use vesde::{
-    Averaging, Buffers, Combination, Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request,
-    Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler, Step, TorchCpu, TorchCuda, corrector_step,
-    linear, mean_norm, randn, set_sigmas, set_timesteps, torch_norm,
+    Averaging, Buffers, Combination, Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Predictor,
+    Request, Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler, Step, TorchCpu, TorchCuda,
+    corrector_step, linear, mean_norm, randn, set_sigmas, set_timesteps, torch_norm,
 };
 
 /// The arrays of one case, by name, as bits.
@@ -127,7 +127,9 @@ fn predictor_steps_are_those_of_diffusers() {
         let torch = case.f32s("diffusion");
         let len = sample.len() / torch.len();
         for (i, &torch_d) in torch.iter().enumerate() {
-            let d = schedule.predictor_step(at[i % at.len()]).unwrap().diffusion;
+            let step =
+                schedule.predictor_step(&Config::default(), Predictor::ReverseDiffusion, at[i % at.len()]);
+            let d = step.unwrap().diffusion;
             let part = i * len..(i + 1) * len;
             if d.to_bits() == torch_d.to_bits() {
                 rounded += 1;

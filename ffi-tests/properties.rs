@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rand_xoshiro::{Xoroshiro128Plus, Xoshiro256PlusPlus};
 use vesde::{
-    Averaging, Buffers, Combination, Config, Counter, Error, MOST_TERMS, NORM_BLOCK, Noise, Norm, Request,
-    Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, Step,
+    Averaging, Buffers, Combination, Config, Counter, Error, MOST_TERMS, NORM_BLOCK, Noise, Norm, Predictor,
+    Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, Step,
     corrector_step, fill_from_rng, fill_from_words, limit_simd_level, linear, mean_norm, norm_blocks,
     sample_norm, set_sigmas, set_timesteps, sum_squares, torch_norm,
 };
@@ -216,7 +216,8 @@ fn every_form_of_a_predictor_step_gives_the_same_bits() {
         let noise = Counter { seed: 9, stream: 1, index: len as u64 };
         let z = counter(noise, len);
         let t = [tables.0[0][len % 50]];
-        let step = tables.schedule().predictor_step(t[0]).unwrap();
+        let step =
+            tables.schedule().predictor_step(&scheduler.config, Predictor::ReverseDiffusion, t[0]).unwrap();
         let want_mean: Vec<f32> = sample.iter().zip(&score).map(|(x, m)| x + step.drift * m).collect();
         let want: Vec<f32> = want_mean.iter().zip(&z).map(|(x, z)| x + step.diffusion * z).collect();
         for noise in [Noise::from(&z[..]), Noise::from(noise)] {
@@ -622,7 +623,7 @@ fn a_sampler_that_starts_at_a_step_is_the_rest_of_a_job() {
                     draws.push(draw);
                     Counter::new(options.seed, options.stream + draw).fill(&mut z[..]).unwrap();
                 }
-                Request::Done => return (before, draws, labels),
+                Request::Condition { .. } | Request::Done => return (before, draws, labels),
             }
         }
     };
@@ -669,7 +670,8 @@ fn a_noisy_result_is_the_mean_and_the_last_noise() {
     let (mean, evaluations) = sample(options, &config, steps);
     let (noisy, _) = sample(SamplerOptions { result: SamplerResult::Noisy, ..options }, &config, steps);
     let tables = Tables::new(steps);
-    let step = tables.schedule().predictor_step(tables.0[0][steps - 1]).unwrap();
+    let schedule = tables.schedule();
+    let step = schedule.predictor_step(&config, Predictor::ReverseDiffusion, tables.0[0][steps - 1]).unwrap();
     let z = counter(Counter::new(4, evaluations as u64), mean.len());
     let want: Vec<f32> = mean.iter().zip(&z).map(|(mean, z)| mean + step.diffusion * z).collect();
     assert!(same(&noisy, &want) && !same(&noisy, &mean));
@@ -705,7 +707,7 @@ fn sample(options: SamplerOptions, config: &Config, steps: usize) -> (Vec<f32>, 
                     *score = (0.5 - x) / (sigma * sigma + 0.01);
                 }
             }
-            Request::Done => break,
+            Request::Condition { .. } | Request::Done => break,
         }
     }
     let after = sampler.next(&tables.schedule(), Buffers::new(&mut x, &score));
@@ -1071,6 +1073,7 @@ fn a_combination_may_overwrite_any_of_its_inputs() {
                 let combination = CCombination {
                     terms,
                     terms_len: sum.terms.len(),
+                    second_factors: [0.0; MOST_TERMS],
                     len,
                     noise: CNoise { kind, given, counter: Sum::counter(index) },
                     noise_factor: if kind == 0 { 0.0 } else { sum.factor },

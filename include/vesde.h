@@ -178,6 +178,9 @@ typedef enum vesde_sampler_result {
     VESDE_SAMPLER_RESULT_MEAN = 0,
     // `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
     VESDE_SAMPLER_RESULT_NOISY = 1,
+    // `prev_sample`, denoised by one more score at the last sigma: x + σ²·score, Tweedie's formula
+    // (ncsnv2's `denoise`).
+    VESDE_SAMPLER_RESULT_DENOISED = 2,
 } vesde_sampler_result;
 
 // From what a job starts.
@@ -190,6 +193,55 @@ typedef enum vesde_sampler_start {
     // is the one that a job had before that step's first correction.
     VESDE_SAMPLER_START_GIVEN = 1,
 } vesde_sampler_start;
+
+// How a predictor step goes on from one timestep to the next (Song et al. 2021, appendices E to G;
+// `score_sde`'s predictors). With σ the discrete sigma at the timestep and σ′ its adjacent one:
+typedef enum vesde_predictor {
+    // Reverse diffusion, which is diffusers' step: d = √(σ² − σ′²), drift d², diffusion d.
+    VESDE_PREDICTOR_REVERSE_DIFFUSION = 0,
+    // Reverse diffusion along the probability flow: drift d²/2, no diffusion.
+    VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW = 1,
+    // Ancestral sampling: v = σ² − σ′², drift v, diffusion √(σ′²·v/σ²).
+    VESDE_PREDICTOR_ANCESTRAL = 2,
+    // No predictor: nothing is done, no score is asked for and nothing drawn.
+    VESDE_PREDICTOR_NONE = 3,
+} vesde_predictor;
+
+// How a corrector step makes its step size ε; the noise's factor is √(2ε).
+typedef enum vesde_corrector {
+    // From the norms of score and noise, as diffusers has it (Song et al. 2021, algorithm 4): ε =
+    // 2·(snr·‖noise‖/‖score‖)².
+    VESDE_CORRECTOR_LANGEVIN = 0,
+    // From the noise scale (`score_sde`'s `ald`): ε = 2·(snr·σ)².
+    VESDE_CORRECTOR_ANNEALED_LANGEVIN = 1,
+    // From the noise scale and the last one: ε = `step_lr`·(σ/σ_last)². With no predictor,
+    // `set_ncsnv2_sigmas` and a denoised result it is the annealed Langevin dynamics of ncsnv2
+    // (Song and Ermon 2020), which starts from uniform noise that the caller gives.
+    VESDE_CORRECTOR_NCSNV2 = 2,
+    // No corrector: nothing is done, no score is asked for and nothing drawn.
+    VESDE_CORRECTOR_NONE = 3,
+} vesde_corrector;
+
+// Whether a job asks for the sample to be changed on the way: for inpainting and its like.
+typedef enum vesde_conditions {
+    // It does not.
+    VESDE_CONDITIONS_NONE = 0,
+    // It does, and each [`Request::Condition`] but the initial sample's has a draw of noise, as
+    // `score_sde`'s inpainting and colorization have.
+    VESDE_CONDITIONS_DRAWING = 1,
+    // It does, without noise.
+    VESDE_CONDITIONS_QUIET = 2,
+} vesde_conditions;
+
+// Behind what a job asks for its sample to be changed.
+typedef enum vesde_after {
+    // The initial sample.
+    VESDE_AFTER_INITIAL = 0,
+    // All corrections of a step.
+    VESDE_AFTER_CORRECTOR = 1,
+    // The prediction of a step.
+    VESDE_AFTER_PREDICTOR = 2,
+} vesde_after;
 
 // A buffer of a plan.
 typedef enum vesde_operand {
@@ -219,6 +271,9 @@ typedef enum vesde_request_kind {
     VESDE_REQUEST_KIND_SCORE = 1,
     // Fill `noise` with as many standard normal numbers as the sample has elements.
     VESDE_REQUEST_KIND_NOISE = 2,
+    // Change `sample` as the job's condition demands, for example by vesde_impute. What is known
+    // of the sample is to have noise of `sigma`.
+    VESDE_REQUEST_KIND_CONDITION = 3,
 } vesde_request_kind;
 
 // A set of vector instructions that kernels can run on. Every level gives the same bits.
@@ -277,12 +332,14 @@ typedef struct vesde_scheduler {
     size_t discrete_sigmas_len;
 } vesde_scheduler;
 
-// The factors of a predictor step: `prev_sample_mean = sample + drift·model_output` and
+// The factors of a predictor step: `prev_sample_mean = sample + (drift·model_output)·dt` and
 // `prev_sample = prev_sample_mean + diffusion·noise`.
 typedef struct vesde_predictor_step {
-    // `diffusion²`, rounded.
+    // The factor of the score.
     float drift;
-    // √(σ² − σ′²), with σ the sigma at the timestep and σ′ its adjacent one.
+    // The second factor of the score: 1 but for predictors that multiply twice.
+    float dt;
+    // The factor of the noise.
     float diffusion;
 } vesde_predictor_step;
 
@@ -333,6 +390,8 @@ typedef struct vesde_step {
     float *prev_sample;
     // The same without the noise, or NULL.
     float *prev_sample_mean;
+    // How a predictor step goes on: one of enum vesde_predictor.
+    int32_t predictor;
 } vesde_step;
 
 // A factor and its buffer.
@@ -350,6 +409,9 @@ typedef struct vesde_combination {
     struct vesde_term terms[VESDE_MOST_TERMS];
     // Their number.
     size_t terms_len;
+    // What multiplies each term's product once more, rounded again: (a₀·x₀)·second_factors[0]; 0
+    // and 1 if nothing does.
+    float second_factors[VESDE_MOST_TERMS];
     // Floats of a buffer.
     size_t len;
     // The noise: the last term.
@@ -460,6 +522,14 @@ typedef struct vesde_sampler_options {
     int32_t result;
     // From what the job starts: one of enum vesde_sampler_start.
     int32_t start;
+    // How the predictor goes on: one of enum vesde_predictor.
+    int32_t predictor;
+    // How the corrector makes its steps: one of enum vesde_corrector.
+    int32_t corrector;
+    // Whether the sample is handed over on the way: one of enum vesde_conditions.
+    int32_t conditions;
+    // The step size of VESDE_CORRECTOR_NCSNV2 at the last sigma.
+    float step_lr;
 } vesde_sampler_options;
 
 // The state of a job. Plain data, owned by the caller: a copy, taken at any time together with a
@@ -481,6 +551,10 @@ typedef struct vesde_sampler {
     int32_t result;
     // Whether the initial sample is the caller's.
     int32_t start;
+    int32_t predictor;
+    int32_t corrector;
+    int32_t conditions;
+    float step_lr;
 } vesde_sampler;
 
 // A factor of a plan and its buffer.
@@ -490,6 +564,8 @@ typedef struct vesde_plan_term {
     // What it multiplies: one of enum vesde_operand, or more than VESDE_OPERAND_KEPT for more
     // history.
     int32_t operand;
+    // What multiplies the product once more, rounded again; 1 if nothing does.
+    float second_factor;
 } vesde_plan_term;
 
 // What a turn of the sampler does to the sample: the sum of its terms and of noise_factor·noise,
@@ -529,12 +605,14 @@ typedef struct vesde_plan {
     struct vesde_counter counter;
 } vesde_plan;
 
-// A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE, what else there is besides
-// `kind` for VESDE_REQUEST_KIND_SCORE; the rest is zero.
+// A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE; `step`, `steps`, `sigma` and
+// `timestep` for VESDE_REQUEST_KIND_SCORE, with `correction` and `label`, and for
+// VESDE_REQUEST_KIND_CONDITION, with `draw`, `after` and `last`; the rest is zero.
 typedef struct vesde_request {
     // What to do: one of enum vesde_request_kind.
     int32_t kind;
-    // The corrector step within the step; equal to correct_steps for the predictor step.
+    // The corrector step within the step; equal to their number for the predictor step, and 0 for
+    // the score that VESDE_SAMPLER_RESULT_DENOISED takes.
     uint32_t correction;
     // The step, from 0 to `steps` − 1: progress.
     size_t step;
@@ -546,12 +624,18 @@ typedef struct vesde_request {
     // elsewhere that may differ by 1, and this goes with the sigma that the step looks up.
     uint64_t label;
     // Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
-    // diffusers' order. They may come from different generators.
+    // diffusers' order. They may come from different generators. A condition with a draw of its
+    // own takes counter noise of the options' stream plus this number, or the generator's next
+    // numbers; 0 if it has none.
     uint64_t draw;
     // The noise scale: what the network is given.
     float sigma;
     // The continuous timestep.
     float timestep;
+    // Behind what a condition comes: one of enum vesde_after.
+    int32_t after;
+    // 1 if no update comes after a condition.
+    int32_t last;
 } vesde_request;
 
 // The buffers of a job: the same at every call, or copies of them. All zeros but for what a job
@@ -683,20 +767,50 @@ vesde_status vesde_get_adjacent_sigma(const struct vesde_scheduler *scheduler,
                                       size_t index,
                                       float *adjacent_sigma);
 
-// The factors of a predictor step at a timestep, for vesde_linear.
+// The factors of a predictor step at a timestep, for vesde_linear. `predictor` is one of enum
+// vesde_predictor.
 //
 // Pointers:
 // `scheduler` is NULL or readable, and so are its tables; `step` is NULL or writable.
 vesde_status vesde_get_predictor_step(const struct vesde_scheduler *scheduler,
+                                      int32_t predictor,
                                       float timestep,
                                       struct vesde_predictor_step *step);
 
-// One predictor step: prev_sample_mean = sample + d²·model_output,
-// prev_sample = prev_sample_mean + d·noise, with d = √(σ² − σ′²) from the timestep (Song et al.
-// 2021, equation 47; diffusers' step_pred).
+// Writes `sigmas_len` noise scales of annealed Langevin dynamics, from sigma_max down to sigma_min
+// in geometric progression: ncsnv2's get_sigmas, in double and rounded once.
+//
+// Pointers:
+// `config` is NULL or readable; `sigmas` is NULL or writable for `sigmas_len` floats.
+vesde_status vesde_set_ncsnv2_sigmas(const struct vesde_config *config,
+                                     size_t sigmas_len,
+                                     float *sigmas);
+
+// σ(t) = sigma_min·(sigma_max/sigma_min)^t, as vesde_set_sigmas has it.
+//
+// Pointers:
+// `config` is NULL or readable; `sigma` is NULL or writable.
+vesde_status vesde_get_sigma(const struct vesde_config *config, float timestep, float *sigma);
+
+// The time at which σ(t) is `sigma`: ln(sigma/sigma_min)/ln(sigma_max/sigma_min).
+//
+// Pointers:
+// `config` is NULL or readable; `timestep` is NULL or writable.
+vesde_status vesde_get_timestep(const struct vesde_config *config, double sigma, double *timestep);
+
+// g = σ·√(2·ln(sigma_max/sigma_min)), the diffusion of dx = g·dw where σ(t) is `sigma`.
+//
+// Pointers:
+// `config` is NULL or readable; `diffusion` is NULL or writable.
+vesde_status vesde_get_diffusion(const struct vesde_config *config, float sigma, float *diffusion);
+
+// One predictor step: prev_sample_mean = sample + (drift·model_output)·dt,
+// prev_sample = prev_sample_mean + diffusion·noise, with the factors of vesde_get_predictor_step.
+// By default it is diffusers' step_pred (Song et al. 2021, equation 47): drift d² and diffusion d
+// with d = √(σ² − σ′²).
 //
 // `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-// of the batch; no output may overlap it. There may be no noise where d is 0. A score that is not
+// of the batch; no output may overlap it. There may be no noise where its factor is 0. A score that is not
 // a number is passed on.
 //
 // To split the work, pass parts of all buffers, and counter.index plus the part's offset:
@@ -785,6 +899,17 @@ vesde_status vesde_sample_norm(const double *blocks, size_t blocks_len, double *
 // Pointers:
 // `x` holds none, or is NULL or readable for `len` floats; `norm` is NULL or writable.
 vesde_status vesde_torch_norm(struct vesde_noise x, size_t len, double *norm);
+
+// The factors of annealed Langevin dynamics, in which no norm is taken, for vesde_linear: step_size
+// ε = factor·ratio² and noise_factor √(2ε), in float. With `factor` 2 and `ratio` snr·σ it is
+// score_sde's corrector ald; with step_lr and σ/σ_last ncsnv2's (Song and Ermon 2020, algorithm
+// 1).
+//
+// Pointers:
+// `step` is NULL or writable.
+vesde_status vesde_get_annealed_step(float ratio,
+                                     float factor,
+                                     struct vesde_corrector_step *step);
 
 // The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of
 // enum vesde_norm: with VESDE_NORM_TORCH it is torch's bit for bit for any batch, as one thread of
@@ -990,12 +1115,14 @@ static inline vesde_noise vesde_counter_noise(vesde_counter counter) {
 // numbers them. A plan that leaves the sample as it is copies it.
 static inline vesde_combination vesde_plan_combination(const vesde_plan *plan, const float *const *operands,
                                                        vesde_noise noise, size_t len, float *out) {
-    vesde_combination combination = {{{1.0f, NULL}}, 1, 0, {VESDE_NOISE_KIND_NONE, NULL, {0, 0, 0}}, 0, 0, 0, 0, NULL, NULL};
+    vesde_combination combination = {{{1.0f, NULL}}, 1, {0}, 0, {VESDE_NOISE_KIND_NONE, NULL, {0, 0, 0}},
+                                     0, 0, 0, 0, NULL, NULL};
     size_t i;
     combination.terms[0].buffer = operands[VESDE_OPERAND_SAMPLE];
     if (plan->terms_len != 0 || plan->noise_factor != 0) {
         for (i = 0; i < plan->terms_len && i < VESDE_MOST_TERMS; ++i) {
             combination.terms[i].factor = plan->terms[i].factor;
+            combination.second_factors[i] = plan->terms[i].second_factor;
             combination.terms[i].buffer = operands[plan->terms[i].operand];
         }
         combination.terms_len = plan->terms_len;

@@ -99,6 +99,37 @@ enum class sampler_noise : std::int32_t {
 enum class sampler_result : std::int32_t {
     mean = VESDE_SAMPLER_RESULT_MEAN,
     noisy = VESDE_SAMPLER_RESULT_NOISY,
+    denoised = VESDE_SAMPLER_RESULT_DENOISED,
+};
+
+// How a predictor step goes on from one timestep to the next.
+enum class predictor : std::int32_t {
+    reverse_diffusion = VESDE_PREDICTOR_REVERSE_DIFFUSION,
+    reverse_diffusion_flow = VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW,
+    ancestral = VESDE_PREDICTOR_ANCESTRAL,
+    none = VESDE_PREDICTOR_NONE,
+};
+
+// How a corrector step makes its step size.
+enum class corrector : std::int32_t {
+    langevin = VESDE_CORRECTOR_LANGEVIN,
+    annealed_langevin = VESDE_CORRECTOR_ANNEALED_LANGEVIN,
+    ncsnv2 = VESDE_CORRECTOR_NCSNV2,
+    none = VESDE_CORRECTOR_NONE,
+};
+
+// Whether a job asks for the sample to be changed on the way, with noise or without.
+enum class conditions : std::int32_t {
+    none = VESDE_CONDITIONS_NONE,
+    drawing = VESDE_CONDITIONS_DRAWING,
+    quiet = VESDE_CONDITIONS_QUIET,
+};
+
+// Behind what it asks.
+enum class after : std::int32_t {
+    initial = VESDE_AFTER_INITIAL,
+    corrector = VESDE_AFTER_CORRECTOR,
+    predictor = VESDE_AFTER_PREDICTOR,
 };
 
 // From what a job starts: noise of the largest sigma, or a given sample at first_step.
@@ -126,6 +157,7 @@ enum class request_kind : std::int32_t {
     done = VESDE_REQUEST_KIND_DONE,
     score = VESDE_REQUEST_KIND_SCORE,
     noise = VESDE_REQUEST_KIND_NOISE,
+    condition = VESDE_REQUEST_KIND_CONDITION,
 };
 
 // A set of vector instructions. Every level gives the same bits.
@@ -372,10 +404,11 @@ inline status randn(span<generator> generators, span<float> out) noexcept {
 // The most terms of a linear combination.
 inline constexpr std::size_t most_terms = VESDE_MOST_TERMS;
 
-// A factor and its buffer.
+// A factor and its buffer; another factor that is not 0 multiplies their product.
 struct term {
     float factor = 0;
     span<const float> buffer{};
+    float second_factor = 0;
 };
 
 // mean = the sum of the terms, out = mean + noise_factor·noise: {{{1, x}, {drift, score}}, z,
@@ -395,12 +428,13 @@ struct combination {
 // One rounding an operation, from left to right, of any range: part k takes counter.at(its offset).
 inline status linear(const combination &sum) noexcept {
     const std::size_t len = sum.out.size();
-    vesde_combination made{{}, 0, len, sum.noise, sum.noise_factor, sum.clamped, sum.clamp_low,
+    vesde_combination made{{}, 0, {}, len, sum.noise, sum.noise_factor, sum.clamped, sum.clamp_low,
                            sum.clamp_high, sum.out.data(), detail::or_null(sum.mean)};
     bool fits = detail::fit(sum.mean, sum.out) && sum.noise.fits(len);
-    for (const auto &[factor, buffer] : sum.terms) {
+    for (const auto &[factor, buffer, second_factor] : sum.terms) {
         if (factor != 0 || buffer.size() != 0) {
             fits = fits && buffer.size() == len;
+            made.second_factors[made.terms_len] = second_factor;
             made.terms[made.terms_len++] = {factor, buffer.data()};
         }
     }
@@ -446,6 +480,11 @@ inline status get_corrector_step(double snr, double grad_norm, double noise_norm
     return status(vesde_get_corrector_step(snr, grad_norm, noise_norm, std::int32_t(how), &factors));
 }
 
+// The factors of annealed Langevin dynamics, in which no norm is taken: factor·ratio² and its root.
+inline status get_annealed_step(float ratio, float factor, corrector_step &factors) noexcept {
+    return status(vesde_get_annealed_step(ratio, factor, &factors));
+}
+
 // ---- configuration and schedule ----
 
 // The configuration of the scheduler; diffusers' defaults unless its fields are set.
@@ -483,6 +522,26 @@ struct config : vesde_config {
         return status(vesde_set_sigmas(this, timesteps.data(), timesteps.size(), discrete_sigmas.size(),
                                        sigmas.data(), discrete_sigmas.data()));
     }
+
+    // The noise scales of annealed Langevin dynamics, the largest first.
+    status set_ncsnv2_sigmas(span<float> sigmas) const noexcept {
+        return status(vesde_set_ncsnv2_sigmas(this, sigmas.size(), sigmas.data()));
+    }
+
+    // σ at a continuous timestep.
+    status get_sigma(float timestep, float &sigma) const noexcept {
+        return status(vesde_get_sigma(this, timestep, &sigma));
+    }
+
+    // The continuous timestep at which σ is `sigma`.
+    status get_timestep(double sigma, double &timestep) const noexcept {
+        return status(vesde_get_timestep(this, sigma, &timestep));
+    }
+
+    // The diffusion g where σ is `sigma`.
+    status get_diffusion(float sigma, float &diffusion) const noexcept {
+        return status(vesde_get_diffusion(this, sigma, &diffusion));
+    }
 };
 
 // The buffers of a step: `batch` samples of equal length, one after the other. A prev_sample_mean
@@ -494,6 +553,8 @@ struct step {
     vesde::noise noise{};
     span<float> prev_sample{};
     span<float> prev_sample_mean{};
+    // Of a predictor step.
+    vesde::predictor predictor = vesde::predictor::reverse_diffusion;
 
     // Whether all have one length.
     [[nodiscard]] constexpr bool fits() const noexcept {
@@ -502,7 +563,7 @@ struct step {
 
     constexpr operator vesde_step() const noexcept {
         return {model_output.data(), sample.data(), sample.size(), batch, noise, prev_sample.data(),
-                detail::or_null(prev_sample_mean)};
+                detail::or_null(prev_sample_mean), std::int32_t(predictor)};
     }
 };
 
@@ -525,11 +586,12 @@ struct scheduler {
     }
 
     // The factors of a predictor step, for linear.
-    status get_predictor_step(float timestep, predictor_step &factors) const noexcept {
-        return status(vesde_get_predictor_step(detail::as<vesde_scheduler>(*this), timestep, &factors));
+    status get_predictor_step(predictor how, float timestep, predictor_step &factors) const noexcept {
+        return status(vesde_get_predictor_step(detail::as<vesde_scheduler>(*this), std::int32_t(how), timestep,
+                                               &factors));
     }
 
-    // One predictor step; without noise, where d is 0.
+    // One predictor step; without noise, where its factor is 0.
     status step_pred(one_or_each<const float> at, const step &buffers) const noexcept {
         if (!buffers.fits()) {
             return status::length_mismatch;
@@ -582,10 +644,16 @@ struct sampler_options {
     bool unclamped = false;
     sampler_result result = sampler_result::mean;
     sampler_start start = sampler_start::noise;
+    vesde::predictor predictor = vesde::predictor::reverse_diffusion;
+    vesde::corrector corrector = vesde::corrector::langevin;
+    vesde::conditions conditions = vesde::conditions::none;
+    // The step size of corrector::ncsnv2 at the last sigma.
+    float step_lr = 0;
 
     constexpr operator vesde_sampler_options() const noexcept {
         return {seed, stream, first_step, std::int32_t(noise), std::int32_t(averaging), std::int32_t(norm),
-                unclamped, std::int32_t(result), std::int32_t(start)};
+                unclamped, std::int32_t(result), std::int32_t(start), std::int32_t(predictor),
+                std::int32_t(corrector), std::int32_t(conditions), step_lr};
     }
 };
 
@@ -617,12 +685,16 @@ struct request {
     std::uint64_t draw = 0;
     float sigma = 0;
     float timestep = 0;
+    vesde::after after = vesde::after::initial;
+    // Whether no update comes after a condition.
+    std::int32_t last = 0;
 };
 
-// A factor of a plan and its buffer.
+// A factor of a plan, its buffer, and what multiplies their product; 1 if nothing does.
 struct plan_term {
     float factor = 0;
     vesde::operand operand = vesde::operand::sample;
+    float second_factor = 1;
 };
 
 // What a turn does to the sample, with the fields of vesde_plan.
@@ -661,7 +733,7 @@ struct plan {
             return sum;
         }
         for (std::size_t i = 0; i < terms_len && i < most_terms; ++i) {
-            sum.terms[i] = {terms[i].factor, buffer(terms[i].operand)};
+            sum.terms[i] = {terms[i].factor, buffer(terms[i].operand), terms[i].second_factor};
         }
         if (noise_factor != 0 || reduction != vesde::reduction::none) {
             sum.noise = with;
@@ -733,7 +805,7 @@ public:
 private:
     static request translated(const vesde_request &made) noexcept {
         return {request_kind(made.kind), made.correction, made.step, made.steps, made.label, made.draw,
-                made.sigma, made.timestep};
+                made.sigma, made.timestep, vesde::after(made.after), made.last};
     }
 
     static vesde::plan translated(const vesde_plan &made) noexcept {
@@ -743,7 +815,7 @@ private:
                          vesde::reduction(made.reduction), vesde::averaging(made.averaging),
                          vesde::norm(made.norm), made.snr, made.draw, {from.seed, from.stream, from.index}};
         for (std::size_t i = 0; i < most_terms; ++i) {
-            plan.terms[i] = {made.terms[i].factor, operand(made.terms[i].operand)};
+            plan.terms[i] = {made.terms[i].factor, operand(made.terms[i].operand), made.terms[i].second_factor};
         }
         return plan;
     }

@@ -63,14 +63,14 @@ pub use noise::{
     fill_from_rng, fill_from_words, randn,
 };
 pub use norms::{
-    Averaging, CorrectorStep, NORM_BLOCK, Norm, corrector_step, mean_norm, norm_blocks, sample_norm,
-    sum_squares, torch_norm,
+    Averaging, CorrectorStep, NORM_BLOCK, Norm, annealed_step, corrector_step, mean_norm, norm_blocks,
+    sample_norm, sum_squares, torch_norm,
 };
 pub use rand_core;
 pub use sampler::{
-    Buffers, Keep, Operand, Plan, PlanTerm, Reduction, Request, Sampler, SamplerNoise, SamplerOptions,
-    SamplerResult,
+    After, Buffers, Conditions, Corrector, Keep, Operand, Plan, PlanTerm, Reduction, Request, Sampler,
+    SamplerNoise, SamplerOptions, SamplerResult,
 };
-pub use schedule::{PredictorStep, Schedule, set_sigmas, set_timesteps};
+pub use schedule::{Predictor, PredictorStep, Schedule, set_ncsnv2_sigmas, set_sigmas, set_timesteps};
 pub use simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
 pub use steps::{Combination, MOST_TERMS, Scheduler, Step, linear};

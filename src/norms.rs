@@ -168,6 +168,22 @@ pub fn corrector_step(snr: f64, grad_norm: f64, noise_norm: f64, norm: Norm) -> 
     }
 }
 
+/// The factors of annealed Langevin dynamics, in which no norm is taken: ε = `factor`·ratio² and
+/// √(2ε), in `f32`. With `factor` 2 and ratio snr·σ it is `score_sde`'s corrector `ald`; with
+/// `step_lr` and σ/σ_last ncsnv2's (Song and Ermon 2020, algorithm 1).
+///
+/// # Errors
+/// `InvalidSnr` where a result is not finite.
+pub fn annealed_step(ratio: f32, factor: f32) -> Result<CorrectorStep, Error> {
+    let step_size = factor * (ratio * ratio);
+    let noise_factor = libm::sqrtf(step_size * 2.0);
+    if step_size.is_finite() && noise_factor.is_finite() {
+        Ok(CorrectorStep { step_size, noise_factor })
+    } else {
+        Err(Error::InvalidSnr)
+    }
+}
+
 /// A mean of norms that come one after the other.
 struct Mean {
     sum: f64,

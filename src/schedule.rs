@@ -20,14 +20,41 @@ pub struct Schedule<'a> {
     pub discrete_sigmas: &'a [f32],
 }
 
-/// The factors of a predictor step: `prev_sample_mean = sample + drift·model_output` and
+/// How a predictor step goes on from one timestep to the next (Song et al. 2021, appendices E to G;
+/// `score_sde`'s predictors). With σ the discrete sigma at the timestep and σ′ its adjacent one:
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum Predictor {
+    /// Reverse diffusion, which is diffusers' step: d = √(σ² − σ′²), drift d², diffusion d.
+    #[default]
+    ReverseDiffusion = 0,
+    /// Reverse diffusion along the probability flow: drift d²/2, no diffusion.
+    ReverseDiffusionFlow = 1,
+    /// Ancestral sampling: v = σ² − σ′², drift v, diffusion √(σ′²·v/σ²).
+    Ancestral = 2,
+    /// No predictor: nothing is done, no score is asked for and nothing drawn.
+    None = 3,
+}
+
+impl Predictor {
+    /// Every predictor.
+    ///
+    /// cbindgen:ignore
+    pub const ALL: &'static [Self] =
+        &[Self::ReverseDiffusion, Self::ReverseDiffusionFlow, Self::Ancestral, Self::None];
+}
+
+/// The factors of a predictor step: `prev_sample_mean = sample + (drift·model_output)·dt` and
 /// `prev_sample = prev_sample_mean + diffusion·noise`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C)]
 pub struct PredictorStep {
-    /// `diffusion²`, rounded.
+    /// The factor of the score.
     pub drift: f32,
-    /// √(σ² − σ′²), with σ the sigma at the timestep and σ′ its adjacent one.
+    /// The second factor of the score: 1 but for predictors that multiply twice.
+    pub dt: f32,
+    /// The factor of the noise.
     pub diffusion: f32,
 }
 
@@ -82,12 +109,8 @@ pub fn set_sigmas<'a>(
     for t in timesteps.iter() {
         in_range(t)?;
     }
-    let sigma_min = config.sigma_min as f32;
-    let ratio = f64::from((config.sigma_max / config.sigma_min) as f32);
     for (i, t) in timesteps.iter().enumerate() {
-        // A power in f64 is right to under 1 ulp: but for about one in 10⁸, its rounding to f32 is
-        // the correct one.
-        sigmas.set(i, sigma_min * libm::pow(ratio, f64::from(t)) as f32);
+        sigmas.set(i, config.sigma(t));
     }
     let (start, end) = (libm::log(config.sigma_min) as f32, libm::log(config.sigma_max) as f32);
     let n = discrete_sigmas.len();
@@ -95,6 +118,52 @@ pub fn set_sigmas<'a>(
         discrete_sigmas.set(i, libm::exp(f64::from(linspace(start, end, n, i))) as f32);
     }
     Ok(())
+}
+
+/// Writes the noise scales of annealed Langevin dynamics, from `sigma_max` down to `sigma_min` in
+/// geometric progression (ncsnv2's `get_sigmas`), in `f64` and rounded once.
+///
+/// # Errors
+/// Those of [`Config::validate`]; `Empty`.
+pub fn set_ncsnv2_sigmas<'a>(config: &Config, sigmas: impl Into<Out<'a>>) -> Result<(), Error> {
+    let sigmas = sigmas.into();
+    config.validate()?;
+    buf::check(&[], &[&sigmas])?;
+    let (start, end) = (libm::log(config.sigma_max), libm::log(config.sigma_min));
+    // NumPy's linspace: a multiple of the step, and the end as it is.
+    let last = sigmas.len() - 1;
+    let step = (end - start) / last.max(1) as f64;
+    for i in 0..sigmas.len() {
+        let at = if i == last && i > 0 { end } else { i as f64 * step + start };
+        sigmas.set(i, libm::exp(at) as f32);
+    }
+    Ok(())
+}
+
+/// The SDE in continuous time: x(t) = x(0) + σ(t)·z and dx = g(t)·dw.
+impl Config {
+    /// σ(t) = `sigma_min·(sigma_max/sigma_min)^t`, as [`set_sigmas`] has it (`score_sde`'s
+    /// `marginal_prob`).
+    #[must_use]
+    pub fn sigma(&self, timestep: f32) -> f32 {
+        let ratio = f64::from((self.sigma_max / self.sigma_min) as f32);
+        // A power in f64 is right to under 1 ulp: but for about one in 10⁸, its rounding to f32 is
+        // the correct one.
+        self.sigma_min as f32 * libm::pow(ratio, f64::from(timestep)) as f32
+    }
+
+    /// The time at which σ(t) is `sigma`: ln(σ/`sigma_min`)/ln(`sigma_max`/`sigma_min`).
+    #[must_use]
+    pub fn timestep(&self, sigma: f64) -> f64 {
+        libm::log(sigma / self.sigma_min) / libm::log(self.sigma_max / self.sigma_min)
+    }
+
+    /// g = σ·√(2·ln(`sigma_max`/`sigma_min`)) where σ(t) is `sigma`: g² = dσ²/dt (Song et al. 2021,
+    /// equation 30; `score_sde`'s `sde`).
+    #[must_use]
+    pub fn diffusion(&self, sigma: f32) -> f32 {
+        sigma * libm::sqrt(2.0 * (libm::log(self.sigma_max) - libm::log(self.sigma_min))) as f32
+    }
 }
 
 /// A sigma from a table, which its owner may have edited.
@@ -156,13 +225,19 @@ impl Schedule<'_> {
         index.checked_sub(1).map_or(Ok(0.0), |below| self.discrete_sigma(below))
     }
 
-    /// The factors of a predictor step at a timestep (Song et al. 2021, equation 47).
+    /// The factors of a predictor step at a timestep.
     ///
     /// # Errors
     /// `Empty` and `TimestepOutOfRange` as [`index`](Self::index); `InvalidSigma` where σ² − σ′² is
-    /// negative or not finite.
+    /// negative, or a factor is not finite.
     #[inline(never)] // so that it is in the library once
-    pub fn predictor_step(&self, timestep: f32) -> Result<PredictorStep, Error> {
+    pub fn predictor_step(
+        &self,
+        _config: &Config,
+        predictor: Predictor,
+        timestep: f32,
+    ) -> Result<PredictorStep, Error> {
+        let nothing = PredictorStep { drift: 0.0, dt: 1.0, diffusion: 0.0 };
         let index = self.index(timestep)?;
         let (sigma, adjacent) = (self.discrete_sigma(index)?, self.adjacent_sigma(index)?);
         let variance = sigma * sigma - adjacent * adjacent;
@@ -170,6 +245,16 @@ impl Schedule<'_> {
             return Err(Error::InvalidSigma);
         }
         let diffusion = libm::sqrtf(variance);
-        Ok(PredictorStep { drift: diffusion * diffusion, diffusion })
+        let drift = diffusion * diffusion;
+        let step = match predictor {
+            Predictor::ReverseDiffusion => PredictorStep { drift, diffusion, ..nothing },
+            Predictor::ReverseDiffusionFlow => PredictorStep { drift: drift * 0.5, ..nothing },
+            Predictor::Ancestral => {
+                let diffusion = libm::sqrtf(adjacent * adjacent * variance / (sigma * sigma));
+                PredictorStep { drift: variance, diffusion, ..nothing }
+            }
+            Predictor::None => nothing,
+        };
+        if step.diffusion.is_finite() { Ok(step) } else { Err(Error::InvalidSigma) }
     }
 }

@@ -8,7 +8,7 @@ use crate::kernels::Source;
 use crate::kernels::linear::{self, Term};
 use crate::noise::Noise;
 use crate::norms::{Averaging, CorrectorStep, Norm, corrector_step, mean_of, norm_of};
-use crate::schedule::Schedule;
+use crate::schedule::{Predictor, PredictorStep, Schedule};
 
 /// The buffers of a step, all of the same length: `batch` samples, one after the other.
 ///
@@ -30,6 +30,7 @@ pub struct Step<'a> {
     pub(crate) sample: In<'a>,
     pub(crate) batch: usize,
     pub(crate) noise: Noise<'a>,
+    pub(crate) predictor: Predictor,
     pub(crate) prev_sample: Out<'a>,
     pub(crate) prev_sample_mean: Option<Out<'a>>,
 }
@@ -47,6 +48,7 @@ impl<'a> Step<'a> {
             sample: sample.into(),
             batch: 1,
             noise: Noise::None,
+            predictor: Predictor::default(),
             prev_sample: prev_sample.into(),
             prev_sample_mean: None,
         }
@@ -73,6 +75,12 @@ impl<'a> Step<'a> {
     #[must_use]
     pub fn with_noise(self, noise: impl Into<Noise<'a>>) -> Self {
         Self { noise: noise.into(), ..self }
+    }
+
+    /// By this predictor, if it is a predictor step.
+    #[must_use]
+    pub fn with_predictor(self, predictor: Predictor) -> Self {
+        Self { predictor, ..self }
     }
 
     /// Writes the `prev_sample_mean` as well: the update before the noise is added.
@@ -102,19 +110,25 @@ impl<'a> Step<'a> {
         scratch.filter(|_| small && safe()).map(Out::again)
     }
 
-    /// Updates `len` elements from `start` on.
-    fn run(&self, noise: Option<Source<'_>>, start: usize, len: usize, drift: f32, diffusion: f32) {
+    /// Updates `len` elements from `start` on: those of `sample + (drift·model_output)·dt`.
+    fn run(&self, noise: Option<Source<'_>>, start: usize, len: usize, factors: PredictorStep) {
+        let PredictorStep { drift, dt, diffusion } = factors;
         let terms = [(1.0, self.sample.part(start, len)), (drift, self.model_output.part(start, len))];
         let noise = noise.map(|noise| (diffusion, noise.part(start, len)));
-        let mean = self.prev_sample_mean.as_ref().map(|mean| mean.part(start, len));
-        linear::linear(&terms, noise, &self.prev_sample.part(start, len), mean.as_ref(), None);
+        let (out, mean) = (self.prev_sample.part(start, len), self.prev_sample_mean.as_ref());
+        let mean = mean.map(|mean| mean.part(start, len));
+        if dt == 1.0 {
+            linear::linear(&terms, noise, &out, mean.as_ref(), None);
+        } else {
+            linear::linear_twice(&terms, &[1.0, dt], noise, &out, mean.as_ref(), None);
+        }
     }
 }
 
 /// The most terms of a [`Combination`].
 ///
 /// cbindgen:ignore
-pub const MOST_TERMS: usize = 8;
+pub const MOST_TERMS: usize = linear::MOST_TERMS;
 
 /// A linear combination of buffers of one length, which [`linear`] computes: an explicit solver's
 /// step.
@@ -131,6 +145,7 @@ pub const MOST_TERMS: usize = 8;
 pub struct Combination<'a> {
     pub(crate) terms: [Term<'a>; MOST_TERMS],
     pub(crate) terms_len: usize,
+    pub(crate) second_factors: [f32; MOST_TERMS],
     pub(crate) noise_factor: f32,
     pub(crate) noise: Noise<'a>,
     pub(crate) clamp: Option<(f32, f32)>,
@@ -145,6 +160,7 @@ impl<'a> Combination<'a> {
         Self {
             terms: [(0.0, In::NONE); MOST_TERMS],
             terms_len: 0,
+            second_factors: [1.0; MOST_TERMS],
             noise_factor: 0.0,
             noise: Noise::None,
             clamp: None,
@@ -171,6 +187,15 @@ impl<'a> Combination<'a> {
         self
     }
 
+    /// The next term, `(factor·x)·second_factor`, rounded twice.
+    #[must_use]
+    pub fn plus_twice(mut self, factor: f32, second_factor: f32, x: impl Into<In<'a>>) -> Self {
+        if let Some(second) = self.second_factors.get_mut(self.terms_len) {
+            *second = second_factor;
+        }
+        self.plus(factor, x)
+    }
+
     /// The last term, `factor·noise`.
     #[must_use]
     pub fn plus_noise(self, factor: f32, noise: impl Into<Noise<'a>>) -> Self {
@@ -192,7 +217,7 @@ impl<'a> Combination<'a> {
 }
 
 /// `mean = ((a₀·x₀ + a₁·x₁) + a₂·x₂) + ...`, `out = mean + s·z`, one rounding an operation, from
-/// left to right; a first factor of 1 is not multiplied. With [`corrector_step`]'s factors it is
+/// left to right; a first factor of 1 is not multiplied, a second factor multiplies the product. With [`corrector_step`]'s factors it is
 /// the last phase of a corrector step that is split over threads; with
 /// [`Schedule::predictor_step`]'s a predictor step; x₀ + σ·z is a sample with noise of any σ.
 ///
@@ -206,8 +231,9 @@ impl<'a> Combination<'a> {
 /// [`MOST_TERMS`]; `Empty` without terms and noise, and for a mean without terms; `NullPointer`
 /// without noise where its factor is not 0.
 pub fn linear(combination: Combination<'_>) -> Result<(), Error> {
-    let Combination { terms, terms_len, noise_factor, noise, clamp, out, mean } = combination;
+    let Combination { terms, terms_len, second_factors, noise_factor, noise, clamp, out, mean } = combination;
     let terms = terms.get(..terms_len).ok_or(Error::TooLarge)?;
+    let second_factors = second_factors.get(..terms_len).unwrap_or_default();
     let source = noise.source_for(noise_factor)?;
     if terms.is_empty() && (source.is_none() || mean.is_some()) {
         return Err(Error::Empty);
@@ -221,7 +247,12 @@ pub fn linear(combination: Combination<'_>) -> Result<(), Error> {
         None => buf::check(&ins, &[&out])?,
     }
     noise.check(out.len())?;
-    linear::linear(terms, source.map(|z| (noise_factor, z)), &out, mean.as_ref(), clamp);
+    let noise = source.map(|z| (noise_factor, z));
+    if second_factors.iter().all(|&b| b == 1.0) {
+        linear::linear(terms, noise, &out, mean.as_ref(), clamp);
+    } else {
+        linear::linear_twice(terms, second_factors, noise, &out, mean.as_ref(), clamp);
+    }
     Ok(())
 }
 
@@ -245,9 +276,11 @@ pub struct Scheduler<'a> {
 }
 
 impl Scheduler<'_> {
-    /// One predictor step, the reverse-time SDE from one noise scale to the next below (Song et al.
-    /// 2021, equation 47; diffusers' `step_pred`): `prev_sample_mean = sample + d²·model_output`,
-    /// `prev_sample = prev_sample_mean + d·noise` with d = √(σ² − σ′²).
+    /// One predictor step, the reverse-time SDE from one noise scale to the next below:
+    /// `prev_sample_mean = sample + (drift·model_output)·dt`, `prev_sample = prev_sample_mean +
+    /// diffusion·noise`, with the factors of [`Schedule::predictor_step`]. By default it is
+    /// diffusers' `step_pred` (Song et al. 2021, equation 47): drift d² and diffusion d with d =
+    /// √(σ² − σ′²).
     ///
     /// `timesteps` holds one continuous timestep for the whole batch, or one for each of its
     /// samples. With the same noise and tables the results are diffusers' bit for bit wherever
@@ -261,16 +294,22 @@ impl Scheduler<'_> {
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `TimestepOutOfRange`,
-    /// `InvalidSigma` from the schedule; `NullPointer` without noise where d is not 0.
+    /// `InvalidSigma` from the schedule; `NullPointer` without noise where its factor is not 0.
     pub fn step_pred(&self, timesteps: &[f32], step: Step<'_>) -> Result<(), Error> {
         let len = step.check()?;
         let len = per_timestep(len, step.batch, timesteps.len())?;
+        let factors = |t| self.schedule.predictor_step(&self.config, step.predictor, t);
         for &t in timesteps {
-            step.noise.source_for(self.schedule.predictor_step(t)?.diffusion)?;
+            step.noise.source_for(factors(t)?.diffusion)?;
+        }
+        if step.predictor == Predictor::None {
+            let mean = step.prev_sample_mean.as_ref();
+            linear::linear(&[(1.0, step.sample)], None, &step.prev_sample, mean, None);
+            return Ok(());
         }
         for (i, &t) in timesteps.iter().enumerate() {
-            let factors = self.schedule.predictor_step(t)?;
-            step.run(step.noise.source(), i * len, len, factors.drift, factors.diffusion);
+            let factors = factors(t)?;
+            step.run(step.noise.source(), i * len, len, factors);
         }
         Ok(())
     }
@@ -302,14 +341,8 @@ impl Scheduler<'_> {
             let grad_norm = mean_of(batch, norm, grad_norm);
             let scratch = step.scratch(|| factors(grad_norm, most).is_ok());
             let noise_norm = mean_of(batch, norm, |i| norm_of(noise, scratch.as_ref(), i));
-            let CorrectorStep { step_size, noise_factor } = factors(grad_norm, noise_norm)?;
-            step.run(
-                Some(after_norm(noise, scratch.as_ref())),
-                0,
-                batch * per_sample,
-                step_size,
-                noise_factor,
-            );
+            let factors = factors(grad_norm, noise_norm)?.into();
+            step.run(Some(after_norm(noise, scratch.as_ref())), 0, batch * per_sample, factors);
             return Ok(());
         }
         let scratch = step.scratch(|| (0..batch).all(|i| factors(grad_norm(i), most).is_ok()));
@@ -324,8 +357,7 @@ impl Scheduler<'_> {
         }
         for i in 0..batch {
             let factors = first.get(i).map_or_else(|| factors_of(i), |&factors| Ok(factors))?;
-            let CorrectorStep { step_size, noise_factor } = factors;
-            step.run(Some(after_norm(noise, scratch)), i * per_sample, per_sample, step_size, noise_factor);
+            step.run(Some(after_norm(noise, scratch)), i * per_sample, per_sample, factors.into());
         }
         Ok(())
     }
@@ -366,6 +398,12 @@ impl Scheduler<'_> {
             linear::linear(&[(1.0, x.part(start, len))], noise, &out.part(start, len), None, None);
         }
         Ok(())
+    }
+}
+
+impl From<CorrectorStep> for PredictorStep {
+    fn from(CorrectorStep { step_size, noise_factor }: CorrectorStep) -> Self {
+        Self { drift: step_size, dt: 1.0, diffusion: noise_factor }
     }
 }
 

@@ -428,7 +428,7 @@ static void schedules_down_to_zero(void) {
     CHECK(t[0] == 1 && t[3] == 0.25f && t[4] == 0 && s[4] == 0.01f);
     vesde_scheduler tables = {down, t, 5, s, 5, d, 5};
     vesde_predictor_step step;
-    OK(vesde_get_predictor_step(&tables, t[4], &step));
+    OK(vesde_get_predictor_step(&tables, VESDE_PREDICTOR_REVERSE_DIFFUSION, t[4], &step));
     CHECK(step.diffusion == d[0]);
 }
 
@@ -447,7 +447,7 @@ static void schedules(void) {
         snprintf(context, sizeof context, "timestep %d", (int)i);
         OK(vesde_get_timestep_index(&scheduler, t, &index));
         OK(vesde_get_adjacent_sigma(&scheduler, index, &adjacent));
-        OK(vesde_get_predictor_step(&scheduler, t, &step));
+        OK(vesde_get_predictor_step(&scheduler, predictor, t, &step));
         CHECK(index == (size_t)(t * (float)(MOST - 1)));
         CHECK(adjacent == (index == 0 ? 0 : discrete_sigmas[index - 1]));
         float sigma = discrete_sigmas[index], variance = sigma * sigma - adjacent * adjacent;
@@ -462,7 +462,7 @@ static void schedules(void) {
     for (int i = 0; i < 3; ++i) {
         snprintf(context, sizeof context, "timestep out of range, %d", i);
         STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_timestep_index(&scheduler, out_of_range[i], &index));
-        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_predictor_step(&scheduler, out_of_range[i], &step));
+        STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_predictor_step(&scheduler, predictor, out_of_range[i], &step));
     }
     STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_adjacent_sigma(&scheduler, MOST, &sigma));
     STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_get_adjacent_sigma(&scheduler, SIZE_MAX, &sigma));
@@ -471,19 +471,19 @@ static void schedules(void) {
     STATUS(VESDE_ERROR_EMPTY, vesde_get_timestep_index(&empty, 1.0f, &index));
     broken.timesteps_len = broken.discrete_sigmas_len = 2;
     broken.discrete_sigmas = falling;
-    STATUS(VESDE_ERROR_INVALID_SIGMA, vesde_get_predictor_step(&broken, 1.0f, &step));
+    STATUS(VESDE_ERROR_INVALID_SIGMA, vesde_get_predictor_step(&broken, predictor, 1.0f, &step));
     broken.discrete_sigmas = infinite;
-    STATUS(VESDE_ERROR_INVALID_SIGMA, vesde_get_predictor_step(&broken, 1.0f, &step));
+    STATUS(VESDE_ERROR_INVALID_SIGMA, vesde_get_predictor_step(&broken, predictor, 1.0f, &step));
     // A table is NULL with length 0, or neither.
     broken.discrete_sigmas = NULL;
-    STATUS(VESDE_ERROR_NULL_POINTER, vesde_get_predictor_step(&broken, 1.0f, &step));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_get_predictor_step(&broken, predictor, 1.0f, &step));
     broken.discrete_sigmas = (const float *)((const char *)falling + 1);
-    STATUS(VESDE_ERROR_MISALIGNED, vesde_get_predictor_step(&broken, 1.0f, &step));
+    STATUS(VESDE_ERROR_MISALIGNED, vesde_get_predictor_step(&broken, predictor, 1.0f, &step));
     broken.discrete_sigmas = falling;
     broken.discrete_sigmas_len = 0;
-    STATUS(VESDE_ERROR_EMPTY, vesde_get_predictor_step(&broken, 1.0f, &step));
+    STATUS(VESDE_ERROR_EMPTY, vesde_get_predictor_step(&broken, predictor, 1.0f, &step));
     broken.discrete_sigmas_len = SIZE_MAX;
-    STATUS(VESDE_ERROR_TOO_LARGE, vesde_get_predictor_step(&broken, 1.0f, &step));
+    STATUS(VESDE_ERROR_TOO_LARGE, vesde_get_predictor_step(&broken, predictor, 1.0f, &step));
 }
 
 // Of a batch the last sample's timestep, index or sigma is wrong, and yet the first is not written.
@@ -516,7 +516,7 @@ static const vesde_noise none;
 
 // Of four samples, from the inputs to `prev` and `mean`.
 static vesde_step step_with(vesde_noise z) {
-    vesde_step step = {model_output, sample, MOST, 4, z, prev, mean};
+    vesde_step step = {model_output, sample, MOST, 4, z, prev, mean, 0};
     return step;
 }
 
@@ -561,7 +561,7 @@ static void updates_and_predictor_steps(void) {
             OK(vesde_step_pred(&scheduler, t, each, &whole));
             for (size_t i = 0; i < 4; ++i) {
                 vesde_predictor_step step;
-                OK(vesde_get_predictor_step(&scheduler, t[each == 4 ? i : 0], &step));
+                OK(vesde_get_predictor_step(&scheduler, predictor, t[each == 4 ? i : 0], &step));
                 is_update(step.drift, step.diffusion, z, i * part, (i + 1) * part);
             }
 
@@ -915,8 +915,12 @@ static void enumerations(void) {
         {&options.averaging, 2, {"sampler_init"}},
         {&options.norm, 2, {"sampler_init"}},
         {&options.unclamped, 2, {"sampler_init"}},
-        {&options.result, 2, {"sampler_init"}},
+        {&options.result, 3, {"sampler_init"}},
         {&options.start, 2, {"sampler_init"}},
+        {&options.predictor, 4, {"sampler_init"}},
+        {&options.corrector, 4, {"sampler_init"}},
+        {&options.conditions, 3, {"sampler_init"}},
+        {&predictor, 4, {"step_pred", "step_pred_counter", "get_predictor_step"}},
     };
     for (size_t i = 0; i < sizeof enums / sizeof *enums; ++i) {
         const int32_t right = *enums[i].value, wrong[] = {-1, enums[i].known, INT32_MIN, INT32_MAX};
@@ -1283,6 +1287,8 @@ static void combinations_of_plans(void) {
     const float *const operands[VESDE_MOST_TERMS] = {sample,     model_output, history[0], history[1],
                                                      history[2], history[3],   history[4], history[5]};
     const vesde_noise noises[] = {none, vesde_given_noise(noise), vesde_counter_noise(counter)};
+    // 0 and 1 are none.
+    static const float second_factors[VESDE_MOST_TERMS] = {1, 1, 0.3f, 1, -1.7f, 1, 1, 0.11f};
     const vesde_noise pointless = vesde_given_noise((const float *)1);
     OK(vesde_counter_fill(counter, MOST, drawn));
     for (int choice = 0; choice < (VESDE_MOST_TERMS + 1) * 3 * 2 * 2; ++choice) {
@@ -1293,6 +1299,7 @@ static void combinations_of_plans(void) {
         for (size_t i = 0; i < plan.terms_len; ++i) {
             plan.terms[i].factor = factors[i];
             plan.terms[i].operand = VESDE_MOST_TERMS - 1 - (int32_t)i;
+            plan.terms[i].second_factor = second_factors[i];
         }
         plan.noise_factor = has_noise ? diffusion : kind % 2 ? 0 : -0.0f;
         plan.reduction = VESDE_REDUCTION_NONE;
@@ -1313,6 +1320,7 @@ static void combinations_of_plans(void) {
             float x = 0, n = diffusion * (kind == VESDE_NOISE_KIND_COUNTER ? drawn[i] : noise[i]);
             for (size_t k = 0; k < plan.terms_len; ++k) {
                 float term = factors[k] * operands[VESDE_MOST_TERMS - 1 - k][i];
+                term = second_factors[k] * term;
                 x = k == 0 ? term : x + term;
             }
             x = !has_noise ? x : plan.terms_len == 0 ? n : x + n;
@@ -1396,7 +1404,7 @@ static void samplers(void) {
         CHECK(bits(prev[i]) == bits(mean[i] * 1348.0f));
     }
     memcpy(mean, prev, sizeof mean);
-    OK(vesde_get_predictor_step(&one, 1.0f, &step));
+    OK(vesde_get_predictor_step(&one, VESDE_PREDICTOR_REVERSE_DIFFUSION, 1.0f, &step));
     OK(vesde_sampler_next(&shortest, &one, &job, &request));
     CHECK(request.kind == VESDE_REQUEST_KIND_DONE && request.steps == 0 && request.sigma == 0);
     for (size_t i = 0; i < MOST; ++i) {

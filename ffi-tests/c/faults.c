@@ -568,14 +568,14 @@ static void edited_discrete_sigmas(void) {
         vesde_status status = variance >= 0 && isfinite(variance) && finite ? VESDE_OK : VESDE_ERROR_INVALID_SIGMA;
         *at_index = sigma;
         *below = adjacent;
-        vesde_predictor_step step = {-1, -1};
+        vesde_predictor_step step = {-1, -1, -1};
         snprintf(context, sizeof context, "sigma %g above %g", sigma, adjacent);
-        STATUS(status, vesde_get_predictor_step(&scheduler, 1.0f, &step));
+        STATUS(status, vesde_get_predictor_step(&scheduler, VESDE_PREDICTOR_REVERSE_DIFFUSION, 1.0f, &step));
         if (status == VESDE_OK) {
             CHECK(step.drift == step.diffusion * step.diffusion);
             CHECK(variance < FLT_MIN || ulps(step.drift, variance) <= 2);
         } else {
-            CHECK(step.drift == -1 && step.diffusion == -1);
+            CHECK(step.drift == -1 && step.dt == -1 && step.diffusion == -1);
         }
         const char *steps[] = {"step_pred", "step_pred_counter"};
         for (int i = 0; i < 2; ++i) {
@@ -941,7 +941,7 @@ static vesde_status next_by_plan(vesde_sampler *state, float *x, size_t len, ves
     CHECK(plan.keep == -1 && plan.keep_sample == 0 && plan.keep_model_output == 0);
     if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS) {
         const vesde_scheduler tables = {.config.snr = plan.snr};
-        const vesde_step step = {model_output, x, len, batch, z, x, NULL};
+        const vesde_step step = {model_output, x, len, batch, z, x, NULL, 0};
         CHECK(plan.terms_len == 2 && plan.terms[0].factor == 1 && plan.terms[0].operand == VESDE_OPERAND_SAMPLE);
         CHECK(plan.terms[1].factor == 0 && plan.terms[1].operand == VESDE_OPERAND_MODEL_OUTPUT);
         CHECK(plan.noise_factor == 0 && plan.clamped == 0);
@@ -1040,17 +1040,20 @@ static void samplers_of_anything_that_draw(void) {
             if (wanted_status != VESDE_OK) {
                 break;
             }
+            // A condition that has a draw is asked for behind it.
+            if (asked.kind == VESDE_REQUEST_KIND_NOISE || (asked.kind == VESDE_REQUEST_KIND_CONDITION && asked.draw)) {
+                wanted_status = vesde_randn(states[1], count, LEN, z[1]);
+                if (wanted_status != VESDE_OK) {
+                    by_requests = turn;
+                    break;
+                }
+                ++drew[how];
+            }
             if (asked.kind != VESDE_REQUEST_KIND_NOISE) {
                 requests[1] = asked;
                 ++ended[how];
                 break;
             }
-            wanted_status = vesde_randn(states[1], count, LEN, z[1]);
-            if (wanted_status != VESDE_OK) {
-                by_requests = turn;
-                break;
-            }
-            ++drew[how];
         }
         STATUS(wanted_status, status);
         CHECK(memcmp(&any, &by_requests, sizeof any) == 0 && memcmp(&requests[0], &requests[1], sizeof asked) == 0);

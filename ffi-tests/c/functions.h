@@ -36,6 +36,7 @@ static vesde_sampler started;  // a job from a given sample, at its beginning
 // Close to the end of its stream, so that a huge length is one too many.
 static vesde_counter counter = {42, 7, UINT64_MAX - 1000};
 static int32_t averaging = VESDE_AVERAGING_BATCH, norm = VESDE_NORM_EXACT, clamped = 1;
+static int32_t predictor = VESDE_PREDICTOR_REVERSE_DIFFUSION;
 static int32_t given_kind = VESDE_NOISE_KIND_GIVEN, counter_kind = VESDE_NOISE_KIND_COUNTER;
 static int32_t generator_kind = VESDE_GENERATOR_KIND_TORCH_CUDA;
 static float timestep = 0.5f, diffusion = 1.25f;
@@ -143,6 +144,7 @@ static inline void build_step(void **p, const size_t *n, int32_t kind, void *to)
     set_noise(&step.noise, kind, kind == VESDE_NOISE_KIND_GIVEN ? *p++ : NULL);
     step.prev_sample = p[0];
     step.prev_sample_mean = p[1];
+    step.predictor = predictor;
     memcpy(to, &step, sizeof step);
 }
 
@@ -218,7 +220,11 @@ CALL(set_timesteps, p[0], n[0], p[1])
 CALL(set_sigmas, p[0], p[1], n[0], n[1], p[2], p[3])
 CALL(get_timestep_index, p[0], timestep, p[1])
 CALL(get_adjacent_sigma, p[0], 5, p[1])
-CALL(get_predictor_step, p[0], timestep, p[1])
+CALL(get_predictor_step, p[0], predictor, timestep, p[1])
+CALL(set_ncsnv2_sigmas, p[0], n[0], p[1])
+CALL(get_sigma, p[0], timestep, p[1])
+CALL(get_timestep, p[0], 2.5, p[1])
+CALL(get_diffusion, p[0], 2.5f, p[1])
 CALL(step_pred, p[0], p[1], n[2], p[2])
 CALL(step_correct, p[0], averaging, norm, p[1])
 CALL(add_noise, p[0], p[1], n[0], n[1], p[2], n[2], noise_given(p[3]), p[4])
@@ -231,6 +237,7 @@ CALL(torch_norm, noise_given(p[0]), n[0], p[1])
 CALL_AS(torch_norm_counter, torch_norm, noise_counter(), n[0], p[0])
 CALL(mean_norm, p[0], n[0], norm, p[1])
 CALL(get_corrector_step, 0.15, 3.0, 4.0, norm, p[0])
+CALL(get_annealed_step, 0.5f, 2.0f, p[0])
 CALL(counter_fill, counter, n[0], p[0])
 CALL(cuda_grid_of_gpu, p[0], n[0], p[1])
 CALL(generator_seed, generator_kind, 42, p[0], p[1])
@@ -278,6 +285,10 @@ static const struct function functions[] = {
     {"get_timestep_index", get_timestep_index, {NONE}, {GET(scheduler), MAKE(size_t)}},
     {"get_adjacent_sigma", get_adjacent_sigma, {NONE}, {GET(scheduler), MAKE(float)}},
     {"get_predictor_step", get_predictor_step, {NONE}, {GET(scheduler), MAKE(vesde_predictor_step)}},
+    {"set_ncsnv2_sigmas", set_ncsnv2_sigmas, {LENS}, {GET(config), WRITE(float, 0)}},
+    {"get_sigma", get_sigma, {NONE}, {GET(config), MAKE(float)}},
+    {"get_timestep", get_timestep, {NONE}, {GET(config), MAKE(double)}},
+    {"get_diffusion", get_diffusion, {NONE}, {GET(config), MAKE(float)}},
     {"step_pred", step_pred, {LENS, SPLIT, TABLE},
      {GET(scheduler), READ_APART(timesteps, 2), BUILD(vesde_step, step_given), READ(model_output, 0), READ(sample, 0),
       READ(noise, 0), PREV, MEAN}},
@@ -314,6 +325,7 @@ static const struct function functions[] = {
     {"torch_norm_counter", torch_norm_counter, {LENS}, {MAKE(double)}},
     {"mean_norm", mean_norm, {TABLE}, {READ(norms, 0), MAKE(double)}},
     {"get_corrector_step", get_corrector_step, {NONE}, {MAKE(vesde_corrector_step)}},
+    {"get_annealed_step", get_annealed_step, {NONE}, {MAKE(vesde_corrector_step)}},
     {"counter_fill", counter_fill, {DRAWN}, {WRITE(float, 0)}},
     {"cuda_grid_of_gpu", cuda_grid_of_gpu, {TEXT(sizeof gpu - 1)},
      {READ(gpu, 0), MAKE(vesde_cuda_grid)}},

@@ -176,12 +176,12 @@ static void preds(void) {
         vesde_scheduler scheduler = scheduler_of(NULL, U32("schedule", NULL)[0], 1);
         scheduler.discrete_sigmas = F32("discrete_sigmas", &discrete_len);
         scheduler.discrete_sigmas_len = discrete_len;
-        const vesde_step all = {model_output, sample, len, batch, vesde_given_noise(given), out, mean};
+        const vesde_step all = {model_output, sample, len, batch, vesde_given_noise(given), out, mean, 0};
         OK(vesde_step_pred(&scheduler, timestep, timestep_len, &all));
         for (size_t i = 0; i < batch; ++i) {
             size_t per_sample = len / batch, at = i * per_sample;
             vesde_predictor_step step;
-            OK(vesde_get_predictor_step(&scheduler, timestep[timestep_len == 1 ? 0 : i], &step));
+            OK(vesde_get_predictor_step(&scheduler, VESDE_PREDICTOR_REVERSE_DIFFUSION, timestep[timestep_len == 1 ? 0 : i], &step));
             struct tally *tally = step.diffusion == diffusion[i] ? &exact : &rounded;
             if (tally == &rounded) {
                 // torch's root is off; from there on all must be equal.
@@ -209,7 +209,7 @@ static void corrects(void) {
         const float *given = F32("noise", NULL);
         const float *their_norms[2] = {F32("grad_norms", &batch), F32("noise_norms", NULL)};
         vesde_scheduler scheduler = {.config = {.snr = *F64("snr")}};  // the corrector needs no table
-        const vesde_step all = {model_output, sample, len, batch, vesde_given_noise(given), out, mean};
+        const vesde_step all = {model_output, sample, len, batch, vesde_given_noise(given), out, mean, 0};
         OK(vesde_step_correct(&scheduler, VESDE_AVERAGING_BATCH, VESDE_NORM_TORCH, &all));
         count(&steps, out, F32("prev_sample", NULL), len);
         count(&steps, mean, F32("prev_sample_mean", NULL), len);

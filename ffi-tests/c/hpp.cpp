@@ -215,6 +215,45 @@ static vesde::sampler_result translated(vesde_sampler_result result) {
     switch (result) {
         case VESDE_SAMPLER_RESULT_MEAN: return vesde::sampler_result::mean;
         case VESDE_SAMPLER_RESULT_NOISY: return vesde::sampler_result::noisy;
+        case VESDE_SAMPLER_RESULT_DENOISED: return vesde::sampler_result::denoised;
+    }
+    return {};
+}
+
+static vesde::predictor translated(vesde_predictor predictor) {
+    switch (predictor) {
+        case VESDE_PREDICTOR_REVERSE_DIFFUSION: return vesde::predictor::reverse_diffusion;
+        case VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW: return vesde::predictor::reverse_diffusion_flow;
+        case VESDE_PREDICTOR_ANCESTRAL: return vesde::predictor::ancestral;
+        case VESDE_PREDICTOR_NONE: return vesde::predictor::none;
+    }
+    return {};
+}
+
+static vesde::corrector translated(vesde_corrector corrector) {
+    switch (corrector) {
+        case VESDE_CORRECTOR_LANGEVIN: return vesde::corrector::langevin;
+        case VESDE_CORRECTOR_ANNEALED_LANGEVIN: return vesde::corrector::annealed_langevin;
+        case VESDE_CORRECTOR_NCSNV2: return vesde::corrector::ncsnv2;
+        case VESDE_CORRECTOR_NONE: return vesde::corrector::none;
+    }
+    return {};
+}
+
+static vesde::conditions translated(vesde_conditions conditions) {
+    switch (conditions) {
+        case VESDE_CONDITIONS_NONE: return vesde::conditions::none;
+        case VESDE_CONDITIONS_DRAWING: return vesde::conditions::drawing;
+        case VESDE_CONDITIONS_QUIET: return vesde::conditions::quiet;
+    }
+    return {};
+}
+
+static vesde::after translated(vesde_after after) {
+    switch (after) {
+        case VESDE_AFTER_INITIAL: return vesde::after::initial;
+        case VESDE_AFTER_CORRECTOR: return vesde::after::corrector;
+        case VESDE_AFTER_PREDICTOR: return vesde::after::predictor;
     }
     return {};
 }
@@ -240,6 +279,7 @@ static vesde::request_kind translated(vesde_request_kind kind) {
         case VESDE_REQUEST_KIND_DONE: return vesde::request_kind::done;
         case VESDE_REQUEST_KIND_SCORE: return vesde::request_kind::score;
         case VESDE_REQUEST_KIND_NOISE: return vesde::request_kind::noise;
+        case VESDE_REQUEST_KIND_CONDITION: return vesde::request_kind::condition;
     }
     return {};
 }
@@ -281,10 +321,18 @@ static void enumerations() {
                        VESDE_GENERATOR_KIND_TORCH_CUDA, VESDE_GENERATOR_KIND_NUMPY});
     has_the_values_of({VESDE_OPERAND_SAMPLE, VESDE_OPERAND_MODEL_OUTPUT, VESDE_OPERAND_KEPT});
     has_the_values_of({VESDE_SAMPLER_NOISE_COUNTER, VESDE_SAMPLER_NOISE_GIVEN});
-    has_the_values_of({VESDE_SAMPLER_RESULT_MEAN, VESDE_SAMPLER_RESULT_NOISY});
+    has_the_values_of({VESDE_SAMPLER_RESULT_MEAN, VESDE_SAMPLER_RESULT_NOISY,
+                       VESDE_SAMPLER_RESULT_DENOISED});
+    has_the_values_of({VESDE_PREDICTOR_REVERSE_DIFFUSION, VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW,
+                       VESDE_PREDICTOR_ANCESTRAL, VESDE_PREDICTOR_NONE});
+    has_the_values_of({VESDE_CORRECTOR_LANGEVIN, VESDE_CORRECTOR_ANNEALED_LANGEVIN, VESDE_CORRECTOR_NCSNV2,
+                       VESDE_CORRECTOR_NONE});
+    has_the_values_of({VESDE_CONDITIONS_NONE, VESDE_CONDITIONS_DRAWING, VESDE_CONDITIONS_QUIET});
+    has_the_values_of({VESDE_AFTER_INITIAL, VESDE_AFTER_CORRECTOR, VESDE_AFTER_PREDICTOR});
     has_the_values_of({VESDE_SAMPLER_START_NOISE, VESDE_SAMPLER_START_GIVEN});
     has_the_values_of({VESDE_REDUCTION_NONE, VESDE_REDUCTION_CORRECTOR_NORMS});
-    has_the_values_of({VESDE_REQUEST_KIND_DONE, VESDE_REQUEST_KIND_SCORE, VESDE_REQUEST_KIND_NOISE});
+    has_the_values_of({VESDE_REQUEST_KIND_DONE, VESDE_REQUEST_KIND_SCORE, VESDE_REQUEST_KIND_NOISE,
+                       VESDE_REQUEST_KIND_CONDITION});
     has_the_values_of(
         {VESDE_SIMD_LEVEL_KIND_BASELINE, VESDE_SIMD_LEVEL_KIND_AVX2, VESDE_SIMD_LEVEL_KIND_AVX512});
 }
@@ -361,19 +409,43 @@ static void schedules() {
     CHECK(same(in_place, sigmas) && more.front() == discrete_sigmas.front() &&
           more.back() == discrete_sigmas.back());
 
+    OK(vesde_set_ncsnv2_sigmas(&made.config, STEPS, sigmas.data()));
+    OK(made.config.set_ncsnv2_sigmas(in_place));
+    CHECK(same(in_place, sigmas) && sigmas.front() == 10.0f && sigmas.back() == 0.01f);
+
+    // The SDE in continuous time, and annealed Langevin dynamics.
+    float sigma = 7, their_sigma = 0, diffusion = 7, their_diffusion = 0;
+    double timestep = 7, their_timestep = 0;
+    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, made.config.get_sigma(1.5f, sigma));
+    STATUS(VESDE_ERROR_INVALID_SIGMA, made.config.get_timestep(0, timestep));
+    CHECK(sigma == 7 && timestep == 7);
+    OK(made.config.get_sigma(0.5f, sigma));
+    OK(vesde_get_sigma(&made.config, 0.5f, &their_sigma));
+    OK(made.config.get_timestep(sigma, timestep));
+    OK(vesde_get_timestep(&made.config, sigma, &their_timestep));
+    OK(made.config.get_diffusion(sigma, diffusion));
+    OK(vesde_get_diffusion(&made.config, sigma, &their_diffusion));
+    CHECK(sigma == their_sigma && timestep == their_timestep && diffusion == their_diffusion);
+    CHECK(std::abs(timestep - 0.5) < 1e-6 && diffusion > sigma);
+    vesde::corrector_step annealed{}, their_annealed{};
+    OK(vesde::get_annealed_step(0.5f, 2, annealed));
+    OK(vesde_get_annealed_step(0.5f, 2, &their_annealed));
+    CHECK(same_bytes(annealed, their_annealed) && annealed.step_size == 0.5f && annealed.noise_factor == 1);
+
     std::size_t index = 7, their_index = 0;
     float adjacent = 7, their_adjacent = 0;
     vesde::predictor_step step{}, their_step{};
     STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, ours.get_timestep_index(1.5f, index));
     STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, ours.get_adjacent_sigma(STEPS, adjacent));
-    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, ours.get_predictor_step(1.5f, step));
+    const auto how = vesde::predictor::reverse_diffusion;
+    STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, ours.get_predictor_step(how, 1.5f, step));
     CHECK(index == 7 && adjacent == 7 && step.drift == 0);
     OK(ours.get_timestep_index(0.5f, index));
     OK(vesde_get_timestep_index(&theirs, 0.5f, &their_index));
     OK(ours.get_adjacent_sigma(index, adjacent));
     OK(vesde_get_adjacent_sigma(&theirs, index, &their_adjacent));
-    OK(ours.get_predictor_step(0.5f, step));
-    OK(vesde_get_predictor_step(&theirs, 0.5f, &their_step));
+    OK(ours.get_predictor_step(how, 0.5f, step));
+    OK(vesde_get_predictor_step(&theirs, VESDE_PREDICTOR_REVERSE_DIFFUSION, 0.5f, &their_step));
     CHECK(index == their_index && adjacent == their_adjacent && same_bytes(step, their_step) &&
           step.drift > 0);
     // Tables that are not needed may be missing.
@@ -398,7 +470,7 @@ static void a_step(Ours ours, Theirs theirs) {
         const bool is_given = z.kind == VESDE_NOISE_KIND_GIVEN;
         const vesde::noise noise = is_given ? vesde::noise(given) : PLACE;
         floats wanted(LEN), wanted_mean(LEN), prev(LEN), mean(LEN);
-        OK(theirs({score.data(), sample.data(), LEN, BATCH, z, wanted.data(), wanted_mean.data()}));
+        OK(theirs({score.data(), sample.data(), LEN, BATCH, z, wanted.data(), wanted_mean.data(), 0}));
         CHECK(!same(wanted, wanted_mean) && !same(wanted, prev));
         OK(ours({score, sample, BATCH, noise, prev, mean}));
         CHECK(same(prev, wanted) && same(mean, wanted_mean));
@@ -910,6 +982,8 @@ static void samplers() {
     options.norm = vesde::norm::torch;
     options.unclamped = true;
     options.result = vesde::sampler_result::noisy;
+    options.predictor = vesde::predictor::ancestral;
+    options.step_lr = 0.5f;
     vesde_sampler_options their_options = {5,
                                            6,
                                            0,
@@ -918,7 +992,11 @@ static void samplers() {
                                            VESDE_NORM_TORCH,
                                            1,
                                            VESDE_SAMPLER_RESULT_NOISY,
-                                           VESDE_SAMPLER_START_NOISE};
+                                           VESDE_SAMPLER_START_NOISE,
+                                           VESDE_PREDICTOR_ANCESTRAL,
+                                           VESDE_CORRECTOR_LANGEVIN,
+                                           VESDE_CONDITIONS_NONE,
+                                           0.5f};
     floats sample(len), score(len, 0.5f), noise(len, 0.25f), their_sample(len), workspace(7);
     vesde::sampler sampler;
     vesde::request request;
@@ -933,6 +1011,16 @@ static void samplers() {
     their_buffers.model_output = score.data();
     their_buffers.len = len;
     their_buffers.noise = noise.data();
+    vesde::sampler_options others = options;
+    vesde_sampler_options their_others = their_options;
+    others.corrector = vesde::corrector::ncsnv2;
+    their_others.corrector = VESDE_CORRECTOR_NCSNV2;
+    others.conditions = vesde::conditions::quiet;
+    their_others.conditions = VESDE_CONDITIONS_QUIET;
+    OK(sampler.init(made.config, BATCH, others));
+    OK(vesde_sampler_init(&made.config, BATCH, &their_others, &theirs));
+    CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
+
     OK(sampler.init(made.config, BATCH, options));
     STATUS(VESDE_ERROR_EMPTY, sampler.init(made.config, 0, options));
     OK(vesde_sampler_init(&made.config, BATCH, &their_options, &theirs));
@@ -1069,8 +1157,9 @@ static void combinations_of_plans() {
                     // The last one has the factor 0, which is a term.
                     const float factor = i == 7 ? 0.0f : 0.75f + static_cast<float>(i);
                     const int which = static_cast<int>((i + terms_len) % 3);
-                    their_plan.terms[i] = {factor, which};
-                    plan.terms[i] = {factor, vesde::operand(which)};
+                    const float second_factor = i == 1 ? 0.3f : 1.0f;
+                    their_plan.terms[i] = {factor, which, second_factor};
+                    plan.terms[i] = {factor, vesde::operand(which), second_factor};
                 }
                 plan.terms_len = their_plan.terms_len = terms_len;
                 plan.noise_factor = their_plan.noise_factor = noise_factor;
@@ -1090,7 +1179,7 @@ static void combinations_of_plans() {
 
     // An operand that is missing, or of another length, and noise that is none.
     vesde::plan plan;
-    plan.terms[0] = {1, vesde::operand::kept};
+    plan.terms[0] = {1, vesde::operand::kept, 1};
     plan.terms_len = 1;
     const floats before = got;
     const span<const float> two[] = {ours[0], ours[1]}, cut[] = {ours[0], ours[1], {kept.data(), 59}};

@@ -245,7 +245,7 @@ static void a_result_may_keep_its_last_noise(void) {
     options.result = VESDE_SAMPLER_RESULT_NOISY;
     begin_with(&copy, options);
     finish(&copy);
-    OK(vesde_get_predictor_step(&job.scheduler, timesteps[STEPS - 1], &step));
+    OK(vesde_get_predictor_step(&job.scheduler, VESDE_PREDICTOR_REVERSE_DIFFUSION, timesteps[STEPS - 1], &step));
     OK(vesde_counter_fill((vesde_counter){SEED, STREAM + STEPS * (CORRECT_STEPS + 1), 0}, LEN, noise));
     for (size_t i = 0; i < LEN; ++i) {
         CHECK(copy.sample[i] == job.sample[i] + step.diffusion * noise[i]);
@@ -399,7 +399,7 @@ static void by_hand(void (*correct)(const vesde_scheduler *, vesde_counter),
 // A step in place on a range of the batch.
 static vesde_step in_place(size_t from, size_t len, size_t batch, vesde_counter noise) {
     float *const x = sample + from;
-    return (vesde_step){score + from, x, len, batch, vesde_counter_noise(noise), x, mean + from};
+    return (vesde_step){score + from, x, len, batch, vesde_counter_noise(noise), x, mean + from, 0};
 }
 
 static void correct_at_once(const vesde_scheduler *scheduler, vesde_counter noise) {

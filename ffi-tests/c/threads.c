@@ -30,8 +30,8 @@ static void *run(void *argument) {
     vesde_counter from = {counter.seed, counter.stream, counter.index + start};
     float t = 0.5f;
     const vesde_noise given = vesde_given_noise(noise + start), made = vesde_counter_noise(from);
-    const vesde_step first = {score + start, sample + start, PART, 1, given, prev + start, mean + start};
-    const vesde_step second = {score + start, prev + start, PART, 1, made, prev + start, NULL};
+    const vesde_step first = {score + start, sample + start, PART, 1, given, prev + start, mean + start, 0};
+    const vesde_step second = {score + start, prev + start, PART, 1, made, prev + start, NULL, 0};
     pthread_barrier_wait(&barrier);
     for (int round = 0; round < ROUNDS; ++round) {
         vesde_status statuses[] = {
@@ -81,8 +81,8 @@ int main(void) {
     CHECK(memcmp(want_blocks, blocks, sizeof blocks) == 0);
     OK(vesde_randn(&state, 1, LEN, want_noise));
     CHECK(differing(want_noise, noise, LEN) == 0);
-    const vesde_step first = {score, sample, LEN, 1, vesde_given_noise(noise), want, NULL};
-    const vesde_step second = {score, want, LEN, 1, vesde_counter_noise(counter), want, NULL};
+    const vesde_step first = {score, sample, LEN, 1, vesde_given_noise(noise), want, NULL, 0};
+    const vesde_step second = {score, want, LEN, 1, vesde_counter_noise(counter), want, NULL, 0};
     OK(vesde_step_pred(&scheduler, &t, 1, &first));
     OK(vesde_step_pred(&scheduler, &t, 1, &second));
     CHECK(differing(want, prev, LEN) == 0);

@@ -1,9 +1,10 @@
 //! What steps take in C: tagged noise, and buffers in structs with named fields.
 
-use super::{Span, input, output, span};
+use super::{Span, input, known, output, span};
 use crate::buf::Out;
 use crate::error::Error;
 use crate::noise::{Counter, Noise};
+use crate::schedule::Predictor;
 use crate::steps::{Combination, Step};
 
 /// What noise there is.
@@ -66,6 +67,8 @@ pub struct CStep {
     pub prev_sample: *mut f32,
     /// The same without the noise, or NULL.
     pub prev_sample_mean: *mut f32,
+    /// How a predictor step goes on: one of enum vesde_predictor.
+    pub predictor: i32,
 }
 
 impl CStep {
@@ -89,14 +92,17 @@ impl CStep {
     /// # Safety
     /// Each pointer is NULL or valid for `len` floats as long as `'a`.
     pub(super) unsafe fn view<'a>(self) -> Result<Step<'a>, Error> {
-        let Self { model_output, sample, len, batch, noise, prev_sample, prev_sample_mean } = self;
+        let Self {
+            model_output, sample, len, batch, noise, predictor, prev_sample, prev_sample_mean, ..
+        } = self;
         // SAFETY: this function's own condition, here and below.
         let (model_output, sample) = unsafe { (input(model_output, len)?, input(sample, len)?) };
         // SAFETY: as above.
         let (noise, prev_sample) = unsafe { (noise.view(len)?, output(prev_sample, len)?) };
         // SAFETY: as above.
         let prev_sample_mean = unsafe { optional(prev_sample_mean, len)? };
-        Ok(Step { model_output, sample, batch, noise, prev_sample, prev_sample_mean })
+        let predictor = known(predictor, Predictor::ALL)?;
+        Ok(Step { model_output, sample, batch, noise, predictor, prev_sample, prev_sample_mean })
     }
 }
 
@@ -133,6 +139,9 @@ pub struct CCombination {
     pub terms: [CTerm; VESDE_MOST_TERMS],
     /// Their number.
     pub terms_len: usize,
+    /// What multiplies each term's product once more, rounded again: (a₀·x₀)·second_factors[0]; 0
+    /// and 1 if nothing does.
+    pub second_factors: [f32; VESDE_MOST_TERMS],
     /// Floats of a buffer.
     pub len: usize,
     /// The noise: the last term.
@@ -164,6 +173,9 @@ impl CCombination {
         for (to, &CTerm { factor, buffer }) in terms.iter_mut().zip(&self.terms) {
             // SAFETY: as above.
             *to = (factor, unsafe { input(buffer, len)? });
+        }
+        for (to, &second_factor) in made.second_factors.iter_mut().zip(&self.second_factors) {
+            *to = if second_factor == 0.0 { 1.0 } else { second_factor };
         }
         made.clamp = match self.clamped {
             0 => None,

@@ -213,15 +213,18 @@ unsafe fn produce<T>(out: *mut T, make: impl FnOnce() -> Result<T, Error>) -> ve
     })
 }
 
+/// An enumeration from its number: `values` are in the order of their numbers, from 0.
+fn known<T: Copy>(value: i32, values: &[T]) -> Result<T, Error> {
+    let index = usize::try_from(value).map_err(|_| Error::UnknownEnum)?;
+    values.get(index).copied().ok_or(Error::UnknownEnum)
+}
+
 fn averaging(value: i32) -> Result<Averaging, Error> {
-    [Averaging::Batch, Averaging::PerSample]
-        .into_iter()
-        .find(|&x| x as i32 == value)
-        .ok_or(Error::UnknownEnum)
+    known(value, &[Averaging::Batch, Averaging::PerSample])
 }
 
 fn norm(value: i32) -> Result<Norm, Error> {
-    [Norm::Exact, Norm::Torch].into_iter().find(|&x| x as i32 == value).ok_or(Error::UnknownEnum)
+    known(value, &[Norm::Exact, Norm::Torch])
 }
 
 /// 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest,
@@ -249,11 +252,7 @@ pub extern "C" fn vesde_simd_level() -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn vesde_limit_simd_level(highest: i32) -> vesde_status {
     status(|| {
-        let level = [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512]
-            .into_iter()
-            .find(|&level| level as i32 == highest)
-            .ok_or(Error::UnknownEnum)?;
-        limit_simd_level(level);
+        limit_simd_level(known(highest, &[SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512])?);
         Ok(())
     })
 }

@@ -1,8 +1,8 @@
 //! The sampler in C.
 
 use super::{
-    CScheduler, Span, VESDE_MOST_TERMS, averaging, check_disjoint, input, norm, object, object_mut, output,
-    produce, span, status, table_mut, vesde_status,
+    CScheduler, Span, VESDE_MOST_TERMS, averaging, check_disjoint, input, known, norm, object, object_mut,
+    output, produce, span, status, table_mut, vesde_status,
 };
 use crate::buf::Out;
 use crate::config::Config;
@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::noise::{AnyGenerator, Counter};
 use crate::norms::{Averaging, Norm};
 use crate::sampler::{
-    Buffers, Keep, Operand, Plan, PlanTerm, Reduction, Request, Sampler, SamplerNoise, SamplerOptions,
-    SamplerResult,
+    Buffers, Conditions, Corrector, Keep, Operand, Plan, PlanTerm, Reduction, Request, Sampler, SamplerNoise,
+    SamplerOptions, SamplerResult,
 };
-use crate::schedule::Schedule;
+use crate::schedule::{Predictor, Schedule};
 
 /// What a sampler needs to know besides the configuration. All zeros is diffusers' behaviour on
 /// counter noise of seed 0.
@@ -38,6 +38,14 @@ pub struct CSamplerOptions {
     pub result: i32,
     /// From what the job starts: one of enum vesde_sampler_start.
     pub start: i32,
+    /// How the predictor goes on: one of enum vesde_predictor.
+    pub predictor: i32,
+    /// How the corrector makes its steps: one of enum vesde_corrector.
+    pub corrector: i32,
+    /// Whether the sample is handed over on the way: one of enum vesde_conditions.
+    pub conditions: i32,
+    /// The step size of VESDE_CORRECTOR_NCSNV2 at the last sigma.
+    pub step_lr: f32,
 }
 
 /// From what a job starts.
@@ -63,16 +71,21 @@ pub enum RequestKind {
     Score = 1,
     /// Fill `noise` with as many standard normal numbers as the sample has elements.
     Noise = 2,
+    /// Change `sample` as the job's condition demands, for example by vesde_impute. What is known
+    /// of the sample is to have noise of `sigma`.
+    Condition = 3,
 }
 
-/// A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE, what else there is besides
-/// `kind` for VESDE_REQUEST_KIND_SCORE; the rest is zero.
+/// A sampler's request. `draw` is set for VESDE_REQUEST_KIND_NOISE; `step`, `steps`, `sigma` and
+/// `timestep` for VESDE_REQUEST_KIND_SCORE, with `correction` and `label`, and for
+/// VESDE_REQUEST_KIND_CONDITION, with `draw`, `after` and `last`; the rest is zero.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CRequest {
     /// What to do: one of enum vesde_request_kind.
     pub kind: i32,
-    /// The corrector step within the step; equal to correct_steps for the predictor step.
+    /// The corrector step within the step; equal to their number for the predictor step, and 0 for
+    /// the score that VESDE_SAMPLER_RESULT_DENOISED takes.
     pub correction: u32,
     /// The step, from 0 to `steps` − 1: progress.
     pub step: usize,
@@ -84,12 +97,18 @@ pub struct CRequest {
     /// elsewhere that may differ by 1, and this goes with the sigma that the step looks up.
     pub label: u64,
     /// Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
-    /// diffusers' order. They may come from different generators.
+    /// diffusers' order. They may come from different generators. A condition with a draw of its
+    /// own takes counter noise of the options' stream plus this number, or the generator's next
+    /// numbers; 0 if it has none.
     pub draw: u64,
     /// The noise scale: what the network is given.
     pub sigma: f32,
     /// The continuous timestep.
     pub timestep: f32,
+    /// Behind what a condition comes: one of enum vesde_after.
+    pub after: i32,
+    /// 1 if no update comes after a condition.
+    pub last: i32,
 }
 
 /// What must be known of the tensors before a plan's factors are.
@@ -125,6 +144,8 @@ pub struct CPlanTerm {
     /// What it multiplies: one of enum vesde_operand, or more than VESDE_OPERAND_KEPT for more
     /// history.
     pub operand: i32,
+    /// What multiplies the product once more, rounded again; 1 if nothing does.
+    pub second_factor: f32,
 }
 
 /// What a turn of the sampler does to the sample: the sum of its terms and of noise_factor·noise,
@@ -168,14 +189,14 @@ pub struct CPlan {
 
 impl From<&Plan> for CPlan {
     fn from(plan: &Plan) -> Self {
-        let mut terms = [CPlanTerm { factor: 0.0, operand: 0 }; VESDE_MOST_TERMS];
-        for (to, &PlanTerm { factor, operand }) in terms.iter_mut().zip(plan.terms()) {
+        let mut terms = [CPlanTerm { factor: 0.0, operand: 0, second_factor: 0.0 }; VESDE_MOST_TERMS];
+        for (to, &PlanTerm { factor, second_factor, operand }) in terms.iter_mut().zip(plan.terms()) {
             let operand = match operand {
                 Operand::Sample => OperandKind::Sample as i32,
                 Operand::ModelOutput => OperandKind::ModelOutput as i32,
                 Operand::Kept(slot) => OperandKind::Kept as i32 + slot as i32,
             };
-            *to = CPlanTerm { factor, operand };
+            *to = CPlanTerm { factor, operand, second_factor };
         }
         let (clamp_low, clamp_high) = plan.clamp.unwrap_or_default();
         let (keep, keep_sample, keep_model_output) = match plan.keep {
@@ -248,21 +269,21 @@ pub unsafe extern "C" fn vesde_sampler_init(
         let options = SamplerOptions {
             seed: options.seed,
             stream: options.stream,
-            noise: [SamplerNoise::Counter, SamplerNoise::Given]
-                .into_iter()
-                .find(|&x| x as i32 == options.noise)
-                .ok_or(Error::UnknownEnum)?,
+            noise: known(options.noise, &[SamplerNoise::Counter, SamplerNoise::Given])?,
             averaging: averaging(options.averaging)?,
             norm: norm(options.norm)?,
-            unclamped: match options.unclamped {
-                0 => false,
-                1 => true,
-                _ => return Err(Error::UnknownEnum),
-            },
-            result: [SamplerResult::Mean, SamplerResult::Noisy]
-                .into_iter()
-                .find(|&x| x as i32 == options.result)
-                .ok_or(Error::UnknownEnum)?,
+            unclamped: known(options.unclamped, &[false, true])?,
+            predictor: known(options.predictor, Predictor::ALL)?,
+            corrector: known(options.corrector, Corrector::ALL)?,
+            conditions: known(
+                options.conditions,
+                &[Conditions::None, Conditions::Drawing, Conditions::Quiet],
+            )?,
+            step_lr: options.step_lr,
+            result: known(
+                options.result,
+                &[SamplerResult::Mean, SamplerResult::Noisy, SamplerResult::Denoised],
+            )?,
             start: match options.start {
                 x if x == SamplerStart::Given as i32 => {
                     Some(usize::try_from(options.first_step).map_err(|_| Error::TimestepOutOfRange)?)
@@ -280,8 +301,18 @@ pub unsafe extern "C" fn vesde_sampler_init(
 
 /// A request as C has it.
 fn request_of(request: Request, steps: usize) -> CRequest {
-    let nothing =
-        CRequest { kind: 0, correction: 0, step: 0, steps: 0, label: 0, draw: 0, sigma: 0.0, timestep: 0.0 };
+    let nothing = CRequest {
+        kind: 0,
+        correction: 0,
+        step: 0,
+        steps: 0,
+        label: 0,
+        draw: 0,
+        sigma: 0.0,
+        timestep: 0.0,
+        after: 0,
+        last: 0,
+    };
     match request {
         Request::Score { sigma, timestep, label, step, correction } => CRequest {
             kind: RequestKind::Score as i32,
@@ -294,6 +325,17 @@ fn request_of(request: Request, steps: usize) -> CRequest {
             ..nothing
         },
         Request::Noise { draw } => CRequest { kind: RequestKind::Noise as i32, draw, ..nothing },
+        Request::Condition { sigma, timestep, step, after, draw, last } => CRequest {
+            kind: RequestKind::Condition as i32,
+            step,
+            steps,
+            draw,
+            sigma,
+            timestep,
+            after: after as i32,
+            last: i32::from(last),
+            ..nothing
+        },
         Request::Done => CRequest { kind: RequestKind::Done as i32, ..nothing },
     }
 }

@@ -1,9 +1,9 @@
 //! The schedule in C, and the object that the steps take.
 
-use super::{Span, input, object, output, produce, span, status, table, vesde_status};
+use super::{Span, input, known, object, output, produce, span, status, table, vesde_status};
 use crate::config::Config;
 use crate::error::Error;
-use crate::schedule::{self, PredictorStep, Schedule};
+use crate::schedule::{self, Predictor, PredictorStep, Schedule};
 use crate::steps::Scheduler;
 
 /// A configuration and its tables, all of them the caller's. No function's output may overlap a
@@ -146,18 +146,103 @@ pub unsafe extern "C" fn vesde_get_adjacent_sigma(
     }
 }
 
-/// The factors of a predictor step at a timestep, for vesde_linear.
+/// The factors of a predictor step at a timestep, for vesde_linear. `predictor` is one of enum
+/// vesde_predictor.
 ///
 /// # Safety
 /// `scheduler` is NULL or readable, and so are its tables; `step` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_get_predictor_step(
     scheduler: *const CScheduler,
+    predictor: i32,
     timestep: f32,
     step: *mut PredictorStep,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
     unsafe {
-        produce(step, || CScheduler::view(scheduler, &[span(step, 1)])?.schedule.predictor_step(timestep))
+        produce(step, || {
+            let Scheduler { config, schedule } = CScheduler::view(scheduler, &[span(step, 1)])?;
+            schedule.predictor_step(&config, known(predictor, Predictor::ALL)?, timestep)
+        })
     }
+}
+
+/// Writes `sigmas_len` noise scales of annealed Langevin dynamics, from sigma_max down to sigma_min
+/// in geometric progression: ncsnv2's get_sigmas, in double and rounded once.
+///
+/// # Safety
+/// `config` is NULL or readable; `sigmas` is NULL or writable for `sigmas_len` floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_set_ncsnv2_sigmas(
+    config: *const Config,
+    sigmas_len: usize,
+    sigmas: *mut f32,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    status(|| unsafe {
+        let config = object(config, &[span(sigmas, sigmas_len)])?;
+        schedule::set_ncsnv2_sigmas(config, output(sigmas, sigmas_len)?)
+    })
+}
+
+/// σ(t) = sigma_min·(sigma_max/sigma_min)^t, as vesde_set_sigmas has it.
+///
+/// # Safety
+/// `config` is NULL or readable; `sigma` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_get_sigma(
+    config: *const Config,
+    timestep: f32,
+    sigma: *mut f32,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    unsafe { produce(sigma, || Ok(valid(config)?.sigma(schedule::in_range(timestep)?))) }
+}
+
+/// The time at which σ(t) is `sigma`: ln(sigma/sigma_min)/ln(sigma_max/sigma_min).
+///
+/// # Safety
+/// `config` is NULL or readable; `timestep` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_get_timestep(
+    config: *const Config,
+    sigma: f64,
+    timestep: *mut f64,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        produce(timestep, || {
+            let config = valid(config)?;
+            if sigma > 0.0 && sigma.is_finite() {
+                Ok(config.timestep(sigma))
+            } else {
+                Err(Error::InvalidSigma)
+            }
+        })
+    }
+}
+
+/// g = σ·√(2·ln(sigma_max/sigma_min)), the diffusion of dx = g·dw where σ(t) is `sigma`.
+///
+/// # Safety
+/// `config` is NULL or readable; `diffusion` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_get_diffusion(
+    config: *const Config,
+    sigma: f32,
+    diffusion: *mut f32,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    unsafe { produce(diffusion, || Ok(valid(config)?.diffusion(schedule::finite(sigma)?))) }
+}
+
+/// A copy of a configuration that is valid.
+///
+/// # Safety
+/// `config` is NULL or readable.
+unsafe fn valid(config: *const Config) -> Result<Config, Error> {
+    // SAFETY: this function's own condition.
+    let config = unsafe { object(config, &[])? };
+    config.validate()?;
+    Ok(*config)
 }

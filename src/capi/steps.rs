@@ -8,12 +8,13 @@ use crate::noise::Noise;
 use crate::norms::{self, CorrectorStep};
 use crate::steps;
 
-/// One predictor step: prev_sample_mean = sample + d²·model_output,
-/// prev_sample = prev_sample_mean + d·noise, with d = √(σ² − σ′²) from the timestep (Song et al.
-/// 2021, equation 47; diffusers' step_pred).
+/// One predictor step: prev_sample_mean = sample + (drift·model_output)·dt,
+/// prev_sample = prev_sample_mean + diffusion·noise, with the factors of vesde_get_predictor_step.
+/// By default it is diffusers' step_pred (Song et al. 2021, equation 47): drift d² and diffusion d
+/// with d = √(σ² − σ′²).
 ///
 /// `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-/// of the batch; no output may overlap it. There may be no noise where d is 0. A score that is not
+/// of the batch; no output may overlap it. There may be no noise where its factor is 0. A score that is not
 /// a number is passed on.
 ///
 /// To split the work, pass parts of all buffers, and counter.index plus the part's offset:
@@ -185,6 +186,23 @@ pub unsafe extern "C" fn vesde_sample_norm(
 pub unsafe extern "C" fn vesde_torch_norm(x: CNoise, len: usize, norm: *mut f64) -> vesde_status {
     // SAFETY: the caller's promise.
     unsafe { produce(norm, || norms::torch_norm(x.view(len)?, len)) }
+}
+
+/// The factors of annealed Langevin dynamics, in which no norm is taken, for vesde_linear: step_size
+/// ε = factor·ratio² and noise_factor √(2ε), in float. With `factor` 2 and `ratio` snr·σ it is
+/// score_sde's corrector ald; with step_lr and σ/σ_last ncsnv2's (Song and Ermon 2020, algorithm
+/// 1).
+///
+/// # Safety
+/// `step` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_get_annealed_step(
+    ratio: f32,
+    factor: f32,
+    step: *mut CorrectorStep,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    unsafe { produce(step, || norms::annealed_step(ratio, factor)) }
 }
 
 /// The mean over the batch of one norm a sample: what VESDE_AVERAGING_BATCH takes. `norm` is one of

@@ -8,6 +8,9 @@ use super::{Place, Source};
 use crate::buf::{In, NON_TEMPORAL, Out, Pads, Tile, Tiles};
 use crate::simd::{Kernel, Lanes, SimdLevel, dispatch, each_stored, widest_for_memory};
 
+/// The most terms of a combination.
+pub(crate) const MOST_TERMS: usize = 8;
+
 /// A factor and its buffer.
 pub(crate) type Term<'a> = (f32, In<'a>);
 
@@ -33,6 +36,43 @@ pub(crate) fn linear(
         (&[x, y], None, None) => two(x, y, noise, out),
         (&[x, y, z], None, None) if noise.is_none() => three(x, y, z, out),
         _ => by_parts(terms, noise, out, mean, clamp),
+    }
+}
+
+/// [`linear`] of terms that have a second factor each, of which those other than 1 multiply the
+/// product: `(aᵢ·xᵢ)·bᵢ`. Such products wait on the stack, part by part.
+#[inline(never)]
+pub(crate) fn linear_twice(
+    terms: &[Term<'_>],
+    second_factors: &[f32],
+    noise: Option<NoiseTerm<'_>>,
+    out: &Out<'_>,
+    mean: Option<&Out<'_>>,
+    clamp: Option<Range>,
+) {
+    let mut on_stack = [const { MaybeUninit::uninit() }; PART_ON_STACK];
+    let on_stack = Out::from(&mut on_stack);
+    let products = second_factors.iter().filter(|&&b| b != 1.0).count();
+    let unit = PART_ON_STACK / products.max(1);
+    let mut start = 0;
+    while start < out.len() {
+        let len = unit.min(out.len() - start);
+        let mut parts = [(0.0, In::NONE); MOST_TERMS];
+        let mut product_at = 0;
+        for ((to, &(a, x)), &b) in parts.iter_mut().zip(terms).zip(second_factors) {
+            *to = (a, x.part(start, len));
+            if b != 1.0 {
+                let product = on_stack.part(product_at, len);
+                scale(a, to.1, &product, None);
+                *to = (b, product.as_in());
+                product_at += len;
+            }
+        }
+        let mean = mean.map(|mean| mean.part(start, len));
+        let noise = noise.map(|(s, noise)| (s, noise.part(start, len)));
+        let terms = parts.get(..terms.len()).unwrap_or_default();
+        linear(terms, noise, &out.part(start, len), mean.as_ref(), clamp);
+        start += len;
     }
 }
 

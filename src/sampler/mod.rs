@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::noise::{Counter, Generator, Noise, randn};
 use crate::norms::{Averaging, Norm};
-use crate::schedule::{Schedule, finite, in_range};
+use crate::schedule::{Predictor, Schedule, finite, in_range};
 use crate::steps::{Combination, Scheduler, Step, linear};
 
 pub use plan::{Keep, Operand, Plan, PlanTerm, Reduction};
@@ -42,6 +42,63 @@ pub enum SamplerResult {
     Mean = 0,
     /// `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
     Noisy = 1,
+    /// `prev_sample`, denoised by one more score at the last sigma: x + σ²·score, Tweedie's formula
+    /// (ncsnv2's `denoise`).
+    Denoised = 2,
+}
+
+/// How a corrector step makes its step size ε; the noise's factor is √(2ε).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum Corrector {
+    /// From the norms of score and noise, as diffusers has it (Song et al. 2021, algorithm 4): ε =
+    /// 2·(snr·‖noise‖/‖score‖)².
+    #[default]
+    Langevin = 0,
+    /// From the noise scale (`score_sde`'s `ald`): ε = 2·(snr·σ)².
+    AnnealedLangevin = 1,
+    /// From the noise scale and the last one: ε = `step_lr`·(σ/σ_last)². With no predictor,
+    /// `set_ncsnv2_sigmas` and a denoised result it is the annealed Langevin dynamics of ncsnv2
+    /// (Song and Ermon 2020), which starts from uniform noise that the caller gives.
+    Ncsnv2 = 2,
+    /// No corrector: nothing is done, no score is asked for and nothing drawn.
+    None = 3,
+}
+
+impl Corrector {
+    /// Every corrector.
+    ///
+    /// cbindgen:ignore
+    pub const ALL: &'static [Self] = &[Self::Langevin, Self::AnnealedLangevin, Self::Ncsnv2, Self::None];
+}
+
+/// Whether a job asks for the sample to be changed on the way: for inpainting and its like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum Conditions {
+    /// It does not.
+    #[default]
+    None = 0,
+    /// It does, and each [`Request::Condition`] but the initial sample's has a draw of noise, as
+    /// `score_sde`'s inpainting and colorization have.
+    Drawing = 1,
+    /// It does, without noise.
+    Quiet = 2,
+}
+
+/// Behind what a job asks for its sample to be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum After {
+    /// The initial sample.
+    Initial = 0,
+    /// All corrections of a step.
+    Corrector = 1,
+    /// The prediction of a step.
+    Predictor = 2,
 }
 
 /// What a sampler needs to know besides the configuration. The defaults are diffusers' behaviour on
@@ -70,7 +127,7 @@ pub enum SamplerResult {
 /// }
 /// # Ok::<(), vesde::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SamplerOptions {
     /// Seed of the counter noise.
     pub seed: u64,
@@ -82,7 +139,16 @@ pub struct SamplerOptions {
     pub averaging: Averaging,
     /// How the corrector computes its norms.
     pub norm: Norm,
-    /// Which of the last step's results is the final sample.
+    /// How the predictor goes on.
+    pub predictor: Predictor,
+    /// How the corrector makes its steps, `correct_steps` of them for each timestep.
+    pub corrector: Corrector,
+    /// The step size of [`Corrector::Ncsnv2`] at the last sigma.
+    pub step_lr: f32,
+    /// Whether the sample is handed over on the way.
+    pub conditions: Conditions,
+    /// Which of the last step's results is the final sample. Where the last update is a
+    /// correction, that is the sample with its noise.
     pub result: SamplerResult,
     /// Whether the final sample is left as it is, and not clamped to 0..=1 as diffusers' pipeline
     /// does.
@@ -160,7 +226,8 @@ pub enum Request {
         label: usize,
         /// The step, from 0 to the number of timesteps less one.
         step: usize,
-        /// The corrector step within it; equal to `correct_steps` for the predictor step.
+        /// The corrector step within it; equal to their number for the predictor step, and 0 for
+        /// the score that [`SamplerResult::Denoised`] takes.
         correction: u32,
     },
     /// Fill `noise` with as many standard normal numbers as the sample has elements.
@@ -168,6 +235,24 @@ pub enum Request {
         /// Which draw: 0 is the initial sample's, later ones are those of the steps in diffusers'
         /// order. They may come from different generators.
         draw: u64,
+    },
+    /// Change `sample` as the job's condition demands, for example by [`impute`](crate::impute).
+    /// What is known of the sample is to have noise of `sigma`.
+    Condition {
+        /// The noise scale that belongs to the timestep, from `sigmas`.
+        sigma: f32,
+        /// The continuous timestep.
+        timestep: f32,
+        /// The step.
+        step: usize,
+        /// Behind what.
+        after: After,
+        /// Which draw its noise is, if it has one: counter noise of the options' stream plus this
+        /// number, or the next numbers of the caller's generator. 0 for the initial sample, which
+        /// has none of its own.
+        draw: u64,
+        /// Whether no update comes after it.
+        last: bool,
     },
     /// Nothing: the sample is the result.
     Done,
@@ -197,11 +282,15 @@ pub struct Sampler {
     result: i32,
     /// Whether the initial sample is the caller's.
     start: i32,
+    predictor: i32,
+    corrector: i32,
+    conditions: i32,
+    step_lr: f32,
 }
 
 // Without padding: it is compared and copied byte by byte.
 const _: () =
-    assert!(size_of::<Sampler>() == size_of::<Config>() + 5 * size_of::<u64>() + 6 * size_of::<i32>());
+    assert!(size_of::<Sampler>() == size_of::<Config>() + 5 * size_of::<u64>() + 10 * size_of::<i32>());
 
 /// What a state's numbers mean.
 #[derive(Clone, Copy)]
@@ -212,36 +301,53 @@ struct Modes {
     unclamped: bool,
     result: SamplerResult,
     is_started: bool,
+    predictor: Predictor,
+    corrector: Corrector,
+    conditions: Conditions,
+    step_lr: f32,
 }
 
 /// One of the updates of a job.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Position {
-    step: u64,
-    /// Its number within the step.
-    update: u64,
+enum Update {
+    /// The initial sample.
+    Initial,
+    /// A correction of a step, by its number within it.
+    Correction(u64, u64),
+    /// The prediction of a step.
+    Prediction(u64),
+    /// The denoising behind the last step.
+    Denoising,
 }
 
 /// What is asked for in a turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
-    /// The noise of the initial sample.
-    InitialNoise,
-    /// The noise of an update.
-    Noise(Position),
     /// The score for an update.
-    Score(Position),
+    Score(Update),
+    /// The noise of an update.
+    Noise(Update),
+    /// A change of the sample, in a step.
+    Condition(After, u64),
+    /// Nothing more.
+    Done,
+    /// There is no such turn.
+    Nothing,
 }
 
 impl Sampler {
     /// A sampler for a batch of `batch` samples.
     ///
     /// # Errors
-    /// Those of [`Config::validate`]; `Empty` where the batch is zero.
+    /// Those of [`Config::validate`]; `Empty` where the batch is zero; `InvalidSnr` where `step_lr`
+    /// is negative or not finite.
     pub fn new(config: &Config, batch: usize, options: SamplerOptions) -> Result<Self, Error> {
         config.validate()?;
         if batch == 0 {
             return Err(Error::Empty);
+        }
+        if !(options.step_lr >= 0.0 && options.step_lr.is_finite()) {
+            return Err(Error::InvalidSnr);
         }
         Ok(Self {
             config: *config,
@@ -256,6 +362,10 @@ impl Sampler {
             unclamped: i32::from(options.unclamped),
             result: options.result as i32,
             start: i32::from(options.start.is_some()),
+            predictor: options.predictor as i32,
+            corrector: options.corrector as i32,
+            conditions: options.conditions as i32,
+            step_lr: options.step_lr,
         })
     }
 
@@ -293,7 +403,7 @@ impl Sampler {
         let noise = match buffers.noise {
             _ if !modes.gives_noise => plan.counter.into(),
             Some(noise) => Noise::Given(noise),
-            None if plan.is_nothing() => Noise::None,
+            None if !plan.reads_noise() => Noise::None,
             None => return Err(Error::NullPointer),
         };
         run(&plan, &buffers, self.batch, noise)?;
@@ -341,12 +451,17 @@ impl Sampler {
                     workspace: buffers.workspace.again(),
                 },
             )?;
-            if !matches!(request, Request::Noise { .. }) {
-                return Ok(request);
-            }
-            if let Err(error) = randn(generators, noise.again()) {
+            let draws = match request {
+                Request::Noise { .. } => true,
+                Request::Condition { draw, .. } => draw != INITIAL_DRAW,
+                _ => false,
+            };
+            if draws && let Err(error) = randn(generators, noise.again()) {
                 *self = before;
                 return Err(error);
+            }
+            if !matches!(request, Request::Noise { .. }) {
+                return Ok(request);
             }
         }
     }
@@ -392,77 +507,163 @@ impl Sampler {
             return Err(Error::LengthMismatch);
         }
         let steps = schedule.timesteps.len() as u64;
-        let end = Position { step: steps, update: 0 };
-        let first = Position { step: self.first_step, update: 0 };
-        if let Some(before) = self.turn.checked_sub(1)
-            && self.asked(before, modes) == Asked::Score(end)
-        {
+        let asked = self.asked(self.turn, modes, steps);
+        let before = self.turn.checked_sub(1).map(|turn| self.asked(turn, modes, steps));
+        if before == Some(Asked::Done) {
             return Err(Error::SamplerDone);
         }
-        let next = match self.asked(self.turn, modes) {
-            Asked::InitialNoise => {
-                at_step(schedule, first.step)?;
-                return Ok((Plan::NOTHING, Request::Noise { draw: INITIAL_DRAW }));
-            }
+        if asked == Asked::Nothing {
+            return Err(if before.is_none() { Error::TimestepOutOfRange } else { Error::InvalidSampler });
+        }
+        // With noise to come the score waits for it.
+        let update = match before {
+            Some(Asked::Noise(update)) => Some(update),
+            Some(Asked::Score(update)) if asked != Asked::Noise(update) => Some(update),
+            None if !(modes.is_started || modes.gives_noise) => Some(Update::Initial),
+            _ => None,
+        };
+        let plan = update.map_or(Ok(Plan::NOTHING), |update| self.update(update, schedule, modes))?;
+        let request = match asked {
             Asked::Noise(update) => {
-                at_step(schedule, update.step)?;
-                return Ok((Plan::NOTHING, Request::Noise { draw: self.draw(update) }));
+                self.place(update, schedule)?;
+                Request::Noise { draw: self.draw(update, modes) }
             }
-            Asked::Score(next) if next.step < steps || next == end && next != first => next,
-            Asked::Score(_) if self.turn == 0 => return Err(Error::TimestepOutOfRange),
-            Asked::Score(_) => return Err(Error::InvalidSampler),
+            Asked::Score(update) => {
+                let (step, timestep, sigma) = self.place(update, schedule)?;
+                let label = match modes.corrector {
+                    Corrector::Ncsnv2 => step,
+                    _ => schedule.label(timestep)?,
+                };
+                let correction = match update {
+                    Update::Correction(_, number) => number as u32,
+                    Update::Prediction(_) => pc::corrections(&self.config, modes) as u32,
+                    Update::Initial | Update::Denoising => 0,
+                };
+                Request::Score { sigma, timestep, label, step, correction }
+            }
+            Asked::Condition(after, at) => {
+                let (step, timestep, sigma) = at_step(schedule, at)?;
+                let draw = match (modes.conditions, after) {
+                    (Conditions::Drawing, After::Corrector | After::Predictor) => {
+                        self.condition_draw(after, at, modes)
+                    }
+                    _ => INITIAL_DRAW,
+                };
+                let next = self.turn.wrapping_add(1);
+                let last = self.asked(next, modes, steps) == Asked::Done;
+                Request::Condition { sigma, timestep, step, after, draw, last }
+            }
+            Asked::Done | Asked::Nothing => Request::Done,
         };
-        let plan = if next != first {
-            let done = self.before(next);
-            let (timestep, ..) = at_step(schedule, done.step)?;
-            let plan = pc::update(&self.config, modes, schedule, timestep, done.update, next == end)?;
-            self.with_noise(plan, self.draw(done))
-        } else if modes.is_started {
-            Plan::NOTHING
-        } else {
-            self.with_noise(pc::initial(&self.config), INITIAL_DRAW)
-        };
-        if next == end {
-            return Ok((plan, Request::Done));
-        }
-        let (timestep, sigma, label) = at_step(schedule, next.step)?;
-        let (step, correction) = (next.step as usize, next.update as u32);
-        Ok((plan, Request::Score { sigma, timestep, label, step, correction }))
+        Ok((plan, request))
     }
 
-    /// What is asked for in a turn. Where noise is given a draw comes before the initial sample,
-    /// and one before every update, behind its score.
-    fn asked(&self, turn: u64, modes: Modes) -> Asked {
-        let updates = pc::updates_of_a_step(&self.config);
-        let score = |number: u64| Position {
-            step: self.first_step.saturating_add(number.checked_div(updates).unwrap_or(0)),
-            update: number.checked_rem(updates).unwrap_or(0),
+    /// The step, the timestep and the sigma of an update.
+    fn place(&self, update: Update, schedule: &Schedule<'_>) -> Result<(usize, f32, f32), Error> {
+        let step = match update {
+            Update::Initial => self.first_step,
+            Update::Correction(step, _) | Update::Prediction(step) => step,
+            Update::Denoising => (schedule.timesteps.len() as u64).saturating_sub(1),
         };
-        if !modes.gives_noise {
-            return Asked::Score(score(turn));
-        }
-        let turn = if modes.is_started { Some(turn) } else { turn.checked_sub(1) };
-        match turn {
-            None => Asked::InitialNoise,
-            Some(turn) if turn % 2 == 0 => Asked::Score(score(turn / 2)),
-            Some(turn) => Asked::Noise(score(turn / 2)),
-        }
+        at_step(schedule, step)
     }
 
-    /// The update before one that is not the job's first.
-    fn before(&self, Position { step, update }: Position) -> Position {
-        match update.checked_sub(1) {
-            Some(update) => Position { step, update },
-            None => {
-                Position { step: step.saturating_sub(1), update: pc::updates_of_a_step(&self.config) - 1 }
+    /// What an update does.
+    fn update(&self, update: Update, schedule: &Schedule<'_>, modes: Modes) -> Result<Plan, Error> {
+        let (config, last) = (&self.config, (schedule.timesteps.len() as u64).saturating_sub(1));
+        if update == Update::Initial {
+            return Ok(self.with_noise(pc::initial(config), INITIAL_DRAW));
+        }
+        let (_, timestep, sigma) = self.place(update, schedule)?;
+        let corrections = pc::corrections(config, modes);
+        let mut plan = match update {
+            Update::Correction(..) => pc::correction(config, modes, schedule, sigma)?,
+            Update::Denoising => pc::denoising(sigma),
+            _ => pc::prediction(config, modes, schedule, timestep)?,
+        };
+        let is_last = match update {
+            _ if modes.result == SamplerResult::Denoised => update == Update::Denoising,
+            Update::Correction(step, number) => {
+                step == last && number + 1 == corrections && pc::predictions(modes) == 0
             }
+            _ => update == Update::Prediction(last),
+        };
+        if is_last {
+            plan.clamp = (!modes.unclamped).then_some((0.0, 1.0));
+            if modes.result == SamplerResult::Mean && update == Update::Prediction(last) {
+                plan.noise_factor = 0.0;
+            }
+        }
+        Ok(self.with_noise(plan, self.draw(update, modes)))
+    }
+
+    /// What is asked for in a turn of a job of so many steps: for every update its score, and,
+    /// where noise is given, its noise; the conditions behind.
+    fn asked(&self, turn: u64, modes: Modes, steps: u64) -> Asked {
+        let has_conditions = u64::from(modes.conditions != Conditions::None);
+        let turns = 1 + u64::from(modes.gives_noise); // of an update
+        let (corrections, predictions) = (pc::corrections(&self.config, modes), pc::predictions(modes));
+        let Some(steps_left) = steps.checked_sub(self.first_step).filter(|&left| left > 0) else {
+            return Asked::Nothing;
+        };
+        let mut turn = turn;
+        if !modes.is_started {
+            let initial = [
+                modes.gives_noise.then_some(Asked::Noise(Update::Initial)),
+                (has_conditions == 1).then_some(Asked::Condition(After::Initial, self.first_step)),
+            ];
+            for asked in initial.into_iter().flatten() {
+                let Some(rest) = turn.checked_sub(1) else { return asked };
+                turn = rest;
+            }
+        }
+        let corrector_turns = corrections * turns + has_conditions;
+        let turns_of_a_step = corrector_turns + predictions * turns + has_conditions;
+        let turns_of_steps = steps_left.saturating_mul(turns_of_a_step);
+        if let Some(behind) = turn.checked_sub(turns_of_steps) {
+            let denoises = u64::from(modes.result == SamplerResult::Denoised);
+            return match behind.checked_sub(denoises) {
+                None => Asked::Score(Update::Denoising),
+                Some(0) => Asked::Done,
+                Some(_) => Asked::Nothing,
+            };
+        }
+        let step = self.first_step + turn.checked_div(turns_of_a_step).unwrap_or(0);
+        let turn = turn.checked_rem(turns_of_a_step).unwrap_or(0);
+        let asked = |turn: u64, update| {
+            if turn % turns == 0 { Asked::Score(update) } else { Asked::Noise(update) }
+        };
+        match turn.checked_sub(corrector_turns) {
+            None if turn < corrections * turns => asked(turn, Update::Correction(step, turn / turns)),
+            None => Asked::Condition(After::Corrector, step),
+            Some(turn) if turn < predictions * turns => asked(turn, Update::Prediction(step)),
+            Some(_) => Asked::Condition(After::Predictor, step),
         }
     }
 
     /// The number of an update's draw, counted from the schedule's beginning.
-    fn draw(&self, Position { step, update }: Position) -> u64 {
-        let before = step.wrapping_mul(pc::updates_of_a_step(&self.config)).wrapping_add(update);
-        before.wrapping_add(1)
+    fn draw(&self, update: Update, modes: Modes) -> u64 {
+        let draws = u64::from(modes.conditions == Conditions::Drawing); // of a condition
+        let corrections = pc::corrections(&self.config, modes);
+        let draws_of_a_step = corrections + pc::predictions(modes) + 2 * draws;
+        let (step, before) = match update {
+            Update::Initial | Update::Denoising => return INITIAL_DRAW,
+            Update::Correction(step, number) => (step, number),
+            Update::Prediction(step) => (step, corrections + draws),
+        };
+        step.wrapping_mul(draws_of_a_step).wrapping_add(before).wrapping_add(1)
+    }
+
+    /// The number of a condition's draw: it follows those of its updates.
+    fn condition_draw(&self, after: After, step: u64, modes: Modes) -> u64 {
+        let updates = match after {
+            After::Predictor => pc::predictions(modes),
+            After::Initial | After::Corrector => 0,
+        };
+        match (after, updates) {
+            (After::Predictor, _) => self.draw(Update::Prediction(step), modes).wrapping_add(updates),
+            _ => self.draw(Update::Correction(step, pc::corrections(&self.config, modes)), modes),
+        }
     }
 
     fn with_noise(&self, plan: Plan, draw: u64) -> Plan {
@@ -471,7 +672,7 @@ impl Sampler {
 
     /// Checks the state's configuration and enumerations.
     fn modes(&self) -> Result<Modes, Error> {
-        fn known<T: Copy, const N: usize>(value: i32, values: [T; N]) -> Result<T, Error> {
+        fn known<T: Copy>(value: i32, values: &[T]) -> Result<T, Error> {
             let index = usize::try_from(value).map_err(|_| Error::InvalidSampler)?;
             values.get(index).copied().ok_or(Error::InvalidSampler)
         }
@@ -481,22 +682,28 @@ impl Sampler {
         }
         // In the order of their numbers.
         Ok(Modes {
-            gives_noise: known(self.noise, [false, true])?,
-            averaging: known(self.averaging, [Averaging::Batch, Averaging::PerSample])?,
-            norm: known(self.norm, [Norm::Exact, Norm::Torch])?,
-            unclamped: known(self.unclamped, [false, true])?,
-            result: known(self.result, [SamplerResult::Mean, SamplerResult::Noisy])?,
-            is_started: known(self.start, [false, true])?,
+            gives_noise: known(self.noise, &[false, true])?,
+            averaging: known(self.averaging, &[Averaging::Batch, Averaging::PerSample])?,
+            norm: known(self.norm, &[Norm::Exact, Norm::Torch])?,
+            unclamped: known(self.unclamped, &[false, true])?,
+            result: known(
+                self.result,
+                &[SamplerResult::Mean, SamplerResult::Noisy, SamplerResult::Denoised],
+            )?,
+            is_started: known(self.start, &[false, true])?,
+            predictor: known(self.predictor, Predictor::ALL)?,
+            corrector: known(self.corrector, Corrector::ALL)?,
+            conditions: known(self.conditions, &[Conditions::None, Conditions::Drawing, Conditions::Quiet])?,
+            step_lr: self.step_lr,
         })
     }
 }
 
-/// The timestep, the sigma and the label of a step.
-fn at_step(schedule: &Schedule<'_>, step: u64) -> Result<(f32, f32, usize), Error> {
+/// A step of the schedule, its timestep and its sigma.
+fn at_step(schedule: &Schedule<'_>, step: u64) -> Result<(usize, f32, f32), Error> {
     let step = usize::try_from(step).map_err(|_| Error::InvalidSampler)?;
     let find = |table: &[f32]| table.get(step).copied().ok_or(Error::InvalidSampler);
-    let timestep = in_range(find(schedule.timesteps)?)?;
-    Ok((timestep, finite(find(schedule.sigmas)?)?, schedule.label(timestep)?))
+    Ok((step, in_range(find(schedule.timesteps)?)?, finite(find(schedule.sigmas)?)?))
 }
 
 /// Runs a plan on the buffers.
@@ -512,7 +719,9 @@ fn run(plan: &Plan, buffers: &Buffers<'_>, batch: u64, noise: Noise<'_>) -> Resu
         let schedule = Schedule { timesteps: &[], sigmas: &[], discrete_sigmas: &[] };
         let batch = usize::try_from(batch).map_err(|_| Error::LengthMismatch)?;
         let step = Step::over(*model_output, sample).with_batch(batch).with_noise(noise);
-        return Scheduler { config, schedule }.step_correct(averaging, norm, step);
+        Scheduler { config, schedule }.step_correct(averaging, norm, step)?;
+        let Some((low, high)) = plan.clamp else { return Ok(()) };
+        return linear(Combination::new(sample.again()).plus(1.0, x).clamped(low, high));
     }
     if plan.is_nothing() {
         return Ok(());
@@ -525,6 +734,9 @@ fn run(plan: &Plan, buffers: &Buffers<'_>, batch: u64, noise: Noise<'_>) -> Resu
             Operand::Kept(slot) => kept(slot).as_in(),
         };
         *to = (term.factor, operand);
+    }
+    for (to, term) in sum.second_factors.iter_mut().zip(plan.terms()) {
+        *to = term.second_factor;
     }
     let noise = if plan.noise_factor == 0.0 { Noise::None } else { noise };
     let (terms_len, noise_factor, clamp) = (plan.terms().len(), plan.noise_factor, plan.clamp);

@@ -2,19 +2,25 @@
 //! timestep the corrector steps, then the predictor step, the network evaluated anew before each.
 //! Coefficients only.
 
+use super::Corrector;
 use super::Modes;
-use super::SamplerResult;
-use super::plan::{Operand, Plan, Reduction};
+use super::plan::{Plan, Reduction};
 use crate::config::Config;
 use crate::error::Error;
-use crate::schedule::{PredictorStep, Schedule};
+use crate::norms::annealed_step;
+use crate::schedule::{Predictor, PredictorStep, Schedule, finite};
 
 /// Buffers of history.
 pub(super) const KEPT: usize = 0;
 
-/// How many updates a step of the schedule has.
-pub(super) fn updates_of_a_step(config: &Config) -> u64 {
-    u64::from(config.correct_steps) + 1
+/// How many corrections a step of the schedule has.
+pub(super) fn corrections(config: &Config, modes: Modes) -> u64 {
+    if modes.corrector == Corrector::None { 0 } else { u64::from(config.correct_steps) }
+}
+
+/// How many predictions.
+pub(super) fn predictions(modes: Modes) -> u64 {
+    u64::from(modes.predictor != Predictor::None)
 }
 
 /// The initial sample: noise of the largest sigma.
@@ -22,26 +28,43 @@ pub(super) fn initial(config: &Config) -> Plan {
     Plan { noise_factor: config.init_noise_sigma(), ..Plan::NOTHING }
 }
 
-/// The update of a step with this number: its corrections come first.
-pub(super) fn update(
+/// A correction at a noise scale.
+pub(super) fn correction(
+    config: &Config,
+    modes: Modes,
+    schedule: &Schedule<'_>,
+    sigma: f32,
+) -> Result<Plan, Error> {
+    let step = match modes.corrector {
+        Corrector::Langevin | Corrector::None => {
+            let Modes { averaging, norm, .. } = modes;
+            let reduction = Reduction::CorrectorNorms { snr: config.snr, averaging, norm };
+            return Ok(Plan { reduction, ..Plan::step(0.0, 1.0, 0.0) });
+        }
+        Corrector::AnnealedLangevin => annealed_step(config.snr as f32 * sigma, 2.0)?,
+        Corrector::Ncsnv2 => {
+            let last = finite(
+                schedule.sigmas.get(schedule.timesteps.len().wrapping_sub(1)).copied().unwrap_or(0.0),
+            )?;
+            annealed_step(sigma / last, modes.step_lr)?
+        }
+    };
+    Ok(Plan::step(step.step_size, 1.0, step.noise_factor))
+}
+
+/// The prediction at a timestep.
+pub(super) fn prediction(
     config: &Config,
     modes: Modes,
     schedule: &Schedule<'_>,
     timestep: f32,
-    number: u64,
-    is_last: bool,
 ) -> Result<Plan, Error> {
-    if number < u64::from(config.correct_steps) {
-        let Modes { averaging, norm, .. } = modes;
-        let reduction = Reduction::CorrectorNorms { snr: config.snr, averaging, norm };
-        let plan = Plan::of(&[(1.0, Operand::Sample), (0.0, Operand::ModelOutput)]);
-        return Ok(Plan { reduction, ..plan });
-    }
-    let PredictorStep { drift, diffusion } = schedule.predictor_step(timestep)?;
-    let plan = Plan::of(&[(1.0, Operand::Sample), (drift, Operand::ModelOutput)]);
-    Ok(Plan {
-        noise_factor: if is_last && modes.result == SamplerResult::Mean { 0.0 } else { diffusion },
-        clamp: (is_last && !modes.unclamped).then_some((0.0, 1.0)),
-        ..plan
-    })
+    let PredictorStep { drift, dt, diffusion } =
+        schedule.predictor_step(config, modes.predictor, timestep)?;
+    Ok(Plan::step(drift, dt, diffusion))
+}
+
+/// The denoised sample of a noise scale (Tweedie's formula): x + σ²·m.
+pub(super) fn denoising(sigma: f32) -> Plan {
+    Plan::step(sigma * sigma, 1.0, 0.0)
 }

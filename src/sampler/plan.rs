@@ -37,12 +37,14 @@ pub enum Operand {
     Kept(usize),
 }
 
-/// A factor and its buffer.
+/// A term of a plan: `(factor·x)·second_factor`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlanTerm {
     /// The factor.
     pub factor: f32,
-    /// What it multiplies.
+    /// What multiplies the product once more, rounded again; 1 if nothing does.
+    pub second_factor: f32,
+    /// What they multiply.
     pub operand: Operand,
 }
 
@@ -60,8 +62,7 @@ pub struct Keep {
 
 /// An update of the sample: the sum of [`terms`](Self::terms) and `noise_factor·z`, z being the
 /// noise, as [`linear`](crate::linear) computes it. Without terms and noise the sample stays as it
-/// is; where `noise_factor` is 0, and no
-/// reduction computes it, no noise is read.
+/// is; where `noise_factor` is 0, and no reduction computes it, no noise is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
     pub(super) terms: [PlanTerm; MOST_TERMS],
@@ -83,7 +84,7 @@ pub struct Plan {
 impl Plan {
     /// Leaves the sample as it is.
     pub(super) const NOTHING: Self = Self {
-        terms: [PlanTerm { factor: 0.0, operand: Operand::Sample }; MOST_TERMS],
+        terms: [PlanTerm { factor: 0.0, second_factor: 1.0, operand: Operand::Sample }; MOST_TERMS],
         terms_len: 0,
         noise_factor: 0.0,
         clamp: None,
@@ -97,15 +98,27 @@ impl Plan {
     pub(super) fn of(terms: &[(f32, Operand)]) -> Self {
         let mut plan = Self { terms_len: terms.len().min(MOST_TERMS), ..Self::NOTHING };
         for (to, &(factor, operand)) in plan.terms.iter_mut().zip(terms) {
-            *to = PlanTerm { factor, operand };
+            *to = PlanTerm { factor, second_factor: 1.0, operand };
         }
         plan
+    }
+
+    /// `sample + (factor·model_output)·second_factor + noise_factor·z`.
+    pub(super) fn step(factor: f32, second_factor: f32, noise_factor: f32) -> Self {
+        let mut plan = Self::of(&[(1.0, Operand::Sample), (factor, Operand::ModelOutput)]);
+        plan.terms[1].second_factor = second_factor;
+        Self { noise_factor, ..plan }
     }
 
     /// The terms but that of the noise, in the order in which they are added.
     #[must_use]
     pub fn terms(&self) -> &[PlanTerm] {
         self.terms.get(..self.terms_len).unwrap_or_default()
+    }
+
+    /// Whether the noise matters to it.
+    pub(super) fn reads_noise(&self) -> bool {
+        self.noise_factor != 0.0 || self.reduction != Reduction::None
     }
 
     /// Whether it leaves the sample as it is.
