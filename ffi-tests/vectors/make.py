@@ -482,7 +482,8 @@ def rk45s():
     for variable in (T, SIGMA):
         for direction in (SAMPLE, ENCODE):
             cases += [(small, variable, direction, 10.0**-k, 10.0**-k, 27, 1) for k in range(3, 7)]
-            # Sampling in sigma, a state in f32 changes which tries are rejected: at 1e-6 above, at 1e-5 in a wide range.
+            # Sampling in sigma, a state in f32 changes which tries are rejected: at 1e-6 above, at 1e-5 in a wide
+            # range.
             tolerance = 1e-3 if (variable, direction) == (SIGMA, SAMPLE) else 1e-5
             cases += [(wide, variable, direction, tolerance, tolerance, 27, 1)]
     cases += [
