@@ -5,7 +5,7 @@ import numpy as np
 TYPES = {"float32": "f32", "float64": "f64", "uint32": "u32", "uint64": "u64"}
 
 
-def line(case, name, array):
+def array_line(case, name, array):
     """One array: 8 digits a word for f32 and u32, 16 digits for f64 and u64."""
     array = np.ascontiguousarray(array).ravel()
     bits = array.view(f"<u{array.itemsize}")

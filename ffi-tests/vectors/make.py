@@ -25,7 +25,7 @@ import torch
 from diffusers import ScoreSdeVePipeline, ScoreSdeVeScheduler
 from scipy.integrate import solve_ivp
 
-from lines import f32, f64, fnv1a, line, u32, u64
+from lines import array_line, f32, f64, fnv1a, u32, u64
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
@@ -57,7 +57,7 @@ lines = []
 def put(case, **arrays):
     """Writes the arrays of one case, in the order given."""
     for name, array in arrays.items():
-        lines.append(line(case, name, array.numpy() if torch.is_tensor(array) else array))
+        lines.append(array_line(case, name, array.numpy() if torch.is_tensor(array) else array))
 
 
 def seeded(seed):

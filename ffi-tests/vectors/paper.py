@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from lines import TYPES, f32, fnv1a, line, u32, u64
+from lines import TYPES, array_line, f32, fnv1a, u32, u64
 
 HERE = pathlib.Path(__file__).resolve().parent
 HEADER = """\
@@ -178,9 +178,17 @@ def jaxem(item):
     del item["pf_z"]
 
 
-RULES = dict(
-    cont=cont, steps=steps, pc=loop, inp=loop, col=col, ode=ode, lik=lik, jaxcond=jaxcond, jaxem=jaxem
-)
+RULES = {
+    "cont": cont,
+    "steps": steps,
+    "pc": loop,
+    "inp": loop,
+    "col": col,
+    "ode": ode,
+    "lik": lik,
+    "jaxcond": jaxcond,
+    "jaxem": jaxem,
+}
 
 
 def main():
@@ -197,7 +205,7 @@ def main():
     lines = [HEADER]
     for (kind, suffix), item in items.items():
         RULES.get(kind, lambda item: None)(item)
-        lines += [line(f"{kind}/{suffix}", name, typed(name, item[name])) for name in item]
+        lines += [array_line(f"{kind}/{suffix}", name, typed(name, item[name])) for name in item]
     out = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 else HERE / "paper.txt"
     out.write_text("".join(lines))
 
