@@ -68,7 +68,7 @@ HEADER = """\
 # jaxem: JAX's Euler-Maruyama predictor: x, score; x_out, mean of noise z; pf_x_out the result with
 #   probability_flow, which is also the mean.
 """
-KINDS = "cont|steps|pc|inp|col|ncsn|ode|lik|probes|jaxcond|jaxem"
+ONE_RUN = "cont|steps|pc|inp|col|ncsn|probes|jaxcond|jaxem"
 CODES = {
     "predictor": ["reverse_diffusion", "euler_maruyama", "ancestral_sampling", "none"],
     "corrector": ["langevin", "ald", "none"],
@@ -197,7 +197,7 @@ def main():
     vectors, items = np.load(sys.argv[1]), {}
     for key in vectors.files:
         name, array = key.split("__")
-        match = re.fullmatch(rf"(?:(ode|lik)_([a-z]+\d*)(?:_(\d+))?)|(?:({KINDS})_?(\w*))", name)
+        match = re.fullmatch(rf"(?:(ode|lik)_(\w+?)(?:_(\d+))?)|(?:({ONE_RUN})_?(\w*))", name)
         check(match, f"{key} has a known kind")
         solved, problem, tolerance, kind, suffix = match.groups()
         item = items.setdefault((kind or solved, problem or suffix or "0"), {})
