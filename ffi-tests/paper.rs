@@ -173,7 +173,32 @@ const STEPS: &[(&str, Predictor)] = &[
     ("rd", Predictor::ReverseDiffusion),
     ("rdpf", Predictor::ReverseDiffusionFlow),
     ("as", Predictor::Ancestral),
+    ("em", Predictor::EulerMaruyama),
 ];
+
+#[test]
+fn euler_maruyama_steps_are_those_of_jax() {
+    for (name, case) in cases("jaxem") {
+        let (t, x, score, n) = (case.f32s("t"), case.f32s("x"), case.f32s("score"), case.usize("n"));
+        let mut tables = Tables::new(&config_of(case), n, n).unwrap();
+        tables.timesteps[..t.len()].copy_from_slice(&t);
+        tables.sigmas[..t.len()].copy_from_slice(&case.f32s("sigma"));
+        let scheduler = Scheduler { config: config_of(case), schedule: tables.schedule() };
+        let step = |predictor, z: &[f32]| {
+            let (mut prev, mut mean) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            let step = Step::new(&score, &x, &mut prev[..]).with_predictor(predictor).with_noise(z);
+            scheduler.step_pred(&t, step.with_batch(t.len()).with_mean(&mut mean[..])).unwrap();
+            (prev, mean)
+        };
+        let (prev, mean) = step(Predictor::EulerMaruyama, &case.f32s("z"));
+        assert_same_bits(&mean, &case.f32s("mean"), name);
+        // JAX multiplies the noise by √(1/N) first.
+        let off = |(a, b): (&f32, &f32)| (a - b).abs() <= 3e-7 * b.abs().max(1.0);
+        assert!(prev.iter().zip(&case.f32s("x_out")).all(off), "{name}");
+        let (prev, _) = step(Predictor::EulerMaruyamaFlow, &case.f32s("z"));
+        assert_same_bits(&prev, &case.f32s("pf_x_out"), name);
+    }
+}
 
 #[test]
 fn predictor_steps_are_those_of_the_paper() {
@@ -242,6 +267,7 @@ fn options_of(case: &Case) -> Option<SamplerOptions> {
     let predictor = match (case.usize("predictor"), case.usize("probability_flow")) {
         (0, 0) => Predictor::ReverseDiffusion,
         (0, 1) => Predictor::ReverseDiffusionFlow,
+        (1, 0) => Predictor::EulerMaruyama,
         (2, 0) => Predictor::Ancestral,
         (PREDICTOR_NONE, _) => Predictor::None,
         _ => return None,

@@ -205,6 +205,11 @@ typedef enum vesde_predictor {
     VESDE_PREDICTOR_ANCESTRAL = 2,
     // No predictor: nothing is done, no score is asked for and nothing drawn.
     VESDE_PREDICTOR_NONE = 3,
+    // Euler–Maruyama: drift g², dt 1/N, diffusion g·√(1/N), with N timesteps and g = σ(t)·√(2·ln
+    // (`sigma_max`/`sigma_min`)). σ(t) is the one in `sigmas` at this timestep, if it is there.
+    VESDE_PREDICTOR_EULER_MARUYAMA = 4,
+    // Euler's steps along the probability flow: drift g²/2, dt 1/N, no diffusion.
+    VESDE_PREDICTOR_EULER_MARUYAMA_FLOW = 5,
 } vesde_predictor;
 
 // How a corrector step makes its step size ε; the noise's factor is √(2ε).

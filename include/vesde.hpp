@@ -108,6 +108,8 @@ enum class predictor : std::int32_t {
     reverse_diffusion_flow = VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW,
     ancestral = VESDE_PREDICTOR_ANCESTRAL,
     none = VESDE_PREDICTOR_NONE,
+    euler_maruyama = VESDE_PREDICTOR_EULER_MARUYAMA,
+    euler_maruyama_flow = VESDE_PREDICTOR_EULER_MARUYAMA_FLOW,
 };
 
 // How a corrector step makes its step size.

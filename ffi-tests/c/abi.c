@@ -917,10 +917,10 @@ static void enumerations(void) {
         {&options.unclamped, 2, {"sampler_init"}},
         {&options.result, 3, {"sampler_init"}},
         {&options.start, 2, {"sampler_init"}},
-        {&options.predictor, 4, {"sampler_init"}},
+        {&options.predictor, 6, {"sampler_init"}},
         {&options.corrector, 4, {"sampler_init"}},
         {&options.conditions, 3, {"sampler_init"}},
-        {&predictor, 4, {"step_pred", "step_pred_counter", "get_predictor_step"}},
+        {&predictor, 6, {"step_pred", "step_pred_counter", "get_predictor_step"}},
     };
     for (size_t i = 0; i < sizeof enums / sizeof *enums; ++i) {
         const int32_t right = *enums[i].value, wrong[] = {-1, enums[i].known, INT32_MIN, INT32_MAX};

@@ -226,6 +226,8 @@ static vesde::predictor translated(vesde_predictor predictor) {
         case VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW: return vesde::predictor::reverse_diffusion_flow;
         case VESDE_PREDICTOR_ANCESTRAL: return vesde::predictor::ancestral;
         case VESDE_PREDICTOR_NONE: return vesde::predictor::none;
+        case VESDE_PREDICTOR_EULER_MARUYAMA: return vesde::predictor::euler_maruyama;
+        case VESDE_PREDICTOR_EULER_MARUYAMA_FLOW: return vesde::predictor::euler_maruyama_flow;
     }
     return {};
 }
@@ -324,7 +326,8 @@ static void enumerations() {
     has_the_values_of({VESDE_SAMPLER_RESULT_MEAN, VESDE_SAMPLER_RESULT_NOISY,
                        VESDE_SAMPLER_RESULT_DENOISED});
     has_the_values_of({VESDE_PREDICTOR_REVERSE_DIFFUSION, VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW,
-                       VESDE_PREDICTOR_ANCESTRAL, VESDE_PREDICTOR_NONE});
+                       VESDE_PREDICTOR_ANCESTRAL, VESDE_PREDICTOR_NONE, VESDE_PREDICTOR_EULER_MARUYAMA,
+                       VESDE_PREDICTOR_EULER_MARUYAMA_FLOW});
     has_the_values_of({VESDE_CORRECTOR_LANGEVIN, VESDE_CORRECTOR_ANNEALED_LANGEVIN, VESDE_CORRECTOR_NCSNV2,
                        VESDE_CORRECTOR_NONE});
     has_the_values_of({VESDE_CONDITIONS_NONE, VESDE_CONDITIONS_DRAWING, VESDE_CONDITIONS_QUIET});
