@@ -79,14 +79,12 @@ pub fn impute(imputation: Imputation<'_>) -> Result<(), Error> {
     let source = noise.source_for(sigma)?;
     buf::check(&[sample, data, noise.given().unwrap_or(sample)], &[&out])?;
     noise.check(out.len())?;
-    if mask.len() == out.len() {
-        buf::check(&[mask], &[&out])?;
-    } else if mask.len() == 0 {
-        return Err(Error::Empty);
-    } else if out.len() % mask.len() != 0 {
-        return Err(Error::LengthMismatch);
-    } else if out.overlaps(mask) {
-        return Err(Error::Overlap);
+    match out.len().checked_rem(mask.len()) {
+        None => return Err(Error::Empty),
+        Some(0) if mask.len() == out.len() => buf::check(&[mask], &[&out])?,
+        Some(0) if out.overlaps(mask) => return Err(Error::Overlap),
+        Some(0) => {}
+        Some(_) => return Err(Error::LengthMismatch),
     }
     let (mut start, len) = (0, mask.len());
     while start < out.len() {
