@@ -290,3 +290,64 @@ pub fn tweedie<'a>(
     linear::linear(&[(1.0, sample), (sigma * sigma, score)], None, &out, None, None);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::Counter;
+
+    const LEN: usize = 3 * 1300;
+
+    /// What a function does with views of its inputs and an output.
+    type Run<'r> = dyn Fn(&[In<'_>], Out<'_>) + 'r;
+
+    /// Runs it with an output of its own, and with each input as the output, as C may.
+    fn into_each_input(inputs: usize, run: &Run<'_>) {
+        let value = |which: usize, i: usize| ((which * 7919 + i * 104_729) % 1009) as f32 / 512.0 - 1.0;
+        let result = |out_at: usize| -> Vec<u32> {
+            let mut buffers: Vec<[f32; LEN]> =
+                (0..=inputs).map(|which| core::array::from_fn(|i| value(which, i))).collect();
+            let views: Vec<Out<'_>> = buffers.iter_mut().map(Out::from).collect();
+            let ins: Vec<In<'_>> = views.iter().map(Out::as_in).collect();
+            run(&ins[..inputs], views[out_at].again());
+            ins[out_at].iter().map(f32::to_bits).collect()
+        };
+        let want = result(inputs);
+        for at in 0..inputs {
+            assert_eq!(result(at), want, "input {at}");
+        }
+    }
+
+    #[test]
+    fn outputs_may_be_any_of_the_inputs() {
+        let counter = Noise::Counter(Counter { seed: 1, stream: 2, index: 77 });
+        for kind in 0..3 {
+            let noise = |given| [Noise::None, Noise::Given(given), counter][kind];
+            let sigma = if kind == 0 { 0.0 } else { 0.75 };
+            into_each_input(4, &|ins, out| {
+                let job = Imputation::new(ins[0], ins[1], ins[2], out);
+                impute(job.with_noise(sigma, noise(ins[3]))).unwrap();
+            });
+            for batch in [1, 2] {
+                into_each_input(3, &|ins, out| {
+                    let job = Recolouring::new(ins[0], ins[1], out).with_batch(batch);
+                    recolour(job.with_noise(sigma, noise(ins[2]))).unwrap();
+                });
+            }
+        }
+        into_each_input(1, &|ins, out| decouple(ins[0], 2, out).unwrap());
+        into_each_input(1, &|ins, out| couple(ins[0], 1, out).unwrap());
+        into_each_input(2, &|ins, out| guide(ins[0], ins[1], 1.5, out).unwrap());
+        into_each_input(2, &|ins, out| tweedie(ins[0], ins[1], 1.5, out).unwrap());
+    }
+
+    #[test]
+    fn a_mask_that_repeats_is_no_output() {
+        let mut buffer = [0.5; 12];
+        let out = Out::from(&mut buffer);
+        let x = out.as_in();
+        let mask = x.part(0, 6);
+        assert_eq!(impute(Imputation::new(x, mask, x, out.again())), Err(Error::Overlap));
+        assert_eq!(impute(Imputation::new(x, x, x, out.again())), Ok(()));
+    }
+}
