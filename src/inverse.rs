@@ -318,20 +318,23 @@ mod tests {
         }
     }
 
+    fn noise(kind: usize, given: In<'_>) -> Noise<'_> {
+        let counter = Counter { seed: 1, stream: 2, index: 77 };
+        [Noise::None, Noise::Given(given), Noise::Counter(counter)][kind]
+    }
+
     #[test]
     fn outputs_may_be_any_of_the_inputs() {
-        let counter = Noise::Counter(Counter { seed: 1, stream: 2, index: 77 });
         for kind in 0..3 {
-            let noise = |given| [Noise::None, Noise::Given(given), counter][kind];
             let sigma = if kind == 0 { 0.0 } else { 0.75 };
             into_each_input(4, &|ins, out| {
                 let job = Imputation::new(ins[0], ins[1], ins[2], out);
-                impute(job.with_noise(sigma, noise(ins[3]))).unwrap();
+                impute(job.with_noise(sigma, noise(kind, ins[3]))).unwrap();
             });
             for batch in [1, 2] {
                 into_each_input(3, &|ins, out| {
                     let job = Recolouring::new(ins[0], ins[1], out).with_batch(batch);
-                    recolour(job.with_noise(sigma, noise(ins[2]))).unwrap();
+                    recolour(job.with_noise(sigma, noise(kind, ins[2]))).unwrap();
                 });
             }
         }
