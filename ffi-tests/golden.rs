@@ -2,95 +2,18 @@
 //! vectors/cuda.txt, made on a GPU by `vectors/torch_cuda.py`) through the Rust API. Floats are
 //! compared bit for bit unless a test says why it cannot be.
 
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
+mod vectors;
 
+use vectors::{Case, Tables, assert_same_bits, cases, fnv1a, ulps};
 use vesde::{
     Averaging, Buffers, Combination, Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request,
     Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler, Step, TorchCpu, TorchCuda, corrector_step,
-    linear, mean_norm, randn, set_sigmas, set_timesteps, torch_norm,
+    linear, mean_norm, randn, torch_norm,
 };
-
-/// The arrays of one case, by name, as bits.
-struct Case(BTreeMap<String, Vec<u64>>);
-
-impl Case {
-    fn bits(&self, name: &str) -> &[u64] {
-        self.0.get(name).unwrap_or_else(|| panic!("no array {name}"))
-    }
-    fn f32s(&self, name: &str) -> Vec<f32> {
-        self.bits(name).iter().map(|&bits| f32::from_bits(bits as u32)).collect()
-    }
-    fn f64s(&self, name: &str) -> Vec<f64> {
-        self.bits(name).iter().map(|&bits| f64::from_bits(bits)).collect()
-    }
-    fn usizes(&self, name: &str) -> Vec<usize> {
-        self.bits(name).iter().map(|&n| n as usize).collect()
-    }
-}
-
-/// The cases of a group, in order; a group that is missing fails.
-fn cases(group: &str) -> impl Iterator<Item = (&'static str, &'static Case)> {
-    static ALL: OnceLock<BTreeMap<String, Case>> = OnceLock::new();
-    let all = ALL.get_or_init(|| {
-        let texts = [include_str!("vectors/golden.txt"), include_str!("vectors/cuda.txt")];
-        let mut all = BTreeMap::new();
-        for line in texts.iter().flat_map(|text| text.lines()).filter(|line| !line.starts_with('#')) {
-            let mut words = line.split_ascii_whitespace();
-            let [case, name, _type, count] = [(); 4].map(|()| words.next().expect("a header"));
-            let bits: Vec<u64> = words.map(|word| u64::from_str_radix(word, 16).expect("hex")).collect();
-            assert_eq!(bits.len(), count.parse().expect("a count"), "{case} {name}");
-            all.entry(case.to_owned())
-                .or_insert_with(|| Case(BTreeMap::new()))
-                .0
-                .insert(name.to_owned(), bits);
-        }
-        all
-    });
-    let prefix = format!("{group}/");
-    let mut cases = all.iter().filter(move |(name, _)| name.starts_with(&prefix)).peekable();
-    assert!(cases.peek().is_some(), "no case of {group}");
-    cases.map(|(name, case)| (name.as_str(), case))
-}
-
-/// How many units in the last place two positive floats are apart.
-fn ulps(a: f32, b: f32) -> u32 {
-    a.to_bits().abs_diff(b.to_bits())
-}
-
-#[track_caller]
-fn assert_same_bits(got: &[f32], want: &[f32], what: &str) {
-    assert_eq!(got.len(), want.len(), "{what}");
-    let differ = got.iter().zip(want).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-    assert_eq!(differ, 0, "{what}: {differ} of {} differ", got.len());
-}
 
 fn config_of(case: &Case) -> Config {
     let [sigma_min, sigma_max, sampling_eps] = case.f64s("config")[..] else { panic!("config") };
     Config { sigma_min, sigma_max, sampling_eps, ..Config::default() }
-}
-
-/// A scheduler with tables of its own.
-struct Tables {
-    timesteps: Vec<f32>,
-    sigmas: Vec<f32>,
-    discrete_sigmas: Vec<f32>,
-}
-
-impl Tables {
-    fn new(config: &Config, timesteps: usize, discrete_sigmas: usize) -> Result<Self, Error> {
-        let mut tables = Self {
-            timesteps: vec![0.0; timesteps],
-            sigmas: vec![0.0; timesteps],
-            discrete_sigmas: vec![0.0; discrete_sigmas],
-        };
-        set_timesteps(config, &mut tables.timesteps[..])?;
-        set_sigmas(config, &tables.timesteps, &mut tables.sigmas[..], &mut tables.discrete_sigmas[..])?;
-        Ok(tables)
-    }
-    fn schedule(&self) -> Schedule<'_> {
-        Schedule { timesteps: &self.timesteps, sigmas: &self.sigmas, discrete_sigmas: &self.discrete_sigmas }
-    }
 }
 
 #[test]
@@ -114,7 +37,7 @@ fn predictor_steps_are_those_of_diffusers() {
     let (mut rounded, mut not) = (0, 0);
     for (name, case) in cases("pred") {
         let discrete_sigmas = case.f32s("discrete_sigmas");
-        let timesteps = vec![0.0; case.usizes("schedule")[0]];
+        let timesteps = vec![0.0; case.usize("schedule")];
         let schedule = Schedule { timesteps: &timesteps, sigmas: &[], discrete_sigmas: &discrete_sigmas };
         let scheduler = Scheduler { config: Config::default(), schedule };
         let (sample, model_output) = (case.f32s("sample"), case.f32s("model_output"));
@@ -152,7 +75,7 @@ fn predictor_steps_are_those_of_diffusers() {
 #[test]
 fn corrector_steps_with_the_torch_norm_are_those_of_diffusers() {
     for (name, case) in cases("correct") {
-        let config = Config { snr: case.f64s("snr")[0], ..Config::default() };
+        let config = Config { snr: case.f64("snr"), ..Config::default() };
         let schedule = Schedule { timesteps: &[], sigmas: &[], discrete_sigmas: &[] };
         let scheduler = Scheduler { config, schedule };
         let (sample, model_output, noise) =
@@ -226,7 +149,7 @@ fn the_norm_of_one_float_is_its_absolute_value_as_in_torch() {
 #[test]
 fn corrector_steps_with_the_exact_norm_are_within_1e_7_of_a_float64_evaluation() {
     for (name, case) in cases("correct") {
-        let snr = case.f64s("snr")[0];
+        let snr = case.f64("snr");
         let (model_output, noise) = (case.f32s("model_output"), case.f32s("noise"));
         let batch = case.usizes("shape")[0];
         let len = noise.len() / batch;
@@ -295,10 +218,7 @@ fn check_streams<G: Generator>(group: &str, seeded: impl Fn(u64) -> G) {
         let got = stream(seeded(case.bits("seed")[0]), &case.usizes("calls"));
         assert_eq!(got.len() as u64, case.bits("count")[0]);
         total += got.len();
-        let fnv1a = got.iter().flat_map(|x| x.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        assert_eq!(fnv1a, case.bits("fnv1a")[0], "{name}");
+        assert_eq!(fnv1a(got), case.bits("fnv1a")[0], "{name}");
     }
     assert!(total >= 1_000_000);
 }
@@ -393,7 +313,7 @@ fn the_full_loop_test_of_diffusers_passes() {
 #[test]
 fn whole_loops_from_a_torch_seed_are_those_of_diffusers() {
     for (name, case) in cases("loop") {
-        let steps = case.usizes("steps")[0];
+        let steps = case.usize("steps");
         let config = Config::default();
         let tables = Tables::new(&config, steps, steps).unwrap();
         let (mu, s2) = (case.f32s("mu"), case.f32s("s2")[0]);

@@ -17,7 +17,7 @@ struct array {
     void *data;
 };
 
-static struct array arrays[1024];
+static struct array arrays[2048];
 static size_t arrays_len;
 
 static int read_array(FILE *file, struct array *array) {

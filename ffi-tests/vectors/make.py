@@ -1,6 +1,7 @@
 """Writes golden.txt, the vectors that vesde is tested against: every number in it was computed by diffusers'
-ScoreSdeVeScheduler, by torch's CPU generator and by NumPy's RandomState, never by vesde. `make.py` writes the file, `make.py --check` compares
-a fresh run with the file and exits 1 on a difference; both refuse other versions than those in requirements.txt.
+ScoreSdeVeScheduler, by torch's CPU generator, by NumPy's RandomState and by scipy's solve_ivp, never by vesde.
+`make.py` writes the file, `make.py --check` compares a fresh run with the file and exits 1 on a difference; both
+refuse other versions than those in requirements.txt.
 """
 
 import importlib.metadata
@@ -22,6 +23,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import torch
 from diffusers import ScoreSdeVePipeline, ScoreSdeVeScheduler
+from scipy.integrate import solve_ivp
+
+from lines import array_line, f32, f64, fnv1a, u32, u64
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
@@ -40,39 +44,20 @@ def cpu_vendor():
 # ---- writing ----------------------------------------------------------------------------------------------------
 
 MADE_ON = f"# torch {PINNED['torch']}, diffusers {PINNED['diffusers']}, numpy {PINNED['numpy']}, CPU "
-HEADER = """\
+HEADER = f"""\
 # Golden vectors for vesde, made by make.py. Do not edit.
 # A line is one array: CASE NAME TYPE COUNT WORD...; the words are the bits in hex,
 # 8 digits for f32 and u32, 16 digits for f64 and u64. MKL's sqrt and exp, which torch calls for
 # diffusion, noise_factor and discrete_sigmas, round differently on other makers' CPUs (by 1 ulp).
+# rk45 is of scipy {PINNED['scipy']}.
 """
-TYPES = {"float32": "f32", "float64": "f64", "uint32": "u32", "uint64": "u64"}
 lines = []
 
 
 def put(case, **arrays):
     """Writes the arrays of one case, in the order given."""
     for name, array in arrays.items():
-        array = np.ascontiguousarray(array.numpy() if torch.is_tensor(array) else array).ravel()
-        bits = array.view(f"<u{array.itemsize}")
-        words = " ".join(f"{int(word):0{2 * array.itemsize}x}" for word in bits)
-        lines.append(f"{case} {name} {TYPES[array.dtype.name]} {array.size} {words}\n")
-
-
-def f32(*values):
-    return np.array(values, np.float32)
-
-
-def f64(*values):
-    return np.array(values, np.float64)
-
-
-def u32(*values):
-    return np.array(values, np.uint32)
-
-
-def u64(*values):
-    return np.array(values, np.uint64)
+        lines.append(array_line(case, name, array.numpy() if torch.is_tensor(array) else array))
 
 
 def seeded(seed):
@@ -349,13 +334,6 @@ def torch_randns():
         put(f"torch_randn/{i:02}", seed=u64(seed), calls=u32(*calls), out=randn_stream(seed, calls))
 
 
-def fnv1a(data):
-    value = 0xCBF29CE484222325
-    for byte in data:
-        value = (value ^ byte) * 0x100000001B3 % 2**64
-    return value
-
-
 def put_hashes(name, stream, cases):
     """Streams too long to be written down, as their hashes."""
     total = 0
@@ -473,6 +451,92 @@ def loops():
         )
 
 
+def gaussian_flow(sigma_min, sigma_max, variable, mu, s2):
+    """The probability-flow ODE of N(mu, s2) as score_sde_pytorch hands it to scipy: state and derivative in f64, t,
+    sigma, the score and its factor in f32. In sigma the factor is -sigma."""
+    ratio = np.float64(np.float32(sigma_max / sigma_min))
+    c = np.float32(np.sqrt(2 * (np.log(sigma_max) - np.log(sigma_min))))
+
+    def derivative(u, y):
+        if variable == T:
+            sigma = np.float32(sigma_min) * np.float32(np.power(ratio, np.float64(np.float32(u))))
+            g = sigma * c
+            factor = -(g * g) * np.float32(0.5)
+        else:
+            sigma, factor = np.float32(u), np.float32(-u)
+        score = (mu - y.astype(np.float32)) / (sigma * sigma + s2)
+        return (factor * score).astype(np.float64)
+
+    return derivative
+
+
+T, SIGMA = range(2)
+SAMPLE, ENCODE = range(2)
+
+
+def rk45s():
+    """scipy's RK45 on probability-flow ODEs. The state is `copies` times the arrays, one after the other."""
+    small, wide = (0.01, 50.0, 1e-5), DEFAULTS
+    # Limits, variable, direction, rtol, atol, floats, copies, then max_step and first_step, if not scipy's own.
+    cases = []
+    for variable in (T, SIGMA):
+        for direction in (SAMPLE, ENCODE):
+            cases += [(small, variable, direction, 10.0**-k, 10.0**-k, 27, 1) for k in range(3, 7)]
+            # Sampling in sigma, a state in f32 changes which tries are rejected: at 1e-6 above, at 1e-5 in a wide
+            # range.
+            tolerance = 1e-3 if (variable, direction) == (SIGMA, SAMPLE) else 1e-5
+            cases += [(wide, variable, direction, tolerance, tolerance, 27, 1)]
+    cases += [
+        (small, T, SAMPLE, 1e-3, 1e-6, 27, 1),
+        (small, T, ENCODE, 1e-6, 1e-3, 27, 1),
+        (small, T, SAMPLE, 1e-4, 0.0, 27, 1),
+        (SMALL, SIGMA, ENCODE, 1e-5, 1e-2, 27, 1),
+        (NARROW, T, SAMPLE, 1e-5, 1e-5, 27, 1),
+        (WIDE, T, ENCODE, 1e-4, 1e-4, 27, 1),
+        (small, T, SAMPLE, 1e-4, 1e-4, 1, 1),
+        (small, T, SAMPLE, 1e-4, 1e-4, 45, 200),  # more than one block of a sum
+        (small, SIGMA, ENCODE, 1e-4, 1e-4, 33, 125),
+        (small, T, SAMPLE, 1e-3, 1e-3, 27, 1, 0.05),
+        (small, SIGMA, ENCODE, 1e-3, 1e-3, 27, 1, 4.0),
+        (small, T, SAMPLE, 1e-5, 1e-5, 27, 1, np.inf, 1e-3),
+        (small, T, ENCODE, 1e-5, 1e-5, 27, 1, np.inf, 0.5),  # far too long: rejected
+        (small, SIGMA, SAMPLE, 1e-4, 1e-4, 27, 1, 4.0, 6.0),  # longer than max_step
+    ]
+    for i, (limits, variable, direction, rtol, atol, floats, copies, *steps) in enumerate(cases):
+        sigma_min, sigma_max, eps = limits
+        rng = np.random.RandomState(700 + i)
+        mu = rng.rand(floats).astype(np.float32)
+        s2 = (0.01 + 0.2 * rng.rand(floats)).astype(np.float32)
+        z = rng.randn(floats).astype(np.float32)
+        y = np.float32(sigma_max) * z if direction == SAMPLE else mu + np.sqrt(s2) * z
+        ends = (1.0, eps) if variable == T else (sigma_max, sigma_min * (sigma_max / sigma_min) ** eps)
+        ends = ends if direction == SAMPLE else ends[::-1]
+        options = dict(zip(("max_step", "first_step"), steps))
+        flow = gaussian_flow(sigma_min, sigma_max, variable, np.tile(mu, copies), np.tile(s2, copies))
+        solved = solve_ivp(flow, ends, np.tile(y, copies), "RK45", rtol=rtol, atol=atol, **options)
+        assert solved.success and (solved.t[0], solved.t[-1]) == ends
+        begun, accepted = (1 if "first_step" in options else 2), len(solved.t) - 1
+        result = solved.y[:, -1].astype(np.float32).reshape(copies, floats)
+        assert (result == result[0]).all() and (solved.nfev - begun) % 6 == 0
+        put(
+            f"rk45/{i:02}",
+            config=f64(*limits),
+            variable=u32(variable),
+            ends=f64(*ends),
+            tolerances=f64(rtol, atol),
+            max_step=f64(options.get("max_step", np.inf)),
+            first_step=f64(options.get("first_step", 0)),
+            copies=u32(copies),
+            mu=mu,
+            s2=s2,
+            y=y,
+            nfev=u32(solved.nfev),
+            steps=u32(accepted, (solved.nfev - begun) // 6 - accepted),
+            at=solved.t.astype(np.float32),
+            result=result[0],
+        )
+
+
 def main():
     for cases in (
         schedules,
@@ -485,6 +549,7 @@ def main():
         numpy_randns,
         full_loop,
         loops,
+        rk45s,
     ):
         cases()
     text = HEADER + MADE_ON + cpu_vendor() + "\n" + "".join(lines)
