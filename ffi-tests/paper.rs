@@ -7,8 +7,9 @@ mod vectors;
 
 use vectors::{Case, Tables, assert_same_bits, cases, fnv1a, ulps};
 use vesde::{
-    Averaging, Buffers, Config, Norm, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult,
-    Schedule, Scheduler, Step, TorchCpu,
+    Averaging, Buffers, Combination, Config, Imputation, Norm, Recolouring, Request, Sampler, SamplerNoise,
+    SamplerOptions, SamplerResult, Schedule, Scheduler, Step, TorchCpu, couple, decouple, impute, linear,
+    recolour,
 };
 
 /// Of the file's integers for predictors and correctors.
@@ -267,11 +268,180 @@ fn predictor_corrector_loops_are_those_of_the_paper() {
 // ---- ncsn: annealed Langevin dynamics over a table of sigmas ----
 
 // ---- inp, col: inpainting and colorization ----
-//
-// `noise_of(case, draws_of(case, 2), is_col)` are a run's draws.
+
+/// An update of `x` by the corrector or the predictor of step `i`, without a condition: those that
+/// the library has as steps by these, the others in scalar code. Noise is taken from the front.
+fn update(case: &Case, i: usize, is_corrector: bool, x: &mut [f32], noise: &mut &[Vec<f32>]) {
+    const EULER_MARUYAMA: usize = 1;
+    const ALD: usize = 1;
+    let which = case.usize(if is_corrector { "corrector" } else { "predictor" });
+    if is_corrector && which == CORRECTOR_NONE {
+        return;
+    }
+    let (config, tables) = (config_of(case), tables_of(case));
+    let (n, batch, sigma) = (case.usize("n"), case.usizes("shape")[0], tables.sigmas[i]);
+    let scheduler = Scheduler { config, schedule: tables.schedule() };
+    let mut score = vec![0.0; x.len()];
+    for _ in 0..if is_corrector { case.usize("n_steps") } else { 1 } {
+        let (z, rest) = noise.split_first().unwrap();
+        *noise = rest;
+        Gaussian::of(case).score(x, &[sigma], &mut score);
+        let step = Step::in_place(&score, x).with_batch(batch).with_noise(z);
+        match (is_corrector, which) {
+            (true, LANGEVIN) => scheduler.step_correct(Averaging::Batch, Norm::Torch, step).unwrap(),
+            (false, REVERSE_DIFFUSION) => scheduler.step_pred(&tables.timesteps[i..=i], step).unwrap(),
+            (true, ALD) => {
+                let r = config.snr as f32 * sigma;
+                let step_size = r * r * 2.0;
+                for ((x, s), z) in x.iter_mut().zip(&score).zip(z) {
+                    *x = (*x + step_size * s) + (step_size * 2.0).sqrt() * z;
+                }
+            }
+            (false, EULER_MARUYAMA) => {
+                let c = (2.0 * (config.sigma_max.ln() - config.sigma_min.ln())).sqrt() as f32;
+                let (g, dt) = (sigma * c, 1.0 / n as f64);
+                for ((x, s), z) in x.iter_mut().zip(&score).zip(z) {
+                    *x = (*x + (g * g * s) * dt as f32) + g * dt.sqrt() as f32 * z;
+                }
+            }
+            _ => panic!("an update that is not known"),
+        }
+    }
+}
+
+/// The updates of all steps, each with its condition and that one's draw.
+fn run_with_condition(
+    case: &Case,
+    x: &mut [f32],
+    mut noise: &[Vec<f32>],
+    condition: impl Fn(&mut [f32], f32, &[f32]),
+) {
+    for (i, sigma) in case.f32s("sigma").into_iter().enumerate() {
+        for is_corrector in [true, false] {
+            update(case, i, is_corrector, x, &mut noise);
+            let (z, rest) = noise.split_first().unwrap();
+            condition(x, sigma, z);
+            noise = rest;
+        }
+    }
+    assert!(noise.is_empty(), "draws are left");
+}
+
+/// The sample of the prior.
+fn prior_of(case: &Case, noise: &[Vec<f32>]) -> Vec<f32> {
+    let sigma_max = case.f64("sigma_max") as f32;
+    noise[0].iter().map(|z| z * sigma_max).collect()
+}
+
+#[test]
+fn inpainting_is_that_of_the_paper() {
+    let gaussian = cases("inp").filter(|(_, case)| case.get("mu").is_some());
+    for (name, case) in gaussian {
+        let noise = noise_of(case, draws_of(case, 2), false);
+        let (data, mask) = (case.f32s("data"), case.f32s("mask"));
+        let mut x = prior_of(case, &noise);
+        impute(Imputation::in_place(&data, &mask, &mut x)).unwrap();
+        run_with_condition(case, &mut x, &noise[1..], |x, sigma, z| {
+            impute(Imputation::in_place(&data, &mask, x).with_noise(sigma, z)).unwrap();
+        });
+        assert_same_bits(&x, &case.f32s("out_noisy"), name);
+        impute(Imputation::in_place(&data, &mask, &mut x)).unwrap();
+        assert_same_bits(&x, &case.f32s("out"), name);
+    }
+}
+
+#[test]
+fn colorization_is_that_of_the_paper() {
+    for (name, case) in cases("col") {
+        let [batch, channels, rows, columns] = case.usizes("shape")[..] else { panic!("shape") };
+        let pixels = rows * columns;
+        let noise = noise_of(case, draws_of(case, 2), true);
+        let gray: Vec<f32> =
+            case.f32s("gray").chunks(pixels).flat_map(|plane| plane.repeat(channels)).collect();
+        let mut x = prior_of(case, &noise);
+        let [mut known, mut first] = [(); 2].map(|()| vec![0.0; x.len()]);
+        for sample in x.chunks_mut(channels * pixels) {
+            sample[..pixels].fill(0.0);
+        }
+        decouple(&gray, batch, &mut known[..]).unwrap();
+        decouple(&x, batch, &mut first[..]).unwrap();
+        let samples = first.chunks_mut(channels * pixels).zip(known.chunks(channels * pixels));
+        for (first, known) in samples {
+            linear(Combination::in_place(1.0, &mut first[..pixels]).plus(1.0, &known[..pixels])).unwrap();
+        }
+        couple(&first, batch, &mut x[..]).unwrap();
+        run_with_condition(case, &mut x, &noise[1..], |x, sigma, z| {
+            let job = Recolouring::in_place(&gray, x).with_batch(batch);
+            recolour(job.with_noise(sigma, z)).unwrap();
+        });
+        assert_same_bits(&x, &case.f32s("out_noisy"), name);
+        recolour(Recolouring::in_place(&gray, &mut x).with_batch(batch)).unwrap();
+        assert_same_bits(&x, &case.f32s("out"), name);
+
+        let v = case.f32s("v");
+        let mut mixed = vec![0.0; v.len()];
+        decouple(&v, v.len() / (3 * 9 * 7), &mut mixed[..]).unwrap();
+        assert_same_bits(&mixed, &case.f32s("decoupled"), name);
+        couple(&v, v.len() / (3 * 9 * 7), &mut mixed[..]).unwrap();
+        assert_same_bits(&mixed, &case.f32s("coupled"), name);
+        // The matrices themselves, by their rows.
+        for (row, (m, w)) in case.f32s("matrix").chunks(3).zip(case.f32s("inverse").chunks(3)).enumerate() {
+            let unit: [f32; 3] = std::array::from_fn(|i| if i == row { 1.0 } else { 0.0 });
+            let mut out = [0.0; 3];
+            decouple(&unit, 1, &mut out).unwrap();
+            assert_same_bits(&out, m, name);
+            couple(&unit, 1, &mut out).unwrap();
+            assert_same_bits(&out, w, name);
+        }
+    }
+}
+
+// inp/digits: the score of the digits network.
 
 // ---- jaxcond: guidance by a classifier ----
 
+#[test]
+fn updates_guided_by_a_classifier_are_those_of_the_paper() {
+    let case = cases("jaxcond").next().unwrap().1;
+    let [timesteps, sigmas, discrete_sigmas] =
+        ["timesteps", "sigma", "discrete_sigmas"].map(|name| case.f32s(name));
+    let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+    let scheduler = Scheduler { config: config_of(case), schedule };
+    let updates = case.usizes("update");
+    let len = case.f32s("x").len() / updates.len();
+    for (i, &number) in updates.iter().enumerate() {
+        let [mut x, mut score, gradient, noise, want] = ["x", "score", "gradient", "noise", "x_out"]
+            .map(|name| case.f32s(name)[i * len..][..len].to_vec());
+        linear(Combination::in_place(1.0, &mut score).plus(1.0, &gradient)).unwrap();
+        let mut mean = vec![0.0; len];
+        let step = Step::in_place(&score, &mut x).with_batch(2).with_noise(&noise).with_mean(&mut mean[..]);
+        if number % 2 == 0 {
+            scheduler.step_correct(Averaging::Batch, Norm::Exact, step).unwrap();
+        } else {
+            scheduler.step_pred(&timesteps[number / 2..][..1], step).unwrap();
+        }
+        let got = if i + 1 == updates.len() { &mean } else { &x };
+        let off = got.iter().zip(&want).map(|(a, b)| (a - b).abs() / b.abs().max(1.0));
+        let worst = off.fold(0.0, f32::max);
+        assert!(worst <= 1e-6, "update {number}: {worst:e}");
+    }
+}
+
 // ---- ode, and rk45 of golden.txt: the probability-flow ODE ----
 
-// ---- lik, probes, the prior of cont: likelihood ----
+// ---- lik, the prior of cont: likelihood ----
+
+// ---- probes ----
+
+#[test]
+fn uniform_numbers_and_signs_are_those_of_torch() {
+    for (name, case) in cases("probes") {
+        let seed = case.bits("seed")[0];
+        let [uniform, signs] = ["uniform", "rademacher"].map(|name| case.f32s(name));
+        let mut out = vec![0.0; uniform.len()];
+        TorchCpu::new(seed).uniform(&mut out[..]).unwrap();
+        assert_same_bits(&out, &uniform, name);
+        TorchCpu::new(seed).rademacher(&mut out[..]).unwrap();
+        assert_same_bits(&out, &signs, name);
+    }
+}
