@@ -92,8 +92,7 @@ impl Kernel for Accept<'_> {
         let (c, h, a) = (l.splat_d(self.c), l.splat_d(self.h), l.splat(self.a));
         let ins = [self.x.as_in(), self.score];
         let mut pads = Pads::new();
-        let mut tiles =
-            Tiles::aligned(L::N, ins, [self.x, self.y.unread(), self.k.unread()], &mut pads);
+        let mut tiles = Tiles::aligned(L::N, ins, [self.x, self.y.unread(), self.k.unread()], &mut pads);
         each_tile!(L, non_temporal if false, tiles, |FIRST, [x, score], mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
             let y = l.load(x.get(at));
             let k = a * l.load(score.get(at));

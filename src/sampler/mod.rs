@@ -4,8 +4,11 @@
 //! One machine walks through a job: where it is is one number, how many requests it has made. A
 //! method is a file of coefficients.
 
+mod likelihood;
+mod ode;
 mod pc;
 mod plan;
+mod rk45;
 
 use crate::buf::{self, In, Out};
 use crate::config::Config;
@@ -15,6 +18,11 @@ use crate::norms::{Averaging, Norm};
 use crate::schedule::{Schedule, finite, in_range};
 use crate::steps::{Combination, Scheduler, Step, linear};
 
+pub use likelihood::{LogLikelihood, bits_per_dim, log_likelihood, prior_log_density};
+pub use ode::{
+    Divergence, Ode, OdeBuffers, OdeDirection, OdeDots, OdeKeep, OdeOptions, OdePlan, OdePrior, OdeReduction,
+    OdeRequest, OdeSample, OdeScore, OdeShift, OdeStats, OdeSum, OdeSums, OdeTerm, OdeVariable,
+};
 pub use plan::{Keep, Operand, Plan, PlanTerm, Reduction};
 
 /// Who makes the noise of a whole job.
@@ -471,10 +479,6 @@ impl Sampler {
 
     /// Checks the state's configuration and enumerations.
     fn modes(&self) -> Result<Modes, Error> {
-        fn known<T: Copy, const N: usize>(value: i32, values: [T; N]) -> Result<T, Error> {
-            let index = usize::try_from(value).map_err(|_| Error::InvalidSampler)?;
-            values.get(index).copied().ok_or(Error::InvalidSampler)
-        }
         self.config.validate().map_err(|_| Error::InvalidSampler)?;
         if self.batch == 0 {
             return Err(Error::InvalidSampler);
@@ -489,6 +493,12 @@ impl Sampler {
             is_started: known(self.start, [false, true])?,
         })
     }
+}
+
+/// The value of an enumeration's number in a state.
+fn known<T: Copy, const N: usize>(value: i32, values: [T; N]) -> Result<T, Error> {
+    let index = usize::try_from(value).map_err(|_| Error::InvalidSampler)?;
+    values.get(index).copied().ok_or(Error::InvalidSampler)
 }
 
 /// The timestep, the sigma and the label of a step.

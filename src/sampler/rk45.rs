@@ -30,13 +30,8 @@ pub(super) const ROWS: [&[Slope]; STAGES] = [
 ];
 
 /// The step's result.
-pub(super) const STEP: [Slope; 5] = [
-    (35.0 / 384.0, 0),
-    (500.0 / 1113.0, 2),
-    (125.0 / 192.0, 3),
-    (-2187.0 / 6784.0, 4),
-    (11.0 / 84.0, 5),
-];
+pub(super) const STEP: [Slope; 5] =
+    [(35.0 / 384.0, 0), (500.0 / 1113.0, 2), (125.0 / 192.0, 3), (-2187.0 / 6784.0, 4), (11.0 / 84.0, 5)];
 
 /// Its error: the difference from the result of order four.
 pub(super) const ERROR: [Slope; 6] = [
@@ -80,8 +75,7 @@ pub(super) fn min_step(u: f64, direction: f64) -> f64 {
 /// The factor of the step size after a step with this error, less than 1. Where a try was rejected
 /// it may not grow.
 pub(super) fn growth(error: f64, is_rejected: bool) -> f64 {
-    let factor =
-        if error == 0.0 { MAX_FACTOR } else { MAX_FACTOR.min(SAFETY * libm::pow(error, -EXPONENT)) };
+    let factor = if error == 0.0 { MAX_FACTOR } else { MAX_FACTOR.min(SAFETY * libm::pow(error, -EXPONENT)) };
     if is_rejected { factor.min(1.0) } else { factor }
 }
 
