@@ -243,8 +243,7 @@ fn time_and_sigma_agree() {
     }
 }
 
-/// The log-density of data with the noise of σ(ε) on them under N(0, σ_max² + v): of the same data
-/// whose code is not quite the prior's, in nats.
+/// The log-density of data with the noise of σ(ε) on them, in nats.
 fn analytic(x: &[f32]) -> f64 {
     let eps = sigma(config().sampling_eps);
     let element = |(i, x): (usize, &f32)| {
@@ -274,8 +273,8 @@ fn likelihoods_are_those_of_the_gaussian() {
         let options = |divergence| OdeOptions { variable, divergence, ..tight(1e-6) };
         let (exact, bits) = likelihoods(&x, 2, options(Divergence::UnitProducts));
         for ((x, code), bits) in x.chunks(DIMS).zip(exact.sample.chunks(DIMS)).zip(&bits) {
-            // The code has the density of the data under N(μ, σ_max² + v), and the prior is N(0,
-            // σ_max²): that is the model's, and no error of the solver's.
+            // The codes are distributed as N(μ, σ_max² + v), while the prior is N(0, σ_max²): the
+            // difference is the model's, and no error of the solver's.
             let mut want = analytic(x);
             for (i, z) in code.iter().enumerate() {
                 let z = f64::from(*z);

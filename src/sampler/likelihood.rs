@@ -33,8 +33,8 @@ pub fn log_likelihood<'a>(
     Ok(LogLikelihood { log_density: prior + divergence, prior, divergence })
 }
 
-/// The log-density of one sample z under N(0, σ_max²), in nats: −D/2·ln(2πσ_max²) − Σz²/(2σ_max²)
-/// with D its length (`score_sde`'s `prior_logp`). The sum is that of
+/// The log-density of one sample z under the prior N(0, σ²), in nats: −D/2·ln(2πσ²) − Σz²/(2σ²)
+/// with σ = `sigma_max` and D the length of z (`score_sde`'s `prior_logp`). The sum is that of
 /// [`sum_squares`](crate::sum_squares).
 ///
 /// # Errors
@@ -50,10 +50,10 @@ pub fn prior_log_density<'a>(sigma_max: f64, z: impl Into<In<'a>>) -> Result<f64
     Ok(-(z.len() as f64) / 2.0 * libm::log(core::f64::consts::TAU * variance) - sum / (2.0 * variance))
 }
 
-/// Bits per dimension of 8-bit data, or of data of so many levels: `−log p/(D·ln 2) +
-/// log₂(levels·slope)`, with D the dimensions of a sample and `slope` by how much a unit of what the
-/// network sees changes the data in 0..=1: 1 for data in 0..=1, ½ for data in −1..=1 (`score_sde`'s
-/// JAX version; the PyTorch version agrees for these two).
+/// Bits per dimension of data of so many levels, 256 for 8-bit pixels: `−log p/(D·ln 2) +
+/// log₂(levels·slope)`. D is the dimensions of a sample, and `slope` how far data in 0..=1 move
+/// with what the network sees: 1 for data in 0..=1, ½ for data in −1..=1 (`score_sde`'s version
+/// for JAX; the one for torch agrees for these two).
 #[must_use]
 pub fn bits_per_dim(log_density: f64, dims: usize, levels: f64, slope: f64) -> f64 {
     -log_density / (dims as f64 * core::f64::consts::LN_2) + libm::log2(levels * slope)

@@ -209,7 +209,7 @@ pub struct OdeStats {
 ///     let buffers = OdeBuffers::new(&mut sample, &mut input, &score, &mut workspace);
 ///     let OdeRequest::Score { sigma, .. } = ode.next(buffers)? else { break };
 ///     for (s, x) in score.iter_mut().zip(&input) {
-///         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network's place: here a Gaussian about 0.5
+///         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network's place: here a Gaussian's score
 ///     }
 /// }
 /// assert_eq!(ode.stats().evaluations, 2 + 6 * (ode.stats().accepted + ode.stats().rejected));
@@ -257,10 +257,8 @@ pub struct Ode {
 }
 
 // Without padding: it is compared and copied byte by byte.
-const _: () = assert!(
-    size_of::<Ode>()
-        == size_of::<Config>() + 8 * size_of::<u64>() + 11 * size_of::<f64>() + 10 * size_of::<i32>()
-);
+const _: () =
+    assert!(size_of::<Ode>() == size_of::<Config>() + 19 * size_of::<u64>() + 10 * size_of::<i32>());
 
 /// What a state's numbers mean.
 #[derive(Clone, Copy)]

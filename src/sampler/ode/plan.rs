@@ -248,8 +248,9 @@ pub enum OdeDots {
     ModelOutputAt(usize),
 }
 
-/// The reductions of a turn, with all numbers that they need: [`Ode::reduction`](super::Ode::reduction).
-/// They write no buffer. NaN and infinities are for the plan to find.
+/// The reductions of a turn, with all numbers that they need, as
+/// [`Ode::reduction`](super::Ode::reduction) makes them. They write no buffer. NaN and infinities
+/// are for the plan to find.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct OdeReduction {
@@ -343,9 +344,8 @@ impl OdeReduction {
     }
 
     /// The sums of a sample over each [`NORM_BLOCK`] of its elements, for a part of the sample that
-    /// begins at a multiple of it; one double a block. What [`Ode::plan`](super::Ode::plan) takes of
-    /// a sample is the sum of all its blocks in order. Zeros where [`dots`](Self::dots) asks for
-    /// nothing.
+    /// begins at a multiple of it; one double a block. What [`Ode::plan`](super::Ode::plan) takes
+    /// of a sample is the sum of all its blocks in order. Zeros where nothing is asked for.
     ///
     /// # Errors
     /// Those of [`sums`](Self::sums); `NullPointer` where the product or the probe is missing.
@@ -401,7 +401,7 @@ impl OdeReduction {
 /// The initial sample: `factor·z`, z being noise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OdePrior {
-    /// The factor, σ_max.
+    /// The factor: `sigma_max`.
     pub factor: f32,
     /// The noise, if it is counter noise; else it is the caller's.
     pub counter: Option<Counter>,
