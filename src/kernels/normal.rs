@@ -43,7 +43,7 @@ const SIN: [f32; 4] = [1.11072075, -0.114191465, 0.00352174835, -5.10431673e-5];
 const COS: [f32; 4] = [1.41421354, -0.43617779, 0.0224151202, -0.000450902531];
 
 /// The sign bit of a float, and of an `i32`.
-const SIGN: u32 = 1 << 31;
+pub(super) const SIGN: u32 = 1 << 31;
 
 /// The exponent of (2³¹)², the largest product of two odd 31-bit integers as rounded.
 const TOP: u32 = 62;

@@ -1,0 +1,420 @@
+//! The arithmetic of an adaptive Runge–Kutta step: floats in memory, doubles in registers, one
+//! rounding where something is stored. A stage's derivative K is `a·score` in `f32`; the newest one
+//! is made of the score on the way.
+
+use super::Place;
+use super::norm::{NORM_BLOCK, Sums, TURNS, add_up};
+use super::normal::{CounterGroups, SIGN};
+use crate::buf::{GROUP, In, NON_TEMPORAL, Out, Pads, Tile, Tiles};
+use crate::kernels::linear::{NONE, each_tile};
+use crate::simd::{Kernel, Lanes, MAX_PARTS, SimdLevel, dispatch, each, each_stored};
+
+/// The most derivatives that a sum has: coefficients that are zero are left out.
+pub(crate) const MOST_SLOPES: usize = 5;
+
+/// The next evaluation's input, `x = y + h·(c₀·k₀ + c₁·k₁ + ...)`, in doubles. The last k is new,
+/// `a·score`, and stored.
+pub(crate) struct Stage<'a> {
+    pub y: In<'a>,
+    /// All derivatives but the last, and after them nothing.
+    pub slopes: [In<'a>; MOST_SLOPES - 1],
+    pub score: In<'a>,
+    /// One for each derivative.
+    pub coefficients: [f64; MOST_SLOPES],
+    pub h: f64,
+    pub a: f32,
+    pub x: Out<'a>,
+    pub k: Out<'a>,
+}
+
+/// Runs a stage of so many derivatives.
+pub(crate) fn stage(stage: Stage<'_>, count: usize) {
+    let Stage { y, slopes: [p, q, r, s], score, coefficients, h, a, x, k } = stage;
+    let outs = [x, k.unread()];
+    match count {
+        1 => dispatch(StageOf { ins: [y, score], coefficients, h, a, outs }),
+        2 => dispatch(StageOf { ins: [y, p, score], coefficients, h, a, outs }),
+        3 => dispatch(StageOf { ins: [y, p, q, score], coefficients, h, a, outs }),
+        4 => dispatch(StageOf { ins: [y, p, q, r, score], coefficients, h, a, outs }),
+        _ => dispatch(StageOf { ins: [y, p, q, r, s, score], coefficients, h, a, outs }),
+    }
+}
+
+/// [`Stage`]: y, the derivatives in memory and the score; x and k.
+struct StageOf<'a, const I: usize> {
+    ins: [In<'a>; I],
+    coefficients: [f64; MOST_SLOPES],
+    h: f64,
+    a: f32,
+    outs: [Out<'a>; 2],
+}
+
+impl<const I: usize> Kernel for StageOf<'_, I> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let (c, h, a) = (self.coefficients.map(|c| l.splat_d(c)), l.splat_d(self.h), l.splat(self.a));
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        each_tile!(L, non_temporal if true, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
+            let mut values = ins.iter().map(|x| l.load(x.get(at)));
+            let y = values.next().unwrap_or(a);
+            let (mut slope, mut sum, mut coefficients) = (y, l.zero_d(), c.iter());
+            for (i, value) in values.enumerate() {
+                slope = if i + 2 == I { a * value } else { value };
+                if let Some(&c) = coefficients.next() {
+                    let term = c * l.widen(slope);
+                    sum = if i == 0 { term } else { sum + term };
+                }
+            }
+            [l.narrow(l.widen(y) + h * sum), slope]
+        }));
+    }
+    // As the other kernels here: in memory, and in doubles, wider registers gain little.
+    const HIGHEST: SimdLevel = SimdLevel::Avx2;
+}
+
+/// An accepted step and the next one's first stage: `y = x`, `k = a·score`, `x = y + h·(c·k)`.
+pub(crate) struct Accept<'a> {
+    pub score: In<'a>,
+    pub c: f64,
+    pub h: f64,
+    pub a: f32,
+    pub x: Out<'a>,
+    pub y: Out<'a>,
+    pub k: Out<'a>,
+}
+
+impl Kernel for Accept<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let (c, h, a) = (l.splat_d(self.c), l.splat_d(self.h), l.splat(self.a));
+        let ins = [self.x.as_in(), self.score];
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::aligned(L::N, ins, [self.x, self.y.unread(), self.k.unread()], &mut pads);
+        each_tile!(L, non_temporal if false, tiles, |FIRST, [x, score], mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
+            let y = l.load(x.get(at));
+            let k = a * l.load(score.get(at));
+            [l.narrow(l.widen(y) + h * (c * l.widen(k))), y, k]
+        }));
+    }
+    const HIGHEST: SimdLevel = SimdLevel::Avx2;
+}
+
+/// How a reduction has the newest derivative: `a·score`, or `a·((held + score)·½)` where a score
+/// is held.
+#[derive(Clone, Copy)]
+pub(crate) struct Newest<'a> {
+    pub a: f32,
+    pub score: In<'a>,
+    pub held: Option<In<'a>>,
+}
+
+/// Where the error of a component is measured: over `atol + rtol·max(|y|, ...)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Tolerance {
+    pub rtol: f64,
+    pub atol: f64,
+}
+
+/// The block sums of (y/scale)² and (K/scale)².
+pub(crate) fn first_norms(
+    y: In<'_>,
+    newest: Newest<'_>,
+    tolerance: Tolerance,
+    sink: &mut dyn FnMut([f64; 2]),
+) {
+    let Newest { a, score, held } = newest;
+    let values = FirstNorms { a, tolerance };
+    match held {
+        None => dispatch(BlockSums { ins: [y, score], values, sink }),
+        Some(held) => dispatch(BlockSums { ins: [y, score, held], values, sink }),
+    }
+}
+
+/// The block sums of ((K − k)/scale)².
+pub(crate) fn second_norm(
+    y: In<'_>,
+    k: In<'_>,
+    newest: Newest<'_>,
+    tolerance: Tolerance,
+    sink: &mut dyn FnMut([f64; 2]),
+) {
+    let Newest { a, score, held } = newest;
+    let values = SecondNorm { a, tolerance };
+    match held {
+        None => dispatch(BlockSums { ins: [y, k, score], values, sink }),
+        Some(held) => dispatch(BlockSums { ins: [y, k, score, held], values, sink }),
+    }
+}
+
+/// An embedded pair's error: the derivatives that count, the newest being the last, with their
+/// factors in the error and, but for it, in the step.
+#[derive(Clone, Copy)]
+pub(crate) struct Errors<'a> {
+    pub y: In<'a>,
+    /// The step's result, which is read where no score is held, and else made anew.
+    pub x: In<'a>,
+    pub slopes: [In<'a>; MOST_SLOPES],
+    pub error: [f64; MOST_SLOPES + 1],
+    pub step: [f64; MOST_SLOPES],
+    pub h: f64,
+}
+
+/// The block sums of (err/scale)².
+pub(crate) fn error_norm(
+    errors: &Errors<'_>,
+    newest: Newest<'_>,
+    tolerance: Tolerance,
+    sink: &mut dyn FnMut([f64; 2]),
+) {
+    let &Errors { y, x, slopes: [p, q, r, s, t], error, step, h } = errors;
+    let Newest { a, score, held } = newest;
+    match held {
+        None => {
+            let values = ErrorNorm::<false> { a, tolerance, error, step, h };
+            dispatch(BlockSums { ins: [y, x, score, p, q, r, s, t], values, sink });
+        }
+        Some(held) => {
+            let values = ErrorNorm::<true> { a, tolerance, error, step, h };
+            dispatch(BlockSums { ins: [y, held, score, p, q, r, s, t], values, sink });
+        }
+    }
+}
+
+/// The block sums of x·y, whose products are exact.
+pub(crate) fn dot(x: In<'_>, y: In<'_>, sink: &mut dyn FnMut([f64; 2])) {
+    dispatch(BlockSums { ins: [x, y], values: Dot, sink });
+}
+
+/// What a reduction adds up: one value an element, or two.
+trait Values<const I: usize> {
+    /// How many.
+    const COUNT: usize;
+    /// The values at a place of the tiles.
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> [L::D; 2];
+}
+
+/// The sums of some values over each [`NORM_BLOCK`] elements, handed to `sink` in order. The order
+/// within a block is that of [`SumSquares`](super::norm::SumSquares).
+struct BlockSums<'a, V: Values<I>, const I: usize> {
+    ins: [In<'a>; I],
+    values: V,
+    sink: &'a mut dyn FnMut([f64; 2]),
+}
+
+impl<V: Values<I>, const I: usize> Kernel for BlockSums<'_, V, I> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let len = self.ins.first().map_or(0, |x| x.len());
+        let zero: Sums<L> = [[l.zero_d(); MAX_PARTS]; TURNS];
+        let mut start = 0;
+        while start < len {
+            let (mut first, mut second) = (zero, zero);
+            let mut pads = Pads::new();
+            let mut tiles = Tiles::new(self.ins.map(|x| x.part(start, NORM_BLOCK)), [], &mut pads);
+            while let Some(mut run) = tiles.run() {
+                while let Some((ins, [])) = run.next() {
+                    each!(L, |at, part, row| {
+                        let [x, y] = self.values.at(l, &ins, at);
+                        let sum = &mut first[row % TURNS][part];
+                        *sum = *sum + x;
+                        if V::COUNT == 2 {
+                            let sum = &mut second[row % TURNS][part];
+                            *sum = *sum + y;
+                        }
+                    });
+                }
+            }
+            let second = if V::COUNT == 2 { add_up(l, &second, 0) } else { 0.0 };
+            (self.sink)([add_up(l, &first, 0), second]);
+            start += NORM_BLOCK;
+        }
+    }
+    const HIGHEST: SimdLevel = SimdLevel::Avx2;
+}
+
+/// What a component's error may be: `atol + rtol·m`. Not 0, where an error of 0 would not be a
+/// number, as behind the end of a buffer.
+#[inline(always)]
+fn scale<L: Lanes>(l: L, tolerance: Tolerance, m: L::D) -> L::D {
+    let scale = l.splat_d(tolerance.atol) + l.splat_d(tolerance.rtol) * m;
+    l.max_d(l.splat_d(f64::MIN_POSITIVE), scale)
+}
+
+/// (x/scale)², and NaN where the scale is not finite.
+#[inline(always)]
+fn square<L: Lanes>(l: L, x: L::D, scale: L::D) -> L::D {
+    let x = x / scale + scale * l.splat_d(0.0);
+    x * x
+}
+
+/// The newest derivative, from the score and the held one, if there is one.
+#[inline(always)]
+fn newest<L: Lanes>(l: L, a: f32, score: L::F, held: Option<L::F>) -> L::D {
+    let score = match held {
+        Some(held) => (held + score) * l.splat(0.5),
+        None => score,
+    };
+    l.widen(l.splat(a) * score)
+}
+
+/// [`first_norms`] of y, the score and a held score.
+struct FirstNorms {
+    a: f32,
+    tolerance: Tolerance,
+}
+
+impl<const I: usize> Values<I> for FirstNorms {
+    const COUNT: usize = 2;
+    #[inline(always)]
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> [L::D; 2] {
+        let mut values = ins.iter().map(|x| l.load(x.get(at)));
+        let mut next = || values.next();
+        let (Some(y), Some(score)) = (next(), next()) else { return [l.zero_d(); 2] };
+        let (y, k) = (l.widen(y), newest(l, self.a, score, next()));
+        let scale = scale(l, self.tolerance, l.abs_d(y));
+        [square(l, y, scale), square(l, k, scale)]
+    }
+}
+
+/// [`second_norm`] of y, k, the score and a held score.
+struct SecondNorm {
+    a: f32,
+    tolerance: Tolerance,
+}
+
+impl<const I: usize> Values<I> for SecondNorm {
+    const COUNT: usize = 1;
+    #[inline(always)]
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> [L::D; 2] {
+        let mut values = ins.iter().map(|x| l.load(x.get(at)));
+        let mut next = || values.next();
+        let (Some(y), Some(k), Some(score)) = (next(), next(), next()) else { return [l.zero_d(); 2] };
+        // Subtracted in doubles: to change the sign is exact.
+        let change = newest(l, self.a, score, next()) + l.widen(k) * l.splat_d(-1.0);
+        [square(l, change, scale(l, self.tolerance, l.abs_d(l.widen(y)))); 2]
+    }
+}
+
+/// [`error_norm`] of y, x or a held score, the score, and the other derivatives.
+struct ErrorNorm<const HELD: bool> {
+    a: f32,
+    tolerance: Tolerance,
+    error: [f64; MOST_SLOPES + 1],
+    step: [f64; MOST_SLOPES],
+    h: f64,
+}
+
+impl<const HELD: bool> Values<8> for ErrorNorm<HELD> {
+    const COUNT: usize = 1;
+    #[inline(always)]
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 8], at: usize) -> [L::D; 2] {
+        let [y, x, score, slopes @ ..] = ins.map(|x| l.load(x.get(at)));
+        let (y, slopes, h) = (l.widen(y), slopes.map(|k| l.widen(k)), l.splat_d(self.h));
+        let k = newest(l, self.a, score, HELD.then_some(x));
+        let [e0, e1, e2, e3, e4, e5] = self.error.map(|c| l.splat_d(c));
+        let [k0, k1, k2, k3, k4] = slopes;
+        let error = h * (((((e0 * k0 + e1 * k1) + e2 * k2) + e3 * k3) + e4 * k4) + e5 * k);
+        let x = if HELD {
+            let [c0, c1, c2, c3, c4] = self.step.map(|c| l.splat_d(c));
+            let sum = (((c0 * k0 + c1 * k1) + c2 * k2) + c3 * k3) + c4 * k4;
+            l.widen(l.narrow(y + h * sum))
+        } else {
+            l.widen(x)
+        };
+        [square(l, error, scale(l, self.tolerance, l.max_d(l.abs_d(y), l.abs_d(x)))); 2]
+    }
+}
+
+/// [`dot`].
+struct Dot;
+
+impl Values<2> for Dot {
+    const COUNT: usize = 1;
+    #[inline(always)]
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 2], at: usize) -> [L::D; 2] {
+        let [x, y] = ins.map(|x| l.widen(l.load(x.get(at))));
+        [x * y; 2]
+    }
+}
+
+/// The block sums of x·s, with s = ±1 the signs of counter noise: as [`dot`] has them of the same
+/// signs in memory.
+pub(crate) struct DotSigns<'a> {
+    pub x: In<'a>,
+    pub place: Place,
+    pub sink: &'a mut dyn FnMut([f64; 2]),
+}
+
+impl Kernel for DotSigns<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let sign = l.splat_u(SIGN);
+        let mut start = 0;
+        while start < self.x.len() {
+            let (x, place) = (self.x.part(start, NORM_BLOCK), self.place.skip(start));
+            let offset = place.offset_in_group();
+            let mut sums: Sums<L> = [[l.zero_d(); MAX_PARTS]; TURNS];
+            let mut noise = CounterGroups::new(l, place);
+            let mut pads = Pads::new();
+            let mut tiles = Tiles::overhanging(offset, [x], [], &mut pads);
+            while let Some(mut run) = tiles.run() {
+                while !run.is_done() {
+                    let mut block = noise.block(l);
+                    while block.left > 0
+                        && let Some(([x], [])) = run.next()
+                    {
+                        let z = block.next(l);
+                        each!(L, |at, part, row| {
+                            let x = l.bits(l.load(x.get(at))) ^ (l.bits(z[part][row]) & sign);
+                            let sum = &mut sums[row % TURNS][part];
+                            *sum = *sum + l.widen(l.of_bits(x));
+                        });
+                    }
+                    noise.block = block;
+                }
+            }
+            (self.sink)([add_up(l, &sums, offset), 0.0]);
+            start += NORM_BLOCK;
+        }
+    }
+    const HIGHEST: SimdLevel = SimdLevel::Avx2;
+}
+
+/// Fills `out` with 1 and −1, the signs of counter noise.
+pub(crate) struct FillSigns<'a> {
+    pub place: Place,
+    pub out: Out<'a>,
+}
+
+impl Kernel for FillSigns<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let (sign, one) = (l.splat_u(SIGN), l.bits(l.splat(1.0)));
+        let mut noise = CounterGroups::new(l, self.place);
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::overhanging(self.place.offset_in_group(), [], [self.out], &mut pads);
+        while let Some(mut run) = tiles.run() {
+            while !run.is_done() {
+                let mut block = noise.block(l);
+                while block.left > 0
+                    && let Some(([], [mut out])) = run.next()
+                {
+                    let z = block.next(l);
+                    each!(L, |at, part, row| {
+                        out.put(at, l.store(l.of_bits((l.bits(z[part][row]) & sign) | one)));
+                    });
+                }
+                noise.block = block;
+            }
+        }
+    }
+    const HIGHEST: SimdLevel = SimdLevel::Avx2;
+}
+
+const _: () = assert!(NORM_BLOCK.is_multiple_of(GROUP));
