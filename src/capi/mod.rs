@@ -19,6 +19,8 @@ mod noise;
 
 mod sampler;
 
+mod ode;
+
 #[cfg(all(vesde_staticlib, not(test)))]
 mod panic;
 
@@ -33,6 +35,7 @@ pub use args::*;
 pub use config::*;
 pub use inverse::*;
 pub use noise::*;
+pub use ode::*;
 pub use sampler::*;
 pub use schedule::*;
 pub use steps::*;

@@ -89,8 +89,8 @@ pub enum Conditions {
     /// It does not.
     #[default]
     None = 0,
-    /// It does, and each [`Request::Condition`] but the initial sample's has a draw of noise, as
-    /// `score_sde`'s inpainting and colorization have.
+    /// It does, and each request but the initial sample's has a draw of noise, as `score_sde`'s
+    /// inpainting and colorization have.
     Drawing = 1,
     /// It does, without noise.
     Quiet = 2,

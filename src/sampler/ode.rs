@@ -183,8 +183,8 @@ pub enum OdeRequest {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C)]
 pub struct OdeStats {
-    /// Evaluations of the ODE's right side so far, scipy's `nfev`. Each is a score, with
-    /// [`Divergence::Product`] a product as well, and two scores with [`Divergence::Differences`].
+    /// Evaluations of the ODE's right side so far, scipy's `nfev`. Each is a score; for
+    /// a divergence a score and a product, or two scores, or those of all unit vectors.
     pub evaluations: u64,
     /// Accepted steps.
     pub accepted: u64,
@@ -205,24 +205,6 @@ pub struct OdeStats {
 ///
 /// The batch has one step size, as in `score_sde`: what becomes of a sample depends a little on the
 /// others. For results that do not, run a job for each.
-///
-/// ```
-/// use vesde::{Config, Ode, OdeBuffers, OdeOptions, OdeRequest};
-///
-/// let config = Config { sigma_max: 10.0, ..Config::default() };
-/// let mut ode = Ode::new(&config, 1, OdeOptions { seed: 42, ..OdeOptions::default() })?;
-/// let (mut sample, mut input, mut score) = ([0.0; 64], [0.0; 64], [0.0; 64]);
-/// let mut workspace = [0.0; 6 * 64];
-/// loop {
-///     let buffers = OdeBuffers::new(&mut sample, &mut input, &score, &mut workspace);
-///     let OdeRequest::Score { sigma, .. } = ode.next(buffers)? else { break };
-///     for (s, x) in score.iter_mut().zip(&input) {
-///         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network's place: here a Gaussian's score
-///     }
-/// }
-/// assert_eq!(ode.stats().evaluations, 2 + 6 * (ode.stats().accepted + ode.stats().rejected));
-/// # Ok::<(), vesde::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Ode {
@@ -257,7 +239,7 @@ pub struct Ode {
     divergence: i32,
     probe: i32,
     state_only: i32,
-    /// What was asked for: [`Phase`].
+    /// What was asked for.
     phase: i32,
     is_rejected: i32,
     /// Whether the first two derivatives' buffers have changed their roles.
@@ -363,6 +345,24 @@ impl<'a> Densities<'a> {
 
 impl Ode {
     /// A job for a batch of `batch` samples.
+    ///
+    /// ```
+    /// use vesde::{Config, Ode, OdeBuffers, OdeOptions, OdeRequest};
+    ///
+    /// let config = Config { sigma_max: 10.0, ..Config::default() };
+    /// let mut ode = Ode::new(&config, 1, OdeOptions { seed: 42, ..OdeOptions::default() })?;
+    /// let (mut sample, mut input, mut score) = ([0.0; 64], [0.0; 64], [0.0; 64]);
+    /// let mut workspace = [0.0; 6 * 64];
+    /// loop {
+    ///     let buffers = OdeBuffers::new(&mut sample, &mut input, &score, &mut workspace);
+    ///     let OdeRequest::Score { sigma, .. } = ode.next(buffers)? else { break };
+    ///     for (s, x) in score.iter_mut().zip(&input) {
+    ///         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network's place: here a Gaussian's score
+    ///     }
+    /// }
+    /// assert_eq!(ode.stats().evaluations, 2 + 6 * (ode.stats().accepted + ode.stats().rejected));
+    /// # Ok::<(), vesde::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Config::validate`]; `Empty` where the batch is zero; `InvalidTolerance` where a

@@ -15,7 +15,7 @@ use crate::norms::{NORM_BLOCK, norm_blocks};
 use crate::simd::dispatch;
 
 /// Derivatives that are kept: two of a step's seven share a place.
-pub(super) const SLOTS: usize = 6;
+pub(crate) const SLOTS: usize = 6;
 
 /// The buffers of an ODE job, or of a part of one: all of one length but the workspace, which has
 /// six times as many floats, and the log-densities.
@@ -33,6 +33,8 @@ pub struct OdeBuffers<'a> {
 }
 
 impl<'a> OdeBuffers<'a> {
+    pub(crate) const SLOTS: usize = SLOTS;
+
     /// The sample, which is the solution so far; the input that the network is evaluated on, and
     /// what it made of it; and the derivatives ([`Ode::workspace_len`](super::Ode::workspace_len)
     /// floats). All but the model output are to be left alone between calls.
@@ -179,7 +181,10 @@ impl OdeSum {
         self.terms.get(..self.terms_len).unwrap_or_default()
     }
 
-    pub(super) fn new(h: f64, terms: impl Iterator<Item = OdeTerm>) -> Self {
+    /// The most terms.
+    pub(crate) const MOST_TERMS: usize = MOST_SLOPES;
+
+    pub(crate) fn new(h: f64, terms: impl Iterator<Item = OdeTerm>) -> Self {
         let mut sum = Self { h, ..Self::default() };
         for (to, term) in sum.terms.iter_mut().zip(terms) {
             *to = term;
@@ -293,17 +298,23 @@ impl OdeReduction {
     /// `Empty`, `LengthMismatch`, `BufferTooSmall`, `Overlap`, `TooLarge` for the buffers and the
     /// number of blocks; `InvalidSampler` for a buffer of the workspace that there is not.
     pub fn sums(&self, buffers: &OdeBuffers<'_>, blocks: &mut [f64]) -> Result<(), Error> {
+        let places = blocks.len();
+        self.sums_into(buffers, places, &mut store(blocks))
+    }
+
+    /// What [`sums`](Self::sums) stores, handed to a sink of `places` places.
+    pub(crate) fn sums_into(
+        &self,
+        buffers: &OdeBuffers<'_>,
+        places: usize,
+        sink: &mut dyn FnMut(f64),
+    ) -> Result<(), Error> {
         buffers.check()?;
         let values = self.values();
-        if blocks.len() != values * norm_blocks(buffers.sample.len()) {
+        if places != values * norm_blocks(buffers.sample.len()) {
             return Err(Error::LengthMismatch);
         }
-        let mut blocks = blocks.iter_mut();
-        self.each_sum(buffers, &mut |sums| {
-            for (to, sum) in blocks.by_ref().take(values).zip(sums) {
-                *to = sum;
-            }
-        })
+        self.each_sum(buffers, &mut |sums| sums.into_iter().take(values).for_each(&mut *sink))
     }
 
     /// The totals.
@@ -350,17 +361,25 @@ impl OdeReduction {
     /// # Errors
     /// Those of [`sums`](Self::sums); `NullPointer` where the product or the probe is missing.
     pub fn dots(&self, buffers: &OdeBuffers<'_>, blocks: &mut [f64]) -> Result<(), Error> {
+        let places = blocks.len();
+        self.dots_into(buffers, places, &mut store(blocks))
+    }
+
+    /// What [`dots`](Self::dots) stores, handed to a sink of `places` places.
+    pub(crate) fn dots_into(
+        &self,
+        buffers: &OdeBuffers<'_>,
+        places: usize,
+        sink: &mut dyn FnMut(f64),
+    ) -> Result<(), Error> {
         buffers.check()?;
-        if blocks.len() != norm_blocks(buffers.sample.len()) {
+        if places != norm_blocks(buffers.sample.len()) {
             return Err(Error::LengthMismatch);
         }
-        blocks.fill(0.0);
-        let mut blocks = blocks.iter_mut();
-        self.each_dot(buffers, &mut |sum| {
-            if let Some(to) = blocks.next() {
-                *to = sum;
-            }
-        })
+        if self.dots == OdeDots::None {
+            (0..places).for_each(|_| sink(0.0));
+        }
+        self.each_dot(buffers, sink)
     }
 
     /// The whole sum of sample `i`, of buffers that are a whole job's.
@@ -395,6 +414,16 @@ impl OdeReduction {
             Signs::Counter(counter) => dispatch(DotSigns { x, place: counter.into(), sink: &mut sink }),
         }
         Ok(())
+    }
+}
+
+/// A sink that stores what it is handed, one after the other.
+fn store(to: &mut [f64]) -> impl FnMut(f64) {
+    let mut places = to.iter_mut();
+    move |sum| {
+        if let Some(place) = places.next() {
+            *place = sum;
+        }
     }
 }
 
