@@ -40,7 +40,7 @@ impl Job {
         let ode = Ode::new(&config(), batch, options).unwrap();
         let len = sample.len();
         let mut probe = vec![0.0; len];
-        ode.probe().fill_signs(&mut probe[..]).unwrap();
+        ode.probe().rademacher(&mut probe[..]).unwrap();
         Self {
             ode,
             batch,

@@ -385,36 +385,4 @@ impl Kernel for DotSigns<'_> {
     const HIGHEST: SimdLevel = SimdLevel::Avx2;
 }
 
-/// Fills `out` with 1 and −1, the signs of counter noise.
-pub(crate) struct FillSigns<'a> {
-    pub place: Place,
-    pub out: Out<'a>,
-}
-
-impl Kernel for FillSigns<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let (sign, one) = (l.splat_u(SIGN), l.bits(l.splat(1.0)));
-        let mut noise = CounterGroups::new(l, self.place);
-        let mut pads = Pads::new();
-        let mut tiles = Tiles::overhanging(self.place.offset_in_group(), [], [self.out], &mut pads);
-        while let Some(mut run) = tiles.run() {
-            while !run.is_done() {
-                let mut block = noise.block(l);
-                while block.left > 0
-                    && let Some(([], [mut out])) = run.next()
-                {
-                    let z = block.next(l);
-                    each!(L, |at, part, row| {
-                        out.put(at, l.store(l.of_bits((l.bits(z[part][row]) & sign) | one)));
-                    });
-                }
-                noise.block = block;
-            }
-        }
-    }
-    const HIGHEST: SimdLevel = SimdLevel::Avx2;
-}
-
 const _: () = assert!(NORM_BLOCK.is_multiple_of(GROUP));

@@ -448,7 +448,7 @@ impl Ode {
             .ok_or(Error::TooLarge)
     }
 
-    /// Where the probe's counter noise begins, whose signs it is ([`Counter::fill_signs`]).
+    /// Where the probe's counter noise begins, whose signs it is ([`Counter::rademacher`]).
     #[must_use]
     pub fn probe(&self) -> Counter {
         Counter::new(self.seed, self.stream.wrapping_add(1))

@@ -7,7 +7,7 @@ use crate::buf::{self, In, Out};
 use crate::error::Error;
 use crate::kernels::linear::linear;
 use crate::kernels::rk45::{
-    Accept, DotSigns, Errors, FillSigns, MOST_SLOPES, Newest, Stage, Tolerance, dot, error_norm, first_norms,
+    Accept, DotSigns, Errors, MOST_SLOPES, Newest, Stage, Tolerance, dot, error_norm, first_norms,
     second_norm, stage,
 };
 use crate::noise::{Counter, Noise};
@@ -273,7 +273,7 @@ pub struct OdeReduction {
     pub atol: f64,
     /// Elements of a sample.
     pub sample_len: usize,
-    /// The probe, where it is the signs of counter noise: [`Counter::fill_signs`].
+    /// The probe, where it is the signs of counter noise: [`Counter::rademacher`].
     pub probe: Option<Counter>,
 }
 
@@ -598,8 +598,8 @@ impl OdePlan {
                     let signs = Out::from(&mut signs);
                     for at in (0..x.len()).step_by(PART_ON_STACK) {
                         let x = x.part(at, PART_ON_STACK);
-                        let (place, out) = (counter.at(at as u64).into(), signs.part(0, x.len()));
-                        dispatch(FillSigns { place, out: out.again() });
+                        let out = signs.part(0, x.len());
+                        counter.at(at as u64).rademacher(out.again())?;
                         shift(&x, factor, out.as_in());
                     }
                 }
@@ -659,17 +659,4 @@ fn combine(
     let (coefficients, h) = (sum.factors(), sum.h);
     stage(Stage { y, slopes, score, coefficients, h, a, x: x.again(), k: k.again() }, sum.terms_len);
     Ok(())
-}
-
-impl Counter {
-    /// Fills `out` with ±1, the signs of the elements from `index` on: a Rademacher probe.
-    ///
-    /// # Errors
-    /// `TooLarge` where `index` plus the length exceeds 2⁶⁴ − 1.
-    pub fn fill_signs<'a>(self, out: impl Into<Out<'a>>) -> Result<(), Error> {
-        let (place, out) = (crate::kernels::Place::from(self), out.into());
-        place.check(out.len())?;
-        dispatch(FillSigns { place, out });
-        Ok(())
-    }
 }
