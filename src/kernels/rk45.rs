@@ -56,7 +56,7 @@ impl<const I: usize> Kernel for StageOf<'_, I> {
         let (c, h, a) = (self.coefficients.map(|c| l.splat_d(c)), l.splat_d(self.h), l.splat(self.a));
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
-        each_tile!(L, non_temporal if true, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
+        each_tile!(L, non_temporal if false, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
             let mut values = ins.iter().map(|x| l.load(x.get(at)));
             let y = values.next().unwrap_or(a);
             let (mut slope, mut sum, mut coefficients) = (y, l.zero_d(), c.iter());
@@ -103,7 +103,8 @@ impl Kernel for Accept<'_> {
 }
 
 /// How a reduction has the newest derivative: `a·score`, or `a·((held + score)·½)` where a score
-/// is held.
+/// is held. Half the sum of a score with itself is the score, unless it is beyond 1.7e38: where
+/// time does not matter, once a job, that is how it is had without one.
 #[derive(Clone, Copy)]
 pub(crate) struct Newest<'a> {
     pub a: f32,
@@ -126,11 +127,8 @@ pub(crate) fn first_norms(
     sink: &mut dyn FnMut([f64; 2]),
 ) {
     let Newest { a, score, held } = newest;
-    let values = FirstNorms { a, tolerance };
-    match held {
-        None => dispatch(BlockSums { ins: [y, score], values, sink }),
-        Some(held) => dispatch(BlockSums { ins: [y, score, held], values, sink }),
-    }
+    let (ins, values) = ([y, score, held.unwrap_or(score)], FirstNorms { a, tolerance });
+    dispatch(BlockSums { ins, values, sink });
 }
 
 /// The block sums of ((K − k)/scale)².
@@ -142,11 +140,8 @@ pub(crate) fn second_norm(
     sink: &mut dyn FnMut([f64; 2]),
 ) {
     let Newest { a, score, held } = newest;
-    let values = SecondNorm { a, tolerance };
-    match held {
-        None => dispatch(BlockSums { ins: [y, k, score], values, sink }),
-        Some(held) => dispatch(BlockSums { ins: [y, k, score, held], values, sink }),
-    }
+    let (ins, values) = ([y, k, score, held.unwrap_or(score)], SecondNorm { a, tolerance });
+    dispatch(BlockSums { ins, values, sink });
 }
 
 /// An embedded pair's error: the derivatives that count, the newest being the last, with their
@@ -261,40 +256,36 @@ fn newest<L: Lanes>(l: L, a: f32, score: L::F, held: Option<L::F>) -> L::D {
     l.widen(l.splat(a) * score)
 }
 
-/// [`first_norms`] of y, the score and a held score.
+/// [`first_norms`] of y, the score and the held one.
 struct FirstNorms {
     a: f32,
     tolerance: Tolerance,
 }
 
-impl<const I: usize> Values<I> for FirstNorms {
+impl Values<3> for FirstNorms {
     const COUNT: usize = 2;
     #[inline(always)]
-    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> [L::D; 2] {
-        let mut values = ins.iter().map(|x| l.load(x.get(at)));
-        let mut next = || values.next();
-        let (Some(y), Some(score)) = (next(), next()) else { return [l.zero_d(); 2] };
-        let (y, k) = (l.widen(y), newest(l, self.a, score, next()));
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 3], at: usize) -> [L::D; 2] {
+        let [y, score, held] = ins.map(|x| l.load(x.get(at)));
+        let (y, k) = (l.widen(y), newest(l, self.a, score, Some(held)));
         let scale = scale(l, self.tolerance, l.abs_d(y));
         [square(l, y, scale), square(l, k, scale)]
     }
 }
 
-/// [`second_norm`] of y, k, the score and a held score.
+/// [`second_norm`] of y, k, the score and the held one.
 struct SecondNorm {
     a: f32,
     tolerance: Tolerance,
 }
 
-impl<const I: usize> Values<I> for SecondNorm {
+impl Values<4> for SecondNorm {
     const COUNT: usize = 1;
     #[inline(always)]
-    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> [L::D; 2] {
-        let mut values = ins.iter().map(|x| l.load(x.get(at)));
-        let mut next = || values.next();
-        let (Some(y), Some(k), Some(score)) = (next(), next(), next()) else { return [l.zero_d(); 2] };
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 4], at: usize) -> [L::D; 2] {
+        let [y, k, score, held] = ins.map(|x| l.load(x.get(at)));
         // Subtracted in doubles: to change the sign is exact.
-        let change = newest(l, self.a, score, next()) + l.widen(k) * l.splat_d(-1.0);
+        let change = newest(l, self.a, score, Some(held)) + l.widen(k) * l.splat_d(-1.0);
         [square(l, change, scale(l, self.tolerance, l.abs_d(l.widen(y)))); 2]
     }
 }
