@@ -89,7 +89,8 @@ pub struct OdeOptions {
     pub variable: OdeVariable,
     /// The direction.
     pub direction: OdeDirection,
-    /// How the divergence is had.
+    /// How the divergence is had. It is meant for encoding, where its integral makes a
+    /// log-density of the code's; in sampling the integral has the other sign.
     pub divergence: Divergence,
     /// Who makes the probe: by default it is ±1, the signs of counter noise ([`Ode::probe`]).
     pub probe: SamplerNoise,
