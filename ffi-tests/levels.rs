@@ -6,9 +6,10 @@
 use std::fmt::Write;
 
 use vesde::{
-    Averaging, Buffers, Config, Counter, CudaGrid, NORM_BLOCK, Noise, Norm, Numpy, Request, Sampler,
-    SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, fill_from_rng,
-    limit_simd_level, norm_blocks, set_sigmas, set_timesteps, simd_level, sum_squares, torch_norm,
+    Averaging, Buffers, Config, Counter, CudaGrid, Imputation, NORM_BLOCK, Noise, Norm, Numpy, Recolouring,
+    Request, Sampler, SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda,
+    fill_from_rng, guide, impute, limit_simd_level, norm_blocks, recolour, set_sigmas, set_timesteps,
+    simd_level, sum_squares, torch_norm,
 };
 
 /// FNV-1a over the little-endian bytes of floats.
@@ -163,6 +164,53 @@ fn hashes() -> String {
             }
         }
         hash.floats(&x);
+    });
+    for (name, given) in [("given", true), ("counter", false)] {
+        let each =
+            |hash: &mut Hash, step: usize, run: &dyn Fn(usize, Noise<'_>, &[&[f32]; 3], &mut [f32])| {
+                for len in lengths().map(|len| len / step * step).filter(|&len| len > 0) {
+                    for offset in [0, 7] {
+                        let place = Counter { seed: 2, stream: 5, index: offset as u64 };
+                        let [data, sample, mask] = [(6, 7), (8, 9), (10, 11)]
+                            .map(|(seed, stream)| counter(Counter::new(seed, stream), len));
+                        let (z, mut out) = (counter(place, len), vec![0.0; len + offset]);
+                        let noise = if given { Noise::from(&z[..]) } else { place.into() };
+                        run(len, noise, &[&data, &sample, &mask], &mut out[offset..]);
+                        hash.floats(&out[offset..]);
+                    }
+                }
+            };
+        job(&format!("impute_{name}"), &|hash| {
+            each(hash, 1, &|_, noise, [data, sample, mask], out| {
+                impute(Imputation::new(data, mask, sample, out).with_noise(1.5, noise)).unwrap();
+            });
+        });
+        job(&format!("recolour_{name}"), &|hash| {
+            each(hash, 3, &|len, noise, [gray, sample, _], out| {
+                let job = Recolouring::new(gray, sample, out).with_batch(if len % 2 == 0 { 2 } else { 1 });
+                recolour(job.with_noise(1.5, noise)).unwrap();
+            });
+        });
+    }
+    job("guide", &|hash| {
+        for len in lengths() {
+            let [u, c] = [(6, 7), (8, 9)].map(|(seed, stream)| counter(Counter::new(seed, stream), len));
+            let mut out = vec![0.0; len];
+            guide(&u, &c, 1.5, &mut out[..]).unwrap();
+            hash.floats(&out);
+        }
+    });
+    job("words", &|hash| {
+        let mut state = TorchCpu::new(3);
+        for len in lengths() {
+            let mut out = vec![0.0; len];
+            state.uniform(&mut out[..]).unwrap();
+            hash.floats(&out);
+            state.rademacher(&mut out[..]).unwrap();
+            hash.floats(&out);
+            Counter { seed: 1, stream: len as u64, index: 0 }.rademacher(&mut out[..]).unwrap();
+            hash.floats(&out);
+        }
     });
     lines
 }

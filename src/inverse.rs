@@ -200,7 +200,7 @@ pub fn recolour(recolouring: Recolouring<'_>) -> Result<(), Error> {
 
 /// Brightness and two channels of colour from red, green and blue, of `batch` images one after the
 /// other: the row (red, green, blue) of each pixel times score_sde's matrix M, whose columns are
-/// orthogonal (`get_pc_colorizer`'s `decouple`, bit for bit). In place if `out` is `x`.
+/// orthogonal (`get_pc_colorizer`'s `decouple`, bit for bit).
 ///
 /// # Errors
 /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers, and `LengthMismatch` where an
@@ -249,7 +249,7 @@ fn planes<T>(plane: impl Fn(usize) -> T, pixels: usize) -> Planes<T> {
 /// Classifier-free guidance (Ho and Salimans 2022): `out = u + w·(c − u)` for the scores of a
 /// network without and with the condition: w = 0 is `unconditional`, 1 `conditional`, and beyond
 /// that a stronger condition. Their weight is w − 1. Denoised samples and noise predictions combine
-/// in the same way. One rounding an operation: difference, product, sum. `out` may be either.
+/// in the same way. One rounding an operation: difference, product, sum.
 ///
 /// With a classifier's gradient the score is `score + w·∇ₓ log p(y | x, σ)`, which is
 /// [`linear`](crate::linear) of the two (Song et al. 2021, appendix I.1; score_sde's
@@ -273,7 +273,7 @@ pub fn guide<'a>(
 
 /// Tweedie's formula: the posterior mean of the clean data, `out = sample + σ²·score` for the score
 /// at the sample and σ, with σ² rounded first. The denoised sample that ends ncsnv2's loop, and
-/// score_sde's where its last timestep has index 0. `out` may be either.
+/// score_sde's where its last timestep has index 0.
 ///
 /// To split the work, pass parts of all buffers.
 ///

@@ -180,6 +180,54 @@ static void whole_loop(int variant) {
     hash_floats(sample, LEN);
 }
 
+enum { IMPUTE = 0, RECOLOUR = 1 };
+
+static void inverse_problems(int variant) {
+    const size_t step = variant & RECOLOUR ? 3 : 1;
+    const float sigma = 1.5f;
+    draw(2, 5, 0, LONGEST + MAX_OFFSET, z);
+    draw(6, 7, 0, LONGEST, score);
+    draw(8, 9, 0, LONGEST, sample);
+    draw(10, 11, 0, LONGEST, mean);
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k) / step * step, batch = len % 2 == 0 ? 2 : 1;
+        for (size_t offset = 0; len > 0 && offset <= MAX_OFFSET; offset += MAX_OFFSET) {
+            float *to = prev + offset;
+            const vesde_counter place = {2, 5, offset};
+            const vesde_noise noise = variant & COUNTER ? vesde_counter_noise(place) : vesde_given_noise(z + offset);
+            const vesde_imputation known = {score, mean, len, sample, len, noise, sigma, to};
+            const vesde_recolouring colours = {score, sample, len, batch, noise, sigma, to};
+            OK(variant & RECOLOUR ? vesde_recolour(&colours) : vesde_impute(&known));
+            hash_floats(to, len);
+        }
+    }
+}
+
+static void guide(int variant) {
+    (void)variant;
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        OK(vesde_guide(draw(6, 7, 0, len, score), draw(8, 9, 0, len, sample), 1.5f, len, prev));
+        hash_floats(prev, len);
+    }
+}
+
+// Uniform numbers and signs.
+static void words(int variant) {
+    (void)variant;
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, 3, NULL, &generator));
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        vesde_generator counted = {.counter = {1, len, 0}};
+        OK(vesde_rand(&generator, len, z));
+        hash_floats(z, len);
+        OK(vesde_rademacher(&generator, len, z));
+        hash_floats(z, len);
+        OK(vesde_rademacher(&counted, len, z));
+        hash_floats(z, len);
+    }
+}
+
 static const struct job {
     const char *name;
     void (*run)(int variant);
@@ -200,6 +248,12 @@ static const struct job {
     {"add_noise_counter", add_noise, COUNTER},
     {"norms", norms, 0},
     {"sampler", whole_loop, 0},
+    {"impute_given", inverse_problems, IMPUTE},
+    {"recolour_given", inverse_problems, RECOLOUR},
+    {"impute_counter", inverse_problems, IMPUTE | COUNTER},
+    {"recolour_counter", inverse_problems, RECOLOUR | COUNTER},
+    {"guide", guide, 0},
+    {"words", words, 0},
 };
 
 enum { JOBS = sizeof jobs / sizeof *jobs };
