@@ -45,6 +45,9 @@ fn counter(noise: Counter, len: usize) -> Vec<f32> {
 /// A step of a length.
 type Run<'r> = dyn Fn(usize, Step<'_>) + 'r;
 
+/// What is done with noise, three buffers of a length and an output.
+type RunOn = dyn Fn(usize, Noise<'_>, &[&[f32]; 3], &mut [f32]);
+
 /// One line a job: its name and the hash of all that it computes.
 fn hashes() -> String {
     let config = Config::default();
@@ -166,20 +169,19 @@ fn hashes() -> String {
         hash.floats(&x);
     });
     for (name, given) in [("given", true), ("counter", false)] {
-        let each =
-            |hash: &mut Hash, step: usize, run: &dyn Fn(usize, Noise<'_>, &[&[f32]; 3], &mut [f32])| {
-                for len in lengths().map(|len| len / step * step).filter(|&len| len > 0) {
-                    for offset in [0, 7] {
-                        let place = Counter { seed: 2, stream: 5, index: offset as u64 };
-                        let [data, sample, mask] = [(6, 7), (8, 9), (10, 11)]
-                            .map(|(seed, stream)| counter(Counter::new(seed, stream), len));
-                        let (z, mut out) = (counter(place, len), vec![0.0; len + offset]);
-                        let noise = if given { Noise::from(&z[..]) } else { place.into() };
-                        run(len, noise, &[&data, &sample, &mask], &mut out[offset..]);
-                        hash.floats(&out[offset..]);
-                    }
+        let each = |hash: &mut Hash, step: usize, run: &RunOn| {
+            for len in lengths().map(|len| len / step * step).filter(|&len| len > 0) {
+                for offset in [0, 7] {
+                    let place = Counter { seed: 2, stream: 5, index: offset as u64 };
+                    let [data, sample, mask] = [(6, 7), (8, 9), (10, 11)]
+                        .map(|(seed, stream)| counter(Counter::new(seed, stream), len));
+                    let (z, mut out) = (counter(place, len), vec![0.0; len + offset]);
+                    let noise = if given { Noise::from(&z[..]) } else { place.into() };
+                    run(len, noise, &[&data, &sample, &mask], &mut out[offset..]);
+                    hash.floats(&out[offset..]);
                 }
-            };
+            }
+        };
         job(&format!("impute_{name}"), &|hash| {
             each(hash, 1, &|_, noise, [data, sample, mask], out| {
                 impute(Imputation::new(data, mask, sample, out).with_noise(1.5, noise)).unwrap();

@@ -128,7 +128,7 @@ pub(crate) type Planes<T> = [T; 3];
 /// Three columns of three numbers: each makes one channel of three.
 pub(crate) type Matrix = [[f32; 3]; 3];
 
-/// The columns of score_sde's matrix M (`controllable_generation.get_pc_colorizer`): its first
+/// The columns of `score_sde`'s matrix M (`controllable_generation.get_pc_colorizer`): its first
 /// makes gray of red, green and blue.
 pub(crate) const DECOUPLE: Matrix = [
     [5.7735014e-1, 5.7735026e-1, 5.7735026e-1],

@@ -45,7 +45,7 @@ impl TorchCpu {
     }
 
     /// `2·torch.randint(0, 2, ...) − 1`: 1 or −1, one word of the generator for each. That is
-    /// score_sde's probe of a divergence (`likelihood.py`, "Rademacher"). Two calls for the parts
+    /// `score_sde`'s probe of a divergence (`likelihood.py`, "Rademacher"). Two calls for the parts
     /// of a range are one call for the whole.
     ///
     /// # Errors
