@@ -7,9 +7,9 @@ mod vectors;
 
 use vectors::{Case, Tables, assert_same_bits, cases, fnv1a, ulps};
 use vesde::{
-    Averaging, Buffers, Combination, Config, Corrector, Error, Norm, Predictor, Request, Sampler,
-    SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, Step, TorchCpu, annealed_step, linear,
-    set_ncsnv2_sigmas,
+    After, Averaging, Buffers, Combination, Conditions, Config, Corrector, Imputation, Norm, Predictor,
+    Recolouring, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, Step,
+    TorchCpu, annealed_step, couple, decouple, impute, linear, recolour, set_ncsnv2_sigmas,
 };
 
 /// Of the file's integers for predictors and correctors.
@@ -173,7 +173,32 @@ const STEPS: &[(&str, Predictor)] = &[
     ("rd", Predictor::ReverseDiffusion),
     ("rdpf", Predictor::ReverseDiffusionFlow),
     ("as", Predictor::Ancestral),
+    ("em", Predictor::EulerMaruyama),
 ];
+
+#[test]
+fn euler_maruyama_steps_are_those_of_jax() {
+    for (name, case) in cases("jaxem") {
+        let (t, x, score, n) = (case.f32s("t"), case.f32s("x"), case.f32s("score"), case.usize("n"));
+        let mut tables = Tables::new(&config_of(case), n, n).unwrap();
+        tables.timesteps[..t.len()].copy_from_slice(&t);
+        tables.sigmas[..t.len()].copy_from_slice(&case.f32s("sigma"));
+        let scheduler = Scheduler { config: config_of(case), schedule: tables.schedule() };
+        let step = |predictor, z: &[f32]| {
+            let (mut prev, mut mean) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            let step = Step::new(&score, &x, &mut prev[..]).with_predictor(predictor).with_noise(z);
+            scheduler.step_pred(&t, step.with_batch(t.len()).with_mean(&mut mean[..])).unwrap();
+            (prev, mean)
+        };
+        let (prev, mean) = step(Predictor::EulerMaruyama, &case.f32s("z"));
+        assert_same_bits(&mean, &case.f32s("mean"), name);
+        // JAX multiplies the noise by √(1/N) first.
+        let off = |(a, b): (&f32, &f32)| (a - b).abs() <= 3e-7 * b.abs().max(1.0);
+        assert!(prev.iter().zip(&case.f32s("x_out")).all(off), "{name}");
+        let (prev, _) = step(Predictor::EulerMaruyamaFlow, &case.f32s("z"));
+        assert_same_bits(&prev, &case.f32s("pf_x_out"), name);
+    }
+}
 
 #[test]
 fn predictor_steps_are_those_of_the_paper() {
@@ -239,9 +264,11 @@ fn annealed_langevin_steps_are_those_of_the_paper() {
 
 /// The sampler's options for a case, if it has them.
 fn options_of(case: &Case) -> Option<SamplerOptions> {
-    let predictor = match (case.usize("predictor"), case.usize("probability_flow")) {
+    let flows = case.get("probability_flow").map_or(0, |flows| flows[0]);
+    let predictor = match (case.usize("predictor"), flows) {
         (0, 0) => Predictor::ReverseDiffusion,
         (0, 1) => Predictor::ReverseDiffusionFlow,
+        (1, 0) => Predictor::EulerMaruyama,
         (2, 0) => Predictor::Ancestral,
         (PREDICTOR_NONE, _) => Predictor::None,
         _ => return None,
@@ -373,11 +400,152 @@ fn annealed_langevin_dynamics_is_that_of_ncsnv2() {
 }
 
 // ---- inp, col: inpainting and colorization ----
-//
-// `noise_of(case, draws_of(case, 2), is_col)` are a run's draws.
+
+/// Runs a job that hands its sample to `initial` once and then to `condition`, with sigma and the
+/// condition's noise, after every corrector and predictor; to the noisy result.
+fn run_with_condition(
+    case: &Case,
+    noise: &[Vec<f32>],
+    initial: impl Fn(&mut [f32]),
+    condition: impl Fn(&mut [f32], f32, &[f32]),
+) -> Vec<f32> {
+    let (gaussian, tables, batch) = (Gaussian::of(case), tables_of(case), case.usizes("shape")[0]);
+    let options = SamplerOptions {
+        conditions: Conditions::Drawing,
+        result: SamplerResult::Noisy,
+        norm: Norm::Torch,
+        ..options_of(case).expect("a known job")
+    };
+    let mut sampler = Sampler::new(&config_of(case), batch, options).unwrap();
+    let (mut x, mut score, mut z) = (noise[0].clone(), noise[0].clone(), &noise[0]);
+    loop {
+        let buffers = Buffers::new(&mut x, &score).with_noise(z);
+        match sampler.next(&tables.schedule(), buffers).unwrap() {
+            Request::Score { sigma, .. } => gaussian.score(&x, &[sigma], &mut score),
+            Request::Noise { draw } => z = &noise[draw as usize],
+            Request::Condition { after: After::Initial, draw, .. } => {
+                assert_eq!(draw, 0);
+                initial(&mut x);
+            }
+            Request::Condition { sigma, draw, last, .. } => {
+                assert_eq!(last, draw as usize == noise.len() - 1);
+                condition(&mut x, sigma, &noise[draw as usize]);
+            }
+            Request::Done => return x,
+        }
+    }
+}
+
+#[test]
+fn inpainting_is_that_of_the_paper() {
+    let gaussian = cases("inp").filter(|(_, case)| case.get("mu").is_some());
+    for (name, case) in gaussian {
+        let noise = noise_of(case, draws_of(case, 2), false);
+        let (data, mask) = (case.f32s("data"), case.f32s("mask"));
+        let replace = |x: &mut [f32]| impute(Imputation::in_place(&data, &mask, x)).unwrap();
+        let mut x = run_with_condition(case, &noise, replace, |x, sigma, z| {
+            impute(Imputation::in_place(&data, &mask, x).with_noise(sigma, z)).unwrap();
+        });
+        assert_same_bits(&x, &case.f32s("out_noisy"), name);
+        impute(Imputation::in_place(&data, &mask, &mut x)).unwrap();
+        assert_same_bits(&x, &case.f32s("out"), name);
+    }
+}
+
+#[test]
+fn colorization_is_that_of_the_paper() {
+    for (name, case) in cases("col") {
+        let [batch, channels, rows, columns] = case.usizes("shape")[..] else { panic!("shape") };
+        let pixels = rows * columns;
+        let noise = noise_of(case, draws_of(case, 2), true);
+        let gray: Vec<f32> =
+            case.f32s("gray").chunks(pixels).flat_map(|plane| plane.repeat(channels)).collect();
+        // The prior's first channel is set to zero before it is decoupled.
+        let initial = |x: &mut [f32]| {
+            let [mut known, mut first] = [(); 2].map(|()| vec![0.0; x.len()]);
+            for sample in x.chunks_mut(channels * pixels) {
+                sample[..pixels].fill(0.0);
+            }
+            decouple(&gray, batch, &mut known[..]).unwrap();
+            decouple(&*x, batch, &mut first[..]).unwrap();
+            let samples = first.chunks_mut(channels * pixels).zip(known.chunks(channels * pixels));
+            for (first, known) in samples {
+                linear(Combination::in_place(1.0, &mut first[..pixels]).plus(1.0, &known[..pixels])).unwrap();
+            }
+            couple(&first, batch, x).unwrap();
+        };
+        let mut x = run_with_condition(case, &noise, initial, |x, sigma, z| {
+            let job = Recolouring::in_place(&gray, x).with_batch(batch);
+            recolour(job.with_noise(sigma, z)).unwrap();
+        });
+        assert_same_bits(&x, &case.f32s("out_noisy"), name);
+        recolour(Recolouring::in_place(&gray, &mut x).with_batch(batch)).unwrap();
+        assert_same_bits(&x, &case.f32s("out"), name);
+
+        let v = case.f32s("v");
+        let mut mixed = vec![0.0; v.len()];
+        decouple(&v, v.len() / (3 * 9 * 7), &mut mixed[..]).unwrap();
+        assert_same_bits(&mixed, &case.f32s("decoupled"), name);
+        couple(&v, v.len() / (3 * 9 * 7), &mut mixed[..]).unwrap();
+        assert_same_bits(&mixed, &case.f32s("coupled"), name);
+        // The matrices themselves, by their rows.
+        for (row, (m, w)) in case.f32s("matrix").chunks(3).zip(case.f32s("inverse").chunks(3)).enumerate() {
+            let unit: [f32; 3] = std::array::from_fn(|i| if i == row { 1.0 } else { 0.0 });
+            let mut out = [0.0; 3];
+            decouple(&unit, 1, &mut out).unwrap();
+            assert_same_bits(&out, m, name);
+            couple(&unit, 1, &mut out).unwrap();
+            assert_same_bits(&out, w, name);
+        }
+    }
+}
+
+// inp/digits: the score of the digits network.
 
 // ---- jaxcond: guidance by a classifier ----
 
+#[test]
+fn updates_guided_by_a_classifier_are_those_of_the_paper() {
+    let case = cases("jaxcond").next().unwrap().1;
+    let [timesteps, sigmas, discrete_sigmas] =
+        ["timesteps", "sigma", "discrete_sigmas"].map(|name| case.f32s(name));
+    let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+    let scheduler = Scheduler { config: config_of(case), schedule };
+    let updates = case.usizes("update");
+    let len = case.f32s("x").len() / updates.len();
+    for (i, &number) in updates.iter().enumerate() {
+        let [mut x, mut score, gradient, noise, want] = ["x", "score", "gradient", "noise", "x_out"]
+            .map(|name| case.f32s(name)[i * len..][..len].to_vec());
+        linear(Combination::in_place(1.0, &mut score).plus(1.0, &gradient)).unwrap();
+        let mut mean = vec![0.0; len];
+        let step = Step::in_place(&score, &mut x).with_batch(2).with_noise(&noise).with_mean(&mut mean[..]);
+        if number % 2 == 0 {
+            scheduler.step_correct(Averaging::Batch, Norm::Exact, step).unwrap();
+        } else {
+            scheduler.step_pred(&timesteps[number / 2..][..1], step).unwrap();
+        }
+        let got = if i + 1 == updates.len() { &mean } else { &x };
+        let off = got.iter().zip(&want).map(|(a, b)| (a - b).abs() / b.abs().max(1.0));
+        let worst = off.fold(0.0, f32::max);
+        assert!(worst <= 1e-6, "update {number}: {worst:e}");
+    }
+}
+
 // ---- ode, and rk45 of golden.txt: the probability-flow ODE ----
 
-// ---- lik, probes, the prior of cont: likelihood ----
+// ---- lik, the prior of cont: likelihood ----
+
+// ---- probes ----
+
+#[test]
+fn uniform_numbers_and_signs_are_those_of_torch() {
+    for (name, case) in cases("probes") {
+        let seed = case.bits("seed")[0];
+        let [uniform, signs] = ["uniform", "rademacher"].map(|name| case.f32s(name));
+        let mut out = vec![0.0; uniform.len()];
+        TorchCpu::new(seed).uniform(&mut out[..]).unwrap();
+        assert_same_bits(&out, &uniform, name);
+        TorchCpu::new(seed).rademacher(&mut out[..]).unwrap();
+        assert_same_bits(&out, &signs, name);
+    }
+}

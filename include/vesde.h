@@ -7,8 +7,8 @@
  *   CPU was found to have).
  * - NULL is VESDE_ERROR_NULL_POINTER wherever the documentation does not allow it.
  * - A length of 0 is VESDE_ERROR_EMPTY, except a draw's: vesde_counter_fill, vesde_randn,
- *   vesde_generator_fill_part and _skip of a draw of nothing are VESDE_OK and leave a generator as it
- *   is. The pointer of an empty buffer is not looked at there, and may be NULL.
+ *   vesde_rand, vesde_rademacher, vesde_generator_fill_part and _skip of a draw of nothing are
+ *   VESDE_OK and leave a generator as it is. The pointer of an empty buffer is not looked at there, and may be NULL.
  * - Structs are plain: allocate them anywhere and copy them with =. Their size does not change
  *   within a minor version. A struct of buffers or options that is all zeros but for what is needed
  *   is complete: {.sample = x, ...}.
@@ -205,6 +205,11 @@ typedef enum vesde_predictor {
     VESDE_PREDICTOR_ANCESTRAL = 2,
     // No predictor: nothing is done, no score is asked for and nothing drawn.
     VESDE_PREDICTOR_NONE = 3,
+    // Euler–Maruyama: drift g², dt 1/N, diffusion g·√(1/N), with N timesteps and g = σ(t)·√(2·ln
+    // (`sigma_max`/`sigma_min`)). σ(t) is the one in `sigmas` at this timestep, if it is there.
+    VESDE_PREDICTOR_EULER_MARUYAMA = 4,
+    // Euler's steps along the probability flow: drift g²/2, dt 1/N, no diffusion.
+    VESDE_PREDICTOR_EULER_MARUYAMA_FLOW = 5,
 } vesde_predictor;
 
 // How a corrector step makes its step size ε; the noise's factor is √(2ε).
@@ -438,6 +443,47 @@ typedef struct vesde_corrector_step {
     // √(2ε).
     float noise_factor;
 } vesde_corrector_step;
+
+// The buffers of vesde_impute, of `len` floats each but for the mask. All zeros has no noise.
+typedef struct vesde_imputation {
+    // What is known.
+    const float *data;
+    // 1 where `data` is known, 0 where it is not, or anything between.
+    const float *mask;
+    // Floats of the mask, which divide `len`: the mask of a sample is that of each sample of a
+    // batch, the mask of a channel that of each channel.
+    size_t mask_len;
+    // The sample.
+    const float *sample;
+    // Floats of a buffer.
+    size_t len;
+    // The noise at the data.
+    struct vesde_noise noise;
+    // Its standard deviation: the sample's sigma.
+    float sigma;
+    // The sample with the data in it.
+    float *out;
+} vesde_imputation;
+
+// The buffers of vesde_recolour, of `len` floats each: `batch` samples one after the other, each
+// of three channels one after the other, red, green and blue. All zeros has no noise.
+typedef struct vesde_recolouring {
+    // The gray images: three equal channels each.
+    const float *gray;
+    // The sample.
+    const float *sample;
+    // Floats of a buffer: those of the whole batch.
+    size_t len;
+    // Samples of the batch, at least 1.
+    size_t batch;
+    // The noise at the brightness: a number for each float, of which those of first channels are
+    // used.
+    struct vesde_noise noise;
+    // Its standard deviation: the sample's sigma.
+    float sigma;
+    // The sample with the brightness of the gray images.
+    float *out;
+} vesde_recolouring;
 
 // How many threads a GPU runs at once, which torch's launches are cut to: a draw of more elements
 // depends on it.
@@ -930,6 +976,84 @@ vesde_status vesde_get_corrector_step(double snr,
                                       int32_t norm,
                                       struct vesde_corrector_step *step);
 
+// Imputation, the step of inpainting: out = x·(1 − m) + (d + z·σ)·m for the sample x, the mask m,
+// the known data d and noise z; without noise x·(1 − m) + d·m (Song et al. 2021, appendix I.2;
+// score_sde's get_pc_inpainter, bit for bit).
+//
+// score_sde does it after the corrector and after the predictor of each step, with the sigma of
+// the step's timestep and a draw of its own. Its first sample is this without noise, the sample of
+// the prior being x. Its result is this without noise of the sample that has been imputed; of the
+// predictor's mean, the noise of unknown elements is removed as well.
+//
+// There may be no noise where its sigma is 0. The output may not touch a mask of fewer floats than
+// it has. To split the work, pass parts of all buffers, and counter.index plus the part's offset.
+//
+// Pointers:
+// `imputation` is NULL or readable, and every pointer in it is NULL or valid for its length.
+vesde_status vesde_impute(const struct vesde_imputation *imputation);
+
+// The step of colourisation: the sample is decoupled (vesde_decouple), its first channel, the
+// brightness, is replaced by that of the gray image plus σ·noise, and it is coupled again
+// (vesde_couple), in one pass (Song et al. 2021, appendix I.3; score_sde's get_pc_colorizer, bit
+// for bit but for the sign of a zero, and but for batches of fewer than 45 pixels).
+//
+// score_sde does it after the corrector and after the predictor of each step, with the sigma of
+// the step's timestep and a draw of its own; its result is this without noise of the sample that
+// has been recoloured. Its first sample has the brightness of the gray image added to the decoupled
+// sample of the prior, of which the red is zero: vesde_decouple of both, vesde_linear of the two
+// first channels, vesde_couple.
+//
+// There may be no noise where its sigma is 0. To split the work, pass whole samples, and
+// counter.index plus the part's offset.
+//
+// Pointers:
+// `recolouring` is NULL or readable, and every pointer in it is NULL or valid for its length.
+vesde_status vesde_recolour(const struct vesde_recolouring *recolouring);
+
+// Brightness and two channels of colour from red, green and blue: each pixel of `batch` images, one
+// after the other and each of three channels one after the other, times score_sde's matrix M
+// (get_pc_colorizer's decouple, bit for bit). `x` and `out` have `len` floats, a multiple of 3
+// times the batch.
+//
+// Pointers:
+// `x` is NULL or readable and `out` is NULL or writable for `len` floats.
+vesde_status vesde_decouple(const float *x, size_t len, size_t batch, float *out);
+
+// Red, green and blue from what vesde_decouple makes: times torch's inverse of M
+// (get_pc_colorizer's couple, bit for bit).
+//
+// Pointers:
+// As vesde_decouple.
+vesde_status vesde_couple(const float *x, size_t len, size_t batch, float *out);
+
+// Classifier-free guidance (Ho and Salimans 2022): out = u + weight·(c − u) for the scores of a
+// network without and with the condition. 0 is `unconditional`, 1 `conditional`, and more a
+// stronger condition; the paper's weight is less by 1. Denoised samples and noise predictions
+// combine in the same way. All buffers have `len` floats; `out` may be either.
+//
+// With a classifier's gradient the score is vesde_linear of the score, with factor 1, and of the
+// gradient. To split the work, pass parts of all buffers.
+//
+// Pointers:
+// Each pointer is NULL or valid for `len` floats.
+vesde_status vesde_guide(const float *unconditional,
+                         const float *conditional,
+                         float weight,
+                         size_t len,
+                         float *out);
+
+// Tweedie's formula: the posterior mean of the clean data, out = sample + σ²·score for the score at
+// the sample and `sigma`, with σ² rounded first. All buffers have `len` floats; `out` may be
+// either. To split the work, pass parts of all buffers.
+//
+// Pointers:
+// Each pointer is NULL or valid for `len` floats.
+vesde_status vesde_tweedie(const float *sample,
+                           const float *score,
+                           float sigma,
+                           size_t len,
+                           float *out);
+
 // Fills `out` with `len` elements of counter noise, from noise.index on.
 //
 // Pointers:
@@ -982,6 +1106,28 @@ vesde_status vesde_randn(struct vesde_generator *generators,
                          size_t generators_len,
                          size_t len,
                          float *out);
+
+// One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state: torch.rand(len)
+// on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is two for parts of n.
+// Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+//
+// Pointers:
+// `generator` is NULL or a state that nothing else uses now; `out` is NULL or writable for `len`
+// floats.
+vesde_status vesde_rand(struct vesde_generator *generator,
+                        size_t len,
+                        float *out);
+
+// One draw of `len` signs, 1 or -1 with equal probability, advancing the state: the probe of a
+// divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for bit,
+// as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER the signs
+// of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+//
+// Pointers:
+// As vesde_rand.
+vesde_status vesde_rademacher(struct vesde_generator *generator,
+                              size_t len,
+                              float *out);
 
 // Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is
 // split over threads. The state stays as it is until vesde_generator_skip.

@@ -108,6 +108,8 @@ enum class predictor : std::int32_t {
     reverse_diffusion_flow = VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW,
     ancestral = VESDE_PREDICTOR_ANCESTRAL,
     none = VESDE_PREDICTOR_NONE,
+    euler_maruyama = VESDE_PREDICTOR_EULER_MARUYAMA,
+    euler_maruyama_flow = VESDE_PREDICTOR_EULER_MARUYAMA_FLOW,
 };
 
 // How a corrector step makes its step size.
@@ -375,6 +377,14 @@ struct generator : vesde_generator {
     // One draw of out's size: torch.randn, numpy.random.randn or a stream of counter noise.
     status fill(span<float> out) noexcept { return status(vesde_randn(this, 1, out.size(), out.data())); }
 
+    // One draw of torch.rand, which torch's CPU generator has.
+    status uniform(span<float> out) noexcept { return status(vesde_rand(this, out.size(), out.data())); }
+
+    // One draw of signs, 1 or -1, of torch's CPU generator or of counter noise.
+    status rademacher(span<float> out) noexcept {
+        return status(vesde_rademacher(this, out.size(), out.data()));
+    }
+
     // Elements from `start` on of the next draw of `draw_len`. The state stays as it is until skip.
     status fill_part(std::uint64_t draw_len, std::uint64_t start, span<float> out) const noexcept {
         return status(vesde_generator_fill_part(this, draw_len, start, out.size(), out.data()));
@@ -439,6 +449,85 @@ inline status linear(const combination &sum) noexcept {
         }
     }
     return fits ? status(vesde_linear(&made)) : status::length_mismatch;
+}
+
+// ---- inverse problems and guidance ----
+
+// The buffers of impute: {data, mask, x, noise, sigma, x}. A mask may be that of one sample of the
+// batch, or of one channel.
+struct imputation {
+    span<const float> data{};
+    span<const float> mask{};
+    span<const float> sample{};
+    vesde::noise noise{};
+    // The standard deviation of the noise.
+    float sigma = 0;
+    span<float> out{};
+};
+
+// What is known put into a sample: out = x·(1 − m) + (d + z·σ)·m; without noise, where σ is 0.
+inline status impute(const imputation &with) noexcept {
+    const std::size_t len = with.out.size();
+    if (with.data.size() != len || with.sample.size() != len || !with.noise.fits(len)) {
+        return status::length_mismatch;
+    }
+    const vesde_imputation made{with.data.data(), with.mask.data(), with.mask.size(),
+                                with.sample.data(), len, with.noise, with.sigma, with.out.data()};
+    return status(vesde_impute(&made));
+}
+
+// The buffers of recolour: {gray, x, batch, noise, sigma, x}, each with three channels a sample, one
+// after the other.
+struct recolouring {
+    span<const float> gray{};
+    span<const float> sample{};
+    std::size_t batch = 1;
+    vesde::noise noise{};
+    // The standard deviation of the noise.
+    float sigma = 0;
+    span<float> out{};
+};
+
+// The brightness of gray images, with noise where σ is not 0, and the colours of samples.
+inline status recolour(const recolouring &with) noexcept {
+    const std::size_t len = with.out.size();
+    if (with.gray.size() != len || with.sample.size() != len || !with.noise.fits(len)) {
+        return status::length_mismatch;
+    }
+    const vesde_recolouring made{with.gray.data(), with.sample.data(), len, with.batch, with.noise,
+                                 with.sigma, with.out.data()};
+    return status(vesde_recolour(&made));
+}
+
+// Brightness and two channels of colour from red, green and blue, of `batch` images.
+inline status decouple(span<const float> x, std::size_t batch, span<float> out) noexcept {
+    return x.size() == out.size() ? status(vesde_decouple(x.data(), x.size(), batch, out.data()))
+                                  : status::length_mismatch;
+}
+
+// Red, green and blue from what decouple makes.
+inline status couple(span<const float> x, std::size_t batch, span<float> out) noexcept {
+    return x.size() == out.size() ? status(vesde_couple(x.data(), x.size(), batch, out.data()))
+                                  : status::length_mismatch;
+}
+
+// Classifier-free guidance: out = u + weight·(c − u).
+inline status guide(span<const float> unconditional, span<const float> conditional, float weight,
+                    span<float> out) noexcept {
+    if (unconditional.size() != out.size() || conditional.size() != out.size()) {
+        return status::length_mismatch;
+    }
+    return status(
+        vesde_guide(unconditional.data(), conditional.data(), weight, out.size(), out.data()));
+}
+
+// The posterior mean of the clean data: out = sample + σ²·score.
+inline status tweedie(span<const float> sample, span<const float> score, float sigma,
+                      span<float> out) noexcept {
+    if (sample.size() != out.size() || score.size() != out.size()) {
+        return status::length_mismatch;
+    }
+    return status(vesde_tweedie(sample.data(), score.data(), sigma, out.size(), out.data()));
 }
 
 // ---- the corrector in phases, for work that is split over threads ----

@@ -46,6 +46,7 @@ mod buf;
 pub mod capi;
 mod config;
 mod error;
+mod inverse;
 mod kernels;
 mod noise;
 mod norms;
@@ -58,6 +59,7 @@ mod steps;
 pub use buf::{In, Out};
 pub use config::Config;
 pub use error::Error;
+pub use inverse::{Imputation, Recolouring, couple, decouple, guide, impute, recolour, tweedie};
 pub use noise::{
     AnyGenerator, Counter, CudaGrid, Generator, GeneratorKind, Noise, Numpy, TorchCpu, TorchCuda,
     fill_from_rng, fill_from_words, randn,

@@ -35,14 +35,25 @@ pub enum Predictor {
     Ancestral = 2,
     /// No predictor: nothing is done, no score is asked for and nothing drawn.
     None = 3,
+    /// Euler–Maruyama: drift g², dt 1/N, diffusion g·√(1/N), with N timesteps and g = σ(t)·√(2·ln
+    /// (`sigma_max`/`sigma_min`)). σ(t) is the one in `sigmas` at this timestep, if it is there.
+    EulerMaruyama = 4,
+    /// Euler's steps along the probability flow: drift g²/2, dt 1/N, no diffusion.
+    EulerMaruyamaFlow = 5,
 }
 
 impl Predictor {
     /// Every predictor.
     ///
     /// cbindgen:ignore
-    pub const ALL: &'static [Self] =
-        &[Self::ReverseDiffusion, Self::ReverseDiffusionFlow, Self::Ancestral, Self::None];
+    pub const ALL: &'static [Self] = &[
+        Self::ReverseDiffusion,
+        Self::ReverseDiffusionFlow,
+        Self::Ancestral,
+        Self::None,
+        Self::EulerMaruyama,
+        Self::EulerMaruyamaFlow,
+    ];
 }
 
 /// The factors of a predictor step: `prev_sample_mean = sample + (drift·model_output)·dt` and
@@ -225,6 +236,14 @@ impl Schedule<'_> {
         index.checked_sub(1).map_or(Ok(0.0), |below| self.discrete_sigma(below))
     }
 
+    /// σ(t), which the network is given: the table's, if the timestep is in it.
+    fn continuous_sigma(&self, config: &Config, timestep: f32) -> Result<f32, Error> {
+        let mut table = self.timesteps.iter().zip(self.sigmas);
+        finite(
+            table.find(|&(&t, _)| t == timestep).map_or_else(|| config.sigma(timestep), |(_, &sigma)| sigma),
+        )
+    }
+
     /// The factors of a predictor step at a timestep.
     ///
     /// # Errors
@@ -233,7 +252,7 @@ impl Schedule<'_> {
     #[inline(never)] // so that it is in the library once
     pub fn predictor_step(
         &self,
-        _config: &Config,
+        config: &Config,
         predictor: Predictor,
         timestep: f32,
     ) -> Result<PredictorStep, Error> {
@@ -246,6 +265,8 @@ impl Schedule<'_> {
         }
         let diffusion = libm::sqrtf(variance);
         let drift = diffusion * diffusion;
+        let g = || Ok(config.diffusion(self.continuous_sigma(config, timestep)?));
+        let dt = 1.0 / self.timesteps.len() as f64;
         let step = match predictor {
             Predictor::ReverseDiffusion => PredictorStep { drift, diffusion, ..nothing },
             Predictor::ReverseDiffusionFlow => PredictorStep { drift: drift * 0.5, ..nothing },
@@ -254,7 +275,15 @@ impl Schedule<'_> {
                 PredictorStep { drift: variance, diffusion, ..nothing }
             }
             Predictor::None => nothing,
+            Predictor::EulerMaruyama => {
+                let g = g()?;
+                PredictorStep { drift: g * g, dt: dt as f32, diffusion: g * libm::sqrt(dt) as f32 }
+            }
+            Predictor::EulerMaruyamaFlow => {
+                let g = g()?;
+                PredictorStep { drift: g * g * 0.5, dt: dt as f32, diffusion: 0.0 }
+            }
         };
-        if step.diffusion.is_finite() { Ok(step) } else { Err(Error::InvalidSigma) }
+        if step.drift.is_finite() && step.diffusion.is_finite() { Ok(step) } else { Err(Error::InvalidSigma) }
     }
 }

@@ -21,7 +21,8 @@ static unsigned char *arena(void) {
 // bytes; usual lengths.
 static void lay_out(const struct function *f, size_t offset, void **p, size_t *n) {
     for (int i = 0; i < parameters(f); ++i) {
-        int is_floats = f->parameters[i].size == sizeof(float) && f->parameters[i].length != ONE;
+        size_t size = f->parameters[i].size;
+        int is_floats = (size == sizeof(float) || size == 3 * sizeof(float)) && f->parameters[i].length != ONE;
         p[i] = arena() + i * SLOT + MARGIN + (is_floats ? offset * sizeof(float) : 0);
     }
     for (int i = 0; i < LENGTHS; ++i) {
@@ -161,7 +162,7 @@ static void draws_of_nothing_change_nothing(void) {
     }
     torch_cpus[0] = kept[0];
     numpys[0] = kept[1];
-    CHECK(tried == 4 * 7);
+    CHECK(tried == 4 * 10);
     const vesde_generator *const split[] = {torch_cudas, counters};
     for (int i = 0; i < 2; ++i) {
         vesde_generator state = *split[i];
@@ -893,6 +894,51 @@ static void corrector_statuses(void) {
     }
 }
 
+// Imputation with a mask of one sample, guidance and Tweedie's formula, element by element.
+static void inverse_problems_and_guidance(void) {
+    float out[LEN];
+    const float *const data = history[0], *const mask = history[1], sigma = 1.75f, weight = 2.5f;
+    const vesde_imputation known = {data, mask, LEN / BATCH, sample, LEN, vesde_given_noise(noise), sigma, out};
+    OK(vesde_impute(&known));
+    for (size_t i = 0; i < LEN; ++i) {
+        const float m = mask[i % (LEN / BATCH)];
+        CHECK(bits(out[i]) == bits(sample[i] * (1 - m) + (data[i] + noise[i] * sigma) * m));
+    }
+    const vesde_imputation alone = {.data = data, .mask = mask, .mask_len = LEN, .sample = sample, .len = LEN,
+                                    .out = out};
+    OK(vesde_impute(&alone));
+    for (size_t i = 0; i < LEN; ++i) {
+        CHECK(bits(out[i]) == bits(sample[i] * (1 - mask[i]) + data[i] * mask[i]));
+    }
+    const size_t wrong[] = {5, LEN + 1, 2 * LEN};
+    for (size_t i = 0; i < 3; ++i) {
+        vesde_imputation other = known;
+        other.mask_len = wrong[i];
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_impute(&other));
+    }
+    OK(vesde_guide(sample, model_output, weight, LEN, out));
+    for (size_t i = 0; i < LEN; ++i) {
+        CHECK(bits(out[i]) == bits(sample[i] + weight * (model_output[i] - sample[i])));
+    }
+    OK(vesde_tweedie(sample, model_output, sigma, LEN, out));
+    for (size_t i = 0; i < LEN; ++i) {
+        CHECK(bits(out[i]) == bits(sample[i] + sigma * sigma * model_output[i]));
+    }
+    // Noise must be there where its factor is not 0, and three channels everywhere.
+    vesde_imputation silent = known;
+    silent.noise = (vesde_noise){0};
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_impute(&silent));
+    vesde_recolouring colours = {.gray = gray, .sample = image, .len = LEN, .batch = 1, .sigma = 1, .out = out};
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde_recolour(&colours));
+    colours.sigma = 0;
+    OK(vesde_recolour(&colours));
+    colours.batch = BATCH;
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_recolour(&colours));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_decouple(image, LEN, BATCH, out));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_couple(image, LEN - 1, 1, out));
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_couple(image, LEN, SIZE_MAX, out));
+}
+
 static void enumerations(void) {
     const struct {
         int32_t *value, known;
@@ -902,14 +948,17 @@ static void enumerations(void) {
         {&norm, 2, {"step_correct", "step_correct_counter", "mean_norm", "get_corrector_step"}},
         {&given_kind, 3,
          {"step_pred", "step_correct", "add_noise", "linear", "linear_update", "linear_noise", "sum_squares",
-          "torch_norm"}},
+          "torch_norm", "impute", "recolour"}},
         {&counter_kind, 3,
          {"step_pred_counter", "step_correct_counter", "add_noise_counter", "linear_counter", "linear_update_counter",
-          "linear_noise_counter", "sum_squares_counter", "torch_norm_counter"}},
+          "linear_noise_counter", "sum_squares_counter", "torch_norm_counter", "impute_counter",
+          "recolour_counter"}},
         {&clamped, 2, {"linear", "linear_counter"}},
         {&generator_kind, 4, {"generator_seed"}},
         {&counters[BATCH - 1].kind, 4, {"randn_counter"}},
         {&torch_cpus[BATCH - 1].kind, 4, {"randn"}},
+        {&torch_cpus[0].kind, 4, {"rand", "rademacher"}},
+        {&counters[0].kind, 4, {"rademacher_counter"}},
         {&torch_cudas[0].kind, 4, {"randn_torch_cuda", "generator_fill_part", "generator_skip"}},
         {&options.noise, 2, {"sampler_init"}},
         {&options.averaging, 2, {"sampler_init"}},
@@ -917,10 +966,10 @@ static void enumerations(void) {
         {&options.unclamped, 2, {"sampler_init"}},
         {&options.result, 3, {"sampler_init"}},
         {&options.start, 2, {"sampler_init"}},
-        {&options.predictor, 4, {"sampler_init"}},
+        {&options.predictor, 6, {"sampler_init"}},
         {&options.corrector, 4, {"sampler_init"}},
         {&options.conditions, 3, {"sampler_init"}},
-        {&predictor, 4, {"step_pred", "step_pred_counter", "get_predictor_step"}},
+        {&predictor, 6, {"step_pred", "step_pred_counter", "get_predictor_step"}},
     };
     for (size_t i = 0; i < sizeof enums / sizeof *enums; ++i) {
         const int32_t right = *enums[i].value, wrong[] = {-1, enums[i].known, INT32_MIN, INT32_MAX};
@@ -959,7 +1008,7 @@ static void counter_noise(void) {
 
     const char *takers[] = {"step_pred_counter", "step_correct_counter", "add_noise_counter", "sum_squares_counter",
                             "torch_norm_counter", "linear_counter", "linear_update_counter", "linear_noise_counter",
-                            "counter_fill"};
+                            "impute_counter", "counter_fill"};
     vesde_counter right = counter;
     counter.index = UINT64_MAX - LEN + 1;
     for (size_t i = 0; i < sizeof takers / sizeof *takers; ++i) {
@@ -969,6 +1018,11 @@ static void counter_noise(void) {
     for (size_t i = 0; i < sizeof takers / sizeof *takers; ++i) {
         OK(call(takers[i]));
     }
+    // All of a draw has its place, though two of three channels are not used.
+    counter.index = UINT64_MAX - 3 * LEN + 1;
+    STATUS(VESDE_ERROR_TOO_LARGE, call("recolour_counter"));
+    counter.index -= 1;
+    OK(call("recolour_counter"));
     counter = right;
     double blocks[2];
     CHECK(vesde_norm_blocks(0) == 0 && vesde_norm_blocks(1) == 1 && vesde_norm_blocks(VESDE_NORM_BLOCK) == 1);
@@ -1512,6 +1566,7 @@ int main(void) {
         steps_without_noise_where_its_factor_is_zero,
         corrector_steps,
         corrector_statuses,
+        inverse_problems_and_guidance,
         enumerations,
         counter_noise,
         torch_noise,

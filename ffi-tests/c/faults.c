@@ -28,7 +28,7 @@ int main(void) {
 
 // ---- memory without neighbours ----
 
-enum { MARGIN = 1024, SENTINEL = 0xa5, LEVELS = 3 };
+enum { MARGIN = 1024, SENTINEL = 0xa5, LEVELS = 3, MOST_BYTES = 3 * ROOM * sizeof(float) };
 
 static int tries = 300000;
 static int thinning = 1;  // an argument: so many times fewer tries and, from some length on, lengths, for emulators
@@ -86,7 +86,7 @@ static void outside(int signal) {
 }
 
 static unsigned char *slots[PARAMETERS];
-static size_t slot_size = ROOM * sizeof(double);
+static size_t slot_size = MOST_BYTES;
 
 // What of a slot is compared: its parameter, and a margin on the side where memory goes on.
 struct span {
@@ -110,7 +110,7 @@ static void lay_out(const struct function *f, const size_t *n, int at_end, void 
     }
 }
 
-static unsigned char before[PARAMETERS][ROOM * sizeof(double) + MARGIN];
+static unsigned char before[PARAMETERS][MOST_BYTES + MARGIN];
 
 // Calls `f` on parameters in their slots, of which inputs cannot be written. After an error the
 // others are as before, after success all around them. What points elsewhere is left alone.
@@ -145,12 +145,12 @@ static vesde_status attempt(const struct function *f, void **p, const size_t *n)
     return status;
 }
 
-static unsigned char wanted[PARAMETERS * ROOM * sizeof(double)], got[PARAMETERS * ROOM * sizeof(double)];
+static unsigned char wanted[PARAMETERS * MOST_BYTES], got[PARAMETERS * MOST_BYTES];
 
 // The status of a call in ordinary memory, without vector instructions of run time; its outputs go
 // to `wanted`.
 static vesde_status reference(const struct function *f, const size_t *n, int without) {
-    static double memory[PARAMETERS][ROOM];
+    static double memory[PARAMETERS][MOST_BYTES / sizeof(double)];
     void *p[PARAMETERS];
     for (int i = 0; i < parameters(f); ++i) {
         p[i] = i == without ? NULL : memory[i];
@@ -847,6 +847,29 @@ static vesde_status status_of(const vesde_generator *state, uint64_t len) {
 
 enum { DRAW = 40 };
 
+// Uniform numbers and signs of a state whose draws have this status, where its kind has any.
+static void draw_of_words(const vesde_generator *state, size_t len, vesde_status status) {
+    const int is_torch = state->kind == VESDE_GENERATOR_KIND_TORCH_CPU;
+    const int has_signs = is_torch || state->kind == VESDE_GENERATOR_KIND_COUNTER;
+    vesde_generator uniform = *state, signs = *state;
+    float u[DRAW + 1], s[DRAW + 1];
+    memset(u, SENTINEL, sizeof u);
+    memset(s, SENTINEL, sizeof s);
+    const float untouched = u[DRAW];
+    const vesde_status of_uniform = is_torch ? status : VESDE_ERROR_UNKNOWN_ENUM;
+    const vesde_status of_signs = has_signs ? status : VESDE_ERROR_UNKNOWN_ENUM;
+    STATUS(of_uniform, vesde_rand(&uniform, len, u));
+    STATUS(of_signs, vesde_rademacher(&signs, len, s));
+    for (size_t i = 0; i <= DRAW; ++i) {
+        int is_drawn = i < len && of_uniform == VESDE_OK, is_sign = i < len && of_signs == VESDE_OK;
+        CHECK(is_drawn ? u[i] >= 0 && u[i] < 1 : bits(u[i]) == bits(untouched));
+        CHECK(is_sign ? fabsf(s[i]) == 1 : bits(s[i]) == bits(untouched));
+    }
+    CHECK(of_uniform == VESDE_OK || is_same_generator(&uniform, state));
+    CHECK(of_signs == VESDE_OK || is_same_generator(&signs, state));
+    CHECK(!is_torch || is_same_generator(&uniform, &signs));
+}
+
 // One draw of a state that may be anything, whole and, where it can be split, in one part. Returns
 // its status.
 static vesde_status draw_of_anything(vesde_generator *state, size_t len) {
@@ -862,6 +885,7 @@ static vesde_status draw_of_anything(vesde_generator *state, size_t len) {
     STATUS(of_part, vesde_generator_fill_part(state, len, 0, len, draws[0]));
     CHECK(is_same_generator(state, &kept));
     STATUS(status, vesde_randn(state, 1, len, draws[1]));
+    draw_of_words(&kept, len, status);
     STATUS(of_part, vesde_generator_skip(&skipped, len));
     for (size_t i = 0; i < 2 * DRAW; ++i) {
         float *x = &draws[i / DRAW][i % DRAW];

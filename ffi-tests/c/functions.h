@@ -22,6 +22,7 @@ static vesde_config config;
 static vesde_scheduler scheduler;
 static float timesteps[ROOM], sigmas[MOST], discrete_sigmas[MOST];  // of the timesteps the schedule has MOST
 static float model_output[ROOM], sample[ROOM], noise[ROOM], history[VESDE_MOST_TERMS - 2][ROOM];
+static float image[3 * ROOM], gray[3 * ROOM], image_noise[3 * ROOM];  // as many pixels
 static int64_t indices[ROOM];
 static double norms[ROOM];
 static const char json[] = "{\"_class_name\": \"ScoreSdeVeScheduler\", \"snr\": 0.25, \"unknown\": [null]}";
@@ -47,6 +48,10 @@ static inline void prepare(void) {
     float *buffers[] = {model_output, sample, noise};
     for (size_t i = 0; i < VESDE_MOST_TERMS + 1; ++i, ++content.stream) {
         OK(vesde_counter_fill(content, ROOM, i < 3 ? buffers[i] : history[i - 3]));
+    }
+    float *images[] = {image, gray, image_noise};
+    for (size_t i = 0; i < 3; ++i, ++content.stream) {
+        OK(vesde_counter_fill(content, 3 * ROOM, images[i]));
     }
     OK(vesde_config_default(&config));
     OK(vesde_set_timesteps(&config, MOST, timesteps));
@@ -193,6 +198,63 @@ COMBINATION(copy, 1, NONE)
 COMBINATION(noise, 0, GIVEN)
 COMBINATION(noise_counter, 0, COUNTER)
 
+// A mask of n[1] floats, if there are two lengths, or of as many as the sample has.
+static inline void build_imputation(void **p, const size_t *n, size_t mask_len, int32_t kind, void *to) {
+    vesde_imputation made;
+    memset(&made, 0, sizeof made);
+    made.data = *p++;
+    made.mask = *p++;
+    made.mask_len = mask_len;
+    made.sample = *p++;
+    made.len = n[0];
+    if (kind != VESDE_NOISE_KIND_NONE) {
+        set_noise(&made.noise, kind, kind == VESDE_NOISE_KIND_GIVEN ? *p++ : NULL);
+        made.sigma = diffusion;
+    }
+    made.out = *p;
+    memcpy(to, &made, sizeof made);
+}
+
+static void impute_given(void **p, const size_t *n, void *to) {
+    build_imputation(p, n, n[1], VESDE_NOISE_KIND_GIVEN, to);
+}
+
+static void impute_counter(void **p, const size_t *n, void *to) {
+    build_imputation(p, n, n[0], VESDE_NOISE_KIND_COUNTER, to);
+}
+
+static void impute_alone(void **p, const size_t *n, void *to) {
+    build_imputation(p, n, n[0], VESDE_NOISE_KIND_NONE, to);
+}
+
+// The lengths of images are in pixels of the whole batch.
+static inline void build_recolouring(void **p, const size_t *n, int32_t kind, void *to) {
+    vesde_recolouring made;
+    memset(&made, 0, sizeof made);
+    made.gray = *p++;
+    made.sample = *p++;
+    made.len = 3 * n[0];
+    made.batch = n[1];
+    if (kind != VESDE_NOISE_KIND_NONE) {
+        set_noise(&made.noise, kind, kind == VESDE_NOISE_KIND_GIVEN ? *p++ : NULL);
+        made.sigma = diffusion;
+    }
+    made.out = *p;
+    memcpy(to, &made, sizeof made);
+}
+
+static void recolour_given(void **p, const size_t *n, void *to) {
+    build_recolouring(p, n, VESDE_NOISE_KIND_GIVEN, to);
+}
+
+static void recolour_counter(void **p, const size_t *n, void *to) {
+    build_recolouring(p, n, VESDE_NOISE_KIND_COUNTER, to);
+}
+
+static void recolour_alone(void **p, const size_t *n, void *to) {
+    build_recolouring(p, n, VESDE_NOISE_KIND_NONE, to);
+}
+
 static void job_buffers(void **p, const size_t *n, void *to) {
     const vesde_buffers job = {p[0], p[1], n[0], p[2], p[3], n[1]};
     memcpy(to, &job, sizeof job);
@@ -230,6 +292,12 @@ CALL(step_correct, p[0], averaging, norm, p[1])
 CALL(add_noise, p[0], p[1], n[0], n[1], p[2], n[2], noise_given(p[3]), p[4])
 CALL_AS(add_noise_counter, add_noise, p[0], p[1], n[0], n[1], p[2], n[2], noise_counter(), p[3])
 CALL(linear, p[0])
+CALL(impute, p[0])
+CALL(recolour, p[0])
+CALL(decouple, p[0], 3 * n[0], n[1], p[1])
+CALL(couple, p[0], 3 * n[0], n[1], p[1])
+CALL(guide, p[0], p[1], 1.5f, n[0], p[2])
+CALL(tweedie, p[0], p[1], 2.5f, n[0], p[2])
 CALL(sum_squares, noise_given(p[0]), n[0], n[1], p[1])
 CALL_AS(sum_squares_counter, sum_squares, noise_counter(), n[0], n[1], p[0])
 CALL(sample_norm, p[0], n[0], p[1])
@@ -242,6 +310,8 @@ CALL(counter_fill, counter, n[0], p[0])
 CALL(cuda_grid_of_gpu, p[0], n[0], p[1])
 CALL(generator_seed, generator_kind, 42, p[0], p[1])
 CALL(randn, p[0], n[1], n[0], p[1])
+CALL_AS(call_rand, rand, p[0], n[0], p[1])
+CALL(rademacher, p[0], n[0], p[1])
 CALL(generator_fill_part, p[0], draw_len, draw_start, n[0], p[1])
 CALL(generator_skip, p[0], draw_len)
 CALL(sampler_init, p[0], n[0], p[1], p[2])
@@ -256,6 +326,7 @@ CALL(sampler_workspace_len, p[0], LEN, p[1])
 #define CHANGE(object) {IN_OUT, sizeof(object), ONE, NULL_IS, &(object), NULL}
 #define CHANGE_ALL(array, length) {IN_OUT, sizeof *(array), length, NULL_IS, array, NULL}
 #define READ(array, length) {IN, sizeof *(array), length, NULL_IS, array, NULL}
+#define PIXELS(array, length) {IN, 3 * sizeof *(array), length, NULL_IS, array, NULL}
 #define READ_APART(array, length) {IN_APART, sizeof *(array), length, NULL_IS, array, NULL}
 #define WRITE(type, length) {OUT, sizeof(type), length, NULL_IS, NULL, NULL}
 #define BUILD(type, build) {BUILT, sizeof(type), ONE, NULL_IS, NULL, build}
@@ -318,6 +389,26 @@ static const struct function functions[] = {
     {"linear_copy", linear, {LENS}, {BUILD(vesde_combination, linear_copy), READ(sample, 0), WRITE(float, 0)}},
     {"linear_noise", linear, {LENS}, {BUILD(vesde_combination, linear_noise), READ(noise, 0), WRITE(float, 0)}},
     {"linear_noise_counter", linear, {LENS}, {BUILD(vesde_combination, linear_noise_counter), WRITE(float, 0)}},
+    {"impute", impute, {LENS, TABLE},
+     {BUILD(vesde_imputation, impute_given), READ(history[0], 0), READ_APART(history[1], 1), READ(sample, 0),
+      READ(noise, 0), WRITE(float, 0)}},
+    {"impute_counter", impute, {LENS},
+     {BUILD(vesde_imputation, impute_counter), READ(history[0], 0), READ(history[1], 0), READ(sample, 0),
+      WRITE(float, 0)}},
+    {"impute_alone", impute, {LENS},
+     {BUILD(vesde_imputation, impute_alone), READ(history[0], 0), READ(history[1], 0), READ(sample, 0),
+      WRITE(float, 0)}},
+    {"recolour", recolour, {LENS, SPLIT},
+     {BUILD(vesde_recolouring, recolour_given), PIXELS(gray, 0), PIXELS(image, 0), PIXELS(image_noise, 0),
+      WRITE(float[3], 0)}},
+    {"recolour_counter", recolour, {LENS, SPLIT},
+     {BUILD(vesde_recolouring, recolour_counter), PIXELS(gray, 0), PIXELS(image, 0), WRITE(float[3], 0)}},
+    {"recolour_alone", recolour, {LENS, SPLIT},
+     {BUILD(vesde_recolouring, recolour_alone), PIXELS(gray, 0), PIXELS(image, 0), WRITE(float[3], 0)}},
+    {"decouple", decouple, {LENS, SPLIT}, {PIXELS(image, 0), WRITE(float[3], 0)}},
+    {"couple", couple, {LENS, SPLIT}, {PIXELS(image, 0), WRITE(float[3], 0)}},
+    {"guide", guide, {LENS}, {READ(model_output, 0), READ(history[0], 0), WRITE(float, 0)}},
+    {"tweedie", tweedie, {LENS}, {READ(sample, 0), READ(model_output, 0), WRITE(float, 0)}},
     {"sum_squares", sum_squares, {LENS, BLOCKS}, {READ_APART(sample, 0), WRITE(double, 1)}},
     {"sum_squares_counter", sum_squares_counter, {LENS, BLOCKS}, {WRITE(double, 1)}},
     {"sample_norm", sample_norm, {TABLE}, {READ(norms, 0), MAKE(double)}},
@@ -334,6 +425,9 @@ static const struct function functions[] = {
     {"randn_torch_cuda", randn, {DRAWN, TABLE}, {CHANGE_ALL(torch_cudas, 1), WRITE(float, 0)}},
     {"randn_numpy", randn, {DRAWN, TABLE}, {CHANGE_ALL(numpys, 1), WRITE(float, 0)}},
     {"randn_counter", randn, {DRAWN, TABLE}, {CHANGE_ALL(counters, 1), WRITE(float, 0)}},
+    {"rand", call_rand, {DRAWN}, {CHANGE(torch_cpus[0]), WRITE(float, 0)}},
+    {"rademacher", rademacher, {DRAWN}, {CHANGE(torch_cpus[0]), WRITE(float, 0)}},
+    {"rademacher_counter", rademacher, {DRAWN}, {CHANGE(counters[0]), WRITE(float, 0)}},
     {"generator_fill_part", generator_fill_part, {DRAWN}, {GET(torch_cudas[0]), WRITE(float, 0)}},
     {"generator_fill_part_counter", generator_fill_part, {DRAWN}, {GET(counters[0]), WRITE(float, 0)}},
     {"generator_skip", generator_skip, {NONE}, {CHANGE(torch_cudas[0])}},

@@ -40,11 +40,11 @@ constexpr bool are_plain = ((std::is_trivially_copyable_v<Types> && std::is_stan
 
 static_assert(are_plain<vesde_config, vesde_scheduler, vesde_predictor_step, vesde_corrector_step,
                         vesde_counter, vesde_noise, vesde_cuda_grid, vesde_generator, vesde_step,
-                        vesde_combination, vesde_sampler_options, vesde_sampler, vesde_buffers, vesde_plan,
+                        vesde_combination, vesde_imputation, vesde_recolouring, vesde_sampler_options, vesde_sampler, vesde_buffers, vesde_plan,
                         vesde_request>);
 static_assert(are_plain<vesde::config, vesde::scheduler, vesde::counter, vesde::noise, vesde::cuda_grid,
-                        vesde::generator, vesde::step, vesde::combination, vesde::sampler_options,
-                        vesde::sampler, vesde::buffers, vesde::plan, vesde::request, span<float>>);
+                        vesde::generator, vesde::step, vesde::combination, vesde::imputation,
+                        vesde::recolouring, vesde::sampler_options, vesde::sampler, vesde::buffers, vesde::plan, vesde::request, span<float>>);
 static_assert(std::is_aggregate_v<vesde::step> && std::is_aggregate_v<vesde::combination> &&
               std::is_aggregate_v<vesde::buffers>);
 static_assert(std::extent_v<decltype(vesde::combination::terms)> == VESDE_MOST_TERMS);
@@ -226,6 +226,8 @@ static vesde::predictor translated(vesde_predictor predictor) {
         case VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW: return vesde::predictor::reverse_diffusion_flow;
         case VESDE_PREDICTOR_ANCESTRAL: return vesde::predictor::ancestral;
         case VESDE_PREDICTOR_NONE: return vesde::predictor::none;
+        case VESDE_PREDICTOR_EULER_MARUYAMA: return vesde::predictor::euler_maruyama;
+        case VESDE_PREDICTOR_EULER_MARUYAMA_FLOW: return vesde::predictor::euler_maruyama_flow;
     }
     return {};
 }
@@ -324,7 +326,8 @@ static void enumerations() {
     has_the_values_of({VESDE_SAMPLER_RESULT_MEAN, VESDE_SAMPLER_RESULT_NOISY,
                        VESDE_SAMPLER_RESULT_DENOISED});
     has_the_values_of({VESDE_PREDICTOR_REVERSE_DIFFUSION, VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW,
-                       VESDE_PREDICTOR_ANCESTRAL, VESDE_PREDICTOR_NONE});
+                       VESDE_PREDICTOR_ANCESTRAL, VESDE_PREDICTOR_NONE, VESDE_PREDICTOR_EULER_MARUYAMA,
+                       VESDE_PREDICTOR_EULER_MARUYAMA_FLOW});
     has_the_values_of({VESDE_CORRECTOR_LANGEVIN, VESDE_CORRECTOR_ANNEALED_LANGEVIN, VESDE_CORRECTOR_NCSNV2,
                        VESDE_CORRECTOR_NONE});
     has_the_values_of({VESDE_CONDITIONS_NONE, VESDE_CONDITIONS_DRAWING, VESDE_CONDITIONS_QUIET});
@@ -633,6 +636,97 @@ static void combinations() {
     CHECK(*std::min_element(out.begin(), out.end()) == -1 && *std::max_element(out.begin(), out.end()) == 2);
 }
 
+// Whether spans of which one is a float short are refused.
+template <typename Call>
+static void wrong_lengths(std::size_t spans, const floats &out, Call call) {
+    const floats before = out;
+    for (std::size_t wrong = 0; wrong < spans; ++wrong) {
+        STATUS(VESDE_ERROR_LENGTH_MISMATCH, call([=](auto &all, std::size_t which) {
+                   return span(all.data(), all.size() - (which == wrong));
+               }));
+    }
+    CHECK(same(out, before));
+}
+
+static void imputations() {
+    const floats data = draw(1), mask = draw(2), sample = draw(3), given = draw(4);
+    for (const vesde_noise z : {vesde_given_noise(given.data()), vesde_counter_noise(PLACE), vesde_noise{}}) {
+        const bool is_given = z.kind == VESDE_NOISE_KIND_GIVEN, is_none = z.kind == VESDE_NOISE_KIND_NONE;
+        const vesde::noise noise = is_given ? vesde::noise(given) : is_none ? vesde::noise() : PLACE;
+        const float sigma = is_none ? 0 : 2.5f;
+        // A mask of the batch, and of one sample.
+        for (const std::size_t mask_len : {LEN, LEN / BATCH}) {
+            const span<const float> known(mask.data(), mask_len);
+            floats wanted(LEN), got(LEN), in_place = sample;
+            const vesde_imputation theirs = {data.data(), mask.data(), mask_len, sample.data(), LEN, z, sigma,
+                                             wanted.data()};
+            OK(vesde_impute(&theirs));
+            OK(vesde::impute({data, known, sample, noise, sigma, got}));
+            OK(vesde::impute({data, known, in_place, noise, sigma, in_place}));
+            CHECK(same(got, wanted) && same(in_place, wanted) && !same(wanted, sample));
+            wrong_lengths(is_given ? 5 : 4, got, [&](const auto &cut) {
+                const vesde::noise cut_noise = is_given ? vesde::noise(cut(given, 4)) : noise;
+                const span<const float> all(known), one = cut(all, 1);
+                return vesde::impute({cut(data, 0), one, cut(sample, 2), cut_noise, sigma, cut(got, 3)});
+            });
+        }
+    }
+    floats out(LEN);
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde::impute({data, mask, sample, {}, 1, out}));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde::impute({}));
+}
+
+static void colours() {
+    // Three channels of as many pixels in each sample.
+    constexpr std::size_t len = LEN / (3 * BATCH) * (3 * BATCH);
+    const floats drawn[] = {draw(1), draw(2), draw(3)};
+    const span<const float> gray(drawn[0].data(), len), sample(drawn[1].data(), len),
+        given(drawn[2].data(), len);
+    for (const vesde_noise z : {vesde_given_noise(given.data()), vesde_counter_noise(PLACE), vesde_noise{}}) {
+        const bool is_given = z.kind == VESDE_NOISE_KIND_GIVEN, is_none = z.kind == VESDE_NOISE_KIND_NONE;
+        const vesde::noise noise = is_given ? vesde::noise(given) : is_none ? vesde::noise() : PLACE;
+        const float sigma = is_none ? 0 : 2.5f;
+        floats wanted(len), got(len), in_place(sample.data(), sample.data() + len);
+        const vesde_recolouring theirs = {gray.data(), sample.data(), len, BATCH, z, sigma, wanted.data()};
+        OK(vesde_recolour(&theirs));
+        OK(vesde::recolour({gray, sample, BATCH, noise, sigma, got}));
+        OK(vesde::recolour({gray, in_place, BATCH, noise, sigma, in_place}));
+        CHECK(same(got, wanted) && same(in_place, wanted) && !same(wanted, sample));
+        wrong_lengths(is_given ? 4 : 3, got, [&](const auto &cut) {
+            const vesde::noise cut_noise = is_given ? vesde::noise(cut(given, 3)) : noise;
+            return vesde::recolour({cut(gray, 0), cut(sample, 1), BATCH, cut_noise, sigma, cut(got, 2)});
+        });
+    }
+    floats wanted(len), got(len);
+    OK(vesde_decouple(sample.data(), len, BATCH, wanted.data()));
+    OK(vesde::decouple(sample, BATCH, got));
+    CHECK(same(got, wanted));
+    wrong_lengths(2, got, [&](const auto &cut) { return vesde::decouple(cut(sample, 0), BATCH, cut(got, 1)); });
+    OK(vesde_couple(sample.data(), len, BATCH, wanted.data()));
+    OK(vesde::couple(sample, BATCH, got));
+    CHECK(same(got, wanted));
+    wrong_lengths(2, got, [&](const auto &cut) { return vesde::couple(cut(sample, 0), BATCH, cut(got, 1)); });
+    STATUS(VESDE_ERROR_EMPTY, vesde::couple(sample, 0, got));
+    STATUS(VESDE_ERROR_NULL_POINTER, vesde::recolour({gray, sample, BATCH, {}, 1, got}));
+}
+
+static void guidance() {
+    const floats u = draw(1), c = draw(2);
+    floats wanted(LEN), got(LEN);
+    OK(vesde_guide(u.data(), c.data(), 1.5f, LEN, wanted.data()));
+    OK(vesde::guide(u, c, 1.5f, got));
+    CHECK(same(got, wanted) && !same(got, u));
+    wrong_lengths(3, got, [&](const auto &cut) {
+        return vesde::guide(cut(u, 0), cut(c, 1), 1.5f, cut(got, 2));
+    });
+    OK(vesde_tweedie(u.data(), c.data(), 1.5f, LEN, wanted.data()));
+    OK(vesde::tweedie(u, c, 1.5f, got));
+    CHECK(same(got, wanted) && !same(got, u));
+    wrong_lengths(3, got, [&](const auto &cut) {
+        return vesde::tweedie(cut(u, 0), cut(c, 1), 1.5f, cut(got, 2));
+    });
+}
+
 static void noisy_samples() {
     const tables made(STEPS);
     const vesde::scheduler ours = made.scheduler();
@@ -787,6 +881,28 @@ static void generators() {
     floats first(16);
     OK(generator::torch_cpu(42).fill(first));
     CHECK(same({first.data(), 4}, golden));
+
+    // Words of torch's, and signs of counter noise; others have none.
+    vesde_generator torch;
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, 5, nullptr, &torch));
+    generator cpu = generator::torch_cpu(5), counted = PLACE, numpy = generator::numpy(5);
+    floats words(40), ours(40);
+    OK(vesde_rand(&torch, 40, words.data()));
+    OK(cpu.uniform(ours));
+    CHECK(same(ours, words) && same_state(cpu, torch));
+    OK(vesde_rademacher(&torch, 40, words.data()));
+    OK(cpu.rademacher(ours));
+    CHECK(same(ours, words) && same_state(cpu, torch));
+    OK(PLACE.fill(words));
+    OK(counted.rademacher(ours));
+    for (std::size_t i = 0; i < 40; ++i) {
+        CHECK(ours[i] == std::copysign(1.0f, words[i]));
+    }
+    CHECK(counted.counter.stream == PLACE.stream + 1);
+    STATUS(VESDE_ERROR_UNKNOWN_ENUM, counted.uniform(ours));
+    STATUS(VESDE_ERROR_UNKNOWN_ENUM, numpy.uniform(ours));
+    STATUS(VESDE_ERROR_UNKNOWN_ENUM, numpy.rademacher(ours));
+    CHECK(same_state(numpy, generator::numpy(5)));
 
     // A list of every kind: each makes its part as it does alone.
     generator list[] = {PLACE, generator::torch_cpu(1), generator::torch_cuda(2, grid), generator::numpy(3)};
@@ -1239,6 +1355,9 @@ int main() {
     schedules();
     steps();
     combinations();
+    imputations();
+    colours();
+    guidance();
     noisy_samples();
     a_corrector_step_in_phases();
     generators();

@@ -666,6 +666,38 @@ impl GeneratorState {
         }
     }
 
+    /// What a draw of uniform numbers is, in calls for parts.
+    pub fn uniform(&mut self, out: &mut [f32]) -> Result<(), Error> {
+        match self.kind {
+            1 => {
+                let (first, rest) = out.split_at_mut(out.len() / 3);
+                self.paired.uniform(first)?;
+                self.paired.uniform(rest)
+            }
+            _ => Err(Error::UnknownEnum),
+        }
+    }
+
+    /// What a draw of signs is: of the words that make uniform numbers, or of counter noise.
+    pub fn rademacher(&mut self, out: &mut [f32]) -> Result<(), Error> {
+        match self.kind {
+            0 => {
+                let noise = noise_of(self.counter, out.len())?;
+                out.iter_mut().zip(noise).for_each(|(out, z)| *out = 1.0_f32.copysign(z));
+                self.counter.stream = self.counter.stream.wrapping_add(u64::from(!out.is_empty()));
+                Ok(())
+            }
+            _ => {
+                self.uniform(out)?;
+                for x in out {
+                    let word = (*x * (1 << 24) as f32) as u32;
+                    *x = if word % 2 == 1 { 1.0 } else { -1.0 };
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Writes anything to one of the fields.
     pub fn spoil(&mut self, input: &mut Input<'_>) {
         match input.below(8) {

@@ -13,6 +13,8 @@ mod args;
 
 mod steps;
 
+mod inverse;
+
 mod noise;
 
 mod sampler;
@@ -29,6 +31,7 @@ use crate::simd::{SimdLevel, float_environment_is_default, limit_simd_level, sim
 
 pub use args::*;
 pub use config::*;
+pub use inverse::*;
 pub use noise::*;
 pub use sampler::*;
 pub use schedule::*;

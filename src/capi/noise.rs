@@ -117,6 +117,42 @@ pub unsafe extern "C" fn vesde_randn(
     })
 }
 
+/// One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state: torch.rand(len)
+/// on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is two for parts of n.
+/// Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+///
+/// # Safety
+/// `generator` is NULL or a state that nothing else uses now; `out` is NULL or writable for `len`
+/// floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_rand(generator: *mut AnyGenerator, len: usize, out: *mut f32) -> vesde_status {
+    // SAFETY: the caller's promise.
+    status(|| unsafe {
+        let (out, span) = draw_output(out, len)?;
+        object_mut(generator, &[span])?.uniform(out)
+    })
+}
+
+/// One draw of `len` signs, 1 or -1 with equal probability, advancing the state: the probe of a
+/// divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for bit,
+/// as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER the signs
+/// of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+///
+/// # Safety
+/// As vesde_rand.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_rademacher(
+    generator: *mut AnyGenerator,
+    len: usize,
+    out: *mut f32,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    status(|| unsafe {
+        let (out, span) = draw_output(out, len)?;
+        object_mut(generator, &[span])?.rademacher(out)
+    })
+}
+
 /// Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is
 /// split over threads. The state stays as it is until vesde_generator_skip.
 /// VESDE_ERROR_LENGTH_MISMATCH where the draw has no such elements; VESDE_ERROR_UNSPLITTABLE_DRAW

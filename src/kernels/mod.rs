@@ -82,6 +82,7 @@ impl<'a> Source<'a> {
 }
 
 pub(crate) mod cuda_math;
+pub(crate) mod inverse;
 pub(crate) mod linear;
 pub(crate) mod mt19937;
 pub(crate) mod norm;

@@ -2,9 +2,11 @@
 //! draw by itself.
 
 use super::generator::{Generator, Paired, sealed};
+use super::torch_cpu::from_each_word;
 use super::{Counter, CudaGrid, Numpy, TorchCpu, TorchCuda};
 use crate::buf::Out;
 use crate::error::Error;
+use crate::kernels::torch_cpu::Made;
 
 /// What kind a generator is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -97,6 +99,36 @@ impl AnyGenerator {
     /// longer than its kind has.
     pub fn fill<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
         sealed::Generator::draw(self, out.into())
+    }
+
+    /// One draw of uniform numbers in 0..1: [`TorchCpu::uniform`], which no other kind has.
+    ///
+    /// # Errors
+    /// `UnknownEnum` of another kind; those of [`fill`](Self::fill).
+    pub fn uniform<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
+        match self.kind()? {
+            GeneratorKind::TorchCpu => from_each_word(&mut self.paired, Made::Uniform, out.into()),
+            _ => Err(Error::UnknownEnum),
+        }
+    }
+
+    /// One draw of Rademacher's signs, 1 or −1: [`TorchCpu::rademacher`], or
+    /// [`Counter::rademacher`] of the next stream. Other kinds have none.
+    ///
+    /// # Errors
+    /// `UnknownEnum` of another kind; those of [`fill`](Self::fill).
+    pub fn rademacher<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
+        let out = out.into();
+        match self.kind()? {
+            GeneratorKind::Counter => {
+                let len = out.len() as u64;
+                self.counter.rademacher(out)?;
+                self.next_stream(len);
+                Ok(())
+            }
+            GeneratorKind::TorchCpu => from_each_word(&mut self.paired, Made::Sign, out),
+            _ => Err(Error::UnknownEnum),
+        }
     }
 
     /// The elements from `start` on of the draw of `len` elements that comes next, for work that is

@@ -10,7 +10,7 @@
 use crate::buf::Out;
 use crate::error::Error;
 use crate::kernels::Place;
-use crate::kernels::normal::Fill;
+use crate::kernels::normal::{Fill, Signs};
 use crate::simd::dispatch;
 
 /// A place in counter noise: element `index` of stream `stream` of seed `seed`.
@@ -55,6 +55,18 @@ impl Counter {
         let (place, out) = (Place::from(self), out.into());
         place.check(out.len())?;
         dispatch(Fill { place, out });
+        Ok(())
+    }
+
+    /// Fills `out` with the signs of the elements from `index` on, 1 or −1: Rademacher's
+    /// distribution, for a probe of a trace.
+    ///
+    /// # Errors
+    /// Those of [`fill`](Self::fill).
+    pub fn rademacher<'a>(self, out: impl Into<Out<'a>>) -> Result<(), Error> {
+        let out = out.into();
+        self.fill(out.again())?;
+        dispatch(Signs { x: out.as_in(), out });
         Ok(())
     }
 }

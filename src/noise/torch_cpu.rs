@@ -4,7 +4,7 @@ use super::generator::{Generator, Paired, sealed};
 use crate::buf::Out;
 use crate::error::Error;
 use crate::kernels::mt19937::Mt19937;
-use crate::kernels::torch_cpu::{Randn, TORCH_BLOCK};
+use crate::kernels::torch_cpu::{FromEachWord, Made, Randn, TORCH_BLOCK};
 use crate::simd::dispatch;
 
 /// The state of torch's CPU generator: what `torch.Generator().manual_seed(seed)` makes and
@@ -34,6 +34,32 @@ impl TorchCpu {
     pub fn fill<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
         sealed::Generator::draw(self, out.into())
     }
+
+    /// `torch.rand(out.len())`: uniform numbers in 0..1, one word of the generator for each. Two
+    /// calls for the parts of a range are one call for the whole.
+    ///
+    /// # Errors
+    /// Those of [`fill`](Self::fill).
+    pub fn uniform<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
+        from_each_word(&mut self.state, Made::Uniform, out.into())
+    }
+
+    /// `2·torch.randint(0, 2, ...) − 1`: 1 or −1, one word of the generator for each. That is
+    /// score_sde's probe of a divergence (`likelihood.py`, "Rademacher"). Two calls for the parts
+    /// of a range are one call for the whole.
+    ///
+    /// # Errors
+    /// Those of [`fill`](Self::fill).
+    pub fn rademacher<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
+        from_each_word(&mut self.state, Made::Sign, out.into())
+    }
+}
+
+/// One element for each word. The second normal of a pair waits for the next `randn`, as torch's.
+pub(super) fn from_each_word(state: &mut Paired, made: Made, out: Out<'_>) -> Result<(), Error> {
+    state.check()?;
+    dispatch(FromEachWord { mt: &mut state.mt, made, out });
+    Ok(())
 }
 
 /// Two normals in `f64` arithmetic, as torch makes fewer than 16.

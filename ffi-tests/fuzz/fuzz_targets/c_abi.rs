@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
 use vesde::{
-    Buffers, Combination, Config, Corrector, CorrectorStep, Counter, CudaGrid, Error, Generator, MOST_TERMS,
-    NORM_BLOCK, Norm, Numpy, Operand, Predictor, PredictorStep, Reduction, Sampler, SamplerNoise,
-    SamplerOptions, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, corrector_step,
+    AnyGenerator, Buffers, Combination, Config, Corrector, CorrectorStep, Counter, CudaGrid, Error,
+    Generator, MOST_TERMS, NORM_BLOCK, Norm, Numpy, Operand, Predictor, PredictorStep, Reduction, Sampler,
+    SamplerNoise, SamplerOptions, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, corrector_step,
 };
 use vesde_fuzz::{
     CONDITIONS, GeneratorState, Input, RESULTS, State, averaging, corrector_factors, generators, known,
@@ -44,8 +44,10 @@ functions! {
     set_timesteps set_sigmas get_timestep_index get_adjacent_sigma get_predictor_step
     set_ncsnv2_sigmas get_sigma get_timestep get_diffusion
     step_pred step_correct add_noise linear
+    impute recolour decouple couple guide tweedie
     norm_blocks sum_squares sample_norm torch_norm mean_norm get_corrector_step get_annealed_step
-    counter_fill cuda_grid_of_gpu generator_seed randn generator_fill_part generator_skip
+    counter_fill cuda_grid_of_gpu generator_seed randn rand rademacher generator_fill_part
+    generator_skip
     sampler_init sampler_next sampler_next_drawing sampler_plan sampler_workspace_len
     float_environment_is_default
 }
@@ -811,7 +813,7 @@ fn get_predictor_step(job: &mut Job<'_>) {
             let predictor = known(predictor, Predictor::ALL)?;
             let step = scheduler.with(|s| s.schedule.predictor_step(&s.config, predictor, timestep))?;
             let PredictorStep { drift, dt, diffusion } = step;
-            assert!(diffusion >= 0.0 && [drift, dt, diffusion].iter().all(|factor| factor.is_finite()));
+            assert!(drift >= 0.0 && [drift, dt, diffusion].iter().all(|factor| factor.is_finite()));
             Ok(vec![out.becomes(&[step])])
         },
         // SAFETY: see config_default.
@@ -1202,6 +1204,195 @@ fn linear(job: &mut Job<'_>) {
     job.call(reference, || unsafe { vesde_linear(combination.ptr) });
 }
 
+/// A mask's length: mostly a divisor of the sample's.
+fn mask_len(job: &mut Job<'_>, len: usize) -> usize {
+    let count = match job.input.byte() {
+        0..120 => 1,
+        few @ 120..230 => usize::from(few % 6) + 1,
+        _ => return job.length(4, job.most),
+    };
+    if len.is_multiple_of(count) { len / count } else { len }
+}
+
+fn impute(job: &mut Job<'_>) {
+    let len = job.length(4, job.most);
+    let mask_len = mask_len(job, len);
+    let data = job.place::<f32>(Kind::In, len);
+    // Of another length than the output's it may not be touched at all.
+    let repeats = mask_len != len;
+    let mask = job.place::<f32>(if repeats { Kind::Apart } else { Kind::In }, mask_len);
+    let sample = job.place::<f32>(Kind::In, len);
+    let noise = Noise::new(job, Kind::In, len);
+    let sigma = job.input.float();
+    let out = job.place(Kind::Out, len);
+    let object = CImputation {
+        data: data.ptr,
+        mask: mask.ptr,
+        mask_len,
+        sample: sample.ptr,
+        len,
+        noise: noise.c(),
+        sigma,
+        out: out.ptr,
+    };
+    let object = job.object(Kind::Copied, object);
+    let reference = || {
+        let z = noise.get()?;
+        if z.is_none() && sigma != 0.0 {
+            return Err(Error::NullPointer);
+        }
+        if !len.is_multiple_of(mask_len) {
+            return Err(Error::LengthMismatch);
+        }
+        let (x, d, m) = (sample.get(), data.get(), mask.get());
+        let at = |i: usize| {
+            let m = m[i % mask_len];
+            let known = z.as_ref().map_or(d[i], |z| d[i] + z[i] * sigma);
+            x[i] * (1.0 - m) + known * m
+        };
+        Ok(vec![out.floats(&(0..len).map(at).collect::<Vec<f32>>())])
+    };
+    // SAFETY: see config_default.
+    job.call(reference, || unsafe { vesde_impute(object.ptr) });
+}
+
+/// A batch of images: floats, samples, and whether each has three channels.
+fn images(job: &mut Job<'_>) -> (usize, usize) {
+    let (len, batch) = job.batch(40);
+    let usual = len > 0 && len <= job.most && batch > 0 && batch <= 40;
+    if usual && !job.input.rarely(32) {
+        // Mostly three channels each.
+        let pixels = len.div_ceil(3 * batch).min(job.most / (3 * batch)).max(1);
+        return (3 * batch * pixels, batch);
+    }
+    (len, batch)
+}
+
+/// Pixels of a channel, where a batch has three of them a sample.
+fn pixels(len: usize, batch: usize) -> Result<usize, Error> {
+    match batch.checked_mul(3) {
+        Some(0) => Err(Error::Empty),
+        Some(channels) if len.is_multiple_of(channels) => Ok(len / channels),
+        _ => Err(Error::LengthMismatch),
+    }
+}
+
+/// Each pixel of a batch, from the places of its three channels.
+fn each_pixel(len: usize, batch: usize, make: impl Fn([usize; 3]) -> [f32; 3]) -> Result<Vec<f32>, Error> {
+    let pixels = pixels(len, batch)?;
+    let mut out = vec![0.0; len];
+    for i in 0..batch * pixels {
+        let first = i / pixels * 3 * pixels + i % pixels;
+        let at = [first, first + pixels, first + 2 * pixels];
+        for (at, value) in at.into_iter().zip(make(at)) {
+            out[at] = value;
+        }
+    }
+    Ok(out)
+}
+
+/// The row of a pixel times the matrix of one of the two functions, which make it of unit rows.
+fn mixed(x: [f32; 3], mix: fn(&[f32], &mut [f32])) -> [f32; 3] {
+    let rows = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(|unit: [f32; 3]| {
+        let mut row = [0.0; 3];
+        mix(&unit, &mut row);
+        row
+    });
+    std::array::from_fn(|j| x[2].mul_add(rows[2][j], x[1].mul_add(rows[1][j], x[0] * rows[0][j])))
+}
+
+fn decoupled(x: [f32; 3]) -> [f32; 3] {
+    mixed(x, |x, out| vesde::decouple(x, 1, out).unwrap())
+}
+
+fn coupled(x: [f32; 3]) -> [f32; 3] {
+    mixed(x, |x, out| vesde::couple(x, 1, out).unwrap())
+}
+
+fn recolour(job: &mut Job<'_>) {
+    let (len, batch) = images(job);
+    let [gray, sample] = [(); 2].map(|()| job.place::<f32>(Kind::In, len));
+    let noise = Noise::new(job, Kind::In, len);
+    let sigma = job.input.float();
+    let out = job.place(Kind::Out, len);
+    let object = CRecolouring {
+        gray: gray.ptr,
+        sample: sample.ptr,
+        len,
+        batch,
+        noise: noise.c(),
+        sigma,
+        out: out.ptr,
+    };
+    let object = job.object(Kind::Copied, object);
+    let reference = || {
+        let z = noise.get()?;
+        if z.is_none() && sigma != 0.0 {
+            return Err(Error::NullPointer);
+        }
+        let (x, gray) = (sample.get(), gray.get());
+        let made = each_pixel(len, batch, |at| {
+            let [mut known, ..] = decoupled(at.map(|i| gray[i]));
+            if let Some(z) = &z {
+                known += z[at[0]] * sigma;
+            }
+            let [_, b, c] = decoupled(at.map(|i| x[i]));
+            coupled([known, b, c])
+        });
+        Ok(vec![out.floats(&made?)])
+    };
+    // SAFETY: see config_default.
+    job.call(reference, || unsafe { vesde_recolour(object.ptr) });
+}
+
+fn decouple(job: &mut Job<'_>) {
+    let (len, batch) = images(job);
+    let x = job.place::<f32>(Kind::In, len);
+    let out = job.place(Kind::Out, len);
+    let reference = || {
+        let x = x.get();
+        Ok(vec![out.floats(&each_pixel(len, batch, |at| decoupled(at.map(|i| x[i])))?)])
+    };
+    // SAFETY: see config_default.
+    job.call(reference, || unsafe { vesde_decouple(x.ptr, len, batch, out.ptr) });
+}
+
+fn couple(job: &mut Job<'_>) {
+    let (len, batch) = images(job);
+    let x = job.place::<f32>(Kind::In, len);
+    let out = job.place(Kind::Out, len);
+    let reference = || {
+        let x = x.get();
+        Ok(vec![out.floats(&each_pixel(len, batch, |at| coupled(at.map(|i| x[i])))?)])
+    };
+    // SAFETY: see config_default.
+    job.call(reference, || unsafe { vesde_couple(x.ptr, len, batch, out.ptr) });
+}
+
+fn guide(job: &mut Job<'_>) {
+    let (len, weight) = (job.length(4, job.most), job.input.float());
+    let [u, c] = [(); 2].map(|()| job.place::<f32>(Kind::In, len));
+    let out = job.place(Kind::Out, len);
+    let reference = || {
+        let made = u.get().iter().zip(c.get()).map(|(u, c)| u + weight * (c - u)).collect::<Vec<f32>>();
+        Ok(vec![out.floats(&made)])
+    };
+    // SAFETY: see config_default.
+    job.call(reference, || unsafe { vesde_guide(u.ptr, c.ptr, weight, len, out.ptr) });
+}
+
+fn tweedie(job: &mut Job<'_>) {
+    let (len, sigma) = (job.length(4, job.most), job.input.float());
+    let [x, score] = [(); 2].map(|()| job.place::<f32>(Kind::In, len));
+    let out = job.place(Kind::Out, len);
+    let reference = || {
+        let made = x.get().iter().zip(score.get()).map(|(x, s)| x + sigma * sigma * s);
+        Ok(vec![out.floats(&made.collect::<Vec<f32>>())])
+    };
+    // SAFETY: see config_default.
+    job.call(reference, || unsafe { vesde_tweedie(x.ptr, score.ptr, sigma, len, out.ptr) });
+}
+
 fn norm_blocks(job: &mut Job<'_>) {
     let len = if job.input.rarely(80) { job.input.u64() as usize } else { job.length(4, job.most) };
     job.plain(vesde_norm_blocks(len), len / VESDE_NORM_BLOCK + usize::from(len % VESDE_NORM_BLOCK != 0));
@@ -1424,6 +1615,34 @@ fn randn(job: &mut Job<'_>) {
         // SAFETY: see config_default.
         || unsafe { vesde_randn(states.ptr.cast(), count, len, out.ptr) },
     );
+}
+
+/// A draw of one word an element, of the kinds that have it.
+fn draw_of_words(
+    job: &mut Job<'_>,
+    draw: fn(&mut GeneratorState, &mut [f32]) -> Result<(), Error>,
+    call: unsafe extern "C" fn(*mut AnyGenerator, usize, *mut f32) -> vesde_status,
+) {
+    let (state, len) = (generator(job), job.length(4, job.most));
+    let state = job.object(Kind::State, state);
+    let out = job.place_unless_empty(Kind::Out, len);
+    job.call(
+        || {
+            let (mut after, mut made) = (state.one(), vec![0.0; len]);
+            draw(&mut after, &mut made)?;
+            Ok(vec![state.becomes(&[after]), out.floats(&made)])
+        },
+        // SAFETY: see config_default.
+        || unsafe { call(state.ptr.cast(), len, out.ptr) },
+    );
+}
+
+fn rand(job: &mut Job<'_>) {
+    draw_of_words(job, GeneratorState::uniform, vesde_rand);
+}
+
+fn rademacher(job: &mut Job<'_>) {
+    draw_of_words(job, GeneratorState::rademacher, vesde_rademacher);
 }
 
 /// The longest draw of a GPU's.
