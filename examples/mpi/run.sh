@@ -36,7 +36,7 @@ sums_sent() { # sums_sent SHEET BLOCKS
   local counted steps
   OMPI_MCA_pml_monitoring_enable=1 OMPI_MCA_pml_monitoring_enable_output=3 OMPI_MCA_pml_monitoring_filename=$to/ode-$1 \
     mpirun --oversubscribe -n 2 "$to/digits-mpi" --ode 1e-1 "$to/ode-$1.f32" 42 "$1" >"$to/ode-$1.txt" &&
-    steps=$(awk '{ print $3 + $6 }' "$to/ode-$1.txt") &&
+    steps=$(awk '{ print $3 + $7 }' "$to/ode-$1.txt") &&
     counted=$(awk '$1 == "E" { print $4, $5, $6, $7, $8 }' "$to/ode-$1.0.prof") &&
     echo "$steps steps, $counted" &&
     [ "$counted" = "$((8 * $2 * (steps + 3))) bytes $((steps + 2)) msgs sent" ]
