@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Samples the digits on 1, 2, 3 and 4 ranks and compares the bits with those of the C program; then counts what ranks send
-# one another where a sample has 64 and where it has 4096 pixels. Needs Rust, a C compiler and Open MPI; all that it makes
+# Samples the digits on 1, 2, 3 and 4 ranks and compares the bits with those of the C program, and by the ODE with those of
+# one process; then counts what ranks send one another where a sample has 64 and where it has 4096 pixels. Needs Rust, a C compiler and Open MPI; all that it makes
 # is under target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -30,6 +30,18 @@ sent() { # sent SHEET
     [ "$counted" = "$((2 * 50 * 2 * 8)) bytes 2 msgs sent" ]
 }
 
+# By the ODE on two ranks, of which the first sends one double a block of its 4 or 50 in each step, and three before the first
+# step. What ranks send in the end goes to rank 0.
+sums_sent() { # sums_sent SHEET BLOCKS
+  local counted steps
+  OMPI_MCA_pml_monitoring_enable=1 OMPI_MCA_pml_monitoring_enable_output=3 OMPI_MCA_pml_monitoring_filename=$to/ode-$1 \
+    mpirun --oversubscribe -n 2 "$to/digits-mpi" --ode 1e-1 "$to/ode-$1.f32" 42 "$1" >"$to/ode-$1.txt" &&
+    steps=$(awk '{ print $3 + $7 }' "$to/ode-$1.txt") &&
+    counted=$(awk '$1 == "E" { print $4, $5, $6, $7, $8 }' "$to/ode-$1.0.prof") &&
+    echo "$steps steps, $counted" &&
+    [ "$counted" = "$((8 * $2 * (steps + 3))) bytes $((steps + 2)) msgs sent" ]
+}
+
 stage "libvesde.a" archive
 stage "the C program's digits" reference png f32
 stage "digits-mpi" program
@@ -44,3 +56,10 @@ for sheet in 1 64; do
 done
 stage "4096 pixels on 1 rank" sample 1 one-rank.f32 42 2 64
 stage "the bits are those of 2 ranks" cmp "$to/one-rank.f32" "$to/sheet-64.f32"
+stage "the ODE by vesde_ode_next" mpirun -n 1 "$to/digits-mpi" --ode-alone 1e-3 "$to/ode.f32" 42 5
+for ranks in 1 2 3 4; do
+  stage "the ODE, ranks: $ranks" mpirun --oversubscribe -n "$ranks" "$to/digits-mpi" --ode 1e-3 "$to/ranks-$ranks.f32" 42 5
+  stage "the bits are the same" cmp "$to/ranks-$ranks.f32" "$to/ode.f32"
+done
+measure "mpi, ODE, 320 pixels a sample, rank 0 of 2 with 4 blocks" sums_sent 5 4
+measure "mpi, ODE, 4096 pixels a sample, rank 0 of 2 with 50 blocks" sums_sent 64 50

@@ -140,8 +140,8 @@ impl<L: Lanes> Job<L> for AddTile<'_, '_, L> {
 
 /// The sum of the lanes in order, from lane `first` on.
 #[inline(always)]
-pub(super) fn add_up<L: Lanes>(l: L, sums: &Sums<L>, first: usize) -> f64 {
-    let mut lanes = [0.0; TURNS * LANES];
+fn add_up<L: Lanes>(l: L, sums: &Sums<L>, first: usize) -> f64 {
+    let mut lanes: LaneSums = [0.0; TURNS * LANES];
     for (lanes, sums) in lanes.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
         for (lanes, &sum) in lanes.chunks_mut(L::N).zip(sums) {
             l.store_d(lanes, sum);
@@ -150,8 +150,12 @@ pub(super) fn add_up<L: Lanes>(l: L, sums: &Sums<L>, first: usize) -> f64 {
     in_order(&lanes, first)
 }
 
+/// The lanes' sums in memory.
+pub(super) type LaneSums = [f64; TURNS * LANES];
+
+/// [`add_up`] of lanes in memory.
 #[inline(never)]
-fn in_order(lanes: &[f64; TURNS * LANES], first: usize) -> f64 {
+pub(super) fn in_order(lanes: &LaneSums, first: usize) -> f64 {
     (first..first + lanes.len()).fold(0.0, |total, i| total + lanes[i % (TURNS * LANES)])
 }
 

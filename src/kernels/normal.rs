@@ -25,7 +25,7 @@
 use super::Place;
 use super::philox::{Philox4x32, pack};
 use crate::buf::{GROUP, Out, Pads, Tiles};
-use crate::simd::{Group, Job, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
+use crate::simd::{Group, Job, Kernel, LANES, Lanes, MAX_PARTS, ROWS, dispatch, each};
 
 /// Elements of counter noise that come from one seeding.
 pub(crate) const BLOCK: u64 = 1024;
@@ -358,6 +358,14 @@ impl Kernel for Fill<'_> {
                 noise.block = block;
             }
         }
+    }
+}
+
+/// Fills `out` with the signs of counter noise, 1 or −1.
+pub(crate) fn fill_signs(place: Place, out: &Out<'_>) {
+    dispatch(Fill { place, out: out.again() });
+    for (i, z) in out.as_in().iter().enumerate() {
+        out.set(i, 1.0_f32.copysign(z));
     }
 }
 

@@ -2,12 +2,14 @@
 //! rounding where something is stored. A stage's derivative K is `a·score` in `f32`; the newest one
 //! is made of the score on the way.
 
+use core::mem::MaybeUninit;
+
 use super::Place;
-use super::norm::{NORM_BLOCK, Sums, TURNS, add_up};
-use super::normal::{CounterGroups, SIGN};
-use crate::buf::{GROUP, In, NON_TEMPORAL, Out, Pads, Tile, Tiles};
-use crate::kernels::linear::{NONE, each_tile};
-use crate::simd::{Kernel, Lanes, MAX_PARTS, SimdLevel, dispatch, each, each_stored};
+use super::linear::{NONE, each_tile, linear};
+use super::norm::{LaneSums, NORM_BLOCK, Sums, TURNS, in_order};
+use super::normal::fill_signs;
+use crate::buf::{In, NON_TEMPORAL, Out, Pads, Tile, Tiles};
+use crate::simd::{Kernel, LANES, Lanes, MAX_PARTS, SimdLevel, dispatch, each, each_stored};
 
 /// The most derivatives that a sum has: coefficients that are zero are left out.
 pub(crate) const MOST_SLOPES: usize = 5;
@@ -29,23 +31,25 @@ pub(crate) struct Stage<'a> {
 
 /// Runs a stage of so many derivatives.
 pub(crate) fn stage(stage: Stage<'_>, count: usize) {
-    let Stage { y, slopes: [p, q, r, s], score, coefficients, h, a, x, k } = stage;
-    let held = count.clamp(1, MOST_SLOPES) - 1;
-    let newest = coefficients.get(held).copied().unwrap_or_default();
-    // What is not looked at is y once more.
-    let slopes = [(0, p), (1, q), (2, r), (3, s)].map(|(i, slope)| if i < held { slope } else { y });
-    dispatch(StageOf { y, score, slopes, held, coefficients, newest, h, a, outs: [x, k.unread()] });
+    let Stage { y, slopes, score, coefficients, h, a, x, k } = stage;
+    let others = count.saturating_sub(1).min(MOST_SLOPES - 1);
+    // What is not there is not read, but it has a length.
+    let mut ins = [y; MOST_SLOPES + 1];
+    for (to, from) in ins.iter_mut().skip(2).zip(slopes).take(others) {
+        *to = from;
+    }
+    ins[1] = score;
+    let last = coefficients.get(others).copied().unwrap_or_default();
+    dispatch(StageOf { ins, others, coefficients, last, h, a, outs: [x, k.unread()] });
 }
 
-/// [`Stage`] of so many derivatives that are held, and the newest one. One kernel for all numbers:
-/// one for each, with its loop unrolled, would take five times the room.
+/// [`Stage`]: y, the score and the derivatives in memory, of which so many are there; x and k.
 struct StageOf<'a> {
-    y: In<'a>,
-    score: In<'a>,
-    slopes: [In<'a>; MOST_SLOPES - 1],
-    held: usize,
+    ins: [In<'a>; MOST_SLOPES + 1],
+    others: usize,
     coefficients: [f64; MOST_SLOPES],
-    newest: f64,
+    /// The new derivative's.
+    last: f64,
     h: f64,
     a: f32,
     outs: [Out<'a>; 2],
@@ -55,27 +59,20 @@ impl Kernel for StageOf<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let (c, newest) = (self.coefficients.map(|c| l.splat_d(c)), l.splat_d(self.newest));
-        let (h, a, held) = (l.splat_d(self.h), l.splat(self.a), self.held);
-        let [p, q, r, s] = self.slopes;
+        let (last, h, a) = (l.splat_d(self.last), l.splat_d(self.h), l.splat(self.a));
+        let coefficients = self.coefficients.get(..self.others).unwrap_or_default();
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, [self.y, self.score, p, q, r, s], self.outs, &mut pads);
-        each_tile!(L, non_temporal if false, tiles, |FIRST, [y, score, p, q, r, s], mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
+        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        each_tile!(L, non_temporal if true, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
+            let [y, score, slopes @ ..] = &ins;
             let k = a * l.load(score.get(at));
-            let mut sum = newest * l.widen(k);
-            if held > 0 {
-                let mut before = c[0] * l.widen(l.load(p.get(at)));
-                if held > 1 {
-                    before = before + c[1] * l.widen(l.load(q.get(at)));
-                }
-                if held > 2 {
-                    before = before + c[2] * l.widen(l.load(r.get(at)));
-                }
-                if held > 3 {
-                    before = before + c[3] * l.widen(l.load(s.get(at)));
-                }
-                sum = before + sum;
+            // A loop, whose coefficients are not all in registers: a kernel for each number of them
+            // is no faster beyond the nearest cache, and is five times as large. −0 changes no sum.
+            let mut sum = l.splat_d(-0.0);
+            for (&c, slope) in coefficients.iter().zip(slopes) {
+                sum = sum + l.splat_d(c) * l.widen(l.load(slope.get(at)));
             }
+            sum = sum + last * l.widen(k);
             [l.narrow(l.widen(l.load(y.get(at))) + h * sum), k]
         }));
     }
@@ -83,37 +80,8 @@ impl Kernel for StageOf<'_> {
     const HIGHEST: SimdLevel = SimdLevel::Avx2;
 }
 
-/// An accepted step and the next one's first stage: `y = x`, `k = a·score`, `x = y + h·(c·k)`.
-pub(crate) struct Accept<'a> {
-    pub score: In<'a>,
-    pub c: f64,
-    pub h: f64,
-    pub a: f32,
-    pub x: Out<'a>,
-    pub y: Out<'a>,
-    pub k: Out<'a>,
-}
-
-impl Kernel for Accept<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let (c, h, a) = (l.splat_d(self.c), l.splat_d(self.h), l.splat(self.a));
-        let ins = [self.x.as_in(), self.score];
-        let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, ins, [self.x, self.y.unread(), self.k.unread()], &mut pads);
-        each_tile!(L, non_temporal if false, tiles, |FIRST, [x, score], mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
-            let y = l.load(x.get(at));
-            let k = a * l.load(score.get(at));
-            [l.narrow(l.widen(y) + h * (c * l.widen(k))), y, k]
-        }));
-    }
-    const HIGHEST: SimdLevel = SimdLevel::Avx2;
-}
-
 /// How a reduction has the newest derivative: `a·score`, or `a·((held + score)·½)` where a score
-/// is held. Half the sum of a score with itself is the score, unless it is beyond 1.7e38: where
-/// time does not matter, once a job, that is how it is had without one.
+/// is held.
 #[derive(Clone, Copy)]
 pub(crate) struct Newest<'a> {
     pub a: f32,
@@ -126,31 +94,6 @@ pub(crate) struct Newest<'a> {
 pub(crate) struct Tolerance {
     pub rtol: f64,
     pub atol: f64,
-}
-
-/// The block sums of (y/scale)² and (K/scale)².
-pub(crate) fn first_norms(
-    y: In<'_>,
-    newest: Newest<'_>,
-    tolerance: Tolerance,
-    sink: &mut dyn FnMut([f64; 2]),
-) {
-    let Newest { a, score, held } = newest;
-    let (ins, values) = ([y, score, held.unwrap_or(score)], FirstNorms { a, tolerance });
-    dispatch(BlockSums { ins, values, sink });
-}
-
-/// The block sums of ((K − k)/scale)².
-pub(crate) fn second_norm(
-    y: In<'_>,
-    k: In<'_>,
-    newest: Newest<'_>,
-    tolerance: Tolerance,
-    sink: &mut dyn FnMut([f64; 2]),
-) {
-    let Newest { a, score, held } = newest;
-    let (ins, values) = ([y, k, score, held.unwrap_or(score)], SecondNorm { a, tolerance });
-    dispatch(BlockSums { ins, values, sink });
 }
 
 /// An embedded pair's error: the derivatives that count, the newest being the last, with their
@@ -166,6 +109,32 @@ pub(crate) struct Errors<'a> {
     pub h: f64,
 }
 
+/// The block sums of (y/scale)² and (K/scale)².
+pub(crate) fn first_norms(
+    y: In<'_>,
+    newest: Newest<'_>,
+    tolerance: Tolerance,
+    sink: &mut dyn FnMut([f64; 2]),
+) {
+    let of = |newest| Sum { y, x: Some(y), slopes: [y; MOST_SLOPES], factors: LAST, newest, ..NO_SUM };
+    let sums = [of(Newest { a: 1.0, score: y, held: None }), of(newest)];
+    each_block(y.len(), &mut |start| sink(sums.map(|sum| sum.of_block(start, tolerance))));
+}
+
+/// The block sums of ((K − k)/scale)².
+pub(crate) fn second_norm(
+    y: In<'_>,
+    k: In<'_>,
+    newest: Newest<'_>,
+    tolerance: Tolerance,
+    sink: &mut dyn FnMut([f64; 2]),
+) {
+    let mut factors = LAST;
+    factors[0] = -1.0;
+    let sum = Sum { y, x: Some(y), slopes: [k, y, y, y, y], factors, newest, ..NO_SUM };
+    each_block(y.len(), &mut |start| sink([sum.of_block(start, tolerance), 0.0]));
+}
+
 /// The block sums of (err/scale)².
 pub(crate) fn error_norm(
     errors: &Errors<'_>,
@@ -173,162 +142,221 @@ pub(crate) fn error_norm(
     tolerance: Tolerance,
     sink: &mut dyn FnMut([f64; 2]),
 ) {
-    let &Errors { y, x, slopes: [p, q, r, s, t], error, step, h } = errors;
-    let Newest { a, score, held } = newest;
-    match held {
-        None => {
-            let values = ErrorNorm::<false> { a, tolerance, error, step, h };
-            dispatch(BlockSums { ins: [y, x, score, p, q, r, s, t], values, sink });
-        }
-        Some(held) => {
-            let values = ErrorNorm::<true> { a, tolerance, error, step, h };
-            dispatch(BlockSums { ins: [y, held, score, p, q, r, s, t], values, sink });
-        }
-    }
+    let &Errors { y, x, slopes, error: factors, step, h } = errors;
+    let x = newest.held.is_none().then_some(x);
+    let sum = Sum { y, x, slopes, factors, newest, step, h };
+    each_block(y.len(), &mut |start| sink([sum.of_block(start, tolerance), 0.0]));
 }
 
 /// The block sums of x·y, whose products are exact.
 pub(crate) fn dot(x: In<'_>, y: In<'_>, sink: &mut dyn FnMut([f64; 2])) {
-    dispatch(BlockSums { ins: [x, y], values: Dot, sink });
+    each_block(x.len(), &mut |start| {
+        let mut lanes = LANE_SUMS;
+        let ins = [x, y].map(|x| x.part(start, NORM_BLOCK));
+        dispatch(BlockSum { ins, values: Dot, lanes: &mut lanes });
+        sink([in_order(&lanes, 0), 0.0]);
+    });
 }
 
-/// What a reduction adds up: one value an element, or two.
-trait Values<const I: usize> {
-    /// How many.
-    const COUNT: usize;
-    /// Beyond the baseline for what every step takes.
-    const HIGHEST: SimdLevel = SimdLevel::Baseline;
-    /// The values at a place of the tiles.
-    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> [L::D; 2];
-}
-
-/// The sums of some values over each [`NORM_BLOCK`] elements, handed to `sink` in order. The order
-/// within a block is that of [`SumSquares`](super::norm::SumSquares).
-struct BlockSums<'a, V: Values<I>, const I: usize> {
-    ins: [In<'a>; I],
-    values: V,
-    sink: &'a mut dyn FnMut([f64; 2]),
-}
-
-impl<V: Values<I>, const I: usize> Kernel for BlockSums<'_, V, I> {
-    type Output = ();
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let len = self.ins.first().map_or(0, |x| x.len());
-        let zero: Sums<L> = [[l.zero_d(); MAX_PARTS]; TURNS];
-        let mut start = 0;
-        while start < len {
-            let (mut first, mut second) = (zero, zero);
-            let mut pads = Pads::new();
-            let mut tiles = Tiles::new(self.ins.map(|x| x.part(start, NORM_BLOCK)), [], &mut pads);
-            while let Some(mut run) = tiles.run() {
-                while let Some((ins, [])) = run.next() {
-                    each!(L, |at, part, row| {
-                        let [x, y] = self.values.at(l, &ins, at);
-                        let sum = &mut first[row % TURNS][part];
-                        *sum = *sum + x;
-                        if V::COUNT == 2 {
-                            let sum = &mut second[row % TURNS][part];
-                            *sum = *sum + y;
-                        }
-                    });
-                }
-            }
-            let second = if V::COUNT == 2 { add_up(l, &second, 0) } else { 0.0 };
-            (self.sink)([add_up(l, &first, 0), second]);
-            start += NORM_BLOCK;
+/// The block sums of x·s, with s = ±1 the signs of counter noise: as [`dot`] has them of the same
+/// signs in memory.
+pub(crate) fn dot_signs(x: In<'_>, place: Place, sink: &mut dyn FnMut([f64; 2])) {
+    let mut signs = [const { MaybeUninit::uninit() }; PART];
+    let signs = Out::from(&mut signs);
+    each_block(x.len(), &mut |start| {
+        let mut lanes = LANE_SUMS;
+        let block = x.part(start, NORM_BLOCK);
+        for at in (0..block.len()).step_by(PART) {
+            let x = block.part(at, PART);
+            let signs = signs.part(0, x.len());
+            fill_signs(place.skip(start).skip(at), &signs);
+            dispatch(BlockSum { ins: [x, signs.as_in()], values: Dot, lanes: &mut lanes });
         }
-    }
-    const HIGHEST: SimdLevel = V::HIGHEST;
+        sink([in_order(&lanes, 0), 0.0]);
+    });
 }
 
-/// What a component's error may be: `atol + rtol·m`. Not 0, where an error of 0 would not be a
-/// number, as behind the end of a buffer.
-#[inline(always)]
-fn scale<L: Lanes>(l: L, tolerance: Tolerance, m: L::D) -> L::D {
-    let scale = l.splat_d(tolerance.atol) + l.splat_d(tolerance.rtol) * m;
-    l.max_d(l.splat_d(f64::MIN_POSITIVE), scale)
+/// Tells where each [`NORM_BLOCK`] of so many elements begins.
+fn each_block(len: usize, block: &mut dyn FnMut(usize)) {
+    (0..len).step_by(NORM_BLOCK).for_each(block);
 }
 
-/// (x/scale)², and NaN where the scale is not finite.
-#[inline(always)]
-fn square<L: Lanes>(l: L, x: L::D, scale: L::D) -> L::D {
-    let x = x / scale + scale * l.splat_d(0.0);
-    x * x
-}
+/// Floats of a part of a block for which something waits on the stack: a multiple of the lanes.
+const PART: usize = 512;
 
-/// The newest derivative, from the score and the held one, if there is one.
-#[inline(always)]
-fn newest<L: Lanes>(l: L, a: f32, score: L::F, held: Option<L::F>) -> L::D {
-    let score = match held {
-        Some(held) => (held + score) * l.splat(0.5),
-        None => score,
-    };
-    l.widen(l.splat(a) * score)
-}
+const LANE_SUMS: LaneSums = [0.0; TURNS * LANES];
 
-/// [`first_norms`] of y, the score and the held one.
-struct FirstNorms {
-    a: f32,
-    tolerance: Tolerance,
-}
+/// The newest derivative alone.
+const LAST: [f64; MOST_SLOPES + 1] = [0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
 
-impl Values<3> for FirstNorms {
-    const COUNT: usize = 2;
-    #[inline(always)]
-    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 3], at: usize) -> [L::D; 2] {
-        let [y, score, held] = ins.map(|x| l.load(x.get(at)));
-        let (y, k) = (l.widen(y), newest(l, self.a, score, Some(held)));
-        let scale = scale(l, self.tolerance, l.abs_d(y));
-        [square(l, y, scale), square(l, k, scale)]
-    }
-}
-
-/// [`second_norm`] of y, k, the score and the held one.
-struct SecondNorm {
-    a: f32,
-    tolerance: Tolerance,
-}
-
-impl Values<4> for SecondNorm {
-    const COUNT: usize = 1;
-    #[inline(always)]
-    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 4], at: usize) -> [L::D; 2] {
-        let [y, k, score, held] = ins.map(|x| l.load(x.get(at)));
-        // Subtracted in doubles: to change the sign is exact.
-        let change = newest(l, self.a, score, Some(held)) + l.widen(k) * l.splat_d(-1.0);
-        [square(l, change, scale(l, self.tolerance, l.abs_d(l.widen(y)))); 2]
-    }
-}
-
-/// [`error_norm`] of y, x or a held score, the score, and the other derivatives.
-struct ErrorNorm<const HELD: bool> {
-    a: f32,
-    tolerance: Tolerance,
-    error: [f64; MOST_SLOPES + 1],
+/// What is squared and summed: h·(f₀·k₀ + ... + f₅·K) over a scale, with m = max(|y|, |x|). A
+/// factor of 0 changes at most the sign of a zero, which a square has not.
+#[derive(Clone, Copy)]
+struct Sum<'a> {
+    y: In<'a>,
+    /// If there is none, it is y + h·(c₀·k₀ + ...), rounded.
+    x: Option<In<'a>>,
+    slopes: [In<'a>; MOST_SLOPES],
+    factors: [f64; MOST_SLOPES + 1],
+    newest: Newest<'a>,
     step: [f64; MOST_SLOPES],
     h: f64,
 }
 
-impl<const HELD: bool> Values<8> for ErrorNorm<HELD> {
-    const COUNT: usize = 1;
-    const HIGHEST: SimdLevel = if HELD { SimdLevel::Baseline } else { SimdLevel::Avx2 };
+const NO_SUM: Sum<'static> = Sum {
+    y: In::NONE,
+    x: None,
+    slopes: [In::NONE; MOST_SLOPES],
+    factors: LAST,
+    newest: Newest { a: 1.0, score: In::NONE, held: None },
+    step: [0.0; MOST_SLOPES],
+    h: 1.0,
+};
+
+impl Sum<'_> {
+    /// The sum of the block that begins there.
+    fn of_block(&self, start: usize, tolerance: Tolerance) -> f64 {
+        let mut lanes = LANE_SUMS;
+        match (self.x, self.newest) {
+            (Some(x), Newest { a, score, held: None }) => {
+                self.add(
+                    start,
+                    NORM_BLOCK,
+                    [x, score].map(|x| x.part(start, NORM_BLOCK)),
+                    a,
+                    tolerance,
+                    &mut lanes,
+                );
+            }
+            _ => self.add_parts(start, tolerance, &mut lanes),
+        }
+        in_order(&lanes, 0)
+    }
+
+    /// The same where something of it is not in memory.
+    #[inline(never)]
+    fn add_parts(&self, start: usize, tolerance: Tolerance, lanes: &mut LaneSums) {
+        let Self { y, x, slopes, newest: Newest { a, score, held }, step, h, .. } = *self;
+        let mut memory = [const { [const { MaybeUninit::uninit() }; PART] }; 2];
+        let [x_made, k] = memory.each_mut().map(Out::from);
+        let block = y.part(start, NORM_BLOCK).len();
+        for start in (start..start + block).step_by(PART) {
+            let len = PART.min(y.len() - start);
+            let (x_made, k) = (x_made.part(0, len), k.part(0, len));
+            let x = match x {
+                Some(x) => x.part(start, len),
+                None => {
+                    let [others @ .., last] = slopes.map(|k| k.part(start, len));
+                    let (x, k) = (x_made.again(), k.again());
+                    stage(
+                        Stage {
+                            y: y.part(start, len),
+                            slopes: others,
+                            score: last,
+                            coefficients: step,
+                            h,
+                            a: 1.0,
+                            x,
+                            k,
+                        },
+                        MOST_SLOPES,
+                    );
+                    x_made.as_in()
+                }
+            };
+            if let Some(held) = held {
+                linear(&[(1.0, held.part(start, len)), (1.0, score.part(start, len))], None, &k, None, None);
+                linear(&[(0.5, k.as_in())], None, &k, None, None);
+            } else {
+                linear(&[(1.0, score.part(start, len))], None, &k, None, None);
+            }
+            self.add(start, len, [x, k.as_in()], a, tolerance, lanes);
+        }
+    }
+
+    /// Adds the squares of a part, of which x and the score are given.
+    fn add(
+        &self,
+        start: usize,
+        len: usize,
+        [x, score]: [In<'_>; 2],
+        a: f32,
+        tolerance: Tolerance,
+        lanes: &mut LaneSums,
+    ) {
+        let [p, q, r, s, t] = self.slopes.map(|k| k.part(start, len));
+        let ins = [self.y.part(start, len), x, score, p, q, r, s, t];
+        let values = Squares { a, tolerance, factors: self.factors, h: self.h };
+        dispatch(BlockSum { ins, values, lanes });
+    }
+}
+
+/// What a reduction adds up.
+trait Values<const I: usize> {
+    /// The values at a place of the tiles.
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> L::D;
+}
+
+/// Adds some values, at most [`NORM_BLOCK`] of them, to lanes, in the order of
+/// [`SumSquares`](super::norm::SumSquares).
+struct BlockSum<'a, 's, V: Values<I>, const I: usize> {
+    ins: [In<'a>; I],
+    values: V,
+    lanes: &'s mut LaneSums,
+}
+
+impl<V: Values<I>, const I: usize> Kernel for BlockSum<'_, '_, V, I> {
+    type Output = ();
     #[inline(always)]
-    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 8], at: usize) -> [L::D; 2] {
+    fn run<L: Lanes>(self, l: L) {
+        let mut sums: Sums<L> = [[l.zero_d(); MAX_PARTS]; TURNS];
+        for (sums, lanes) in sums.iter_mut().zip(self.lanes.as_chunks::<LANES>().0) {
+            for (sum, lanes) in sums.iter_mut().zip(lanes.chunks(L::N)) {
+                *sum = l.load_d(lanes);
+            }
+        }
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::new(self.ins, [], &mut pads);
+        while let Some(mut run) = tiles.run() {
+            while let Some((ins, [])) = run.next() {
+                each!(L, |at, part, row| {
+                    let sum = &mut sums[row % TURNS][part];
+                    *sum = *sum + self.values.at(l, &ins, at);
+                });
+            }
+        }
+        for (sums, lanes) in sums.iter().zip(self.lanes.as_chunks_mut::<LANES>().0) {
+            for (&sum, lanes) in sums.iter().zip(lanes.chunks_mut(L::N)) {
+                l.store_d(lanes, sum);
+            }
+        }
+    }
+    const HIGHEST: SimdLevel = SimdLevel::Avx2;
+}
+
+/// [`Sum`] of y, x, the score and the other derivatives.
+struct Squares {
+    a: f32,
+    tolerance: Tolerance,
+    factors: [f64; MOST_SLOPES + 1],
+    h: f64,
+}
+
+impl Values<8> for Squares {
+    #[inline(always)]
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 8], at: usize) -> L::D {
         let [y, x, score, slopes @ ..] = ins.map(|x| l.load(x.get(at)));
-        let (y, slopes, h) = (l.widen(y), slopes.map(|k| l.widen(k)), l.splat_d(self.h));
-        let k = newest(l, self.a, score, HELD.then_some(x));
-        let [e0, e1, e2, e3, e4, e5] = self.error.map(|c| l.splat_d(c));
-        let [k0, k1, k2, k3, k4] = slopes;
-        let error = h * (((((e0 * k0 + e1 * k1) + e2 * k2) + e3 * k3) + e4 * k4) + e5 * k);
-        let x = if HELD {
-            let [c0, c1, c2, c3, c4] = self.step.map(|c| l.splat_d(c));
-            let sum = (((c0 * k0 + c1 * k1) + c2 * k2) + c3 * k3) + c4 * k4;
-            l.widen(l.narrow(y + h * sum))
-        } else {
-            l.widen(x)
-        };
-        [square(l, error, scale(l, self.tolerance, l.max_d(l.abs_d(y), l.abs_d(x)))); 2]
+        let [k0, k1, k2, k3, k4] = slopes.map(|k| l.widen(k));
+        let k = l.widen(l.splat(self.a) * score);
+        let [f0, f1, f2, f3, f4, f5] = self.factors.map(|f| l.splat_d(f));
+        let sum = ((((f0 * k0 + f1 * k1) + f2 * k2) + f3 * k3) + f4 * k4) + f5 * k;
+        let m = l.max_d(l.abs_d(l.widen(y)), l.abs_d(l.widen(x)));
+        // Not 0, where an error of 0 would not be a number, as behind the end of a buffer.
+        let Tolerance { rtol, atol } = self.tolerance;
+        let scale = l.max_d(l.splat_d(f64::MIN_POSITIVE), l.splat_d(atol) + l.splat_d(rtol) * m);
+        // NaN where the scale is not finite.
+        let x = (l.splat_d(self.h) * sum) / scale + scale * l.splat_d(0.0);
+        x * x
     }
 }
 
@@ -336,60 +364,14 @@ impl<const HELD: bool> Values<8> for ErrorNorm<HELD> {
 struct Dot;
 
 impl Values<2> for Dot {
-    const COUNT: usize = 1;
-    const HIGHEST: SimdLevel = SimdLevel::Avx2;
     #[inline(always)]
-    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 2], at: usize) -> [L::D; 2] {
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 2], at: usize) -> L::D {
         let [x, y] = ins.map(|x| l.widen(l.load(x.get(at))));
-        [x * y; 2]
+        x * y
     }
 }
 
-/// The block sums of x·s, with s = ±1 the signs of counter noise: as [`dot`] has them of the same
-/// signs in memory.
-pub(crate) struct DotSigns<'a> {
-    pub x: In<'a>,
-    pub place: Place,
-    pub sink: &'a mut dyn FnMut([f64; 2]),
-}
-
-impl Kernel for DotSigns<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let sign = l.splat_u(SIGN);
-        let mut start = 0;
-        while start < self.x.len() {
-            let (x, place) = (self.x.part(start, NORM_BLOCK), self.place.skip(start));
-            let offset = place.offset_in_group();
-            let mut sums: Sums<L> = [[l.zero_d(); MAX_PARTS]; TURNS];
-            let mut noise = CounterGroups::new(l, place);
-            let mut pads = Pads::new();
-            let mut tiles = Tiles::overhanging(offset, [x], [], &mut pads);
-            while let Some(mut run) = tiles.run() {
-                while !run.is_done() {
-                    let mut block = noise.block(l);
-                    while block.left > 0
-                        && let Some(([x], [])) = run.next()
-                    {
-                        let z = block.next(l);
-                        each!(L, |at, part, row| {
-                            let x = l.bits(l.load(x.get(at))) ^ (l.bits(z[part][row]) & sign);
-                            let sum = &mut sums[row % TURNS][part];
-                            *sum = *sum + l.widen(l.of_bits(x));
-                        });
-                    }
-                    noise.block = block;
-                }
-            }
-            (self.sink)([add_up(l, &sums, offset), 0.0]);
-            start += NORM_BLOCK;
-        }
-    }
-    const HIGHEST: SimdLevel = SimdLevel::Avx2;
-}
-
-const _: () = assert!(NORM_BLOCK.is_multiple_of(GROUP));
+const _: () = assert!(NORM_BLOCK.is_multiple_of(PART) && PART.is_multiple_of(TURNS * LANES));
 
 #[cfg(test)]
 mod tests {
@@ -499,7 +481,7 @@ mod tests {
                     let [want, _] = collect(|sink| dot(In::from(&x), In::from(&signs), sink));
                     assert_eq!(want, blocks(len, |i| f64::from(x[i]) * f64::from(signs[i])));
                     let x = In::from(&x);
-                    let [got, _] = collect(|sink| dispatch(DotSigns { x, place, sink }));
+                    let [got, _] = collect(|sink| dot_signs(x, place, sink));
                     assert_eq!(got, want, "{level:?} {len} {index}");
                 }
             }
@@ -533,15 +515,6 @@ mod tests {
                     let terms: Vec<_> = (0..count).map(|m| (STEP[m], slope(m))).collect();
                     let want = [combine(b[0][i], H, &terms), A * b[5][i]];
                     assert_eq!([x[offset + i], k[i]], want, "{level:?} {len} {count} {i}");
-                }
-                let before = x.clone();
-                let (mut y, out) = (vec![0.0; len], Out::from(&mut x[offset..]));
-                let (score, k_out) = (In::from(&b[6]), Out::from(&mut k[..]));
-                dispatch(Accept { score, c: 0.2, h: H, a: A, x: out, y: Out::from(&mut y[..]), k: k_out });
-                for i in 0..len {
-                    let (y_new, slope) = (before[offset + i], A * b[6][i]);
-                    let want = [combine(y_new, H, &[(0.2, slope)]), y_new, slope];
-                    assert_eq!([x[offset + i], y[i], k[i]], want, "{level:?} {len} {i}");
                 }
             }
         });

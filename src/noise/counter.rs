@@ -10,7 +10,7 @@
 use crate::buf::Out;
 use crate::error::Error;
 use crate::kernels::Place;
-use crate::kernels::normal::Fill;
+use crate::kernels::normal::{Fill, fill_signs};
 use crate::simd::dispatch;
 
 /// A place in counter noise: element `index` of stream `stream` of seed `seed`.
@@ -64,11 +64,9 @@ impl Counter {
     /// # Errors
     /// Those of [`fill`](Self::fill).
     pub fn rademacher<'a>(self, out: impl Into<Out<'a>>) -> Result<(), Error> {
-        let out = out.into();
-        self.fill(out.again())?;
-        for (i, z) in out.as_in().iter().enumerate() {
-            out.set(i, 1.0_f32.copysign(z));
-        }
+        let (place, out) = (Place::from(self), out.into());
+        place.check(out.len())?;
+        fill_signs(place, &out);
         Ok(())
     }
 }

@@ -137,6 +137,11 @@ impl Lanes for Baseline {
             // Fused or not is the same: the product is exact.
             D4([vfmaq_f64(sum.0[0], a, a), vfmaq_f64(sum.0[1], b, b)])
         };
+        load_d(from: &[f64]) -> D4 = {
+            let lanes: [f64; 4] = from.first_chunk().copied().unwrap_or_default();
+            let (low, high) = (lanes.as_ptr(), lanes.as_ptr().add(2));
+            D4([vld1q_f64(low), vld1q_f64(high)])
+        };
         store_d(to: &mut [f64], x: D4) -> () = {
             let mut lanes = [[0.0; 2]; 2];
             vst1q_f64(lanes[0].as_mut_ptr(), x.0[0]);

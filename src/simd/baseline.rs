@@ -286,6 +286,11 @@ impl Lanes for Baseline {
         }
     }
     #[inline(always)]
+    fn load_d(self, from: &[f64]) -> D4 {
+        let [a, b, c, d] = from.first_chunk().copied().unwrap_or_default();
+        D4([f64x2::new([a, b]), f64x2::new([c, d])])
+    }
+    #[inline(always)]
     fn store_d(self, to: &mut [f64], x: D4) {
         for (to, lane) in to.iter_mut().zip(x.0.map(f64x2::to_array).as_flattened()) {
             *to = *lane;

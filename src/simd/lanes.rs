@@ -220,6 +220,8 @@ pub(crate) trait Lanes: Copy {
     fn max_d(self, x: Self::D, y: Self::D) -> Self::D;
     /// `sum + x·x` in `f64`; the product is exact there.
     fn add_square(self, sum: Self::D, x: Self::F) -> Self::D;
+    /// The lanes of `from`; zeros if there are fewer.
+    fn load_d(self, from: &[f64]) -> Self::D;
     /// Writes the lanes to `to`, as many as there is room for.
     fn store_d(self, to: &mut [f64], x: Self::D);
 }

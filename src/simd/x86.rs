@@ -178,6 +178,11 @@ impl Lanes for Avx2 {
             // Fused or not is the same: the product is exact.
             D8([_mm256_fmadd_pd(a, a, sum.0[0]), _mm256_fmadd_pd(b, b, sum.0[1])])
         };
+        load_d(from: &[f64]) -> D8 = {
+            let lanes: [f64; 8] = from.first_chunk().copied().unwrap_or_default();
+            let (low, high) = (lanes.as_ptr(), lanes.as_ptr().add(4));
+            D8([_mm256_loadu_pd(low), _mm256_loadu_pd(high)])
+        };
         store_d(to: &mut [f64], x: D8) -> () = {
             let mut lanes = [[0.0; 4]; 2];
             _mm256_storeu_pd(lanes[0].as_mut_ptr(), x.0[0]);
@@ -309,6 +314,11 @@ impl Lanes for Avx512 {
             let b = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(x.0));
             // Fused or not is the same: the product is exact.
             D16([_mm512_fmadd_pd(a, a, sum.0[0]), _mm512_fmadd_pd(b, b, sum.0[1])])
+        };
+        load_d(from: &[f64]) -> D16 = {
+            let lanes: [f64; 16] = from.first_chunk().copied().unwrap_or_default();
+            let (low, high) = (lanes.as_ptr(), lanes.as_ptr().add(8));
+            D16([_mm512_loadu_pd(low), _mm512_loadu_pd(high)])
         };
         store_d(to: &mut [f64], x: D16) -> () = {
             let mut lanes = [[0.0; 8]; 2];

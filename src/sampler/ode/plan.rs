@@ -7,12 +7,11 @@ use crate::buf::{self, In, Out};
 use crate::error::Error;
 use crate::kernels::linear::linear;
 use crate::kernels::rk45::{
-    Accept, DotSigns, Errors, MOST_SLOPES, Newest, Stage, Tolerance, dot, error_norm, first_norms,
-    second_norm, stage,
+    Errors, MOST_SLOPES, Newest, Stage, Tolerance, dot, dot_signs, error_norm, first_norms, second_norm,
+    stage,
 };
 use crate::noise::{Counter, Noise};
 use crate::norms::{NORM_BLOCK, norm_blocks};
-use crate::simd::dispatch;
 
 /// Derivatives that are kept: two of a step's seven share a place.
 pub(crate) const SLOTS: usize = 6;
@@ -417,7 +416,7 @@ impl OdeReduction {
         let mut sink = |[sum, _]: [f64; 2]| sink(sum);
         match buffers.signs(self.probe)? {
             Signs::Given(probe) => dot(x, probe, &mut sink),
-            Signs::Counter(counter) => dispatch(DotSigns { x, place: counter.into(), sink: &mut sink }),
+            Signs::Counter(counter) => dot_signs(x, counter.into(), &mut sink),
         }
         Ok(())
     }
@@ -522,7 +521,8 @@ impl OdePlan {
         let Self { prior, keep, sample, input, shift } = self;
         let OdeBuffers { sample: y, input: x, model_output: score, .. } = buffers;
         match (prior, keep, sample, input, shift) {
-            // A stage in one pass, or an accepted step and the next one's first stage.
+            // A stage in one pass, or, where a step is accepted, the next one's first stage behind
+            // a copy of what is in the nearest cache then.
             (
                 None,
                 &Some(OdeKeep { slot, factor: a, score: OdeScore::ModelOutput }),
@@ -530,16 +530,16 @@ impl OdePlan {
                 Some(sum),
                 OdeShift::None,
             ) if sum.terms().last().is_some_and(|last| last.slot == slot) => {
-                let k = buffers.slot(slot)?.again();
-                match (sample, sum.terms()) {
-                    (OdeSample::Unchanged, _) => combine(buffers, sum, Some((a, *score)), x),
-                    (_, &[OdeTerm { factor: c, .. }]) => {
-                        let (score, h) = (*score, sum.h);
-                        dispatch(Accept { score, c, h, a, x: x.again(), y: y.again(), k });
-                        Ok(())
-                    }
-                    _ => self.run_by_parts(buffers),
+                if *sample == OdeSample::Unchanged {
+                    return combine(buffers, sum, Some((a, *score)), x);
                 }
+                buffers.slot(slot)?;
+                for at in (0..y.len()).step_by(PART) {
+                    let part = buffers.part(at, PART);
+                    copy(part.input.as_in(), &part.sample);
+                    combine(&part, sum, Some((a, part.model_output)), &part.input)?;
+                }
+                Ok(())
             }
             (None, None, OdeSample::Unchanged, None, OdeShift::None) => Ok(()),
             (None, None, OdeSample::Unchanged, Some(sum), OdeShift::None) => combine(buffers, sum, None, x),
