@@ -308,6 +308,14 @@ fn golden() {
 }
 
 #[test]
+fn paper() {
+    let standards = if emulated() { &C.standards[1..] } else { C.standards };
+    for standard in standards {
+        succeed(&mut C.build("ffi-tests/c/paper.c", standard, &["-lm"]), "");
+    }
+}
+
+#[test]
 fn hashes() {
     C.run("hashes.c", &[]);
 }

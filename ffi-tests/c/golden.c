@@ -3,145 +3,23 @@
 // whose bits differ: none may, but where torch itself rounds incorrectly. Run from the repository's
 // root.
 
-#include <stdlib.h>
-
-#include "check.h"
+#include "vectors.h"
 
 enum { MOST = 500000, MOST_OF_A_STEP = 1000 };  // the longest call of torch_randn_hash, and of any step
-
-// ---- the file: arrays, one a line, those of a case one after the other ----
-
-struct array {
-    char test[24], name[24], type[4];
-    size_t count;
-    void *data;
-};
-
-static struct array arrays[2048];
-static size_t arrays_len;
-
-static int read_array(FILE *file, struct array *array) {
-    unsigned long count;  // newlib may lack %zu, and SCNx64
-    if (fscanf(file, "%23s %23s %3s %lu", array->test, array->name, array->type, &count) != 4) {
-        return 0;
-    }
-    array->count = count;
-    int wide = strcmp(array->type + 1, "64") == 0;
-    array->data = calloc(array->count, 8);
-    for (size_t i = 0; array->data != NULL && i < array->count; ++i) {
-        unsigned long long number;
-        if (fscanf(file, "%llx", &number) != 1) {
-            return 0;
-        }
-        uint64_t word = number;
-        uint32_t half = (uint32_t)word;
-        memcpy((char *)array->data + i * (wide ? 8 : 4), wide ? (void *)&word : (void *)&half, wide ? 8 : 4);
-    }
-    return array->data != NULL;
-}
-
-static void read_golden(const char *path) {
-    FILE *file = fopen(path, "r");
-    if (file == NULL) {
-        perror(path);
-        exit(2);
-    }
-    int first;
-    while ((first = fgetc(file)) == '#') {
-        while (first != '\n' && first != EOF) {
-            first = fgetc(file);
-        }
-    }
-    ungetc(first, file);
-    while (arrays_len < sizeof arrays / sizeof *arrays && read_array(file, &arrays[arrays_len])) {
-        ++arrays_len;
-    }
-    CHECK(feof(file));
-    fclose(file);
-}
-
-// The case after `test`, or the first if that is NULL, among those whose names begin with `group`;
-// NULL after the last.
-static const char *next_case(const char *group, const char *test) {
-    int found = test == NULL;
-    for (size_t i = 0; i < arrays_len; ++i) {
-        int same = test != NULL && strcmp(arrays[i].test, test) == 0;
-        if (found && !same && strncmp(arrays[i].test, group, strlen(group)) == 0) {
-            memcpy(context, arrays[i].test, sizeof arrays[i].test);
-            return arrays[i].test;
-        }
-        found |= same;
-    }
-    return NULL;
-}
-
-static const void *get(const char *test, const char *name, const char *type, size_t *count) {
-    for (size_t i = 0; i < arrays_len; ++i) {
-        const struct array *array = &arrays[i];
-        if (!strcmp(array->test, test) && !strcmp(array->name, name) && !strcmp(array->type, type)) {
-            if (count != NULL) {
-                *count = array->count;
-            }
-            return array->data;
-        }
-    }
-    printf("no array %s %s %s\n", test, name, type);
-    exit(2);
-}
-
-#define F32(name, count) ((const float *)get(test, name, "f32", count))
-#define F64(name) ((const double *)get(test, name, "f64", NULL))
-#define U32(name, count) ((const uint32_t *)get(test, name, "u32", count))
-#define U64(name) ((const uint64_t *)get(test, name, "u64", NULL))
-
-// ---- a line of the report for each group ----
-
-struct tally {
-    size_t cases, values, differing;
-};
-
-static void count(struct tally *tally, const float *ours, const float *theirs, size_t len) {
-    tally->values += len;
-    tally->differing += differing(ours, theirs, len);
-}
-
-static void line(const char *what, struct tally tally) {
-    printf("%-24s %4lu cases %8lu values %4lu differ\n", what, (unsigned long)tally.cases,
-           (unsigned long)tally.values, (unsigned long)tally.differing);
-    CHECK(tally.cases > 0 && tally.values > 0);
-}
-
-static void line_of_equals(const char *what, struct tally tally) {
-    line(what, tally);
-    CHECK(tally.differing == 0);
-}
-
-static uint32_t furthest(const float *ours, const float *theirs, size_t len) {
-    uint32_t most = 0;
-    for (size_t i = 0; i < len; ++i) {
-        uint32_t distance = ulps(ours[i], theirs[i]);
-        most = distance > most ? distance : most;
-    }
-    return most;
-}
 
 // ---- buffers, and a scheduler on tables of its own ----
 
 static float out[MOST], mean[MOST_OF_A_STEP], noise[MOST_OF_A_STEP];
-static float timesteps[2000], sigmas[2000], discrete_sigmas[2000];
 
 static vesde_scheduler scheduler_of(const double *limits, size_t n, size_t discrete_n) {
-    vesde_scheduler scheduler = {.timesteps = timesteps, .timesteps_len = n, .sigmas = sigmas, .sigmas_len = n,
-                                 .discrete_sigmas = discrete_sigmas, .discrete_sigmas_len = discrete_n};
-    OK(vesde_config_default(&scheduler.config));
+    vesde_config config;
+    OK(vesde_config_default(&config));
     if (limits != NULL) {
-        scheduler.config.sigma_min = limits[0];
-        scheduler.config.sigma_max = limits[1];
-        scheduler.config.sampling_eps = limits[2];
+        config.sigma_min = limits[0];
+        config.sigma_max = limits[1];
+        config.sampling_eps = limits[2];
     }
-    OK(vesde_set_timesteps(&scheduler.config, n, timesteps));
-    OK(vesde_set_sigmas(&scheduler.config, timesteps, n, discrete_n, sigmas, discrete_sigmas));
-    return scheduler;
+    return tables_of(&config, n, discrete_n);
 }
 
 // ---- the groups ----
@@ -424,8 +302,8 @@ static void loops(void) {
 }
 
 int main(void) {
-    read_golden("ffi-tests/vectors/golden.txt");
-    read_golden("ffi-tests/vectors/cuda.txt");
+    read_vectors("ffi-tests/vectors/golden.txt");
+    read_vectors("ffi-tests/vectors/cuda.txt");
     schedules();
     preds();
     corrects();
