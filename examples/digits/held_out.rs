@@ -27,8 +27,8 @@ pub fn levels() -> &'static [u8] {
     &file[file.len() - CLASSES * PER_CLASS * PIXELS..]
 }
 
-/// Ten digits of a class, or one of each, in 0..=1, where 1 is the highest level: so the network was
-/// trained.
+/// Ten digits of a class, or one of each, in 0..=1, as those that the network was trained on: 1 is
+/// the highest level.
 pub fn ten(class: Option<usize>) -> Vec<f32> {
     let digits: Vec<&[u8]> = levels().chunks_exact(PIXELS).collect();
     let indices = (0..PER_CLASS).map(|i| class.map_or(i * PER_CLASS, |class| class * PER_CLASS + i));

@@ -14,6 +14,7 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::BufWriter;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -21,7 +22,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use vesde::{Config, Corrector, Divergence, OdeStats, Predictor};
 
-use held_out::UPPER_HALF;
+use held_out::{LEVELS, PER_CLASS, UPPER_HALF};
 use network::{CLASSES, Network};
 use ode::OdeJob;
 use picture::Picture;
@@ -182,23 +183,43 @@ impl Options {
     }
 
     fn print_likelihoods(&self, config: Config, network: &Network) -> Result<(), Box<dyn Error>> {
-        let names = ["digits", "shuffled", "noise"];
+        const NAMES: [&str; 3] = ["digits", "shuffled", "noise"];
+        let bar = bar(NAMES.len() as u64, "solving {bar:40} {pos} of {len} ({eta} left)")?;
         let tolerance = self.ode.unwrap_or(1e-5);
-        let table = likelihood::bits_per_pixel(config, self.seed, tolerance, network, |kind| {
-            eprintln!("{}", names[kind]);
-        })?;
-        println!("bits per pixel   {:>8}   {:>8}   {:>8}", names[0], names[1], names[2]);
+        let progress = |kind: usize| bar.set_position(kind as u64);
+        let kinds = likelihood::bits_per_pixel(config, self.seed, tolerance, network, progress)?;
+        bar.finish();
+
+        let print = |name: &str, cells: [String; 3]| {
+            let [digits, shuffled, noise] = cells;
+            println!("{name:<28} {digits:>10} {shuffled:>10} {noise:>10}");
+        };
+        let medians = |of: Range<usize>| kinds.each_ref().map(|kind| short(median(&kind.bits[of.clone()])));
+        print("bits per pixel, medians", NAMES.map(String::from));
         for class in 0..CLASSES {
-            let [digits, shuffled, noise] = table.bits.map(|bits| bits[class]);
-            println!("         {class}       {digits:>8.2}   {shuffled:>8.2}   {noise:>8.2}");
+            print(&format!("  class {class}"), medians(class * PER_CLASS..(class + 1) * PER_CLASS));
         }
-        let [digits, shuffled, noise] = table.bits.map(|bits| bits.iter().sum::<f64>() / CLASSES as f64);
-        println!("       all       {digits:>8.2}   {shuffled:>8.2}   {noise:>8.2}");
-        for (name, stats) in names.iter().zip(&table.stats) {
-            print_evaluations(name, stats);
+        print("  all", medians(0..CLASSES * PER_CLASS));
+        // What a pixel takes where all gray levels are equally likely.
+        let plain = (LEVELS as f64).log2();
+        let below = kinds.each_ref().map(|kind| kind.bits.iter().filter(|&&bits| bits < plain).count());
+        print(&format!("of 100 below log2 {LEVELS} = {plain:.2}"), below.map(|count| count.to_string()));
+        for (name, kind) in NAMES.iter().zip(&kinds) {
+            print_evaluations(name, &kind.stats);
         }
         Ok(())
     }
+}
+
+fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    (sorted[half - 1] + sorted[half]) / 2.0
+}
+
+fn short(bits: f64) -> String {
+    if bits < 1e4 { format!("{bits:.2}") } else { format!("{bits:.1e}") }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

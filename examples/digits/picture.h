@@ -1,4 +1,4 @@
-/* Digits as a gray picture, one class a row: tiles of upscaled pixels, written as a PNG without compression.
+/* Digits as a gray picture, one class a row or otherwise: tiles of upscaled pixels, written as a PNG without compression.
  * For C and C++; the Rust example has the same layout in picture.rs.
  */
 
@@ -11,7 +11,7 @@
 
 enum { SIDE = 8, PIXELS = SIDE * SIDE, CLASSES = 10, COLUMNS = 10, DIGITS = CLASSES * COLUMNS };
 enum { SCALE = 8, GAP = 8, TILE = SIDE * SCALE + GAP, BACKGROUND = 64 };
-enum { WIDTH = COLUMNS * TILE + GAP, HEIGHT = CLASSES * TILE + GAP };
+enum { WIDTH = COLUMNS * TILE + GAP, HEIGHT = CLASSES * TILE + GAP, MOST_COLUMNS = COLUMNS + 2 };
 
 /* A product and not a choice: of a choice's constant GCC 12 loses the upper half at -O1 on ARM. */
 static uint32_t crc(uint32_t state, const unsigned char *bytes, size_t len) {
@@ -55,42 +55,47 @@ static void begin_chunk(png *out, const char *name, size_t len) {
 
 static void end_chunk(png *out) { put_number(out, ~out->crc); }
 
-/* The picture's pixel at x, y. */
-static unsigned char gray(const float *digits, size_t x, size_t y) {
+/* The pixel at x, y of a picture of rows of `columns` digits. */
+static unsigned char gray_of(const float *digits, size_t columns, size_t x, size_t y) {
     const size_t column = x / TILE, row = y / TILE, left = x % TILE, top = y % TILE;
     if (left < GAP || top < GAP)
         return BACKGROUND;
-    digits += (row * COLUMNS + column) * PIXELS + (top - GAP) / SCALE * SIDE + (left - GAP) / SCALE;
+    digits += (row * columns + column) * PIXELS + (top - GAP) / SCALE * SIDE + (left - GAP) / SCALE;
     return (unsigned char)(*digits * 255.0f + 0.5f);
 }
 
-/* All DIGITS, of PIXELS values in 0 to 1 each, as an 8-bit PNG, a row of pixels at a time. */
-static void put_picture(png *out, const float *digits) {
-    enum { ROW = 1 + WIDTH, BLOCK = 5 + ROW }; /* each row begins with its filter: none; each is a block of its own */
-    unsigned char header[13], row[BLOCK], tail[4];
+/* The same where it is all DIGITS. */
+static inline unsigned char gray(const float *digits, size_t x, size_t y) { return gray_of(digits, COLUMNS, x, y); }
+
+/* Rows of up to MOST_COLUMNS digits, of PIXELS values in 0 to 1 each, as an 8-bit PNG, a row of pixels at a time. */
+static inline void put_tiles(png *out, const float *digits, size_t columns, size_t rows) {
+    /* Each row of pixels begins with its filter: none; each is a block of its own. */
+    enum { MOST = 5 + 1 + MOST_COLUMNS * TILE + GAP };
+    const size_t width = columns * TILE + GAP, height = rows * TILE + GAP, len = 1 + width;
+    unsigned char header[13], row[MOST], tail[4];
     uint32_t a = 1, b = 0; /* Adler-32 */
     size_t y, x;
     out->put(out->to, "\x89PNG\r\n\x1a\n", 8);
     /* 8 bits, gray */
-    memcpy(big_endian(big_endian(header, WIDTH), HEIGHT), "\10\0\0\0\0", 5);
+    memcpy(big_endian(big_endian(header, (uint32_t)width), (uint32_t)height), "\10\0\0\0\0", 5);
     begin_chunk(out, "IHDR", sizeof header);
     put_data(out, header, sizeof header);
     end_chunk(out);
-    begin_chunk(out, "IDAT", 2 + HEIGHT * BLOCK + 4);
+    begin_chunk(out, "IDAT", 2 + height * (5 + len) + 4);
     put_data(out, "\x78\x01", 2);
-    for (y = 0; y < HEIGHT; y++) {
+    for (y = 0; y < height; y++) {
         unsigned char *to = row;
-        *to++ = y + 1 == HEIGHT;
-        *to++ = ROW & 255;
-        *to++ = ROW >> 8;
-        *to++ = ~ROW & 255;
-        *to++ = ~ROW >> 8 & 255;
-        for (x = 0; x < ROW; x++) {
-            *to = x == 0 ? 0 : gray(digits, x - 1, y);
+        *to++ = y + 1 == height;
+        *to++ = len & 255;
+        *to++ = (unsigned char)(len >> 8);
+        *to++ = ~len & 255;
+        *to++ = ~len >> 8 & 255;
+        for (x = 0; x < len; x++) {
+            *to = x == 0 ? 0 : gray_of(digits, columns, x - 1, y);
             a = (a + *to++) % 65521;
             b = (b + a) % 65521;
         }
-        put_data(out, row, sizeof row);
+        put_data(out, row, 5 + len);
     }
     big_endian(tail, b << 16 | a);
     put_data(out, tail, sizeof tail);
@@ -99,18 +104,23 @@ static void put_picture(png *out, const float *digits) {
     end_chunk(out);
 }
 
+/* All DIGITS. */
+static inline void put_picture(png *out, const float *digits) { put_tiles(out, digits, COLUMNS, CLASSES); }
+
 static inline void put_in_file(void *to, const void *bytes, size_t len) { fwrite(bytes, 1, len, (FILE *)to); }
 
-/* Writes the picture as a file; returns 1 if that fails, else 0. */
-static inline int write_picture(const char *path, const float *digits) {
+/* Writes a picture as a file; returns 1 if that fails, else 0. */
+static inline int write_tiles(const char *path, const float *digits, size_t columns, size_t rows) {
     FILE *file = fopen(path, "wb");
     png out = {put_in_file, file, 0};
     int failed;
     if (file == NULL)
         return 1;
-    put_picture(&out, digits);
+    put_tiles(&out, digits, columns, rows);
     failed = ferror(file) != 0;
     return fclose(file) != 0 || failed;
 }
+
+static inline int write_picture(const char *path, const float *digits) { return write_tiles(path, digits, COLUMNS, CLASSES); }
 
 #endif

@@ -74,16 +74,22 @@ static inline char *read_digits(network *net, vesde_config *config) {
     return bytes;
 }
 
+/* Writes `count` floats to a path that ends in .f32; returns whether it does. */
+static inline int write_floats(const char *path, const float *x, size_t count) {
+    const size_t len = strlen(path);
+    FILE *file;
+    if (len < 4 || strcmp(path + len - 4, ".f32") != 0)
+        return 0;
+    file = fopen(path, "wb");
+    if (file == NULL || fwrite(x, sizeof *x, count, file) != count || fclose(file) != 0)
+        fail(path, "cannot be written");
+    return 1;
+}
+
 /* Writes the digits' `count` floats to a path that ends in .f32, and else their picture. */
 static inline void write_digits(const char *path, const float *digits, size_t count) {
-    const size_t len = strlen(path);
-    if (len >= 4 && strcmp(path + len - 4, ".f32") == 0) {
-        FILE *file = fopen(path, "wb");
-        if (file == NULL || fwrite(digits, sizeof *digits, count, file) != count || fclose(file) != 0)
-            fail(path, "cannot be written");
-    } else if (write_picture(path, digits) != 0) {
+    if (!write_floats(path, digits, count) && write_picture(path, digits) != 0)
         fail(path, "cannot be written");
-    }
 }
 
 #endif

@@ -18,20 +18,35 @@ static vesde_status make_scheduler(const vesde_config *config, size_t steps, flo
     return status != VESDE_OK ? status : vesde_set_sigmas(config, timesteps, steps, steps, sigmas, discrete_sigmas);
 }
 
-/* Samples all DIGITS as one batch, of one class, or of one class a row if `class_` is CLASSES. The memory is the caller's: 3·steps
- * floats of tables, as many of score as of digits. `progress` is told each step as it begins. */
-static inline vesde_status sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
-                                         size_t class_, float *tables, float *score, float *digits,
-                                         void (*progress)(const vesde_request *request)) {
+/* The scores of all DIGITS at a noise scale: of one class, or of one class a row if `class_` is
+ * CLASSES. */
+static inline void score_digits(const network *net, const float *digits, float sigma, size_t class_,
+                                float *score) {
+    size_t i;
+    for (i = 0; i < DIGITS; i++)
+        score_of(net, digits + i * PIXELS, sigma, class_ == CLASSES ? i / COLUMNS : class_,
+                 score + i * PIXELS);
+}
+
+/* What changes the digits where a job is to. */
+typedef vesde_status condition(const void *known, const vesde_request *request, float *digits);
+
+/* Samples all DIGITS as one batch, of one class, or of one class a row if `class_` is CLASSES,
+ * under a condition if it is not NULL. The memory is the caller's: 3·steps floats of tables, as many
+ * of score as of digits. `progress` is told each step as it begins. */
+static inline vesde_status sample_under(condition *change, const void *known, const network *net,
+                                        const vesde_config *config, uint64_t seed, size_t steps,
+                                        size_t class_, float *tables, float *score, float *digits,
+                                        void (*progress)(const vesde_request *request)) {
     vesde_scheduler scheduler;
     vesde_sampler_options options = {0}; /* the defaults */
     vesde_buffers buffers = {0};
     vesde_sampler sampler;
     vesde_request request;
     vesde_status status;
-    size_t i;
 
     options.seed = seed;
+    options.conditions = change == NULL ? VESDE_CONDITIONS_NONE : VESDE_CONDITIONS_DRAWING;
     buffers.sample = digits;
     buffers.model_output = score;
     buffers.len = (size_t)DIGITS * PIXELS;
@@ -42,11 +57,22 @@ static inline vesde_status sample_digits(const network *net, const vesde_config 
         status = vesde_sampler_next(&sampler, &scheduler, &buffers, &request);
         if (status != VESDE_OK || request.kind == VESDE_REQUEST_KIND_DONE)
             return status;
+        if (request.kind == VESDE_REQUEST_KIND_CONDITION) {
+            if (change != NULL && (status = change(known, &request, digits)) != VESDE_OK)
+                return status;
+            continue;
+        }
         if (request.correction == 0)
             progress(&request);
-        for (i = 0; i < DIGITS; i++)
-            score_of(net, digits + i * PIXELS, request.sigma, class_ == CLASSES ? i / COLUMNS : class_, score + i * PIXELS);
+        score_digits(net, digits, request.sigma, class_, score);
     }
+}
+
+/* The same without a condition. */
+static inline vesde_status sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
+                                         size_t class_, float *tables, float *score, float *digits,
+                                         void (*progress)(const vesde_request *request)) {
+    return sample_under(NULL, NULL, net, config, seed, steps, class_, tables, score, digits, progress);
 }
 
 #endif
