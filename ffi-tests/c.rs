@@ -7,6 +7,7 @@
 
 #[path = "abi.rs"]
 mod abi_record;
+#[allow(dead_code)]
 #[path = "../examples/digits/network.rs"]
 mod network;
 #[allow(dead_code)]

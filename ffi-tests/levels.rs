@@ -8,7 +8,7 @@ use std::fmt::Write;
 use vesde::{
     Averaging, Buffers, Config, Counter, CudaGrid, Divergence, Imputation, NORM_BLOCK, Noise, Norm, Numpy,
     Ode, OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeVariable, Predictor, Recolouring, Request,
-    Sampler, SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, fill_from_rng,
+    Sampler, SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, fill_from_rng, guide,
     impute, limit_simd_level, norm_blocks, recolour, set_sigmas, set_timesteps, simd_level, sum_squares,
     torch_norm,
 };
@@ -45,6 +45,9 @@ fn counter(noise: Counter, len: usize) -> Vec<f32> {
 
 /// A step of a length.
 type Run<'r> = dyn Fn(usize, Step<'_>) + 'r;
+
+/// What is done with noise, three buffers of a length and an output.
+type RunOn = dyn Fn(usize, Noise<'_>, &[&[f32]; 3], &mut [f32]);
 
 /// One line a job: its name and the hash of all that it computes.
 fn hashes() -> String {
@@ -135,26 +138,6 @@ fn hashes() -> String {
                 scheduler.step_pred(&[0.75], step.with_predictor(Predictor::EulerMaruyama)).unwrap();
             });
         });
-        job(&format!("impute_{name}"), &|hash| {
-            for len in lengths() {
-                let noise = Counter::new(3, len as u64);
-                let [mask, data, mut x] = [1, 2, 3].map(|stream| counter(Counter::new(4, stream), len));
-                let z = counter(noise, len);
-                let noise = if given { Noise::from(&z[..]) } else { noise.into() };
-                impute(Imputation::in_place(&data, &mask, &mut x).with_noise(0.75, noise)).unwrap();
-                hash.floats(&x);
-            }
-        });
-        job(&format!("recolour_{name}"), &|hash| {
-            for len in lengths().map(|len| len / 3 * 3).filter(|&len| len > 0) {
-                let noise = Counter::new(3, len as u64);
-                let [gray, mut x] = [1, 2].map(|stream| counter(Counter::new(4, stream), len));
-                let z = counter(noise, len);
-                let noise = if given { Noise::from(&z[..]) } else { noise.into() };
-                recolour(Recolouring::in_place(&gray, &mut x).with_noise(0.75, noise)).unwrap();
-                hash.floats(&x);
-            }
-        });
         job(&format!("add_noise_{name}"), &|hash| {
             for len in lengths() {
                 let noise = Counter::new(3, len as u64);
@@ -176,18 +159,6 @@ fn hashes() -> String {
             for block in blocks {
                 hash.bytes(&block.to_le_bytes());
             }
-        }
-    });
-    job("uniform", &|hash| {
-        let mut state = TorchCpu::new(3);
-        for len in lengths() {
-            let mut out = vec![0.0; len];
-            state.uniform(&mut out[..]).unwrap();
-            hash.floats(&out);
-            state.rademacher(&mut out[..]).unwrap();
-            hash.floats(&out);
-            Counter::new(1, len as u64).rademacher(&mut out[..]).unwrap();
-            hash.floats(&out);
         }
     });
     // Data and their code, and log-densities: by the probability-flow ODE in both variables.
@@ -230,6 +201,52 @@ fn hashes() -> String {
             }
         }
         hash.floats(&x);
+    });
+    for (name, given) in [("given", true), ("counter", false)] {
+        let each = |hash: &mut Hash, step: usize, run: &RunOn| {
+            for len in lengths().map(|len| len / step * step).filter(|&len| len > 0) {
+                for offset in [0, 7] {
+                    let place = Counter { seed: 2, stream: 5, index: offset as u64 };
+                    let [data, sample, mask] = [(6, 7), (8, 9), (10, 11)]
+                        .map(|(seed, stream)| counter(Counter::new(seed, stream), len));
+                    let (z, mut out) = (counter(place, len), vec![0.0; len + offset]);
+                    let noise = if given { Noise::from(&z[..]) } else { place.into() };
+                    run(len, noise, &[&data, &sample, &mask], &mut out[offset..]);
+                    hash.floats(&out[offset..]);
+                }
+            }
+        };
+        job(&format!("impute_{name}"), &|hash| {
+            each(hash, 1, &|_, noise, [data, sample, mask], out| {
+                impute(Imputation::new(data, mask, sample, out).with_noise(1.5, noise)).unwrap();
+            });
+        });
+        job(&format!("recolour_{name}"), &|hash| {
+            each(hash, 3, &|len, noise, [gray, sample, _], out| {
+                let job = Recolouring::new(gray, sample, out).with_batch(if len % 2 == 0 { 2 } else { 1 });
+                recolour(job.with_noise(1.5, noise)).unwrap();
+            });
+        });
+    }
+    job("guide", &|hash| {
+        for len in lengths() {
+            let [u, c] = [(6, 7), (8, 9)].map(|(seed, stream)| counter(Counter::new(seed, stream), len));
+            let mut out = vec![0.0; len];
+            guide(&u, &c, 1.5, &mut out[..]).unwrap();
+            hash.floats(&out);
+        }
+    });
+    job("words", &|hash| {
+        let mut state = TorchCpu::new(3);
+        for len in lengths() {
+            let mut out = vec![0.0; len];
+            state.uniform(&mut out[..]).unwrap();
+            hash.floats(&out);
+            state.rademacher(&mut out[..]).unwrap();
+            hash.floats(&out);
+            Counter { seed: 1, stream: len as u64, index: 0 }.rademacher(&mut out[..]).unwrap();
+            hash.floats(&out);
+        }
     });
     lines
 }

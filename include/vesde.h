@@ -1388,9 +1388,9 @@ vesde_status vesde_impute(const struct vesde_imputation *imputation);
 //
 // score_sde does it after the corrector and after the predictor of each step, with the sigma of
 // the step's timestep and a draw of its own; its result is this without noise of the sample that
-// has been recoloured. Its first sample has the brightness of the gray image added to the decoupled
-// sample of the prior, of which the red is zero: vesde_decouple of both, vesde_linear of the two
-// first channels, vesde_couple.
+// has been recoloured. Its first sample has the brightness of the gray image added to the
+// decoupled sample of the prior, of which the red is zero: vesde_decouple of both, vesde_linear of
+// the two first channels, vesde_couple.
 //
 // There may be no noise where its sigma is 0. To split the work, pass whole samples, and
 // counter.index plus the part's offset.
@@ -1399,8 +1399,8 @@ vesde_status vesde_impute(const struct vesde_imputation *imputation);
 // `recolouring` is NULL or readable, and every pointer in it is NULL or valid for its length.
 vesde_status vesde_recolour(const struct vesde_recolouring *recolouring);
 
-// Brightness and two channels of colour from red, green and blue: each pixel of `batch` images, one
-// after the other and each of three channels one after the other, times score_sde's matrix M
+// Brightness and two channels of colour from red, green and blue: each pixel of `batch` images,
+// one after the other and each of three channels one after the other, times score_sde's matrix M
 // (get_pc_colorizer's decouple, bit for bit). `x` and `out` have `len` floats, a multiple of 3
 // times the batch.
 //
@@ -1431,8 +1431,8 @@ vesde_status vesde_guide(const float *unconditional,
                          size_t len,
                          float *out);
 
-// Tweedie's formula: the posterior mean of the clean data, out = sample + σ²·score for the score at
-// the sample and `sigma`, with σ² rounded first. All buffers have `len` floats; `out` may be
+// Tweedie's formula: the posterior mean of the clean data, out = sample + σ²·score for the score
+// at the sample and `sigma`, with σ² rounded first. All buffers have `len` floats; `out` may be
 // either. To split the work, pass parts of all buffers.
 //
 // Pointers:
@@ -1496,27 +1496,23 @@ vesde_status vesde_randn(struct vesde_generator *generators,
                          size_t len,
                          float *out);
 
-// One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state: torch.rand(len)
-// on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is two for parts of n.
-// Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+// One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state:
+// torch.rand(len) on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is
+// two for parts of n. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
 //
 // Pointers:
 // `generator` is NULL or a state that nothing else uses now; `out` is NULL or writable for `len`
 // floats.
-vesde_status vesde_rand(struct vesde_generator *generator,
-                        size_t len,
-                        float *out);
+vesde_status vesde_rand(struct vesde_generator *generator, size_t len, float *out);
 
 // One draw of `len` signs, 1 or -1 with equal probability, advancing the state: the probe of a
-// divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for bit,
-// as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER the signs
-// of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+// divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for
+// bit, as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER
+// the signs of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
 //
 // Pointers:
 // As vesde_rand.
-vesde_status vesde_rademacher(struct vesde_generator *generator,
-                              size_t len,
-                              float *out);
+vesde_status vesde_rademacher(struct vesde_generator *generator, size_t len, float *out);
 
 // Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is
 // split over threads. The state stays as it is until vesde_generator_skip.

@@ -153,48 +153,6 @@ static void add_noise(int variant) {
     }
 }
 
-static void impute(int variant) {
-    for (size_t k = 0; k < LENGTHS; ++k) {
-        const size_t len = length(k);
-        const vesde_imputation job = {
-            .data = draw(4, 2, 0, len, original), .mask = draw(4, 1, 0, len, mean), .mask_len = len,
-            .sample = draw(4, 3, 0, len, sample), .len = len, .noise = noise_of(variant, len), .sigma = 0.75f,
-            .out = sample};
-        OK(vesde_impute(&job));
-        hash_floats(sample, len);
-    }
-}
-
-static void recolour(int variant) {
-    for (size_t k = 0; k < LENGTHS; ++k) {
-        const size_t len = length(k) / 3 * 3;
-        if (len == 0) {
-            continue;
-        }
-        const vesde_recolouring job = {
-            .gray = draw(4, 1, 0, len, original), .sample = draw(4, 2, 0, len, sample), .len = len, .batch = 1,
-            .noise = noise_of(variant, len), .sigma = 0.75f, .out = sample};
-        OK(vesde_recolour(&job));
-        hash_floats(sample, len);
-    }
-}
-
-// Uniform numbers, and signs of torch and of counter noise.
-static void uniform(int variant) {
-    (void)variant;
-    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, 3, NULL, &generator));
-    for (size_t k = 0; k < LENGTHS; ++k) {
-        const size_t len = length(k);
-        vesde_generator signs = {.counter = {1, len, 0}};
-        OK(vesde_rand(&generator, len, z));
-        hash_floats(z, len);
-        OK(vesde_rademacher(&generator, len, z));
-        hash_floats(z, len);
-        OK(vesde_rademacher(&signs, len, z));
-        hash_floats(z, len);
-    }
-}
-
 // Data, or their code and log-densities: by the probability-flow ODE.
 static void ode(int32_t direction, int32_t variable, int32_t divergence) {
     enum { BATCH = 2, LEN = BATCH * 77 };
@@ -263,6 +221,54 @@ static void whole_loop(int variant) {
     hash_floats(sample, LEN);
 }
 
+enum { IMPUTE = 0, RECOLOUR = 1 };
+
+static void inverse_problems(int variant) {
+    const size_t step = variant & RECOLOUR ? 3 : 1;
+    const float sigma = 1.5f;
+    draw(2, 5, 0, LONGEST + MAX_OFFSET, z);
+    draw(6, 7, 0, LONGEST, score);
+    draw(8, 9, 0, LONGEST, sample);
+    draw(10, 11, 0, LONGEST, mean);
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k) / step * step, batch = len % 2 == 0 ? 2 : 1;
+        for (size_t offset = 0; len > 0 && offset <= MAX_OFFSET; offset += MAX_OFFSET) {
+            float *to = prev + offset;
+            const vesde_counter place = {2, 5, offset};
+            const vesde_noise noise = variant & COUNTER ? vesde_counter_noise(place) : vesde_given_noise(z + offset);
+            const vesde_imputation known = {score, mean, len, sample, len, noise, sigma, to};
+            const vesde_recolouring colours = {score, sample, len, batch, noise, sigma, to};
+            OK(variant & RECOLOUR ? vesde_recolour(&colours) : vesde_impute(&known));
+            hash_floats(to, len);
+        }
+    }
+}
+
+static void guide(int variant) {
+    (void)variant;
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        OK(vesde_guide(draw(6, 7, 0, len, score), draw(8, 9, 0, len, sample), 1.5f, len, prev));
+        hash_floats(prev, len);
+    }
+}
+
+// Uniform numbers and signs.
+static void words(int variant) {
+    (void)variant;
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, 3, NULL, &generator));
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        vesde_generator counted = {.counter = {1, len, 0}};
+        OK(vesde_rand(&generator, len, z));
+        hash_floats(z, len);
+        OK(vesde_rademacher(&generator, len, z));
+        hash_floats(z, len);
+        OK(vesde_rademacher(&counted, len, z));
+        hash_floats(z, len);
+    }
+}
+
 static const struct job {
     const char *name;
     void (*run)(int variant);
@@ -277,21 +283,22 @@ static const struct job {
     {"step_correct_exact_given", steps, EXACT},
     {"step_correct_torch_given", steps, TORCH},
     {"euler_maruyama_given", steps, PRED | EULER},
-    {"impute_given", impute, 0},
-    {"recolour_given", recolour, 0},
     {"add_noise_given", add_noise, 0},
     {"step_pred_counter", steps, PRED | COUNTER},
     {"step_correct_exact_counter", steps, EXACT | COUNTER},
     {"step_correct_torch_counter", steps, TORCH | COUNTER},
     {"euler_maruyama_counter", steps, PRED | EULER | COUNTER},
-    {"impute_counter", impute, COUNTER},
-    {"recolour_counter", recolour, COUNTER},
     {"add_noise_counter", add_noise, COUNTER},
     {"norms", norms, 0},
-    {"uniform", uniform, 0},
     {"ode", sampling_by_ode, 0},
     {"likelihood", likelihood, 0},
     {"sampler", whole_loop, 0},
+    {"impute_given", inverse_problems, IMPUTE},
+    {"recolour_given", inverse_problems, RECOLOUR},
+    {"impute_counter", inverse_problems, IMPUTE | COUNTER},
+    {"recolour_counter", inverse_problems, RECOLOUR | COUNTER},
+    {"guide", guide, 0},
+    {"words", words, 0},
 };
 
 enum { JOBS = sizeof jobs / sizeof *jobs };

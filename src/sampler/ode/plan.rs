@@ -103,6 +103,7 @@ impl<'a> OdeBuffers<'a> {
     }
 
     /// Some elements, once more.
+    #[inline(never)] // as above
     fn part(&self, start: usize, len: usize) -> Self {
         let of = |x: Option<In<'a>>| x.map(|x| x.part(start, len));
         Self {
@@ -119,6 +120,7 @@ impl<'a> OdeBuffers<'a> {
     }
 
     /// Checks all that is asked of the buffers that are there.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn check(&self) -> Result<(), Error> {
         let Self { sample, input, model_output, slots, noise, probe, product, .. } = self;
         let [a, b, c, d, e, f] = slots;
@@ -324,6 +326,7 @@ impl OdeReduction {
         Ok(totals)
     }
 
+    #[inline(never)] // as above
     fn each_sum(&self, buffers: &OdeBuffers<'_>, sink: &mut dyn FnMut([f64; 2])) -> Result<(), Error> {
         let (y, model_output) = (buffers.sample.as_in(), buffers.model_output);
         let tolerance = Tolerance { rtol: self.rtol, atol: self.atol };
@@ -390,6 +393,7 @@ impl OdeReduction {
         Ok(total)
     }
 
+    #[inline(never)] // as above
     fn each_dot(&self, buffers: &OdeBuffers<'_>, sink: &mut dyn FnMut(f64)) -> Result<(), Error> {
         let product = buffers.product.ok_or(Error::NullPointer);
         let (x, unit) = match self.dots {
@@ -628,11 +632,13 @@ const PART: usize = NORM_BLOCK;
 /// Floats of a probe that waits on the stack.
 const PART_ON_STACK: usize = 512;
 
+#[inline(never)] // as above
 fn copy(from: In<'_>, to: &Out<'_>) {
     linear(&[(1.0, from)], None, to, None, None);
 }
 
 /// `x + factor·probe`.
+#[inline(never)] // as above
 fn shift(x: &Out<'_>, factor: f32, probe: In<'_>) {
     linear(&[(1.0, x.as_in()), (factor, probe)], None, x, None, None);
 }
