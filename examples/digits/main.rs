@@ -76,9 +76,7 @@ struct Options {
 }
 
 /// The value that an argument names: in kebab case, as the command line has it.
-fn one_of<T: Copy + Debug + Send + Sync>(
-    values: &'static [T],
-) -> impl TypedValueParser<Value = T> + use<T> {
+fn one_of<T: Copy + Debug + Send + Sync>(values: &'static [T]) -> impl TypedValueParser<Value = T> + use<T> {
     // clap wants names that stay as long as the program.
     let names = values.iter().map(|value| &*kebab_case(&format!("{value:?}")).leak());
     PossibleValuesParser::new(names).try_map(|name| {
@@ -161,8 +159,7 @@ impl Options {
             return Err("without a predictor and a corrector nothing would be done".into());
         }
         let bar = bar(steps as u64, "sampling {bar:40} step {pos} of {len} ({eta} left)")?;
-        let job =
-            Job { config, seed, steps, predictor, corrector, classes: &classes, known, filmed: FILMED };
+        let job = Job { config, seed, steps, predictor, corrector, classes: &classes, known, filmed: FILMED };
         let digits = sample(&job, network, |step| bar.set_position(step as u64))?;
         bar.finish();
         Ok(digits)

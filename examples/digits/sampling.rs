@@ -52,8 +52,8 @@ impl Film {
 
     /// Takes the frames that are due: all but the last are spread evenly over the steps.
     pub fn shoot(&mut self, digits: &[f32], sigma: f32, step: usize, steps: usize) {
-        let due = (self.frames.len() / PIXELS..FRAMES - 1)
-            .take_while(|frame| frame * steps / (FRAMES - 1) <= step);
+        let due =
+            (self.frames.len() / PIXELS..FRAMES - 1).take_while(|frame| frame * steps / (FRAMES - 1) <= step);
         for _ in due {
             // Noise is dimmed as it grows, or all would be black and white.
             let dimmed = self.digit(digits).iter().map(|x| 0.5 + (x - 0.5) / (1.0 + 3.0 * sigma));

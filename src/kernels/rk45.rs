@@ -30,44 +30,53 @@ pub(crate) struct Stage<'a> {
 /// Runs a stage of so many derivatives.
 pub(crate) fn stage(stage: Stage<'_>, count: usize) {
     let Stage { y, slopes: [p, q, r, s], score, coefficients, h, a, x, k } = stage;
-    let outs = [x, k.unread()];
-    match count {
-        1 => dispatch(StageOf { ins: [y, score], coefficients, h, a, outs }),
-        2 => dispatch(StageOf { ins: [y, p, score], coefficients, h, a, outs }),
-        3 => dispatch(StageOf { ins: [y, p, q, score], coefficients, h, a, outs }),
-        4 => dispatch(StageOf { ins: [y, p, q, r, score], coefficients, h, a, outs }),
-        _ => dispatch(StageOf { ins: [y, p, q, r, s, score], coefficients, h, a, outs }),
-    }
+    let held = count.clamp(1, MOST_SLOPES) - 1;
+    let newest = coefficients.get(held).copied().unwrap_or_default();
+    // What is not looked at is y once more.
+    let slopes = [(0, p), (1, q), (2, r), (3, s)].map(|(i, slope)| if i < held { slope } else { y });
+    dispatch(StageOf { y, score, slopes, held, coefficients, newest, h, a, outs: [x, k.unread()] });
 }
 
-/// [`Stage`]: y, the derivatives in memory and the score; x and k.
-struct StageOf<'a, const I: usize> {
-    ins: [In<'a>; I],
+/// [`Stage`] of so many derivatives that are held, and the newest one. One kernel for all numbers:
+/// one for each, with its loop unrolled, would take five times the room.
+struct StageOf<'a> {
+    y: In<'a>,
+    score: In<'a>,
+    slopes: [In<'a>; MOST_SLOPES - 1],
+    held: usize,
     coefficients: [f64; MOST_SLOPES],
+    newest: f64,
     h: f64,
     a: f32,
     outs: [Out<'a>; 2],
 }
 
-impl<const I: usize> Kernel for StageOf<'_, I> {
+impl Kernel for StageOf<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let (c, h, a) = (self.coefficients.map(|c| l.splat_d(c)), l.splat_d(self.h), l.splat(self.a));
+        let (c, newest) = (self.coefficients.map(|c| l.splat_d(c)), l.splat_d(self.newest));
+        let (h, a, held) = (l.splat_d(self.h), l.splat(self.a), self.held);
+        let [p, q, r, s] = self.slopes;
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
-        each_tile!(L, non_temporal if false, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
-            let mut values = ins.iter().map(|x| l.load(x.get(at)));
-            let y = values.next().unwrap_or(a);
-            let (mut slope, mut sum, mut coefficients) = (y, l.zero_d(), c.iter());
-            for (i, value) in values.enumerate() {
-                slope = if i + 2 == I { a * value } else { value };
-                if let Some(&c) = coefficients.next() {
-                    let term = c * l.widen(slope);
-                    sum = if i == 0 { term } else { sum + term };
+        let mut tiles = Tiles::aligned(L::N, [self.y, self.score, p, q, r, s], self.outs, &mut pads);
+        each_tile!(L, non_temporal if false, tiles, |FIRST, [y, score, p, q, r, s], mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
+            let k = a * l.load(score.get(at));
+            let mut sum = newest * l.widen(k);
+            if held > 0 {
+                let mut before = c[0] * l.widen(l.load(p.get(at)));
+                if held > 1 {
+                    before = before + c[1] * l.widen(l.load(q.get(at)));
                 }
+                if held > 2 {
+                    before = before + c[2] * l.widen(l.load(r.get(at)));
+                }
+                if held > 3 {
+                    before = before + c[3] * l.widen(l.load(s.get(at)));
+                }
+                sum = before + sum;
             }
-            [l.narrow(l.widen(y) + h * sum), slope]
+            [l.narrow(l.widen(l.load(y.get(at))) + h * sum), k]
         }));
     }
     // As the other kernels here: in memory, and in doubles, wider registers gain little.
@@ -187,6 +196,8 @@ pub(crate) fn dot(x: In<'_>, y: In<'_>, sink: &mut dyn FnMut([f64; 2])) {
 trait Values<const I: usize> {
     /// How many.
     const COUNT: usize;
+    /// Beyond the baseline for what every step takes.
+    const HIGHEST: SimdLevel = SimdLevel::Baseline;
     /// The values at a place of the tiles.
     fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> [L::D; 2];
 }
@@ -228,7 +239,7 @@ impl<V: Values<I>, const I: usize> Kernel for BlockSums<'_, V, I> {
             start += NORM_BLOCK;
         }
     }
-    const HIGHEST: SimdLevel = SimdLevel::Avx2;
+    const HIGHEST: SimdLevel = V::HIGHEST;
 }
 
 /// What a component's error may be: `atol + rtol·m`. Not 0, where an error of 0 would not be a
@@ -301,6 +312,7 @@ struct ErrorNorm<const HELD: bool> {
 
 impl<const HELD: bool> Values<8> for ErrorNorm<HELD> {
     const COUNT: usize = 1;
+    const HIGHEST: SimdLevel = if HELD { SimdLevel::Baseline } else { SimdLevel::Avx2 };
     #[inline(always)]
     fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 8], at: usize) -> [L::D; 2] {
         let [y, x, score, slopes @ ..] = ins.map(|x| l.load(x.get(at)));
@@ -325,6 +337,7 @@ struct Dot;
 
 impl Values<2> for Dot {
     const COUNT: usize = 1;
+    const HIGHEST: SimdLevel = SimdLevel::Avx2;
     #[inline(always)]
     fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 2], at: usize) -> [L::D; 2] {
         let [x, y] = ins.map(|x| l.widen(l.load(x.get(at))));
@@ -482,8 +495,7 @@ mod tests {
                     let (x, mut z, mut signs) = (floats(1, len), vec![0.0; len], vec![0.0; len]);
                     let out = Out::from(&mut z[..]);
                     dispatch(crate::kernels::normal::Fill { place, out });
-                    dispatch(FillSigns { place, out: Out::from(&mut signs[..]) });
-                    assert!(z.iter().zip(&signs).all(|(z, sign)| 1_f32.copysign(*z) == *sign));
+                    signs.iter_mut().zip(&z).for_each(|(sign, z)| *sign = 1_f32.copysign(*z));
                     let [want, _] = collect(|sink| dot(In::from(&x), In::from(&signs), sink));
                     assert_eq!(want, blocks(len, |i| f64::from(x[i]) * f64::from(signs[i])));
                     let x = In::from(&x);

@@ -328,10 +328,12 @@ impl<'a> Densities<'a> {
         Ok(Self { rows: rows.get_mut(..len).ok_or(Error::BufferTooSmall)?, batch })
     }
 
+    #[inline(never)] // so that it is in the library once
     fn at(&self, row: usize, i: usize) -> f64 {
         self.rows.get(row * self.batch + i).copied().unwrap_or(0.0)
     }
 
+    #[inline(never)] // as above
     fn set(&mut self, row: usize, i: usize, value: f64) {
         if let Some(to) = self.rows.get_mut(row * self.batch + i) {
             *to = value;
@@ -658,6 +660,7 @@ impl Ode {
     }
 
     /// A turn after a derivative is known.
+    #[inline(never)] // as above
     fn evaluated(
         &self,
         modes: Modes,
@@ -782,6 +785,7 @@ impl Ode {
     }
 
     /// Begins a step with the size that is there.
+    #[inline(never)] // as above
     fn begin_step(&mut self, modes: Modes) -> Result<Phase, Error> {
         let min_step = rk45::min_step(self.u, self.direction(modes));
         self.h_abs = self.h_abs.max(min_step).min(self.max_step);
@@ -790,6 +794,7 @@ impl Ode {
     }
 
     /// Begins a try of a step.
+    #[inline(never)] // as above
     fn begin_try(&mut self, modes: Modes) -> Result<Phase, Error> {
         self.allow(STAGES as u64 - 1)?;
         let (direction, [_, to]) = (self.direction(modes), self.interval(modes));
@@ -813,6 +818,7 @@ impl Ode {
     }
 
     /// The request of a phase and its part, and the plan with the input that it is about.
+    #[inline(never)] // as above
     fn ask(
         self,
         modes: Modes,

@@ -33,6 +33,7 @@ pub struct OdeBuffers<'a> {
 }
 
 impl<'a> OdeBuffers<'a> {
+    #[cfg(feature = "capi")]
     pub(crate) const SLOTS: usize = SLOTS;
 
     /// The sample, which is the solution so far; the input that the network is evaluated on, and
@@ -184,6 +185,7 @@ impl OdeSum {
     }
 
     /// The most terms.
+    #[cfg(feature = "capi")]
     pub(crate) const MOST_TERMS: usize = MOST_SLOPES;
 
     pub(crate) fn new(h: f64, terms: impl Iterator<Item = OdeTerm>) -> Self {
