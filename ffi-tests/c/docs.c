@@ -21,7 +21,8 @@ void network(const float *sample, float sigma, float *to) {
     }
 }
 
-void network_and_product(const float *sample, float sigma, const float *probe, float *to, float *product) {
+void network_and_product(const float *sample, float sigma, const float *probe, float *to,
+                         float *product) {
     network(sample, sigma, to);
     for (size_t i = 0; i < LEN; ++i) {
         product[i] = -probe[i] / (sigma * sigma + VARIANCE);
@@ -99,12 +100,14 @@ static void annealed(vesde_config config) {
 static void ode(const vesde_config *config) {
     vesde_ode_stats stats;
     const float sigma_max = (float)config->sigma_max, end = (float)config->sigma_min;
+    const float shrinkage = sqrtf((end * end + VARIANCE) / (sigma_max * sigma_max + VARIANCE));
     OK(solve(config, &sampling, BATCH, reference, input, score, workspace, LEN, &stats));
-    CHECK(stats.evaluations == 2 + 6 * (stats.accepted + stats.rejected) && stats.t == config->sampling_eps);
+    CHECK(stats.evaluations == 2 + 6 * (stats.accepted + stats.rejected));
+    CHECK(stats.t == config->sampling_eps);
     vesde_counter noise = {.seed = 42};
     OK(vesde_counter_fill(noise, LEN, x));
     for (size_t i = 0; i < LEN; ++i) {
-        x[i] = MU + (sigma_max * x[i] - MU) * sqrtf((end * end + VARIANCE) / (sigma_max * sigma_max + VARIANCE));
+        x[i] = MU + (sigma_max * x[i] - MU) * shrinkage;
     }
     CHECK(most_apart(x, reference) < 1e-3f);
 
