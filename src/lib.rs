@@ -1,7 +1,16 @@
-//! The variance-exploding SDE scheduler of score-based generative models, diffusers'
-//! `ScoreSdeVeScheduler` (Song et al. 2021, "Score-based generative modeling through stochastic
-//! differential equations"): schedule, noise and updates on the caller's `f32` slices, between two
-//! calls of the caller's network.
+//! The variance-exploding SDE of score-based generative models (Song et al. 2021, "Score-based
+//! generative modeling through stochastic differential equations"; diffusers'
+//! `ScoreSdeVeScheduler`): all that happens on the caller's `f32` slices between two calls of the
+//! caller's network.
+//!
+//! - [`Sampler`]: the predictor–corrector loop, with every [`Predictor`] and [`Corrector`] of the
+//!   paper's code, and ncsnv2's annealed Langevin dynamics. [`Scheduler`] and [`Schedule`] have its
+//!   steps and their coefficients.
+//! - [`Ode`]: the probability-flow ODE with an adaptive step, for sampling, latent codes and
+//!   [likelihoods](log_likelihood).
+//! - [`impute`], [`recolour`] and [`guide`]: inpainting, colorization and guidance.
+//!
+//! The repository's docs/ has a page for each job. Of all of them:
 //!
 //! - No allocation, no panics, no state but the caller's: bad input is an [`Error`], and outputs
 //!   are then untouched.
@@ -55,6 +64,15 @@ mod schedule;
 #[allow(unsafe_code)]
 mod simd;
 mod steps;
+
+/// The pages whose Rust is compiled.
+#[cfg(doctest)]
+mod docs {
+    #[doc = include_str!("../docs/inverse-problems.md")]
+    mod inverse_problems {}
+    #[doc = include_str!("../docs/likelihood.md")]
+    mod likelihood {}
+}
 
 pub use buf::{In, Out};
 pub use config::Config;

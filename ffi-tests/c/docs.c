@@ -1,0 +1,207 @@
+// The functions of docs/, which ffi-tests/c.rs has put together, on a Gaussian whose results are
+// known.
+
+#include "docs.generated.h"
+
+#include <math.h>
+
+#include "check.h"
+
+// A batch of three pictures of three channels; the last block of norms is incomplete.
+enum { BATCH = 3, PART = 3 * 1400, LEN = BATCH * PART, STEPS = 60, LEVELS = 100 };
+
+static const float MU = 0.5f, VARIANCE = 0.01f;
+static float timesteps[STEPS], sigmas[STEPS], discrete_sigmas[STEPS];
+static float x[LEN], reference[LEN], data[LEN], input[LEN], score[LEN], other[LEN], mask[PART];
+static float workspace[6 * LEN];
+
+void network(const float *sample, float sigma, float *to) {
+    for (size_t i = 0; i < LEN; ++i) {
+        to[i] = (MU - sample[i]) / (sigma * sigma + VARIANCE);
+    }
+}
+
+void network_and_product(const float *sample, float sigma, const float *probe, float *to,
+                         float *product) {
+    network(sample, sigma, to);
+    for (size_t i = 0; i < LEN; ++i) {
+        product[i] = -probe[i] / (sigma * sigma + VARIANCE);
+    }
+}
+
+// A class whose mean is greater by 1.
+void classifier(const float *sample, float sigma, float *gradient) {
+    (void)sample;
+    for (size_t i = 0; i < LEN; ++i) {
+        gradient[i] = 1 / (sigma * sigma + VARIANCE);
+    }
+}
+
+void network_with_class(const float *sample, float sigma, float *to) {
+    for (size_t i = 0; i < LEN; ++i) {
+        to[i] = (MU + 1 - sample[i]) / (sigma * sigma + VARIANCE);
+    }
+}
+
+static float most_apart(const float *a, const float *b) {
+    float most = 0;
+    for (size_t i = 0; i < LEN; ++i) {
+        most = fmaxf(most, isnan(a[i]) ? INFINITY : fabsf(a[i] - b[i]));
+    }
+    return most;
+}
+
+// Whether so many elements are a Gaussian's, roughly: its mean is right, its deviation in a range.
+static int is_gaussian(const float *a, size_t step, double low, double high) {
+    double sum = 0, squares = 0, n = 0;
+    for (size_t i = 0; i < LEN; i += step, ++n) {
+        sum += a[i];
+        squares += ((double)a[i] - MU) * ((double)a[i] - MU);
+    }
+    double deviation = sqrt(squares / n);
+    return fabs(sum / n - MU) < 0.01 && deviation > low && deviation < high;
+}
+
+static void predictor_corrector(const vesde_scheduler *scheduler) {
+    const vesde_sampler_options defaults = {.seed = 42};
+    OK(sample(scheduler, &defaults, BATCH, x, score, LEN));
+    CHECK(is_gaussian(x, 1, 0.08, 0.12));
+
+    // A job, and its updates one by one.
+    OK(sample(scheduler, &ancestral, BATCH, reference, score, LEN));
+    CHECK(is_gaussian(reference, 1, 0.08, 0.12));
+    vesde_counter noise = {.seed = 42};
+    OK(vesde_counter_fill(noise, LEN, x));
+    for (size_t i = 0; i < LEN; ++i) {
+        x[i] *= (float)scheduler->config.sigma_max;
+    }
+    for (size_t step = 0; step < STEPS; ++step) {
+        network(x, sigmas[step], score);
+        ++noise.stream;
+        OK(correct(scheduler->config.snr, sigmas[step], x, score, LEN, noise));
+        network(x, sigmas[step], score);
+        ++noise.stream;
+        OK(predict(scheduler, VESDE_PREDICTOR_ANCESTRAL, timesteps[step], x, score, LEN, noise));
+    }
+    OK(denoise(&scheduler->config, x, score, LEN));
+    for (size_t i = 0; i < LEN; ++i) {
+        x[i] = fminf(fmaxf(x[i], 0), 1);
+    }
+    CHECK(most_apart(x, reference) == 0);
+}
+
+static void annealed(vesde_config config) {
+    float levels[LEVELS], table[LEVELS];
+    config.correct_steps = 5;
+    OK(annealed_langevin(&config, LEVELS, 6.2e-6f, levels, table, x, score, LEN));
+    CHECK(is_gaussian(x, 1, 0.07, 0.15));
+}
+
+static void ode(const vesde_config *config) {
+    vesde_ode_stats stats;
+    const float sigma_max = (float)config->sigma_max, end = (float)config->sigma_min;
+    const float shrinkage = sqrtf((end * end + VARIANCE) / (sigma_max * sigma_max + VARIANCE));
+    OK(solve(config, &sampling, BATCH, reference, input, score, workspace, LEN, &stats));
+    CHECK(stats.evaluations == 2 + 6 * (stats.accepted + stats.rejected));
+    CHECK(stats.t == config->sampling_eps);
+    vesde_counter noise = {.seed = 42};
+    OK(vesde_counter_fill(noise, LEN, x));
+    for (size_t i = 0; i < LEN; ++i) {
+        x[i] = MU + (sigma_max * x[i] - MU) * shrinkage;
+    }
+    CHECK(most_apart(x, reference) < 1e-3f);
+
+    // In parts.
+    vesde_ode_buffers buffers = {
+        .sample = x, .input = input, .model_output = score, .len = LEN, .workspace = workspace};
+    static double blocks[2 * (LEN / VESDE_NORM_BLOCK + 1)];
+    for (size_t parts = 1; parts <= 3; ++parts) {
+        vesde_ode job;
+        vesde_ode_request request;
+        OK(vesde_ode_init(config, BATCH, &sampling, &job));
+        do {
+            if (!OK(next_in_parts(&job, &buffers, parts, blocks, &request))) {
+                return;
+            }
+            network(input, request.sigma, score);
+        } while (request.kind != VESDE_ODE_REQUEST_KIND_DONE);
+        CHECK(most_apart(x, reference) == 0);
+    }
+
+    // To the code and back.
+    memcpy(data, reference, sizeof data);
+    OK(solve(config, &encoding, BATCH, x, input, score, workspace, LEN, &stats));
+    OK(solve(config, &decoding, BATCH, x, input, score, workspace, LEN, &stats));
+    CHECK(most_apart(x, data) < 1e-3f);
+    OK(denoise(config, x, score, LEN));
+    for (size_t i = 0; i < LEN; ++i) {
+        other[i] = (data[i] * VARIANCE + MU * end * end) / (end * end + VARIANCE);
+    }
+    CHECK(most_apart(x, other) < 1e-3f);
+}
+
+static void likelihood(const vesde_config *config) {
+    static float probe[LEN], product[LEN];
+    static double e[9 * BATCH];
+    vesde_log_likelihood results[BATCH];
+    vesde_ode_buffers buffers = {
+        .sample = x, .input = input, .model_output = score, .len = LEN, .product = product,
+        .workspace = workspace, .log_densities = e, .log_densities_len = 9 * BATCH};
+    memcpy(x, data, sizeof x);
+    OK(log_densities(config, 7, BATCH, &buffers, score, probe, product, results));
+    const double variance = VARIANCE + config->sigma_min * config->sigma_min;
+    for (size_t i = 0; i < BATCH; ++i) {
+        double want = 0;
+        for (size_t k = 0; k < PART; ++k) {
+            double d = (double)data[i * PART + k] - MU;
+            want -= d * d / (2 * variance) + log(2 * acos(-1) * variance) / 2;
+        }
+        double bits[2] = {vesde_bits_per_dim(results[i].log_density, PART, 256, 1),
+                          vesde_bits_per_dim(want, PART, 256, 1)};
+        // The prior's mismatch: ½·0.5²/σ_max² nats, and less.
+        CHECK(fabs(bits[0] - bits[1]) < 3e-3);
+    }
+}
+
+static void inverse_problems(const vesde_scheduler *scheduler) {
+    for (size_t i = 0; i < PART; ++i) {
+        mask[i] = i % 2 == 0;
+    }
+    OK(inpaint(scheduler, data, mask, 42, BATCH, x, score, LEN));
+    for (size_t i = 0; i < LEN; i += 2) {
+        CHECK(x[i] == data[i]);
+    }
+    CHECK(is_gaussian(x + 1, 2, 0.08, 0.12));
+
+    vesde_request request = {.draw = 3, .sigma = 0.5f, .last = 1};
+    for (size_t i = 0; i < LEN; ++i) {
+        other[i] = (float)(i % (PART / 3)) / PART; // gray
+    }
+    OK(recolour(other, &request, 42, BATCH, x, LEN));
+    OK(vesde_decouple(other, LEN, BATCH, reference));
+    OK(vesde_decouple(x, LEN, BATCH, input));
+    for (size_t i = 0; i < LEN; ++i) {
+        CHECK(i % PART >= PART / 3 || fabsf(input[i] - reference[i]) < 1e-5f);
+    }
+
+    // Both are the score of the class.
+    network_with_class(x, 0.5f, reference);
+    OK(guided_by_classifier(x, 0.5f, 1, score, other, LEN));
+    CHECK(most_apart(score, reference) < 1e-4f);
+    OK(guided(x, 0.5f, 1, score, other, LEN));
+    CHECK(most_apart(score, reference) < 1e-4f);
+}
+
+int main(void) {
+    vesde_scheduler scheduler = {{0}, timesteps, STEPS, sigmas, STEPS, discrete_sigmas, STEPS};
+    OK(vesde_config_default(&scheduler.config));
+    scheduler.config.sigma_max = 10;
+    OK(vesde_set_timesteps(&scheduler.config, STEPS, timesteps));
+    OK(vesde_set_sigmas(&scheduler.config, timesteps, STEPS, STEPS, sigmas, discrete_sigmas));
+    predictor_corrector(&scheduler);
+    annealed(scheduler.config);
+    ode(&scheduler.config);
+    likelihood(&scheduler.config);
+    inverse_problems(&scheduler);
+    return failures != 0;
+}
