@@ -3,9 +3,10 @@
 
 use vesde::capi::{CRequest, RequestKind};
 use vesde::{
-    AnyGenerator, Averaging, Config, Counter, CudaGrid, Error, NORM_BLOCK, Norm, Numpy, Plan, Reduction,
-    Request, Sampler, Schedule, TorchCpu, TorchCuda, corrector_step, mean_norm, sample_norm, sum_squares,
-    torch_norm,
+    After, AnyGenerator, Averaging, Conditions, Config, Corrector, Counter, CudaGrid, Error, NORM_BLOCK,
+    Norm, Numpy, Operand, Plan, PlanTerm, Predictor, PredictorStep, Reduction, Request, Sampler,
+    SamplerNoise, SamplerResult, Schedule, TorchCpu, TorchCuda, annealed_step, corrector_step, mean_norm,
+    sample_norm, sum_squares, torch_norm,
 };
 
 /// The fuzzer's bytes, taken from the front. Behind the end there are zeros, which choose what is
@@ -73,6 +74,15 @@ impl<'a> Input<'a> {
         match self.byte() {
             usual @ 0..240 => i32::from(usual % 2),
             240..248 => 2,
+            _ => self.u32() as i32,
+        }
+    }
+
+    /// One of an enumeration of so many values, or any.
+    pub fn value_of(&mut self, count: usize) -> i32 {
+        match self.byte() {
+            usual @ 0..244 => (usize::from(usual) % count) as i32,
+            244..248 => count as i32,
             _ => self.u32() as i32,
         }
     }
@@ -183,14 +193,17 @@ pub fn noise_of(noise: Counter, len: usize) -> Result<Vec<f32>, Error> {
     Ok(out)
 }
 
+/// A factor, its buffer, and a second factor.
+pub type Term<'a> = (f32, &'a [f32], f32);
+
 /// A linear combination in scalar code, and the same without noise and clamp.
 pub fn scalar_linear(
-    terms: &[(f32, &[f32])],
+    terms: &[Term<'_>],
     noise: Option<(f32, &[f32])>,
     clamp: Option<(f32, f32)>,
 ) -> [Vec<f32>; 2] {
     let at = |i: usize| {
-        let mean = terms.iter().map(|(a, x)| a * x[i]).reduce(|sum, x| sum + x);
+        let mean = terms.iter().map(|(a, x, b)| a * x[i] * b).reduce(|sum, x| sum + x);
         let noise = noise.map(|(s, z)| s * z[i]);
         let out = mean.zip(noise).map(|(mean, noise)| mean + noise).or(mean).or(noise).unwrap();
         let out = match clamp {
@@ -203,7 +216,7 @@ pub fn scalar_linear(
         };
         (out, mean.unwrap_or_default())
     };
-    let len = terms.first().copied().or(noise).map_or(0, |(_, x)| x.len());
+    let len = terms.first().map(|(_, x, _)| x.len()).or(noise.map(|(_, z)| z.len())).unwrap_or_default();
     let (out, mean) = (0..len).map(at).unzip();
     [out, mean]
 }
@@ -258,6 +271,17 @@ pub fn norm(value: i32) -> Result<Norm, Error> {
     }
 }
 
+/// The values of an enumeration in the order of their numbers.
+pub const CONDITIONS: [Conditions; 3] = [Conditions::None, Conditions::Drawing, Conditions::Quiet];
+/// As above.
+pub const RESULTS: [SamplerResult; 3] = [SamplerResult::Mean, SamplerResult::Noisy, SamplerResult::Denoised];
+
+/// An enumeration's value as C has it, from those that there are.
+pub fn known<T: Copy>(value: i32, values: &[T]) -> Result<T, Error> {
+    let index = usize::try_from(value).map_err(|_| Error::UnknownEnum)?;
+    values.get(index).copied().ok_or(Error::UnknownEnum)
+}
+
 /// vesde_sampler, as the header declares it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -274,7 +298,32 @@ pub struct State {
     pub unclamped: i32,
     pub result: i32,
     pub start: i32,
+    pub predictor: i32,
+    pub corrector: i32,
+    pub conditions: i32,
+    pub step_lr: f32,
 }
+
+const _: () = assert!(size_of::<State>() == size_of::<Sampler>());
+
+/// A change of the sample, with its step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Update {
+    Initial,
+    Correction(usize),
+    Prediction(usize),
+    Denoising(usize),
+}
+
+/// What a job's turn does, with which draw, and what it asks for; sigma, timestep and label of the
+/// request are zeros.
+struct Turn {
+    update: Option<(Update, u64)>,
+    request: Request,
+}
+
+/// The longest job that is compared with [`State::job`].
+const MOST_TURNS: u64 = 1 << 10;
 
 impl State {
     /// A state in the middle of a job, with a field of any bits now and then.
@@ -292,7 +341,14 @@ impl State {
             unclamped: input.enumeration(),
             result: input.enumeration(),
             start: i32::from(input.rarely(32)),
+            predictor: input.value_of(Predictor::ALL.len()),
+            corrector: input.value_of(Corrector::ALL.len()),
+            conditions: input.value_of(CONDITIONS.len()),
+            step_lr: if input.rarely(64) { input.float() } else { 0.01 },
         };
+        if input.rarely(24) {
+            state.result = SamplerResult::Denoised as i32;
+        }
         if input.rarely(64) {
             state.spoil(input);
         }
@@ -301,7 +357,7 @@ impl State {
 
     /// Writes anything to one of the fields.
     pub fn spoil(&mut self, input: &mut Input<'_>) {
-        match input.below(12) {
+        match input.below(16) {
             0 => self.batch = input.u64(),
             1 => self.first_step = input.u64(),
             2 => self.turn = input.u64(),
@@ -313,23 +369,195 @@ impl State {
             8 => self.stream = u64::MAX,
             9 => self.start = input.enumeration(),
             10 => self.config = input.config(),
-            _ => self.result = input.enumeration(),
+            11 => self.predictor = input.value_of(Predictor::ALL.len()),
+            12 => self.corrector = input.value_of(Corrector::ALL.len()),
+            13 => self.conditions = input.value_of(CONDITIONS.len()),
+            14 => self.step_lr = input.float(),
+            _ => self.result = input.value_of(RESULTS.len()),
         }
     }
 
-    /// What the next call does, and what it asks for then: by the sampler's own plan, which a job's
-    /// tests compare with the steps.
+    /// What the next call does, and what it asks for then: by the sampler's own plan, which must be
+    /// that of [`job`](Self::job).
     pub fn plan(&self, schedule: &Schedule<'_>) -> Result<(Plan, Request, Self), Error> {
         let mut sampler = Sampler::from(*self);
         let (plan, request) = sampler.plan(schedule)?;
+        assert!(self.is_valid(), "{self:?}");
+        let steps = schedule.timesteps.len();
+        let updates = u64::from(self.config.correct_steps) + 2;
+        if updates.saturating_mul(2 * steps as u64) < MOST_TURNS {
+            let turns = self.job(steps);
+            let turn = &turns[self.turn as usize];
+            assert_eq!(without_tables(request), turn.request, "{self:?}");
+            self.check_tables(request, schedule);
+            self.check_plan(&plan, turn.update, &turns, schedule);
+        }
         Ok((plan, request, sampler.into()))
+    }
+
+    /// A whole job: the loop of Song et al. 2021 (algorithm 1), with conditions behind the initial
+    /// sample, the corrections and the prediction.
+    fn job(&self, steps: usize) -> Vec<Turn> {
+        let gives = self.noise == SamplerNoise::Given as i32;
+        let conditions = CONDITIONS[self.conditions as usize];
+        let predicts = Predictor::ALL[self.predictor as usize] != Predictor::None;
+        let corrects = Corrector::ALL[self.corrector as usize] != Corrector::None;
+        let corrections = if corrects { self.config.correct_steps } else { 0 };
+        let first = self.first_step as usize;
+        let mut turns = vec![];
+        let mut update = None;
+        let mut ask = |update: &mut Option<(Update, u64)>, request| {
+            turns.push(Turn { update: update.take(), request });
+        };
+        let score =
+            |step, correction| Request::Score { sigma: 0.0, timestep: 0.0, label: 0, step, correction };
+        let condition = |step, after, draw| Request::Condition {
+            sigma: 0.0,
+            timestep: 0.0,
+            step,
+            after,
+            draw,
+            last: false,
+        };
+        if self.start == 0 {
+            if gives {
+                ask(&mut update, Request::Noise { draw: 0 });
+            }
+            update = Some((Update::Initial, 0));
+            if conditions != Conditions::None {
+                ask(&mut update, condition(first, After::Initial, 0));
+            }
+        }
+        let mut draws = 1; // of the initial sample, whoever made it
+        for step in 0..steps {
+            let is_there = step >= first;
+            let parts = [(After::Corrector, corrections), (After::Predictor, u32::from(predicts))];
+            for (after, count) in parts {
+                for number in 0..count {
+                    let draw = draws;
+                    draws += 1;
+                    if !is_there {
+                        continue;
+                    }
+                    let is_prediction = after == After::Predictor;
+                    ask(&mut update, score(step, if is_prediction { corrections } else { number }));
+                    if gives {
+                        ask(&mut update, Request::Noise { draw });
+                    }
+                    let what =
+                        if is_prediction { Update::Prediction(step) } else { Update::Correction(step) };
+                    update = Some((what, draw));
+                }
+                let draw = if conditions == Conditions::Drawing { draws } else { 0 };
+                draws += u64::from(conditions == Conditions::Drawing);
+                if conditions != Conditions::None && is_there {
+                    ask(&mut update, condition(step, after, draw));
+                }
+            }
+        }
+        if self.result == SamplerResult::Denoised as i32 {
+            ask(&mut update, score(steps - 1, 0));
+            update = Some((Update::Denoising(steps - 1), 0));
+        }
+        ask(&mut update, Request::Done);
+        if let [.., Turn { request: Request::Condition { last, .. }, .. }, _] = &mut turns[..] {
+            *last = true;
+        }
+        turns
+    }
+
+    /// Checks what a request says of the tables.
+    fn check_tables(&self, request: Request, schedule: &Schedule<'_>) {
+        let (step, sigma, timestep) = match request {
+            Request::Score { step, sigma, timestep, .. }
+            | Request::Condition { step, sigma, timestep, .. } => (step, sigma, timestep),
+            _ => return,
+        };
+        assert!(same(sigma, schedule.sigmas[step]) && same(timestep, schedule.timesteps[step]));
+        let last = schedule.timesteps.len() - 1;
+        if let Request::Score { label, .. } = request {
+            let is_ncsnv2 = self.corrector == Corrector::Ncsnv2 as i32;
+            let index = (timestep * last as f32) as usize;
+            assert_eq!(label, if is_ncsnv2 { step } else { last - index });
+        }
+    }
+
+    /// Checks a plan against the update that it is of: its factors by the functions for steps.
+    fn check_plan(
+        &self,
+        plan: &Plan,
+        update: Option<(Update, u64)>,
+        turns: &[Turn],
+        schedule: &Schedule<'_>,
+    ) {
+        let config = &self.config;
+        // The last change of all, which the clamp belongs to, and whose noise a mean lacks.
+        let last = turns.iter().rev().find_map(|turn| turn.update);
+        let is_last = update == last && !matches!(update, None | Some((Update::Initial, _)));
+        let (mut reduction, mut noise_factor) = (Reduction::None, 0.0);
+        let mut factors = Some((0.0, 1.0));
+        match update {
+            None => factors = None,
+            Some((Update::Initial, _)) => {
+                (factors, noise_factor) = (None, config.sigma_max as f32);
+            }
+            Some((Update::Correction(step), _)) => {
+                let sigma = schedule.sigmas[step];
+                let made = match Corrector::ALL[self.corrector as usize] {
+                    Corrector::Langevin => {
+                        let averaging = averaging(self.averaging).unwrap();
+                        let norm = norm(self.norm).unwrap();
+                        reduction = Reduction::CorrectorNorms { snr: config.snr, averaging, norm };
+                        None
+                    }
+                    Corrector::AnnealedLangevin => Some(annealed_step(config.snr as f32 * sigma, 2.0)),
+                    _ => {
+                        let last = schedule.sigmas[schedule.timesteps.len() - 1];
+                        Some(annealed_step(sigma / last, self.step_lr))
+                    }
+                };
+                if let Some(made) = made {
+                    let step = made.unwrap();
+                    (factors, noise_factor) = (Some((step.step_size, 1.0)), step.noise_factor);
+                }
+            }
+            Some((Update::Prediction(step), _)) => {
+                let predictor = Predictor::ALL[self.predictor as usize];
+                let PredictorStep { drift, dt, diffusion } =
+                    schedule.predictor_step(config, predictor, schedule.timesteps[step]).unwrap();
+                (factors, noise_factor) = (Some((drift, dt)), diffusion);
+                if self.result == SamplerResult::Mean as i32 && is_last {
+                    noise_factor = 0.0;
+                }
+            }
+            Some((Update::Denoising(step), _)) => {
+                factors = Some((schedule.sigmas[step] * schedule.sigmas[step], 1.0));
+            }
+        }
+        let terms = factors.map_or(vec![], |(factor, second_factor)| {
+            let x = PlanTerm { factor: 1.0, second_factor: 1.0, operand: Operand::Sample };
+            vec![x, PlanTerm { factor, second_factor, operand: Operand::ModelOutput }]
+        });
+        assert_eq!(plan.terms(), terms, "{self:?}");
+        assert_eq!((plan.noise_factor, plan.reduction), (noise_factor, reduction), "{self:?}");
+        assert_eq!(plan.clamp, (is_last && self.unclamped == 0).then_some((0.0, 1.0)), "{self:?}");
+        assert!(plan.keep.is_none(), "the predictor-corrector method has no history");
+        if let Some((_, draw)) = update {
+            let counter = Counter { seed: self.seed, stream: self.stream.wrapping_add(draw), index: 0 };
+            assert_eq!((plan.draw, plan.counter), (draw, counter), "{self:?}");
+        }
     }
 
     /// Whether vesde_sampler_init could have made the fields that do not change.
     pub fn is_valid(&self) -> bool {
-        let Self { noise, averaging, norm, unclamped, result, start, .. } = *self;
-        let choices = [noise, averaging, norm, unclamped, result, start];
-        self.config.validate().is_ok() && self.batch > 0 && choices.iter().all(|x| (0..2).contains(x))
+        let Self { noise, averaging, norm, unclamped, start, .. } = *self;
+        self.config.validate().is_ok()
+            && self.batch > 0
+            && [noise, averaging, norm, unclamped, start].iter().all(|x| (0..2).contains(x))
+            && known(self.result, &RESULTS).is_ok()
+            && known(self.predictor, Predictor::ALL).is_ok()
+            && known(self.corrector, Corrector::ALL).is_ok()
+            && known(self.conditions, &CONDITIONS).is_ok()
     }
 
     /// Whether the next call reads the noise that it is given.
@@ -354,6 +582,27 @@ impl From<Sampler> for State {
     fn from(sampler: Sampler) -> Self {
         // SAFETY: as above.
         unsafe { std::mem::transmute(sampler) }
+    }
+}
+
+/// A request without what comes from the tables.
+fn without_tables(mut request: Request) -> Request {
+    match &mut request {
+        Request::Score { sigma, timestep, label, .. } => {
+            (*sigma, *timestep, *label) = (0.0, 0.0, 0);
+        }
+        Request::Condition { sigma, timestep, .. } => (*sigma, *timestep) = (0.0, 0.0),
+        _ => {}
+    }
+    request
+}
+
+/// Whether a generator draws for a request: for noise, and for a condition that has a draw.
+pub fn is_drawn(request: Request) -> bool {
+    match request {
+        Request::Noise { .. } => true,
+        Request::Condition { draw, .. } => draw != 0,
+        _ => false,
     }
 }
 
@@ -509,8 +758,18 @@ pub fn generators(states: &mut [GeneratorState]) -> &mut [AnyGenerator] {
 
 /// A request as C has it.
 pub fn request(request: Request, steps: usize) -> CRequest {
-    let nothing =
-        CRequest { kind: 0, correction: 0, step: 0, steps: 0, label: 0, draw: 0, sigma: 0.0, timestep: 0.0 };
+    let nothing = CRequest {
+        kind: RequestKind::Done as i32,
+        correction: 0,
+        step: 0,
+        steps: 0,
+        label: 0,
+        draw: 0,
+        sigma: 0.0,
+        timestep: 0.0,
+        after: 0,
+        last: 0,
+    };
     match request {
         Request::Score { sigma, timestep, label, step, correction } => CRequest {
             kind: RequestKind::Score as i32,
@@ -523,6 +782,17 @@ pub fn request(request: Request, steps: usize) -> CRequest {
             ..nothing
         },
         Request::Noise { draw } => CRequest { kind: RequestKind::Noise as i32, draw, ..nothing },
+        Request::Condition { sigma, timestep, step, after, draw, last } => CRequest {
+            kind: RequestKind::Condition as i32,
+            step,
+            steps,
+            draw,
+            sigma,
+            timestep,
+            after: after as i32,
+            last: i32::from(last),
+            ..nothing
+        },
         Request::Done => nothing,
     }
 }

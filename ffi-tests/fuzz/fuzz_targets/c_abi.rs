@@ -20,13 +20,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
 use vesde::{
-    AnyGenerator, Buffers, Combination, Config, CorrectorStep, Counter, CudaGrid, Error, Generator,
-    MOST_TERMS, NORM_BLOCK, Norm, Numpy, Operand, PredictorStep, Reduction, Sampler, SamplerNoise,
-    SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, corrector_step,
+    AnyGenerator, Buffers, Combination, Config, Corrector, CorrectorStep, Counter, CudaGrid, Error,
+    Generator, MOST_TERMS, NORM_BLOCK, Norm, Numpy, Operand, Predictor, PredictorStep, Reduction, Sampler,
+    SamplerNoise, SamplerOptions, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, corrector_step,
 };
 use vesde_fuzz::{
-    GeneratorState, Input, State, averaging, corrector_factors, generators, noise_of, norm, patterns,
-    request as request_of, same, same_double, scalar_linear,
+    CONDITIONS, GeneratorState, Input, RESULTS, State, averaging, corrector_factors, generators, known,
+    noise_of, norm, patterns, request as request_of, same, same_double, scalar_linear,
 };
 
 /// Each function of the header, by its name without `vesde_`.
@@ -42,9 +42,10 @@ functions! {
     version status_message simd_level limit_simd_level
     config_default config_validate config_from_json config_to_json init_noise_sigma
     set_timesteps set_sigmas get_timestep_index get_adjacent_sigma get_predictor_step
+    set_ncsnv2_sigmas get_sigma get_timestep get_diffusion
     step_pred step_correct add_noise linear
     impute recolour decouple couple guide tweedie
-    norm_blocks sum_squares sample_norm torch_norm mean_norm get_corrector_step
+    norm_blocks sum_squares sample_norm torch_norm mean_norm get_corrector_step get_annealed_step
     counter_fill cuda_grid_of_gpu generator_seed randn rand rademacher generator_fill_part
     generator_skip
     sampler_init sampler_next sampler_next_drawing sampler_plan sampler_workspace_len
@@ -806,14 +807,91 @@ fn get_predictor_step(job: &mut Job<'_>) {
     let timestep = job.timestep();
     let out = job.place(Kind::Last, 1);
     let scheduler = job.scheduler();
+    let predictor = job.input.value_of(Predictor::ALL.len());
     job.call(
         || {
-            let step = scheduler.with(|s| s.schedule.predictor_step(timestep))?;
-            assert!(step.diffusion >= 0.0 && step.drift.is_finite());
-            Ok(vec![out.becomes(&[PredictorStep { ..step }])])
+            let predictor = known(predictor, Predictor::ALL)?;
+            let step = scheduler.with(|s| s.schedule.predictor_step(&s.config, predictor, timestep))?;
+            let PredictorStep { drift, dt, diffusion } = step;
+            assert!(drift >= 0.0 && [drift, dt, diffusion].iter().all(|factor| factor.is_finite()));
+            Ok(vec![out.becomes(&[step])])
         },
         // SAFETY: see config_default.
-        || unsafe { vesde_get_predictor_step(scheduler.ptr, timestep, out.ptr) },
+        || unsafe { vesde_get_predictor_step(scheduler.ptr, predictor, timestep, out.ptr) },
+    );
+}
+
+fn set_ncsnv2_sigmas(job: &mut Job<'_>) {
+    let len = job.length(4, job.most);
+    let config = job.input.config();
+    let out = job.place(Kind::Out, len);
+    let config = job.object(Kind::Apart, config);
+    job.call(
+        || {
+            let mut sigmas = vec![0.0; len];
+            vesde::set_ncsnv2_sigmas(&config.one(), &mut sigmas[..])?;
+            assert!(sigmas.is_sorted_by(|a, b| a >= b), "not in descending order");
+            Ok(vec![out.floats(&sigmas)])
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_set_ncsnv2_sigmas(config.ptr, len, out.ptr) },
+    );
+}
+
+fn get_sigma(job: &mut Job<'_>) {
+    let timestep = job.timestep();
+    let config = job.input.config();
+    let config = job.object(Kind::Apart, config);
+    let out = job.place(Kind::Last, 1);
+    job.call(
+        || {
+            let config = config.one();
+            config.validate()?;
+            // What the table has at this timestep.
+            let [mut sigma, mut discrete] = [[0.0]; 2];
+            vesde::set_sigmas(&config, &[timestep], &mut sigma[..], &mut discrete[..])?;
+            Ok(vec![out.floats(&sigma)])
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_get_sigma(config.ptr, timestep, out.ptr) },
+    );
+}
+
+fn get_timestep(job: &mut Job<'_>) {
+    let sigma = job.input.double();
+    let config = job.input.config();
+    let config = job.object(Kind::Apart, config);
+    let out = job.place(Kind::Last, 1);
+    job.call(
+        || {
+            let config = config.one();
+            config.validate()?;
+            if !(sigma > 0.0 && sigma < f64::INFINITY) {
+                return Err(Error::InvalidSigma);
+            }
+            Ok(vec![out.doubles(&[config.timestep(sigma)])])
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_get_timestep(config.ptr, sigma, out.ptr) },
+    );
+}
+
+fn get_diffusion(job: &mut Job<'_>) {
+    let sigma = job.input.float();
+    let config = job.input.config();
+    let config = job.object(Kind::Apart, config);
+    let out = job.place(Kind::Last, 1);
+    job.call(
+        || {
+            let config = config.one();
+            config.validate()?;
+            if !sigma.is_finite() {
+                return Err(Error::InvalidSigma);
+            }
+            Ok(vec![out.floats(&[sigma * config.diffusion(1.0)])])
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_get_diffusion(config.ptr, sigma, out.ptr) },
     );
 }
 
@@ -889,6 +967,7 @@ struct Step {
     noise: Noise,
     prev_sample: Buffer<f32>,
     prev_sample_mean: Buffer<f32>,
+    predictor: i32,
 }
 
 impl Step {
@@ -897,7 +976,8 @@ impl Step {
         let noise = Noise::new(job, Kind::In, len);
         let prev_sample = job.place(Kind::Out, len);
         let prev_sample_mean = job.place_if_any(Kind::Out, len);
-        Self { len, batch, model_output, sample, noise, prev_sample, prev_sample_mean }
+        let predictor = 0;
+        Self { len, batch, model_output, sample, noise, prev_sample, prev_sample_mean, predictor }
     }
 
     /// The struct in memory, behind everything else.
@@ -910,30 +990,35 @@ impl Step {
             noise: self.noise.c(),
             prev_sample: self.prev_sample.ptr,
             prev_sample_mean: self.prev_sample_mean.ptr,
+            predictor: self.predictor,
         };
         job.object(Kind::Copied, step).ptr
     }
 
     /// What the Rust API does with the same step on copies, and with noise from memory; and its
-    /// factors' scalar arithmetic, per sample.
+    /// factors' scalar arithmetic, per sample. No predictor copies the sample.
     fn reference(
         &self,
         run: impl FnOnce(vesde::Step<'_>) -> Result<(), Error>,
-        factors: impl FnOnce(&[f32], &[f32]) -> Result<Vec<(f32, f32)>, Error>,
+        factors: impl FnOnce(&[f32], &[f32]) -> Result<Vec<PredictorStep>, Error>,
     ) -> Wants {
+        let predictor = known(self.predictor, Predictor::ALL)?;
         let (m, x, z) = (self.model_output.get(), self.sample.get(), self.noise.get()?);
         let [mut prev, mut mean] = [(); 2].map(|()| vec![0.0; self.len]);
         let step = vesde::Step::new(&m, &x, &mut prev[..]).with_mean(&mut mean[..]);
-        run(step.with_batch(self.batch).with_noise(given(z.as_ref())))?;
+        run(step.with_batch(self.batch).with_noise(given(z.as_ref())).with_predictor(predictor))?;
         assert!(self.len.is_multiple_of(self.batch), "samples of different lengths");
         let factors = factors(&m, z.as_deref().unwrap_or_default())?;
         assert!([1, self.batch].contains(&factors.len()), "factors neither for all nor for each sample");
         let per_sample = self.len / factors.len();
-        for (i, &(drift, diffusion)) in factors.iter().enumerate() {
+        for (i, &PredictorStep { drift, dt, diffusion }) in factors.iter().enumerate() {
             let part = i * per_sample..(i + 1) * per_sample;
-            let terms = [(1.0, &x[part.clone()]), (drift, &m[part.clone()])];
+            let terms = [(1.0, &x[part.clone()], 1.0), (drift, &m[part.clone()], dt)];
             let z = z.as_ref().map(|z| (diffusion, &z[part.clone()]));
-            let [a, b] = scalar_linear(&terms, z, None);
+            let [a, b] = match predictor {
+                Predictor::None => scalar_linear(&terms[..1], None, None),
+                _ => scalar_linear(&terms, z, None),
+            };
             assert!(all_same(&a, &prev[part.clone()]), "not the scalar prev_sample");
             assert!(all_same(&b, &mean[part]), "not the scalar prev_sample_mean");
         }
@@ -963,16 +1048,16 @@ fn step_pred(job: &mut Job<'_>) {
         timesteps.set(i, (i % 20) as f32 / 20.0);
     }
     job.patch(&timesteps, Input::float);
-    let step = Step::new(job, len, batch);
+    let mut step = Step::new(job, len, batch);
     let s = job.scheduler();
+    step.predictor = job.input.value_of(Predictor::ALL.len());
     let at = step.place(job);
     let reference = || {
         s.with(|s| {
             let t = timesteps.get();
+            let predictor = known(step.predictor, Predictor::ALL)?;
             let factors = |_: &[f32], _: &[f32]| {
-                t.iter()
-                    .map(|&t| s.schedule.predictor_step(t).map(|step| (step.drift, step.diffusion)))
-                    .collect()
+                t.iter().map(|&t| s.schedule.predictor_step(&s.config, predictor, t)).collect()
             };
             step.reference(|step| s.step_pred(&t, step), factors)
         })
@@ -989,7 +1074,11 @@ fn step_correct(job: &mut Job<'_>) {
     let at = step.place(job);
     let reference = || {
         let (averaging, kind) = (averaging(how)?, norm(kind)?);
-        let factors = |m: &[f32], z: &[f32]| corrector_factors(s.config.snr, m, z, batch, (averaging, kind));
+        let factors = |m: &[f32], z: &[f32]| {
+            let factors = corrector_factors(s.config.snr, m, z, batch, (averaging, kind))?;
+            let step = |(drift, diffusion)| PredictorStep { drift, dt: 1.0, diffusion };
+            Ok(factors.into_iter().map(step).collect())
+        };
         s.with(|s| step.reference(|step| s.step_correct(averaging, kind, step), factors))
     };
     // SAFETY: see config_default.
@@ -1049,9 +1138,15 @@ fn linear(job: &mut Job<'_>) {
         if job.input.rarely(60) { (job.input.float(), job.input.float()) } else { (-0.5, 0.75) };
     let out = job.place(Kind::Out, len);
     let mean = job.place_if_any(Kind::Out, len);
+    let mut second_factors = [0.0; MOST_TERMS];
+    if job.input.rarely(128) {
+        second_factors =
+            [(); MOST_TERMS].map(|()| if job.input.rarely(128) { job.input.float() } else { 1.0 });
+    }
     let combination = CCombination {
         terms: terms.map(|(factor, x)| CTerm { factor, buffer: x.ptr }),
         terms_len,
+        second_factors,
         len,
         noise: noise.c(),
         noise_factor,
@@ -1077,9 +1172,12 @@ fn linear(job: &mut Job<'_>) {
         if terms_len == 0 && (noise.kind == 0 || mean.real) {
             return Err(Error::Empty);
         }
+        // A second factor of 0 is none.
+        let second_factors = second_factors.map(|factor| if factor == 0.0 { 1.0 } else { factor });
         let terms: Vec<_> = terms[..terms_len].iter().map(|(factor, x)| (*factor, x.get())).collect();
         let z = noise.get()?;
-        let slices: Vec<_> = terms.iter().map(|(factor, x)| (*factor, &x[..])).collect();
+        let slices: Vec<_> =
+            terms.iter().zip(second_factors).map(|((factor, x), second)| (*factor, &x[..], second)).collect();
         let wanted = scalar_linear(&slices, z.as_ref().map(|z| (noise_factor, &z[..])), clamp);
         // The Rust API, in two calls for parts.
         let [mut a, mut b] = [(); 2].map(|()| vec![0.0; len]);
@@ -1090,8 +1188,9 @@ fn linear(job: &mut Job<'_>) {
                 Some(z) => (&z[part.clone()]).into(),
             };
             let mut sum = Combination::new(&mut a[part.clone()]).plus_noise(noise_factor, noise);
-            for (factor, x) in &slices {
-                sum = sum.plus(*factor, &x[part.clone()]);
+            for &(factor, x, second) in &slices {
+                let x = &x[part.clone()];
+                sum = if second == 1.0 { sum.plus(factor, x) } else { sum.plus_twice(factor, second, x) };
             }
             if let Some((low, high)) = clamp {
                 sum = sum.clamped(low, high);
@@ -1393,6 +1492,23 @@ fn get_corrector_step(job: &mut Job<'_>) {
     );
 }
 
+fn get_annealed_step(job: &mut Job<'_>) {
+    let [ratio, factor] = [(); 2].map(|()| job.input.float());
+    let out = job.place(Kind::Last, 1);
+    job.call(
+        || {
+            let step_size = factor * (ratio * ratio);
+            let noise_factor = (step_size * 2.0).sqrt();
+            if !(step_size.is_finite() && noise_factor.is_finite()) {
+                return Err(Error::InvalidSnr);
+            }
+            Ok(vec![out.becomes(&[CorrectorStep { step_size, noise_factor }])])
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_get_annealed_step(ratio, factor, out.ptr) },
+    );
+}
+
 fn counter_fill(job: &mut Job<'_>) {
     let (noise, len) = (job.input.counter(), job.length(4, job.most));
     let out = job.place_unless_empty(Kind::Out, len);
@@ -1600,46 +1716,45 @@ fn sampler_init(job: &mut Job<'_>) {
     let (seed, stream) = (job.input.u64(), job.input.u64());
     let [noise, averaging, norm, unclamped, result, start] = [(); 6].map(|()| job.input.enumeration());
     let first_step = if start == 1 { u64::from(job.input.u32()) } else { u64::from(job.input.rarely(16)) };
+    let predictor = job.input.value_of(Predictor::ALL.len());
+    let corrector = job.input.value_of(Corrector::ALL.len());
+    let conditions = job.input.value_of(CONDITIONS.len());
+    let step_lr = if job.input.rarely(64) { job.input.float() } else { 0.01 };
     let config = job.object(Kind::Apart, config);
-    let options =
-        CSamplerOptions { seed, stream, first_step, noise, averaging, norm, unclamped, result, start };
+    let options = CSamplerOptions {
+        seed,
+        stream,
+        first_step,
+        noise,
+        averaging,
+        norm,
+        unclamped,
+        result,
+        start,
+        predictor,
+        corrector,
+        conditions,
+        step_lr,
+    };
     let options = job.object(Kind::Apart, options);
     let out = job.place(Kind::Last, 1);
     // What lies on each other is read as it is now.
     job.call(
         || {
-            let CSamplerOptions {
-                seed,
-                stream,
-                first_step,
-                noise,
-                averaging,
-                norm,
-                unclamped,
-                result,
-                start,
-            } = options.one();
+            let options = options.one();
             let options = SamplerOptions {
-                seed,
-                stream,
-                noise: match noise {
-                    0 => SamplerNoise::Counter,
-                    1 => SamplerNoise::Given,
-                    _ => return Err(Error::UnknownEnum),
-                },
-                averaging: vesde_fuzz::averaging(averaging)?,
-                norm: vesde_fuzz::norm(norm)?,
-                unclamped: match unclamped {
-                    0 => false,
-                    1 => true,
-                    _ => return Err(Error::UnknownEnum),
-                },
-                result: match result {
-                    0 => SamplerResult::Mean,
-                    1 => SamplerResult::Noisy,
-                    _ => return Err(Error::UnknownEnum),
-                },
-                start: match (start, first_step) {
+                seed: options.seed,
+                stream: options.stream,
+                noise: known(options.noise, &[SamplerNoise::Counter, SamplerNoise::Given])?,
+                averaging: vesde_fuzz::averaging(options.averaging)?,
+                norm: vesde_fuzz::norm(options.norm)?,
+                unclamped: known(options.unclamped, &[false, true])?,
+                predictor: known(options.predictor, Predictor::ALL)?,
+                corrector: known(options.corrector, Corrector::ALL)?,
+                conditions: known(options.conditions, &CONDITIONS)?,
+                step_lr: options.step_lr,
+                result: known(options.result, &RESULTS)?,
+                start: match (options.start, options.first_step) {
                     (0, 0) => None,
                     (0, _) => return Err(Error::TimestepOutOfRange),
                     (1, step) => Some(step as usize),
@@ -1693,8 +1808,8 @@ fn sampler_next(job: &mut Job<'_>) {
     );
 }
 
-/// The first turn of a job from a given sample, for which nothing is drawn: what is drawn is the
-/// business of the target `sampler`.
+/// The first turn of a job from a given sample, for which nothing is drawn but for a condition that
+/// comes at once: what is drawn is the business of the target `sampler`.
 fn sampler_next_drawing(job: &mut Job<'_>) {
     let (len, batch) = job.batch(355);
     let mut state = State::of_input(&mut job.input, batch as u64);
@@ -1731,7 +1846,11 @@ fn sampler_next_drawing(job: &mut Job<'_>) {
                 (s.schedule.timesteps.len(), next)
             });
             let request = request.becomes(&[request_of(next?, steps)]);
-            Ok(vec![sampler.becomes(&[after.into()]), sample.floats(&x), request])
+            let drawn = [states.becomes(&list), noise.floats(&z)];
+            Ok([sampler.becomes(&[after.into()]), sample.floats(&x), request]
+                .into_iter()
+                .chain(drawn)
+                .collect())
         },
         // SAFETY: see config_default.
         || unsafe {
@@ -1756,9 +1875,11 @@ fn sampler_plan(job: &mut Job<'_>) {
                 Operand::Kept(slot) => 2 + slot as i32,
             };
             let terms = std::array::from_fn(|i| {
-                next.terms().get(i).map_or(CPlanTerm { factor: 0.0, operand: 0 }, |term| CPlanTerm {
+                let nothing = CPlanTerm { factor: 0.0, operand: 0, second_factor: 0.0 };
+                next.terms().get(i).map_or(nothing, |term| CPlanTerm {
                     factor: term.factor,
                     operand: operand(term.operand),
+                    second_factor: term.second_factor,
                 })
             });
             let (clamp_low, clamp_high) = next.clamp.unwrap_or_default();

@@ -8,12 +8,13 @@
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
 use vesde::{
-    Buffers, Config, Error, Numpy, Operand, Plan, Reduction, Request, Sampler, Schedule, SimdLevel, TorchCpu,
-    TorchCuda, limit_simd_level, set_sigmas, set_timesteps,
+    Buffers, Config, Corrector, Error, Numpy, Operand, Plan, Predictor, Reduction, Request, Sampler,
+    SamplerResult, Schedule, SimdLevel, TorchCpu, TorchCuda, limit_simd_level, set_ncsnv2_sigmas, set_sigmas,
+    set_timesteps,
 };
 use vesde_fuzz::{
-    GeneratorState, Input, State, corrector_factors, generators, noise_of, patterns, reads_noise, request,
-    same, scalar_linear,
+    CONDITIONS, GeneratorState, Input, State, corrector_factors, generators, is_drawn, noise_of, patterns,
+    reads_noise, request, same, scalar_linear,
 };
 
 const MOST_CALLS: usize = 24;
@@ -37,6 +38,9 @@ impl Tables {
         let [timesteps, sigmas, discrete_sigmas] = &mut tables;
         set_timesteps(&Config::default(), &mut timesteps[..]).unwrap();
         set_sigmas(&Config::default(), &*timesteps, &mut sigmas[..], &mut discrete_sigmas[..]).unwrap();
+        if input.rarely(32) {
+            set_ncsnv2_sigmas(&Config::default(), &mut sigmas[..]).unwrap();
+        }
         if input.rarely(48) {
             let table = &mut tables[input.below(3)];
             let (at, value) = (input.below(steps), input.float());
@@ -128,11 +132,14 @@ fn turn(
     if !errors.is_empty() {
         return Err(errors);
     }
-    slot.sample = run(&plan, slot, m, z).map_err(|error| vec![error])?;
-    if matches!((request, noise), (Request::Noise { .. }, Drawn::ByGenerators)) {
-        draw(slot).map_err(|error| vec![error])?;
+    let sample = run(&plan, slot, m, z);
+    let mut after = slot.clone();
+    let draws = is_drawn(request) && matches!(noise, Drawn::ByGenerators);
+    let drawn = if draws { draw(&mut after) } else { Ok(()) };
+    match (sample, drawn) {
+        (Ok(sample), Ok(())) => *slot = Slot { state, sample, ..after },
+        (sample, drawn) => return Err([sample.err(), drawn.err()].into_iter().flatten().collect()),
     }
-    slot.state = state;
     Ok(request)
 }
 
@@ -149,6 +156,7 @@ fn run(plan: &Plan, slot: &Slot, m: &[f32], z: Option<&[f32]>) -> Result<Vec<f32
     let factors = match plan.reduction {
         Reduction::CorrectorNorms { snr, averaging, norm } => {
             assert!(plan.noise_factor == 0.0 && plan.terms().iter().map(|term| term.factor).eq([1.0, 0.0]));
+            assert!(plan.terms().iter().all(|term| term.second_factor == 1.0));
             assert_eq!(snr, state.config.snr);
             assert_eq!([averaging as i32, norm as i32], [state.averaging, state.norm]);
             corrector_factors(snr, m, z, state.batch as usize, (averaging, norm))?
@@ -162,8 +170,8 @@ fn run(plan: &Plan, slot: &Slot, m: &[f32], z: Option<&[f32]>) -> Result<Vec<f32
     let parts = factors.into_iter().enumerate().flat_map(|(i, (step_size, noise_factor))| {
         let part = i * per_sample..(i + 1) * per_sample;
         let terms = plan.terms().iter().map(|term| match term.operand {
-            Operand::Sample => (term.factor, &sample[part.clone()]),
-            Operand::ModelOutput => (step_size.unwrap_or(term.factor), &m[part.clone()]),
+            Operand::Sample => (term.factor, &sample[part.clone()], term.second_factor),
+            Operand::ModelOutput => (step_size.unwrap_or(term.factor), &m[part.clone()], term.second_factor),
             Operand::Kept(slot) => panic!("history {slot}"),
         });
         let noise = reads_noise(plan).then(|| (noise_factor, &z[part.clone()]));
@@ -267,7 +275,7 @@ fn next(slot: &mut Slot, tables: &Tables, m: &[f32], noise: Drawn<'_>) {
 fn start(input: &mut Input<'_>, buffer: &[f32]) -> Slot {
     let config = input.config();
     let batch = input.below(3) + 1;
-    let options = CSamplerOptions {
+    let mut options = CSamplerOptions {
         seed: input.u64(),
         stream: u64::from(input.byte()),
         first_step: if input.rarely(8) { input.u64() } else { 0 },
@@ -277,7 +285,14 @@ fn start(input: &mut Input<'_>, buffer: &[f32]) -> Slot {
         unclamped: input.enumeration(),
         result: input.enumeration(),
         start: i32::from(input.rarely(64)),
+        predictor: input.value_of(Predictor::ALL.len()),
+        corrector: input.value_of(Corrector::ALL.len()),
+        conditions: input.value_of(CONDITIONS.len()),
+        step_lr: if input.rarely(32) { input.float() } else { 0.01 },
     };
+    if input.rarely(64) {
+        options.result = SamplerResult::Denoised as i32;
+    }
     let per_sample = match input.byte() {
         few @ 0..220 => usize::from(few % 80) + 1,
         220..250 => 129,
