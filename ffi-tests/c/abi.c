@@ -22,7 +22,8 @@ static unsigned char *arena(void) {
 static void lay_out(const struct function *f, size_t offset, void **p, size_t *n) {
     for (int i = 0; i < parameters(f); ++i) {
         size_t size = f->parameters[i].size;
-        int is_floats = (size == sizeof(float) || size == 3 * sizeof(float)) && f->parameters[i].length != ONE;
+        int is_floats = (size == sizeof(float) || size == 3 * sizeof(float) || size == 6 * sizeof(float)) &&
+                        f->parameters[i].length != ONE;
         p[i] = arena() + i * SLOT + MARGIN + (is_floats ? offset * sizeof(float) : 0);
     }
     for (int i = 0; i < LENGTHS; ++i) {

@@ -28,7 +28,7 @@ int main(void) {
 
 // ---- memory without neighbours ----
 
-enum { MARGIN = 1024, SENTINEL = 0xa5, LEVELS = 3, MOST_BYTES = 3 * ROOM * sizeof(float) };
+enum { MARGIN = 1024, SENTINEL = 0xa5, LEVELS = 3, MOST_BYTES = 6 * ROOM * sizeof(float) };
 
 static int tries = 300000;
 static int thinning = 1;  // an argument: so many times fewer tries and, from some length on, lengths, for emulators
