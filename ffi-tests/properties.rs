@@ -923,6 +923,8 @@ const KINDS: [Kind; 7] = [
 /// A linear combination.
 struct Sum {
     terms: Vec<(f32, Vec<f32>)>,
+    /// The terms' second factors.
+    seconds: Vec<f32>,
     kind: Kind,
     factor: f32,
     z: Vec<f32>,
@@ -930,14 +932,16 @@ struct Sum {
 }
 
 impl Sum {
-    fn new(terms: usize, one: bool, kind: Kind, clamp: Option<(f32, f32)>, len: usize) -> Self {
+    fn new(terms: usize, one: bool, twice: bool, kind: Kind, clamp: Option<(f32, f32)>, len: usize) -> Self {
         let factors = [if one { 1.0 } else { 0.75 }, -1.5, 1.0, 0.3, -0.0, 2.0, 1e-3, -7.0];
+        let second = [if one { 1.0 } else { 0.9 }, 0.3, 1.0, -1.7, 1e-3, -0.6, 1.0, 5.0];
+        let seconds = second.map(|second| if twice { second } else { 1.0 })[..terms].to_vec();
         let terms = (1..=terms).zip(factors).map(|(k, a)| (a, odd_floats(k, len))).collect();
         let z = match kind {
             Kind::Counter(index) => counter(Self::counter(index), len),
             _ => odd_floats(9, len),
         };
-        Self { terms, kind, factor: if one { -0.6 } else { 1.0 }, z, clamp }
+        Self { terms, seconds, kind, factor: if one { -0.6 } else { 1.0 }, z, clamp }
     }
 
     fn counter(index: u64) -> Counter {
@@ -947,9 +951,8 @@ impl Sum {
     /// The output and the mean, in scalar code.
     fn want(&self) -> (Vec<f32>, Vec<f32>) {
         let sum = |i: usize| {
-            let mut terms = self.terms.iter().map(|(a, x)| (*a, x[i]));
-            let first = terms.next().map(|(a, x)| if a == 1.0 { x } else { a * x });
-            let mean = first.map(|first| terms.fold(first, |sum, (a, x)| sum + a * x));
+            let terms = self.terms.iter().zip(&self.seconds).map(|((a, x), b)| a * x[i] * b);
+            let mean = terms.reduce(|sum, term| sum + term);
             let noise = (!matches!(self.kind, Kind::None)).then(|| self.factor * self.z[i]);
             let out = match (mean, noise) {
                 (Some(mean), Some(noise)) => mean + noise,
@@ -970,8 +973,9 @@ impl Sum {
 
     /// All but its output and the first `done` terms: a range of it.
     fn onto<'a>(&'a self, mut to: Combination<'a>, done: usize, range: Range<usize>) -> Combination<'a> {
-        for (a, x) in &self.terms[done..] {
-            to = to.plus(*a, &x[range.clone()]);
+        for ((a, x), &b) in self.terms.iter().zip(&self.seconds).skip(done) {
+            let x = &x[range.clone()];
+            to = if b == 1.0 { to.plus(*a, x) } else { to.plus_twice(*a, b, x) };
         }
         let to = match self.kind {
             Kind::None => to,
@@ -986,11 +990,13 @@ impl Sum {
 
     fn name(&self) -> String {
         let factors: Vec<f32> = self.terms.iter().map(|&(a, _)| a).collect();
-        format!("{factors:?} {:?} {:?}, {} floats", self.kind, self.clamp, self.z.len())
+        let Self { seconds, kind, clamp, z, .. } = self;
+        format!("{factors:?} {seconds:?} {kind:?} {clamp:?}, {} floats", z.len())
     }
 }
 
-/// Combinations of 0 to 8 terms at some lengths, with bounds and without: in an emulator a part.
+/// Combinations of 0 to 8 terms at some lengths, with bounds and without, with second factors and
+/// without: in an emulator a part.
 fn sums(lengths: &[usize]) -> impl Iterator<Item = Sum> {
     let some = if std::env::var_os("VESDE_RUNNER").is_some() { 7 } else { 1 };
     let terms = (0..=MOST_TERMS).flat_map(|terms| [(terms, true), (terms, false)]);
@@ -999,7 +1005,9 @@ fn sums(lengths: &[usize]) -> impl Iterator<Item = Sum> {
     let all = kinds.flat_map(|kind| lengths.iter().map(move |&len| (kind, len)));
     all.enumerate().step_by(some).flat_map(move |(i, ((terms, one, kind), len))| {
         let bounds = BOUNDS[i / some % BOUNDS.len()];
-        [None, Some(bounds)].map(|clamp| Sum::new(terms, one, kind, clamp, len))
+        let clamps = [None, Some(bounds)].into_iter().flat_map(|clamp| [(clamp, false), (clamp, true)]);
+        let possible = clamps.filter(move |&(_, twice)| terms > 0 || !twice);
+        possible.map(move |(clamp, twice)| Sum::new(terms, one, twice, kind, clamp, len))
     })
 }
 
@@ -1014,7 +1022,8 @@ fn a_combination_is_scalar_code() {
                 if with_mean && sum.terms.is_empty() {
                     continue;
                 }
-                for in_place in [false, !sum.terms.is_empty()] {
+                let may_be_in_place = sum.seconds.first() == Some(&1.0);
+                for in_place in [false, may_be_in_place] {
                     let (mut out, mut mean) = (vec![f32::NAN; len], vec![f32::NAN; len]);
                     let mut to = if in_place {
                         out.copy_from_slice(&sum.terms[0].1);
@@ -1073,7 +1082,11 @@ fn a_combination_may_overwrite_any_of_its_inputs() {
                 let combination = CCombination {
                     terms,
                     terms_len: sum.terms.len(),
-                    second_factors: [0.0; MOST_TERMS],
+                    // Where all are 1 they may be zeros.
+                    second_factors: std::array::from_fn(|i| match sum.seconds.get(i) {
+                        Some(&second) if sum.seconds.iter().any(|&second| second != 1.0) => second,
+                        _ => 0.0,
+                    }),
                     len,
                     noise: CNoise { kind, given, counter: Sum::counter(index) },
                     noise_factor: if kind == 0 { 0.0 } else { sum.factor },

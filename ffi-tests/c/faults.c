@@ -269,6 +269,76 @@ static void make_ode_places(void) {
     ode_places[9] = ode_differences;
 }
 
+// How many values an enumeration of the options has.
+static int32_t values_of(vesde_sampler_options *of, int32_t *value) {
+    const int32_t kept = *value;
+    vesde_sampler made;
+    for (*value = 0; vesde_sampler_init(&config, 1, of, &made) == VESDE_OK;) {
+        ++*value;
+    }
+    const int32_t count = *value;
+    *value = kept;
+    return count;
+}
+
+// The options of job `i`, of all predictors, correctors, conditions, results and kinds of noise; 0
+// behind the last.
+static int job_of(int32_t i, vesde_sampler_options *made) {
+    int32_t *const choices[] = {&made->predictor, &made->corrector, &made->conditions, &made->result, &made->noise};
+    for (int k = 0; k < 5; ++k) {
+        const int32_t count = values_of(made, choices[k]);
+        *choices[k] = i % count;
+        i /= count;
+    }
+    made->step_lr = 1e-5f;
+    return i == 0;
+}
+
+enum { MOST_STATES = 2000, MOST_PICKED = 4 };
+
+static vesde_sampler states_of_jobs[MOST_STATES];  // those of `places`, and two of every job
+static int states_len;
+static vesde_sampler picked[MOST_PICKED];  // with two factors at the score, and with clamps
+static int picked_len;
+
+// Anywhere in a job: early and late.
+static void make_states(void) {
+    int kinds = 0;
+    for (int i = 0; i < PLACES; ++i) {
+        states_of_jobs[states_len++] = places[i];
+    }
+    vesde_sampler_options here = {0};
+    for (int32_t i = 0; job_of(i, &here); ++i, here = (vesde_sampler_options){0}) {
+        vesde_sampler made, walker;
+        vesde_request request;
+        vesde_plan plan;
+        uint64_t turns = 0;
+        snprintf(context, sizeof context, "job %d", (int)i);
+        OK(vesde_sampler_init(&config, 1, &here, &made));
+        walker = made;
+        do {
+            const vesde_sampler before_it = walker;
+            OK(vesde_sampler_plan(&walker, &scheduler, &plan, &request));
+            const int is_twice = plan.terms_len == 2 && plan.terms[1].second_factor != 1;
+            const int kind = 1 << ((is_twice ? 0 : 2) + (here.noise == VESDE_SAMPLER_NOISE_GIVEN));
+            if (!(kinds & kind) && (is_twice ? plan.noise_factor != 0 : plan.clamped && plan.reduction)) {
+                kinds |= kind;
+                picked[picked_len++] = before_it;
+            }
+            ++turns;
+        } while (request.kind != VESDE_REQUEST_KIND_DONE && turns < 100000);
+        for (int k = 0; k < 2; ++k, ++states_len) {
+            if (!CHECK(states_len < MOST_STATES)) {
+                return;
+            }
+            made.turn = (uint64_t)(i % 17) % turns;
+            made.turn = k == 0 ? made.turn : turns - 1 - made.turn;
+            states_of_jobs[states_len] = made;
+        }
+    }
+    CHECK(picked_len == MOST_PICKED && states_len > PLACES + 2 * 400);
+}
+
 // ---- every length between pages that do not exist ----
 
 static size_t lengths[500];
@@ -341,6 +411,10 @@ static void every_length_between_pages_that_do_not_exist(void) {
             vesde_sampler kept = sampler;
             for (int i = 0; i < PLACES; ++i) {
                 sampler = places[i];
+                every_length(f);
+            }
+            for (int i = 0; i < picked_len; ++i) {
+                sampler = picked[i];
                 every_length(f);
             }
             sampler = kept;
@@ -599,6 +673,8 @@ static void edited_discrete_sigmas(void) {
     int64_t kept_index = indices[0];
     indices[0] = (int64_t)index;
     sampler = places[2];  // at a predictor step
+    vesde_sampler_options any = {0};
+    const int32_t predictors = values_of(&any, &any.predictor);
     for (int pair = 0; pair < STRANGE * STRANGE; ++pair) {
         float sigma = strange[pair / STRANGE], adjacent = strange[pair % STRANGE], found = -1;
         float variance = sigma * sigma - adjacent * adjacent;
@@ -619,6 +695,17 @@ static void edited_discrete_sigmas(void) {
         for (int i = 0; i < 2; ++i) {
             STATUS(status, call(steps[i]));
         }
+        // Others have factors that may not be finite where those are.
+        for (predictor = 1; predictor < predictors; ++predictor) {
+            const vesde_predictor_step untouched = {-1, -1, -1};
+            step = untouched;
+            vesde_status of_it = vesde_get_predictor_step(&scheduler, predictor, 1.0f, &step);
+            STATUS(status == VESDE_OK && of_it == VESDE_OK ? VESDE_OK : VESDE_ERROR_INVALID_SIGMA, of_it);
+            CHECK(isfinite(step.drift) && isfinite(step.dt) && isfinite(step.diffusion));
+            CHECK(of_it == VESDE_OK || memcmp(&step, &untouched, sizeof step) == 0);
+            STATUS(of_it, call("step_pred"));
+        }
+        predictor = VESDE_PREDICTOR_REVERSE_DIFFUSION;
         STATUS(status, call("sampler_next"));
         STATUS(finite ? VESDE_OK : VESDE_ERROR_INVALID_SIGMA, vesde_get_adjacent_sigma(&scheduler, index, &found));
         CHECK(bits(found) == bits(finite ? adjacent : -1));
@@ -1006,9 +1093,12 @@ static vesde_status next_by_plan(vesde_sampler *state, float *x, size_t len, ves
         const vesde_step step = {model_output, x, len, batch, z, x, NULL, 0};
         CHECK(plan.terms_len == 2 && plan.terms[0].factor == 1 && plan.terms[0].operand == VESDE_OPERAND_SAMPLE);
         CHECK(plan.terms[1].factor == 0 && plan.terms[1].operand == VESDE_OPERAND_MODEL_OUTPUT);
-        CHECK(plan.noise_factor == 0 && plan.clamped == 0);
+        CHECK(plan.noise_factor == 0 && plan.terms[1].second_factor == 1);
         CHECK(plan.snr == state->config.snr && plan.averaging == state->averaging && plan.norm == state->norm);
-        return vesde_step_correct(&tables, plan.averaging, plan.norm, &step);
+        const vesde_combination clamp = {.terms = {{1, x}}, .terms_len = 1, .len = len, .clamped = plan.clamped,
+                                         .clamp_low = plan.clamp_low, .clamp_high = plan.clamp_high, .out = x};
+        status = vesde_step_correct(&tables, plan.averaging, plan.norm, &step);
+        return status != VESDE_OK ? status : vesde_linear(&clamp);
     }
     CHECK(plan.reduction == VESDE_REDUCTION_NONE && plan.snr == 0 && plan.averaging == 0 && plan.norm == 0);
     const float *const operands[] = {x, model_output};
@@ -1023,7 +1113,7 @@ static void samplers_of_anything(void) {
     int accepted[MANNERS] = {0}, tried[MANNERS] = {0};
     for (int i = 0; i < tries; ++i) {
         ++tried[i % MANNERS];
-        vesde_sampler any = places[i / MANNERS % PLACES], any_before, by_plan;
+        vesde_sampler any = states_of_jobs[i / MANNERS % states_len], any_before, by_plan;
         vesde_request request, request_before, by_plan_request;
         float x[LEN], x_before[LEN];
         const vesde_buffers job = {.sample = x, .model_output = model_output, .len = LEN, .noise = noise};
@@ -1066,7 +1156,7 @@ static void samplers_of_anything_that_draw(void) {
     for (int i = 0; i < tries / 3; ++i) {
         const int how = i % MANNERS;
         ++tried[how];
-        vesde_sampler any = places[i / MANNERS % PLACES];
+        vesde_sampler any = states_of_jobs[i / MANNERS % states_len];
         any.batch = i % 5 ? BATCH : 1;
         const size_t count = any.batch == BATCH && i % 3 ? BATCH : 1;
         vesde_generator states[2][BATCH];
@@ -1098,6 +1188,8 @@ static void samplers_of_anything_that_draw(void) {
         vesde_request asked;
         while (is_batch) {
             const vesde_sampler turn = by_requests;
+            float x_before[LEN];
+            memcpy(x_before, x[1], sizeof x_before);
             wanted_status = vesde_sampler_next(&by_requests, &scheduler, &asking, &asked);
             if (wanted_status != VESDE_OK) {
                 break;
@@ -1107,6 +1199,7 @@ static void samplers_of_anything_that_draw(void) {
                 wanted_status = vesde_randn(states[1], count, LEN, z[1]);
                 if (wanted_status != VESDE_OK) {
                     by_requests = turn;
+                    memcpy(x[1], x_before, sizeof x_before);
                     break;
                 }
                 ++drew[how];
@@ -1384,20 +1477,23 @@ static void odes_without_room(void) {
     }
 }
 
-// A job that is moved at every request: the state, the sample and a generator are copied to other
-// memory and another level, and what was left behind is overwritten. It asks for noise or draws it.
-static void a_job_that_moves_at_every_request(void) {
+// Jobs that are moved at every request: the state, the sample and a generator are copied to other
+// memory and another level, and what was left behind is overwritten. They ask for noise or draw it.
+static void jobs_that_move_at_every_request(void) {
     static struct job {
         vesde_sampler sampler;
         vesde_generator generator;
         float sample[LEN], noise[LEN];
     } jobs[2], still;
     vesde_scheduler tables = scheduler;
-    vesde_request request = {0}, still_request = {0};
+    vesde_sampler_options here = options;
     tables.timesteps_len = tables.sigmas_len = tables.discrete_sigmas_len = BATCH;
-    for (int draws = 0; draws < 2; ++draws) {
+    for (int32_t number = 0; job_of(number / 2, &here); ++number, here = options) {
+        const int draws = number % 2;
         vesde_buffers job = {.model_output = model_output, .len = LEN, .noise = noise};
-        OK(vesde_sampler_init(&config, 1, &options, &still.sampler));
+        vesde_request request = {0}, still_request = {0};
+        snprintf(context, sizeof context, "job %d", (int)number);
+        OK(vesde_sampler_init(&config, 1, &here, &still.sampler));
         still.generator = torch_cpus[0];
         jobs[0] = still;
         still_request.kind = VESDE_REQUEST_KIND_NOISE;
@@ -1439,6 +1535,7 @@ int main(int argc, char **argv) {
         prepare,
         make_places,
         make_ode_places,
+        make_states,
         make_lengths,
         every_length_between_pages_that_do_not_exist,
         far_stores_stay_inside,
@@ -1458,7 +1555,7 @@ int main(int argc, char **argv) {
         plans_and_reductions_of_anything,
         scores_that_are_not_finite,
         odes_without_room,
-        a_job_that_moves_at_every_request,
+        jobs_that_move_at_every_request,
     };
     for (size_t i = 0; i < sizeof tests / sizeof *tests; ++i) {
         *context = '\0';

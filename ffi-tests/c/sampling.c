@@ -1,6 +1,6 @@
 // Whole jobs: the sampler's loop, the same loop made by hand from the steps, and the same steps
 // split as an engine splits them over threads. All must give the same bits, also from a copy in the
-// middle and after an error.
+// middle and after an error. Jobs of all options are compared with a plain loop.
 
 #include <math.h>
 
@@ -26,10 +26,36 @@ static vesde_scheduler make_scheduler(void) {
 }
 
 // The network's place: the score of data distributed as N(0.5, 0.01).
-static void network(const float *sample, float sigma, float *score) {
-    for (size_t i = 0; i < LEN; ++i) {
+static void network_of(const float *sample, size_t len, float sigma, float *score) {
+    for (size_t i = 0; i < len; ++i) {
         score[i] = (0.5f - sample[i]) / (sigma * sigma + 0.01f);
     }
+}
+
+static void network(const float *sample, float sigma, float *score) {
+    network_of(sample, LEN, sigma, score);
+}
+
+// The factors that a plan's reduction leaves open, from the score and the noise of samples of
+// `part` floats.
+static void reduce(vesde_plan *plan, const float *score, const float *noise, size_t part) {
+    vesde_corrector_step step;
+    double norms[2][BATCH], means[2], blocks[2];
+    const float *of[] = {score, noise};
+    const size_t blocks_len = vesde_norm_blocks(part);
+    for (int i = 0; i < 2; ++i) {
+        for (size_t k = 0; k < BATCH; ++k) {
+            OK(vesde_sum_squares(vesde_given_noise(of[i] + k * part), part, blocks_len, blocks));
+            OK(vesde_sample_norm(blocks, blocks_len, &norms[i][k]));
+        }
+        OK(vesde_mean_norm(norms[i], BATCH, plan->norm, &means[i]));
+    }
+    CHECK(plan->averaging == VESDE_AVERAGING_BATCH && plan->norm == VESDE_NORM_EXACT);
+    CHECK(plan->terms[1].operand == VESDE_OPERAND_MODEL_OUTPUT);
+    CHECK(plan->terms[1].factor == 0 && plan->noise_factor == 0);
+    OK(vesde_get_corrector_step(plan->snr, means[0], means[1], plan->norm, &step));
+    plan->terms[1].factor = step.step_size;
+    plan->noise_factor = step.noise_factor;
 }
 
 // ---- a job that the sampler leads ----
@@ -285,22 +311,8 @@ static void plans_say_what_a_turn_does(void) {
             }
             CHECK(given == VESDE_SAMPLER_NOISE_COUNTER || plan.draw == draw);
             if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS) {
-                vesde_corrector_step step;
-                double norms[2][BATCH], means[2], blocks[2];
-                const float *of[] = {job.score, noise};
-                for (int i = 0; i < 2; ++i) {
-                    for (int k = 0; k < BATCH; ++k) {
-                        OK(vesde_sum_squares(vesde_given_noise(of[i] + k * PART), PART, 2, blocks));
-                        OK(vesde_sample_norm(blocks, 2, &norms[i][k]));
-                    }
-                    OK(vesde_mean_norm(norms[i], BATCH, plan.norm, &means[i]));
-                }
-                CHECK(plan.averaging == VESDE_AVERAGING_BATCH && plan.norm == VESDE_NORM_EXACT);
-                CHECK(plan.snr == job.scheduler.config.snr && plan.terms[1].operand == VESDE_OPERAND_MODEL_OUTPUT);
-                CHECK(plan.terms[1].factor == 0 && plan.noise_factor == 0);
-                OK(vesde_get_corrector_step(plan.snr, means[0], means[1], plan.norm, &step));
-                plan.terms[1].factor = step.step_size;
-                plan.noise_factor = step.noise_factor;
+                CHECK(plan.snr == job.scheduler.config.snr);
+                reduce(&plan, job.score, noise, PART);
             }
             vesde_combination sum = vesde_plan_combination(&plan, buffers, vesde_given_noise(noise), LEN, result);
             OK(vesde_linear(&sum));
@@ -470,6 +482,312 @@ static void predict_in_parts(const vesde_scheduler *scheduler, float timestep, v
     in_ranges(predict_range, &(struct prediction){scheduler, timestep}, noise);
 }
 
+// ---- every job against a plain loop ----
+
+enum { FEW_STEPS = 5, FEW_PART = 67, FEW = BATCH * FEW_PART, MOST_REQUESTS = 64 };
+
+// A job as the loop has it: what it must ask for, and the sample at each request.
+static struct plain {
+    vesde_scheduler scheduler;
+    vesde_sampler_options options;
+    float timesteps[FEW_STEPS], sigmas[FEW_STEPS], discrete_sigmas[FEW_STEPS];
+    struct {
+        vesde_request request;
+        float sample[FEW];
+    } asked[MOST_REQUESTS];
+    size_t asked_len;
+    uint64_t draws, scores;
+    size_t first_of[FEW_STEPS];     // the first request of each step
+    uint64_t draws_of[FEW_STEPS];  // draws before it
+    float x[FEW], score[FEW], noise[FEW];
+} plain;
+
+// The square root of a float, or of an exact double, rounded to float: Heron's, in double.
+static float root(double x) {
+    double y = x > 1 ? x : 1;
+    for (int i = 0; i < 2000 && x > 0; ++i) {
+        double next = (y + x / y) / 2;
+        if (next >= y) {
+            break;
+        }
+        y = next;
+    }
+    return x > 0 ? (float)y : 0;
+}
+
+static void ask(vesde_request request) {
+    if (CHECK(plain.asked_len < MOST_REQUESTS)) {
+        plain.asked[plain.asked_len].request = request;
+        memcpy(plain.asked[plain.asked_len++].sample, plain.x, sizeof plain.x);
+    }
+}
+
+// The next draw, asked for if its noise is given and not a condition's.
+static uint64_t draw(int is_asked) {
+    const uint64_t number = plain.draws++;
+    OK(vesde_counter_fill((vesde_counter){SEED, STREAM + number, 0}, FEW, plain.noise));
+    if (is_asked && plain.options.noise == VESDE_SAMPLER_NOISE_GIVEN) {
+        ask((vesde_request){.kind = VESDE_REQUEST_KIND_NOISE, .draw = number});
+    }
+    return number;
+}
+
+static void score_of(size_t step, uint32_t correction) {
+    vesde_request request = {.kind = VESDE_REQUEST_KIND_SCORE, .correction = correction, .step = step,
+                             .steps = FEW_STEPS, .sigma = plain.sigmas[step], .timestep = plain.timesteps[step]};
+    const size_t index = (size_t)(plain.timesteps[step] * (FEW_STEPS - 1));
+    request.label = plain.options.corrector == VESDE_CORRECTOR_NCSNV2 ? step : FEW_STEPS - 1 - index;
+    ask(request);
+    network_of(plain.x, FEW, plain.sigmas[step], plain.score);
+    ++plain.scores;
+}
+
+// What is known is every second element, with noise of sigma if there is any.
+static void impose(float *x, float sigma, const float *z) {
+    for (size_t i = 0; i < FEW; i += 2) {
+        x[i] = z == NULL ? 0.25f : 0.25f + z[i] * sigma;
+    }
+}
+
+static void condition(size_t step, int32_t after) {
+    if (plain.options.conditions == VESDE_CONDITIONS_NONE) {
+        return;
+    }
+    const int draws = plain.options.conditions == VESDE_CONDITIONS_DRAWING && after != VESDE_AFTER_INITIAL;
+    vesde_request request = {.kind = VESDE_REQUEST_KIND_CONDITION, .step = step, .steps = FEW_STEPS, .after = after,
+                             .sigma = plain.sigmas[step], .timestep = plain.timesteps[step]};
+    request.draw = draws ? draw(0) : 0;
+    request.last = after == VESDE_AFTER_PREDICTOR && step == FEW_STEPS - 1 &&
+                   plain.options.result != VESDE_SAMPLER_RESULT_DENOISED;
+    ask(request);
+    impose(plain.x, request.sigma, draws ? plain.noise : NULL);
+}
+
+// The last update of a job clamps.
+static void clamp(int is_last) {
+    for (size_t i = 0; i < FEW && is_last && !plain.options.unclamped; ++i) {
+        plain.x[i] = plain.x[i] < 0 ? 0 : plain.x[i] > 1 ? 1 : plain.x[i];
+    }
+}
+
+// mean = x + (a·s)·h, x = mean + b·z.
+static void update(float a, float h, float b, int is_last) {
+    for (size_t i = 0; i < FEW; ++i) {
+        const float x = plain.x[i] + a * plain.score[i] * h;
+        plain.x[i] = b == 0 ? x : x + b * plain.noise[i];
+    }
+    clamp(is_last);
+}
+
+static void correct(size_t step, int is_last) {
+    const float sigma = plain.sigmas[step], snr = (float)plain.scheduler.config.snr;
+    float ratio = snr * sigma, factor = 2;
+    if (plain.options.corrector == VESDE_CORRECTOR_LANGEVIN) {
+        const vesde_step norms = {.model_output = plain.score, .sample = plain.x, .len = FEW, .batch = BATCH,
+                                  .noise = vesde_given_noise(plain.noise), .prev_sample = plain.x};
+        OK(vesde_step_correct(&plain.scheduler, VESDE_AVERAGING_BATCH, VESDE_NORM_EXACT, &norms));
+        clamp(is_last);
+        return;
+    }
+    if (plain.options.corrector == VESDE_CORRECTOR_NCSNV2) {
+        ratio = sigma / plain.sigmas[FEW_STEPS - 1];
+        factor = plain.options.step_lr;
+    }
+    const float step_size = ratio * ratio * factor;
+    update(step_size, 1, root(step_size * 2), is_last);
+}
+
+static void predict(size_t step, int is_last) {
+    const size_t index = (size_t)(plain.timesteps[step] * (FEW_STEPS - 1));
+    const float sigma = plain.discrete_sigmas[index], below = index == 0 ? 0 : plain.discrete_sigmas[index - 1];
+    const float variance = sigma * sigma - below * below, d = root(variance);
+    const double dt = 1.0 / FEW_STEPS;
+    float g, a = 0, h = 1, b = 0;
+    OK(vesde_get_diffusion(&plain.scheduler.config, plain.sigmas[step], &g));
+    switch (plain.options.predictor) {
+    case VESDE_PREDICTOR_REVERSE_DIFFUSION:
+        a = d * d;
+        b = d;
+        break;
+    case VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW:
+        a = d * d * 0.5f;
+        break;
+    case VESDE_PREDICTOR_ANCESTRAL:
+        a = variance;
+        b = root(below * below * variance / (sigma * sigma));
+        break;
+    case VESDE_PREDICTOR_EULER_MARUYAMA:
+        a = g * g;
+        h = (float)dt;
+        b = g * root(dt);
+        break;
+    case VESDE_PREDICTOR_EULER_MARUYAMA_FLOW:
+        a = g * g * 0.5f;
+        h = (float)dt;
+        break;
+    default:
+        CHECK(!"a predictor without a loop");
+    }
+    update(a, h, is_last && plain.options.result == VESDE_SAMPLER_RESULT_MEAN ? 0 : b, is_last);
+}
+
+static void plain_loop(void) {
+    const int corrects = plain.options.corrector != VESDE_CORRECTOR_NONE;
+    const int predicts = plain.options.predictor != VESDE_PREDICTOR_NONE;
+    const int denoises = plain.options.result == VESDE_SAMPLER_RESULT_DENOISED;
+    const uint32_t corrections = corrects ? CORRECT_STEPS : 0;
+    float sigma_max;
+    plain.draws = plain.scores = plain.asked_len = 0;
+    OK(vesde_init_noise_sigma(&plain.scheduler.config, &sigma_max));
+    draw(1);
+    for (size_t i = 0; i < FEW; ++i) {
+        plain.x[i] = plain.noise[i] * sigma_max;
+    }
+    condition(0, VESDE_AFTER_INITIAL);
+    for (size_t step = 0; step < FEW_STEPS; ++step) {
+        const int is_last = step == FEW_STEPS - 1 && !denoises;
+        plain.first_of[step] = plain.asked_len;
+        plain.draws_of[step] = plain.draws;
+        for (uint32_t i = 0; i < corrections; ++i) {
+            score_of(step, i);
+            draw(1);
+            correct(step, is_last && !predicts && i == corrections - 1);
+        }
+        condition(step, VESDE_AFTER_CORRECTOR);
+        if (predicts) {
+            score_of(step, corrections);
+            draw(1);
+            predict(step, is_last);
+        }
+        condition(step, VESDE_AFTER_PREDICTOR);
+    }
+    if (denoises) {
+        const float sigma = plain.sigmas[FEW_STEPS - 1];
+        score_of(FEW_STEPS - 1, 0);
+        update(sigma * sigma, 1, 0, 1);
+    }
+    ask((vesde_request){.kind = VESDE_REQUEST_KIND_DONE});
+    const uint64_t of_conditions = plain.options.conditions == VESDE_CONDITIONS_DRAWING ? 2 : 0;
+    CHECK(plain.scores == FEW_STEPS * (corrections + (uint64_t)predicts) + (uint64_t)denoises);
+    CHECK(plain.draws == 1 + FEW_STEPS * (corrections + (uint64_t)predicts + of_conditions));
+}
+
+enum form { BY_NEXT, BY_PLAN, BY_DRAWING };
+
+// The sampler's job from a step on, or from its noise, at every request where the loop is.
+static void follow(enum form form, const size_t *step) {
+    static float x[FEW], score[FEW], z[FEW];
+    const vesde_buffers buffers = {.sample = x, .model_output = score, .len = FEW, .noise = z};
+    vesde_sampler_options options = plain.options;
+    vesde_generator generator;
+    vesde_sampler sampler;
+    vesde_request request;
+    vesde_plan plan;
+    size_t at = 0;
+    memset(x, 0xff, sizeof x);
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_COUNTER, SEED, NULL, &generator));
+    generator.counter.stream = STREAM;
+    if (step != NULL) {
+        options.start = VESDE_SAMPLER_START_GIVEN;
+        options.first_step = *step;
+        at = plain.first_of[*step];
+        generator.counter.stream += plain.draws_of[*step];
+        memcpy(x, plain.asked[at].sample, sizeof x);
+    }
+    OK(vesde_sampler_init(&plain.scheduler.config, BATCH, &options, &sampler));
+    do {
+        if (form == BY_NEXT) {
+            OK(vesde_sampler_next(&sampler, &plain.scheduler, &buffers, &request));
+        } else if (form == BY_DRAWING) {
+            OK(vesde_sampler_next_drawing(&sampler, &plain.scheduler, &buffers, &generator, 1, z, &request));
+        } else {
+            const float *const operands[] = {x, score};
+            OK(vesde_sampler_plan(&sampler, &plain.scheduler, &plan, &request));
+            const int makes = options.noise == VESDE_SAMPLER_NOISE_COUNTER;
+            if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS) {
+                if (makes) {
+                    OK(vesde_counter_fill(plan.counter, FEW, z));
+                }
+                reduce(&plan, score, z, FEW_PART);
+            }
+            const vesde_noise noise = makes ? vesde_counter_noise(plan.counter) : vesde_given_noise(z);
+            const vesde_combination sum = vesde_plan_combination(&plan, operands, noise, FEW, x);
+            OK(vesde_linear(&sum));
+        }
+        while (form == BY_DRAWING && plain.asked[at].request.kind == VESDE_REQUEST_KIND_NOISE) {
+            ++at;
+        }
+        if (!CHECK(at < plain.asked_len) || !CHECK(memcmp(&request, &plain.asked[at].request, sizeof request) == 0)) {
+            return;
+        }
+        // Before the first draw there is no sample.
+        const int is_sample = at > 0 || request.kind != VESDE_REQUEST_KIND_NOISE;
+        CHECK(!is_sample || differing(x, plain.asked[at].sample, FEW) == 0);
+        ++at;
+        const int has_draw = request.kind == VESDE_REQUEST_KIND_CONDITION && request.draw != 0;
+        if (form != BY_DRAWING && (request.kind == VESDE_REQUEST_KIND_NOISE || has_draw)) {
+            OK(vesde_counter_fill((vesde_counter){SEED, STREAM + request.draw, 0}, FEW, z));
+        }
+        if (request.kind == VESDE_REQUEST_KIND_SCORE) {
+            network_of(x, FEW, request.sigma, score);
+        } else if (request.kind == VESDE_REQUEST_KIND_CONDITION) {
+            impose(x, request.sigma, has_draw ? z : NULL);
+        }
+    } while (request.kind != VESDE_REQUEST_KIND_DONE);
+    CHECK(at == plain.asked_len);
+    CHECK(form != BY_DRAWING || generator.counter.stream == STREAM + plain.draws);
+    STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_sampler_plan(&sampler, &plain.scheduler, &plan, &request));
+}
+
+// How many values an enumeration of the options has.
+static int32_t values_of(int32_t *value) {
+    vesde_sampler sampler;
+    for (*value = 0; vesde_sampler_init(&plain.scheduler.config, 1, &plain.options, &sampler) == VESDE_OK;) {
+        ++*value;
+    }
+    const int32_t count = *value;
+    *value = 0;
+    return count;
+}
+
+static void every_job_is_the_plain_loop(void) {
+    memset(&plain, 0, sizeof plain);
+    plain.scheduler = (vesde_scheduler){make_scheduler().config, plain.timesteps, FEW_STEPS, plain.sigmas, FEW_STEPS,
+                                        plain.discrete_sigmas, FEW_STEPS};
+    OK(vesde_set_timesteps(&plain.scheduler.config, FEW_STEPS, plain.timesteps));
+    vesde_sampler_options *const options = &plain.options;
+    *options = make_options(VESDE_SAMPLER_NOISE_COUNTER);
+    options->step_lr = 1e-5f;
+    int32_t *const choices[] = {&options->predictor, &options->corrector, &options->conditions, &options->result,
+                                &options->noise, &options->unclamped};
+    int32_t counts[6], jobs = 1;
+    for (int i = 0; i < 6; ++i) {
+        counts[i] = values_of(choices[i]);
+        jobs *= counts[i];
+    }
+    CHECK(jobs >= 6 * 4 * 3 * 3 * 2 * 2);
+    for (int32_t job = 0; job < jobs; ++job) {
+        for (int32_t i = 0, digits = job; i < 6; digits /= counts[i++]) {
+            *choices[i] = digits % counts[i];
+        }
+        OK(vesde_set_sigmas(&plain.scheduler.config, plain.timesteps, FEW_STEPS, FEW_STEPS, plain.sigmas,
+                            plain.discrete_sigmas));
+        if (options->corrector == VESDE_CORRECTOR_NCSNV2) {
+            OK(vesde_set_ncsnv2_sigmas(&plain.scheduler.config, FEW_STEPS, plain.sigmas));
+        }
+        snprintf(context, sizeof context, "predictor %d, corrector %d, conditions %d, result %d, noise %d, unclamped %d",
+                 (int)options->predictor, (int)options->corrector, (int)options->conditions, (int)options->result,
+                 (int)options->noise, (int)options->unclamped);
+        plain_loop();
+        const size_t steps[] = {1, FEW_STEPS - 1};
+        const int gives = options->noise == VESDE_SAMPLER_NOISE_GIVEN;
+        for (int form = BY_NEXT; form <= (gives ? BY_DRAWING : BY_PLAN); ++form) {
+            follow((enum form)form, NULL);
+            follow((enum form)form, &steps[job % 2]);
+        }
+    }
+}
+
 int main(void) {
     a_job_ends_and_tells_its_progress();
     given_noise_is_asked_for_in_the_order_of_the_streams();
@@ -480,6 +798,8 @@ int main(void) {
     plans_say_what_a_turn_does();
     a_result_may_keep_its_last_noise();
     an_error_in_the_middle_can_be_mended();
+    every_job_is_the_plain_loop();
+    *context = '\0';
     by_hand(correct_at_once, predict_at_once);
     by_hand(correct_in_parts, predict_in_parts);
     return report();

@@ -32,18 +32,24 @@ pub(crate) mod sealed {
 /// longer than its type has. Nothing has been drawn then.
 pub fn randn<'a, G: Generator>(generators: &mut [G], out: impl Into<Out<'a>>) -> Result<(), Error> {
     let out = out.into();
-    let len = match out.len().checked_rem(generators.len()) {
-        None => return Err(Error::Empty),
-        Some(0) => out.len().checked_div(generators.len()).unwrap_or_default(),
-        Some(_) => return Err(Error::LengthMismatch),
-    };
-    for generator in &*generators {
-        generator.check(len as u64)?;
-    }
+    let len = check_draw(generators, out.len())?;
     for (i, generator) in generators.iter_mut().enumerate() {
         generator.draw(out.part(i * len, len))?;
     }
     Ok(())
+}
+
+/// What [`randn`] checks of a draw of `len` numbers, and how many of them each generator makes.
+pub(crate) fn check_draw<G: Generator>(generators: &[G], len: usize) -> Result<usize, Error> {
+    let each = match len.checked_rem(generators.len()) {
+        None => return Err(Error::Empty),
+        Some(0) => len.checked_div(generators.len()).unwrap_or_default(),
+        Some(_) => return Err(Error::LengthMismatch),
+    };
+    for generator in generators {
+        generator.check(each as u64)?;
+    }
+    Ok(each)
 }
 
 /// No normal of a pair lies farther out: √(2·104·ln 2) = 12.007, of the least square of two numbers

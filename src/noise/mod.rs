@@ -12,6 +12,7 @@ mod torch_cuda;
 
 pub use any::{AnyGenerator, GeneratorKind};
 pub use counter::Counter;
+pub(crate) use generator::check_draw;
 pub use generator::{Generator, randn};
 pub use numpy::Numpy;
 pub use rng::{fill_from_rng, fill_from_words};

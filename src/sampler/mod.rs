@@ -13,7 +13,7 @@ mod rk45;
 use crate::buf::{self, In, Out};
 use crate::config::Config;
 use crate::error::{self, Error};
-use crate::noise::{Counter, Generator, Noise, randn};
+use crate::noise::{Counter, Generator, Noise, check_draw, randn};
 use crate::norms::{Averaging, Norm};
 use crate::schedule::{Predictor, Schedule, finite, in_range};
 use crate::steps::{Combination, Scheduler, Step, linear};
@@ -405,6 +405,16 @@ impl Sampler {
     /// that is not a number is noticed by corrector steps only. After an error state and sample are
     /// as before: the call can be repeated.
     pub fn next(&mut self, schedule: &Schedule<'_>, buffers: Buffers<'_>) -> Result<Request, Error> {
+        self.next_if(schedule, buffers, &|_| Ok(()))
+    }
+
+    /// The same, unless the request is one that cannot be answered.
+    fn next_if(
+        &mut self,
+        schedule: &Schedule<'_>,
+        buffers: Buffers<'_>,
+        check: &dyn Fn(Request) -> Result<(), Error>, // not generic: once in the library
+    ) -> Result<Request, Error> {
         let modes = self.modes()?;
         let (plan, request) = self.turn(schedule, modes)?;
         buffers.check(self.batch, self.workspace_len(buffers.sample.len())?)?;
@@ -414,6 +424,7 @@ impl Sampler {
             None if !plan.reads_noise() => Noise::None,
             None => return Err(Error::NullPointer),
         };
+        check(request)?;
         run(&plan, &buffers, self.batch, noise)?;
         self.turn += 1;
         Ok(request)
@@ -448,25 +459,24 @@ impl Sampler {
         if ![1, self.batch].contains(&(generators.len() as u64)) {
             return Err(Error::LengthMismatch);
         }
+        let draws = |request| match request {
+            Request::Noise { .. } => true,
+            Request::Condition { draw, .. } => draw != INITIAL_DRAW,
+            _ => false,
+        };
         loop {
-            let before = *self;
-            let request = self.next(
-                schedule,
-                Buffers {
-                    sample: buffers.sample.again(),
-                    model_output: buffers.model_output,
-                    noise: Some(noise.as_in()),
-                    workspace: buffers.workspace.again(),
-                },
-            )?;
-            let draws = match request {
-                Request::Noise { .. } => true,
-                Request::Condition { draw, .. } => draw != INITIAL_DRAW,
-                _ => false,
+            let buffers = Buffers {
+                sample: buffers.sample.again(),
+                model_output: buffers.model_output,
+                noise: Some(noise.as_in()),
+                workspace: buffers.workspace.again(),
             };
-            if draws && let Err(error) = randn(generators, noise.again()) {
-                *self = before;
-                return Err(error);
+            // The sample goes on only if the draw behind it can be made.
+            let request = self.next_if(schedule, buffers, &|request| {
+                if draws(request) { check_draw(generators, noise.len()).map(drop) } else { Ok(()) }
+            })?;
+            if draws(request) {
+                randn(generators, noise.again())?;
             }
             if !matches!(request, Request::Noise { .. }) {
                 return Ok(request);

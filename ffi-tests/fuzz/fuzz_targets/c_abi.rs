@@ -1386,7 +1386,7 @@ fn tweedie(job: &mut Job<'_>) {
     let [x, score] = [(); 2].map(|()| job.place::<f32>(Kind::In, len));
     let out = job.place(Kind::Out, len);
     let reference = || {
-        let made = x.get().iter().zip(score.get()).map(|(x, s)| x + sigma * sigma * s);
+        let made = x.get().into_iter().zip(score.get()).map(|(x, s)| x + sigma * sigma * s);
         Ok(vec![out.floats(&made.collect::<Vec<f32>>())])
     };
     // SAFETY: see config_default.
