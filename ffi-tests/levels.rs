@@ -6,9 +6,11 @@
 use std::fmt::Write;
 
 use vesde::{
-    Averaging, Buffers, Config, Counter, CudaGrid, NORM_BLOCK, Noise, Norm, Numpy, Request, Sampler,
-    SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, fill_from_rng,
-    limit_simd_level, norm_blocks, set_sigmas, set_timesteps, simd_level, sum_squares, torch_norm,
+    Averaging, Buffers, Config, Counter, CudaGrid, Divergence, Imputation, NORM_BLOCK, Noise, Norm, Numpy,
+    Ode, OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeVariable, Predictor, Recolouring, Request,
+    Sampler, SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, fill_from_rng,
+    impute, limit_simd_level, norm_blocks, recolour, set_sigmas, set_timesteps, simd_level, sum_squares,
+    torch_norm,
 };
 
 /// FNV-1a over the little-endian bytes of floats.
@@ -128,6 +130,31 @@ fn hashes() -> String {
                 });
             });
         }
+        job(&format!("euler_maruyama_{name}"), &|hash| {
+            each(hash, &|_, step| {
+                scheduler.step_pred(&[0.75], step.with_predictor(Predictor::EulerMaruyama)).unwrap();
+            });
+        });
+        job(&format!("impute_{name}"), &|hash| {
+            for len in lengths() {
+                let noise = Counter::new(3, len as u64);
+                let [mask, data, mut x] = [1, 2, 3].map(|stream| counter(Counter::new(4, stream), len));
+                let z = counter(noise, len);
+                let noise = if given { Noise::from(&z[..]) } else { noise.into() };
+                impute(Imputation::in_place(&data, &mask, &mut x).with_noise(0.75, noise)).unwrap();
+                hash.floats(&x);
+            }
+        });
+        job(&format!("recolour_{name}"), &|hash| {
+            for len in lengths().map(|len| len / 3 * 3).filter(|&len| len > 0) {
+                let noise = Counter::new(3, len as u64);
+                let [gray, mut x] = [1, 2].map(|stream| counter(Counter::new(4, stream), len));
+                let z = counter(noise, len);
+                let noise = if given { Noise::from(&z[..]) } else { noise.into() };
+                recolour(Recolouring::in_place(&gray, &mut x).with_noise(0.75, noise)).unwrap();
+                hash.floats(&x);
+            }
+        });
         job(&format!("add_noise_{name}"), &|hash| {
             for len in lengths() {
                 let noise = Counter::new(3, len as u64);
@@ -151,6 +178,46 @@ fn hashes() -> String {
             }
         }
     });
+    job("uniform", &|hash| {
+        let mut state = TorchCpu::new(3);
+        for len in lengths() {
+            let mut out = vec![0.0; len];
+            state.uniform(&mut out[..]).unwrap();
+            hash.floats(&out);
+            state.rademacher(&mut out[..]).unwrap();
+            hash.floats(&out);
+            Counter::new(1, len as u64).rademacher(&mut out[..]).unwrap();
+            hash.floats(&out);
+        }
+    });
+    // Data and their code, and log-densities: by the probability-flow ODE in both variables.
+    for (name, direction, variable, divergence) in [
+        ("ode", OdeDirection::Sampling, OdeVariable::Time, Divergence::None),
+        ("likelihood", OdeDirection::Encoding, OdeVariable::Sigma, Divergence::Differences),
+    ] {
+        job(name, &|hash| {
+            const LEN: usize = 2 * 77;
+            let options =
+                OdeOptions { seed: 12, rtol: 1e-4, direction, variable, divergence, ..Default::default() };
+            let mut ode = Ode::new(&config, 2, options).unwrap();
+            let mut x = counter(Counter::new(1, 1), LEN);
+            let (mut input, mut score, mut workspace) = ([0.0; LEN], [0.0; LEN], [0.0; 6 * LEN]);
+            let mut log_densities = [0.0; 2 * 9];
+            loop {
+                let buffers = OdeBuffers::new(&mut x, &mut input, &score, &mut workspace);
+                let request = ode.next(buffers.with_log_densities(&mut log_densities)).unwrap();
+                let OdeRequest::Score { sigma, .. } = request else { break };
+                for (score, x) in score.iter_mut().zip(&input) {
+                    *score = (0.5 - x) / (sigma * sigma + 0.04);
+                }
+            }
+            hash.floats(&x);
+            for density in &log_densities[..2] {
+                hash.bytes(&density.to_le_bytes());
+            }
+            hash.bytes(&ode.stats().evaluations.to_le_bytes());
+        });
+    }
     job("sampler", &|hash| {
         let (mut x, mut score) = (vec![0.0; 2 * 77], vec![0.0; 2 * 77]);
         let mut sampler =

@@ -228,7 +228,7 @@ macro_rules! each_tile {
                         $body
                     }
                 }
-                1 if NON_TEMPORAL && run.outs() >= 2 => {
+                0 | 1 if NON_TEMPORAL && run.outs() >= 2 => {
                     const $first: usize = 1;
                     while let Some(($ins, $outs)) = run.next() {
                         $body

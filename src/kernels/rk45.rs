@@ -56,7 +56,7 @@ impl<const I: usize> Kernel for StageOf<'_, I> {
         let (c, h, a) = (self.coefficients.map(|c| l.splat_d(c)), l.splat_d(self.h), l.splat(self.a));
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
-        each_tile!(L, non_temporal if true, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
+        each_tile!(L, non_temporal if false, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
             let mut values = ins.iter().map(|x| l.load(x.get(at)));
             let y = values.next().unwrap_or(a);
             let (mut slope, mut sum, mut coefficients) = (y, l.zero_d(), c.iter());
@@ -103,7 +103,8 @@ impl Kernel for Accept<'_> {
 }
 
 /// How a reduction has the newest derivative: `a·score`, or `a·((held + score)·½)` where a score
-/// is held.
+/// is held. Half the sum of a score with itself is the score, unless it is beyond 1.7e38: where
+/// time does not matter, once a job, that is how it is had without one.
 #[derive(Clone, Copy)]
 pub(crate) struct Newest<'a> {
     pub a: f32,
@@ -126,11 +127,8 @@ pub(crate) fn first_norms(
     sink: &mut dyn FnMut([f64; 2]),
 ) {
     let Newest { a, score, held } = newest;
-    let values = FirstNorms { a, tolerance };
-    match held {
-        None => dispatch(BlockSums { ins: [y, score], values, sink }),
-        Some(held) => dispatch(BlockSums { ins: [y, score, held], values, sink }),
-    }
+    let (ins, values) = ([y, score, held.unwrap_or(score)], FirstNorms { a, tolerance });
+    dispatch(BlockSums { ins, values, sink });
 }
 
 /// The block sums of ((K − k)/scale)².
@@ -142,11 +140,8 @@ pub(crate) fn second_norm(
     sink: &mut dyn FnMut([f64; 2]),
 ) {
     let Newest { a, score, held } = newest;
-    let values = SecondNorm { a, tolerance };
-    match held {
-        None => dispatch(BlockSums { ins: [y, k, score], values, sink }),
-        Some(held) => dispatch(BlockSums { ins: [y, k, score, held], values, sink }),
-    }
+    let (ins, values) = ([y, k, score, held.unwrap_or(score)], SecondNorm { a, tolerance });
+    dispatch(BlockSums { ins, values, sink });
 }
 
 /// An embedded pair's error: the derivatives that count, the newest being the last, with their
@@ -261,40 +256,36 @@ fn newest<L: Lanes>(l: L, a: f32, score: L::F, held: Option<L::F>) -> L::D {
     l.widen(l.splat(a) * score)
 }
 
-/// [`first_norms`] of y, the score and a held score.
+/// [`first_norms`] of y, the score and the held one.
 struct FirstNorms {
     a: f32,
     tolerance: Tolerance,
 }
 
-impl<const I: usize> Values<I> for FirstNorms {
+impl Values<3> for FirstNorms {
     const COUNT: usize = 2;
     #[inline(always)]
-    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> [L::D; 2] {
-        let mut values = ins.iter().map(|x| l.load(x.get(at)));
-        let mut next = || values.next();
-        let (Some(y), Some(score)) = (next(), next()) else { return [l.zero_d(); 2] };
-        let (y, k) = (l.widen(y), newest(l, self.a, score, next()));
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 3], at: usize) -> [L::D; 2] {
+        let [y, score, held] = ins.map(|x| l.load(x.get(at)));
+        let (y, k) = (l.widen(y), newest(l, self.a, score, Some(held)));
         let scale = scale(l, self.tolerance, l.abs_d(y));
         [square(l, y, scale), square(l, k, scale)]
     }
 }
 
-/// [`second_norm`] of y, k, the score and a held score.
+/// [`second_norm`] of y, k, the score and the held one.
 struct SecondNorm {
     a: f32,
     tolerance: Tolerance,
 }
 
-impl<const I: usize> Values<I> for SecondNorm {
+impl Values<4> for SecondNorm {
     const COUNT: usize = 1;
     #[inline(always)]
-    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; I], at: usize) -> [L::D; 2] {
-        let mut values = ins.iter().map(|x| l.load(x.get(at)));
-        let mut next = || values.next();
-        let (Some(y), Some(k), Some(score)) = (next(), next(), next()) else { return [l.zero_d(); 2] };
+    fn at<L: Lanes>(&self, l: L, ins: &[Tile<'_>; 4], at: usize) -> [L::D; 2] {
+        let [y, k, score, held] = ins.map(|x| l.load(x.get(at)));
         // Subtracted in doubles: to change the sign is exact.
-        let change = newest(l, self.a, score, next()) + l.widen(k) * l.splat_d(-1.0);
+        let change = newest(l, self.a, score, Some(held)) + l.widen(k) * l.splat_d(-1.0);
         [square(l, change, scale(l, self.tolerance, l.abs_d(l.widen(y)))); 2]
     }
 }
@@ -385,36 +376,162 @@ impl Kernel for DotSigns<'_> {
     const HIGHEST: SimdLevel = SimdLevel::Avx2;
 }
 
-/// Fills `out` with 1 and −1, the signs of counter noise.
-pub(crate) struct FillSigns<'a> {
-    pub place: Place,
-    pub out: Out<'a>,
-}
-
-impl Kernel for FillSigns<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let (sign, one) = (l.splat_u(SIGN), l.bits(l.splat(1.0)));
-        let mut noise = CounterGroups::new(l, self.place);
-        let mut pads = Pads::new();
-        let mut tiles = Tiles::overhanging(self.place.offset_in_group(), [], [self.out], &mut pads);
-        while let Some(mut run) = tiles.run() {
-            while !run.is_done() {
-                let mut block = noise.block(l);
-                while block.left > 0
-                    && let Some(([], [mut out])) = run.next()
-                {
-                    let z = block.next(l);
-                    each!(L, |at, part, row| {
-                        out.put(at, l.store(l.of_bits((l.bits(z[part][row]) & sign) | one)));
-                    });
-                }
-                noise.block = block;
-            }
-        }
-    }
-    const HIGHEST: SimdLevel = SimdLevel::Avx2;
-}
-
 const _: () = assert!(NORM_BLOCK.is_multiple_of(GROUP));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::on_every_level;
+
+    const TOLERANCE: Tolerance = Tolerance { rtol: 1e-3, atol: 1e-5 };
+    const A: f32 = -1.7;
+    const H: f64 = -0.37;
+    const ERROR: [f64; 6] = [0.1, -0.2, 0.3, -0.4, 0.5, 0.6];
+    const STEP: [f64; 5] = [0.7, -0.3, 0.9, 1.1, -0.6];
+
+    /// Floats of all magnitudes from 2⁻¹⁶ to 2¹⁶, so that every sum rounds.
+    fn floats(which: u32, len: usize) -> Vec<f32> {
+        let mut state = which.wrapping_mul(0x9e37_79b9) | 1;
+        let next = || {
+            state = state.wrapping_mul(0x915f_77f5).wrapping_add(0x1234_5677);
+            let bits = state ^ (state >> 15);
+            f32::from_bits((bits & 0x807f_ffff) | (0x6f + (bits >> 24 & 31)) << 23)
+        };
+        core::iter::repeat_with(next).take(len).collect()
+    }
+
+    /// The block sums as they are defined: lane i mod 32, then the lanes in order.
+    fn blocks(len: usize, value: impl Fn(usize) -> f64) -> Vec<f64> {
+        let block = |start: usize| {
+            let mut lanes = [0.0; 32];
+            for i in start..len.min(start + NORM_BLOCK) {
+                lanes[i % 32] += value(i);
+            }
+            lanes.iter().fold(0.0, |sum, lane| sum + lane)
+        };
+        (0..len).step_by(NORM_BLOCK).map(block).collect()
+    }
+
+    fn collect(run: impl FnOnce(&mut dyn FnMut([f64; 2]))) -> [Vec<f64>; 2] {
+        let (mut first, mut second) = (vec![], vec![]);
+        run(&mut |[x, y]| {
+            first.push(x);
+            second.push(y);
+        });
+        [first, second]
+    }
+
+    fn lengths() -> impl Iterator<Item = usize> {
+        [1, 31, 63, 64, 65, 1000, NORM_BLOCK - 1, NORM_BLOCK, NORM_BLOCK + 1, 2 * NORM_BLOCK + 77].into_iter()
+    }
+
+    /// (x/scale)².
+    fn square(x: f64, m: f32) -> f64 {
+        let x = x / (TOLERANCE.atol + TOLERANCE.rtol * f64::from(m));
+        x * x
+    }
+
+    /// `y + h·Σ c·k` of scalars.
+    fn combine(y: f32, h: f64, terms: &[(f64, f32)]) -> f32 {
+        let sum = terms.iter().map(|&(c, k)| c * f64::from(k)).reduce(|sum, term| sum + term);
+        (f64::from(y) + h * sum.unwrap()) as f32
+    }
+
+    #[test]
+    fn reductions_are_in_order() {
+        on_every_level(|level| {
+            for len in lengths() {
+                let b: Vec<Vec<f32>> = (0..9).map(|which| floats(which, len)).collect();
+                let view = |which: usize| In::from(&b[which]);
+                let (y, x, score, held) = (&b[0], &b[1], &b[2], &b[8]);
+                for is_held in [false, true] {
+                    let newest = Newest { a: A, score: view(2), held: is_held.then(|| view(8)) };
+                    let k = |i: usize| A * if is_held { (held[i] + score[i]) * 0.5 } else { score[i] };
+                    let got = collect(|sink| first_norms(view(0), newest, TOLERANCE, sink));
+                    let of_y = blocks(len, |i| square(y[i].into(), y[i].abs()));
+                    let of_k = blocks(len, |i| square(k(i).into(), y[i].abs()));
+                    assert_eq!(got, [of_y, of_k], "{level:?} {len}");
+
+                    let [got, _] = collect(|sink| second_norm(view(0), view(3), newest, TOLERANCE, sink));
+                    let change = |i: usize| f64::from(k(i)) - f64::from(b[3][i]);
+                    assert_eq!(got, blocks(len, |i| square(change(i), y[i].abs())), "{level:?} {len}");
+
+                    let slopes = [3, 4, 5, 6, 7].map(view);
+                    let errors = Errors { y: view(0), x: view(1), slopes, error: ERROR, step: STEP, h: H };
+                    let [got, _] = collect(|sink| error_norm(&errors, newest, TOLERANCE, sink));
+                    let want = blocks(len, |i| {
+                        let ks = [3, 4, 5, 6, 7].map(|which| b[which][i]);
+                        let error = ERROR.iter().zip(ks.into_iter().chain([k(i)]));
+                        let error = error.map(|(e, k)| e * f64::from(k)).reduce(|sum, term| sum + term);
+                        let terms = core::array::from_fn::<_, 5, _>(|m| (STEP[m], ks[m]));
+                        let x = if is_held { combine(y[i], H, &terms) } else { x[i] };
+                        square(H * error.unwrap(), y[i].abs().max(x.abs()))
+                    });
+                    assert_eq!(got, want, "{level:?} {len} {is_held}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn dots_with_signs_are_those_with_the_same_in_memory() {
+        on_every_level(|level| {
+            for len in lengths() {
+                for index in [0, 1, 50, 63, 1000, 1024] {
+                    let place = Place { seed: 1, stream: 2, index };
+                    let (x, mut z, mut signs) = (floats(1, len), vec![0.0; len], vec![0.0; len]);
+                    let out = Out::from(&mut z[..]);
+                    dispatch(crate::kernels::normal::Fill { place, out });
+                    dispatch(FillSigns { place, out: Out::from(&mut signs[..]) });
+                    assert!(z.iter().zip(&signs).all(|(z, sign)| 1_f32.copysign(*z) == *sign));
+                    let [want, _] = collect(|sink| dot(In::from(&x), In::from(&signs), sink));
+                    assert_eq!(want, blocks(len, |i| f64::from(x[i]) * f64::from(signs[i])));
+                    let x = In::from(&x);
+                    let [got, _] = collect(|sink| dispatch(DotSigns { x, place, sink }));
+                    assert_eq!(got, want, "{level:?} {len} {index}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn stages_round_where_they_store() {
+        on_every_level(|level| {
+            for (len, count, offset) in lengths()
+                .flat_map(|len| (1..=MOST_SLOPES).map(move |count| (len, count)))
+                .flat_map(|(len, count)| [0, 3].map(|offset| (len, count, offset)))
+            {
+                let b: Vec<Vec<f32>> = (0..7).map(|which| floats(which, len)).collect();
+                let (mut x, mut k) = (vec![0.0; len + offset], vec![0.0; len]);
+                stage(
+                    Stage {
+                        y: In::from(&b[0]),
+                        slopes: [1, 2, 3, 4].map(|which| In::from(&b[which])),
+                        score: In::from(&b[5]),
+                        coefficients: STEP,
+                        h: H,
+                        a: A,
+                        x: Out::from(&mut x[offset..]),
+                        k: Out::from(&mut k[..]),
+                    },
+                    count,
+                );
+                for i in 0..len {
+                    let slope = |m: usize| if m + 1 == count { A * b[5][i] } else { b[m + 1][i] };
+                    let terms: Vec<_> = (0..count).map(|m| (STEP[m], slope(m))).collect();
+                    let want = [combine(b[0][i], H, &terms), A * b[5][i]];
+                    assert_eq!([x[offset + i], k[i]], want, "{level:?} {len} {count} {i}");
+                }
+                let before = x.clone();
+                let (mut y, out) = (vec![0.0; len], Out::from(&mut x[offset..]));
+                let (score, k_out) = (In::from(&b[6]), Out::from(&mut k[..]));
+                dispatch(Accept { score, c: 0.2, h: H, a: A, x: out, y: Out::from(&mut y[..]), k: k_out });
+                for i in 0..len {
+                    let (y_new, slope) = (before[offset + i], A * b[6][i]);
+                    let want = [combine(y_new, H, &[(0.2, slope)]), y_new, slope];
+                    assert_eq!([x[offset + i], y[i], k[i]], want, "{level:?} {len} {i}");
+                }
+            }
+        });
+    }
+}

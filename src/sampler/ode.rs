@@ -97,7 +97,8 @@ pub struct OdeOptions {
     pub variable: OdeVariable,
     /// The direction.
     pub direction: OdeDirection,
-    /// How the divergence is had.
+    /// How the divergence is had. It is meant for encoding, where its integral makes a
+    /// log-density of the code's; in sampling the integral has the other sign.
     pub divergence: Divergence,
     /// Who makes the probe: by default it is ±1, the signs of counter noise ([`Ode::probe`]).
     pub probe: SamplerNoise,
@@ -448,7 +449,7 @@ impl Ode {
             .ok_or(Error::TooLarge)
     }
 
-    /// Where the probe's counter noise begins, whose signs it is ([`Counter::fill_signs`]).
+    /// Where the probe's counter noise begins, whose signs it is ([`Counter::rademacher`]).
     #[must_use]
     pub fn probe(&self) -> Counter {
         Counter::new(self.seed, self.stream.wrapping_add(1))
@@ -541,6 +542,7 @@ impl Ode {
     /// # Errors
     /// `Empty`, `LengthMismatch` for the length; `InvalidSampler` where the state is not one that
     /// this type makes.
+    #[inline(never)] // so that it is in the library once
     pub fn reduction(&self, len: usize) -> Result<OdeReduction, Error> {
         let modes = self.modes()?;
         let sample_len = self.sample_len(len)?;
@@ -666,11 +668,7 @@ impl Ode {
     ) -> Result<(Self, OdePlan, OdeRequest), Error> {
         let sample_len = self.sample_len(len)?;
         let rate = self.rate(modes, phase);
-        let slope = |densities: &Densities<'_>, i: usize| {
-            let divergence = self.dots(modes, densities, i);
-            let over = if modes.shifts() { 2.0 * f64::from(self.distance(rate.sigma)) } else { 1.0 };
-            f64::from(rate.factor) * (divergence / over)
-        };
+        let slope = |densities: &Densities<'_>, i| self.slope(modes, &rate, densities, i);
         if (0..densities.batch).any(|i| !slope(densities, i).is_finite()) {
             return Err(Error::NonFiniteScore);
         }
@@ -870,6 +868,7 @@ impl Ode {
     }
 
     /// What has come together of a sample's divergence with this turn's dots.
+    #[inline(never)] // as above
     fn dots(&self, modes: Modes, densities: &Densities<'_>, i: usize) -> f64 {
         let before = densities.at(Densities::slope(modes.phase.derivative()), i);
         let dot = densities.at(DOTS, i);
@@ -881,6 +880,14 @@ impl Ode {
             (Divergence::UnitDifferences, part) if part % 2 == 1 => before + dot,
             (Divergence::Differences | Divergence::UnitDifferences, _) => before - dot,
         }
+    }
+
+    /// The derivative of a sample's log-density.
+    #[inline(never)] // as above
+    fn slope(&self, modes: Modes, rate: &Rate, densities: &Densities<'_>, i: usize) -> f64 {
+        let divergence = self.dots(modes, densities, i);
+        let over = if modes.shifts() { 2.0 * f64::from(self.distance(rate.sigma)) } else { 1.0 };
+        f64::from(rate.factor) * (divergence / over)
     }
 
     /// What the newest derivative is made of.
@@ -904,6 +911,7 @@ impl Ode {
         }
     }
 
+    #[inline(never)] // as above
     fn sum(&self, slopes: &[rk45::Slope], h: f64) -> OdeSum {
         OdeSum::new(h, slopes.iter().map(|&(factor, m)| OdeTerm { factor, slot: self.slot(m) }))
     }
@@ -923,6 +931,7 @@ impl Ode {
     }
 
     /// From where to where u goes.
+    #[inline(never)] // as above
     fn interval(&self, modes: Modes) -> [f64; 2] {
         let Config { sigma_min, sigma_max, sampling_eps, .. } = self.config;
         let (noise, data) = match modes.variable {
@@ -953,6 +962,7 @@ impl Ode {
     }
 
     /// The ODE's right side there: σ, and K = `factor`·score.
+    #[inline(never)] // as above
     fn rate(&self, modes: Modes, phase: Phase) -> Rate {
         let u = self.u_of(modes, phase);
         match modes.variable {
@@ -974,6 +984,7 @@ impl Ode {
     }
 
     /// Checks the state's configuration, tolerances and enumerations.
+    #[inline(never)] // as above
     fn modes(&self) -> Result<Modes, Error> {
         use super::known;
         self.config.validate().map_err(|_| Error::InvalidSampler)?;

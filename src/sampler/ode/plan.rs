@@ -7,7 +7,7 @@ use crate::buf::{self, In, Out};
 use crate::error::Error;
 use crate::kernels::linear::linear;
 use crate::kernels::rk45::{
-    Accept, DotSigns, Errors, FillSigns, MOST_SLOPES, Newest, Stage, Tolerance, dot, error_norm, first_norms,
+    Accept, DotSigns, Errors, MOST_SLOPES, Newest, Stage, Tolerance, dot, error_norm, first_norms,
     second_norm, stage,
 };
 use crate::noise::{Counter, Noise};
@@ -103,6 +103,7 @@ impl<'a> OdeBuffers<'a> {
     }
 
     /// Some elements, once more.
+    #[inline(never)] // as above
     fn part(&self, start: usize, len: usize) -> Self {
         let of = |x: Option<In<'a>>| x.map(|x| x.part(start, len));
         Self {
@@ -119,6 +120,7 @@ impl<'a> OdeBuffers<'a> {
     }
 
     /// Checks all that is asked of the buffers that are there.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn check(&self) -> Result<(), Error> {
         let Self { sample, input, model_output, slots, noise, probe, product, .. } = self;
         let [a, b, c, d, e, f] = slots;
@@ -280,7 +282,7 @@ pub struct OdeReduction {
     pub atol: f64,
     /// Elements of a sample.
     pub sample_len: usize,
-    /// The probe, where it is the signs of counter noise: [`Counter::fill_signs`].
+    /// The probe, where it is the signs of counter noise: [`Counter::rademacher`].
     pub probe: Option<Counter>,
 }
 
@@ -331,6 +333,7 @@ impl OdeReduction {
         Ok(totals)
     }
 
+    #[inline(never)] // as above
     fn each_sum(&self, buffers: &OdeBuffers<'_>, sink: &mut dyn FnMut([f64; 2])) -> Result<(), Error> {
         let (y, model_output) = (buffers.sample.as_in(), buffers.model_output);
         let tolerance = Tolerance { rtol: self.rtol, atol: self.atol };
@@ -397,6 +400,7 @@ impl OdeReduction {
         Ok(total)
     }
 
+    #[inline(never)] // as above
     fn each_dot(&self, buffers: &OdeBuffers<'_>, sink: &mut dyn FnMut(f64)) -> Result<(), Error> {
         let product = buffers.product.ok_or(Error::NullPointer);
         let (x, unit) = match self.dots {
@@ -629,8 +633,8 @@ impl OdePlan {
                     let signs = Out::from(&mut signs);
                     for at in (0..x.len()).step_by(PART_ON_STACK) {
                         let x = x.part(at, PART_ON_STACK);
-                        let (place, out) = (counter.at(at as u64).into(), signs.part(0, x.len()));
-                        dispatch(FillSigns { place, out: out.again() });
+                        let out = signs.part(0, x.len());
+                        counter.at(at as u64).rademacher(out.again())?;
                         shift(&x, factor, out.as_in());
                     }
                 }
@@ -659,11 +663,13 @@ const PART: usize = NORM_BLOCK;
 /// Floats of a probe that waits on the stack.
 const PART_ON_STACK: usize = 512;
 
+#[inline(never)] // as above
 fn copy(from: In<'_>, to: &Out<'_>) {
     linear(&[(1.0, from)], None, to, None, None);
 }
 
 /// `x + factor·probe`.
+#[inline(never)] // as above
 fn shift(x: &Out<'_>, factor: f32, probe: In<'_>) {
     linear(&[(1.0, x.as_in()), (factor, probe)], None, x, None, None);
 }
@@ -690,17 +696,4 @@ fn combine(
     let (coefficients, h) = (sum.factors(), sum.h);
     stage(Stage { y, slopes, score, coefficients, h, a, x: x.again(), k: k.again() }, sum.terms_len);
     Ok(())
-}
-
-impl Counter {
-    /// Fills `out` with ±1, the signs of the elements from `index` on: a Rademacher probe.
-    ///
-    /// # Errors
-    /// `TooLarge` where `index` plus the length exceeds 2⁶⁴ − 1.
-    pub fn fill_signs<'a>(self, out: impl Into<Out<'a>>) -> Result<(), Error> {
-        let (place, out) = (crate::kernels::Place::from(self), out.into());
-        place.check(out.len())?;
-        dispatch(FillSigns { place, out });
-        Ok(())
-    }
 }
