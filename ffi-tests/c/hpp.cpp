@@ -1488,7 +1488,7 @@ struct ode_memory {
     void evaluate(float sigma) {
         const float variance = sigma * sigma + 0.04f;
         for (std::size_t i = 0; i < sample.size(); ++i) {
-            score[i] = (0.5f - input[i]) / variance;
+            score[i] = -input[i] / variance;
             product[i] = -probe[i] / variance;
         }
     }

@@ -3,10 +3,10 @@
 
 use vesde::capi::{COdeOptions, CRequest, RequestKind};
 use vesde::{
-    After, AnyGenerator, Averaging, Conditions, Config, Corrector, Counter, CudaGrid, Divergence, Error, NORM_BLOCK,
-    Norm, Numpy, Ode, Operand, Plan, PlanTerm, Predictor, PredictorStep, Reduction, Request, Sampler,
-    SamplerNoise, SamplerResult, Schedule, TorchCpu, TorchCuda, annealed_step, corrector_step, mean_norm,
-    sample_norm, sum_squares, torch_norm,
+    After, AnyGenerator, Averaging, Conditions, Config, Corrector, Counter, CudaGrid, Divergence, Error,
+    NORM_BLOCK, Norm, Numpy, Ode, Operand, Plan, PlanTerm, Predictor, PredictorStep, Reduction, Request,
+    Sampler, SamplerNoise, SamplerResult, Schedule, TorchCpu, TorchCuda, annealed_step, corrector_step,
+    mean_norm, sample_norm, sum_squares, torch_norm,
 };
 
 /// The fuzzer's bytes, taken from the front. Behind the end there are zeros, which choose what is
