@@ -1707,11 +1707,11 @@ vesde_status vesde_ode_get_reduction(const struct vesde_ode *ode,
                                      struct vesde_ode_reduction *reduction);
 
 // How many doubles vesde_ode_sums stores for each VESDE_NORM_BLOCK elements: 0 where there is
-// nothing to sum, 1 or 2; and 0 for NULL.
+// nothing to sum, 1 or 2.
 //
 // Pointers:
-// `reduction` is NULL or readable.
-size_t vesde_ode_sums_values(const struct vesde_ode_reduction *reduction);
+// `reduction` is NULL or readable; `values` is NULL or writable.
+vesde_status vesde_ode_sums_values(const struct vesde_ode_reduction *reduction, size_t *values);
 
 // The sums over each VESDE_NORM_BLOCK elements of a part that begins at a multiple of it:
 // vesde_ode_sums_values doubles for the first block, then those of the second, and so on. The
@@ -1825,6 +1825,25 @@ static inline vesde_combination vesde_plan_combination(const vesde_plan *plan, c
     combination.len = len;
     combination.out = out;
     return combination;
+}
+
+// The buffers of `len` elements from `start` on of an ODE job, without log-densities: for
+// vesde_ode_sums, vesde_ode_dots and vesde_ode_run on threads. Both lie in `whole`.
+static inline vesde_ode_buffers vesde_ode_part(const vesde_ode_buffers *whole, size_t start, size_t len) {
+    vesde_ode_buffers part = *whole;
+    part.sample += start;
+    part.input += start;
+    part.model_output += start;
+    part.noise = whole->noise == NULL ? NULL : whole->noise + start;
+    part.probe = whole->probe == NULL ? NULL : whole->probe + start;
+    part.product = whole->product == NULL ? NULL : whole->product + start;
+    part.workspace += start;
+    part.workspace_stride = whole->workspace_stride == 0 ? whole->len : whole->workspace_stride;
+    part.log_densities = NULL;
+    part.log_densities_len = 0;
+    part.start += start;
+    part.len = len;
+    return part;
 }
 
 #endif // VESDE_H

@@ -63,6 +63,10 @@ enum class [[nodiscard]] status : std::int32_t {
     invalid_random_state = VESDE_ERROR_INVALID_RANDOM_STATE,
     unknown_gpu = VESDE_ERROR_UNKNOWN_GPU,
     unsplittable_draw = VESDE_ERROR_UNSPLITTABLE_DRAW,
+    invalid_tolerance = VESDE_ERROR_INVALID_TOLERANCE,
+    step_too_small = VESDE_ERROR_STEP_TOO_SMALL,
+    too_many_evaluations = VESDE_ERROR_TOO_MANY_EVALUATIONS,
+    non_finite_score = VESDE_ERROR_NON_FINITE_SCORE,
 };
 
 // Over what the corrector averages its norms.
@@ -160,6 +164,74 @@ enum class request_kind : std::int32_t {
     score = VESDE_REQUEST_KIND_SCORE,
     noise = VESDE_REQUEST_KIND_NOISE,
     condition = VESDE_REQUEST_KIND_CONDITION,
+};
+
+// The variable in which an ODE is solved.
+enum class ode_variable : std::int32_t {
+    time = VESDE_ODE_VARIABLE_TIME,
+    sigma = VESDE_ODE_VARIABLE_SIGMA,
+};
+
+// From noise to data, or from data to their code.
+enum class ode_direction : std::int32_t {
+    sampling = VESDE_ODE_DIRECTION_SAMPLING,
+    encoding = VESDE_ODE_DIRECTION_ENCODING,
+};
+
+// How the divergence of the score is had, if it is.
+enum class divergence : std::int32_t {
+    none = VESDE_DIVERGENCE_NONE,
+    product = VESDE_DIVERGENCE_PRODUCT,
+    differences = VESDE_DIVERGENCE_DIFFERENCES,
+    unit_products = VESDE_DIVERGENCE_UNIT_PRODUCTS,
+    unit_differences = VESDE_DIVERGENCE_UNIT_DIFFERENCES,
+};
+
+// What is to be done before the next ode::next.
+enum class ode_request_kind : std::int32_t {
+    done = VESDE_ODE_REQUEST_KIND_DONE,
+    score = VESDE_ODE_REQUEST_KIND_SCORE,
+    noise = VESDE_ODE_REQUEST_KIND_NOISE,
+    score_and_product = VESDE_ODE_REQUEST_KIND_SCORE_AND_PRODUCT,
+    product = VESDE_ODE_REQUEST_KIND_PRODUCT,
+};
+
+// What a derivative of an ODE job is made of.
+enum class ode_score : std::int32_t {
+    model_output = VESDE_ODE_SCORE_MODEL_OUTPUT,
+    average = VESDE_ODE_SCORE_AVERAGE,
+    kept = VESDE_ODE_SCORE_KEPT,
+};
+
+// What is to be summed over all elements before an ODE job's plan is known.
+enum class ode_sums_kind : std::int32_t {
+    none = VESDE_ODE_SUMS_KIND_NONE,
+    first_norms = VESDE_ODE_SUMS_KIND_FIRST_NORMS,
+    second_norm = VESDE_ODE_SUMS_KIND_SECOND_NORM,
+    error = VESDE_ODE_SUMS_KIND_ERROR,
+};
+
+// What is to be summed over each sample before it is known.
+enum class ode_dots_kind : std::int32_t {
+    none = VESDE_ODE_DOTS_KIND_NONE,
+    product = VESDE_ODE_DOTS_KIND_PRODUCT,
+    model_output = VESDE_ODE_DOTS_KIND_MODEL_OUTPUT,
+    product_at = VESDE_ODE_DOTS_KIND_PRODUCT_AT,
+    model_output_at = VESDE_ODE_DOTS_KIND_MODEL_OUTPUT_AT,
+};
+
+// What becomes of the sample of an ODE job.
+enum class ode_sample_kind : std::int32_t {
+    unchanged = VESDE_ODE_SAMPLE_KIND_UNCHANGED,
+    input = VESDE_ODE_SAMPLE_KIND_INPUT,
+    sum = VESDE_ODE_SAMPLE_KIND_SUM,
+};
+
+// What is added to its input at last.
+enum class ode_shift_kind : std::int32_t {
+    none = VESDE_ODE_SHIFT_KIND_NONE,
+    probe = VESDE_ODE_SHIFT_KIND_PROBE,
+    unit = VESDE_ODE_SHIFT_KIND_UNIT,
 };
 
 // A set of vector instructions. Every level gives the same bits.
@@ -912,6 +984,254 @@ private:
     vesde_sampler state_{};
 };
 
+// ---- the probability-flow ODE, and likelihoods ----
+
+// What an ODE job needs to know besides the configuration: sampling in time on counter noise, with
+// tolerances of 1e-5, unless set. Numbers that are 0 are the usual ones, and limits are none.
+struct ode_options {
+    // Seed of the counter noise, and stream of the initial sample's; a probe takes the next one.
+    std::uint64_t seed = 0;
+    std::uint64_t stream = 0;
+    // How many evaluations there may be.
+    std::uint64_t max_evaluations = 0;
+    double rtol = 0;
+    double atol = 0;
+    double max_step = 0;
+    // The first step, which is chosen unless it is set.
+    double first_step = 0;
+    // The distance of differences over sigma.
+    double difference = 0;
+    sampler_noise noise = sampler_noise::counter;
+    sampler_start start = sampler_start::noise;
+    ode_variable variable = ode_variable::time;
+    ode_direction direction = ode_direction::sampling;
+    vesde::divergence divergence = vesde::divergence::none;
+    // Who makes the probe.
+    sampler_noise probe = sampler_noise::counter;
+    // Whether the log-densities do not count in the error.
+    bool state_only = false;
+
+    constexpr operator vesde_ode_options() const noexcept {
+        return {seed,
+                stream,
+                max_evaluations,
+                rtol,
+                atol,
+                max_step,
+                first_step,
+                difference,
+                std::int32_t(noise),
+                std::int32_t(start),
+                std::int32_t(variable),
+                std::int32_t(direction),
+                std::int32_t(divergence),
+                std::int32_t(probe),
+                state_only,
+                0};
+    }
+};
+
+// The buffers of an ODE job, the same in every call, or of a part of one. What a job does not need
+// is left out.
+struct ode_buffers {
+    span<float> sample{};
+    // What the network is evaluated on, and what it made of that.
+    span<float> input{};
+    span<const float> model_output{};
+    // ode::workspace_len floats.
+    span<float> workspace{};
+    // What was asked for, and the caller's probe.
+    span<const float> noise{};
+    span<const float> product{};
+    span<const float> probe{};
+    // ode::log_densities_len doubles: the first one a sample is the result.
+    span<double> log_densities{};
+    // Of a part: its first element's place in the batch, and the whole job's length.
+    std::size_t start = 0;
+    std::size_t workspace_stride = 0;
+
+    // `len` elements from `from` on, both in the buffers; without the log-densities.
+    [[nodiscard]] constexpr ode_buffers part(std::size_t from, std::size_t len) const noexcept {
+        const auto of = [=](auto x) { return x.size() == 0 ? x : decltype(x)(x.data() + from, len); };
+        const span<float> behind{workspace.data() + from, workspace.size() - from};
+        return {of(sample), of(input),    of(model_output), behind, of(noise), of(product),
+                of(probe),  {}, start + from, workspace_stride == 0 ? sample.size() : workspace_stride};
+    }
+
+    // Whether those of the sample's length have it, and the workspace has room.
+    [[nodiscard]] constexpr status fits() const noexcept {
+        if (!detail::fit(noise, model_output, sample, input) || !detail::fit(product, sample) ||
+            !detail::fit(probe, sample)) {
+            return status::length_mismatch;
+        }
+        const std::size_t len = sample.size(), stride = workspace_stride == 0 ? len : workspace_stride;
+        const std::size_t behind = workspace.size() < len ? 0 : workspace.size() - len;
+        return workspace.size() < len || behind / 5 < stride ? status::buffer_too_small : status::ok;
+    }
+
+    constexpr operator vesde_ode_buffers() const noexcept {
+        return {sample.data(),
+                input.data(),
+                model_output.data(),
+                sample.size(),
+                detail::or_null(noise),
+                detail::or_null(probe),
+                detail::or_null(product),
+                workspace.data(),
+                workspace_stride,
+                detail::or_null(log_densities),
+                log_densities.size(),
+                start};
+    }
+};
+
+// An ODE job's request, with the fields of vesde_ode_request.
+struct ode_request {
+    ode_request_kind kind = ode_request_kind::done;
+    std::uint32_t stage = 0;
+    float sigma = 0;
+    float timestep = 0;
+    double u = 0;
+    std::uint64_t unit = 0;
+    std::uint64_t draw = 0;
+    // Whether a step was accepted just before.
+    bool accepted = false;
+};
+
+using ode_stats = vesde_ode_stats;
+
+// What is to be summed before an ODE job's plan is known, with the fields of vesde_ode_reduction.
+struct ode_reduction : vesde_ode_reduction {
+    constexpr ode_reduction() noexcept : vesde_ode_reduction{} {}
+
+    [[nodiscard]] constexpr ode_sums_kind which_sums() const noexcept { return ode_sums_kind(sums); }
+    [[nodiscard]] constexpr ode_dots_kind which_dots() const noexcept { return ode_dots_kind(dots); }
+    [[nodiscard]] constexpr ode_score which_score() const noexcept { return ode_score(derivative.score); }
+
+    // How many doubles sum stores for each norm_block elements.
+    status sums_values(std::size_t &values) const noexcept {
+        return status(vesde_ode_sums_values(this, &values));
+    }
+
+    // The sums of each norm_block elements of a part that begins at a multiple of that.
+    status sum(const ode_buffers &part, span<double> blocks) const noexcept {
+        const status code = part.fits();
+        return code != status::ok ? code
+                                  : status(vesde_ode_sums(this, detail::as<vesde_ode_buffers>(part),
+                                                          blocks.size(), blocks.data()));
+    }
+
+    // The sums of each norm_block elements of a part of one sample.
+    status dot(const ode_buffers &part, span<double> blocks) const noexcept {
+        const status code = part.fits();
+        return code != status::ok ? code
+                                  : status(vesde_ode_dots(this, detail::as<vesde_ode_buffers>(part),
+                                                          blocks.size(), blocks.data()));
+    }
+};
+
+// What a turn of an ODE job does to its buffers, with the fields of vesde_ode_plan.
+struct ode_plan : vesde_ode_plan {
+    constexpr ode_plan() noexcept : vesde_ode_plan{} {}
+
+    [[nodiscard]] constexpr ode_sample_kind which_sample() const noexcept { return ode_sample_kind(sample); }
+    [[nodiscard]] constexpr ode_shift_kind which_shift() const noexcept { return ode_shift_kind(shift); }
+    [[nodiscard]] constexpr ode_score which_score() const noexcept { return ode_score(keep.score); }
+
+    // Runs it on all buffers or any part of them.
+    status run(const ode_buffers &part) const noexcept {
+        const status code = part.fits();
+        return code != status::ok ? code
+                                  : status(vesde_ode_run(this, detail::as<vesde_ode_buffers>(part)));
+    }
+};
+
+// A job on the probability-flow ODE, to be made by init; before that, next says invalid_sampler.
+class ode {
+public:
+    status init(const config &settings, std::size_t batch, const ode_options &options = {}) noexcept {
+        return status(vesde_ode_init(&settings, batch, detail::as<vesde_ode_options>(options), &state_));
+    }
+
+    // How many floats of derivatives a job of `len` floats keeps in its workspace.
+    status workspace_len(std::size_t len, std::size_t &floats) const noexcept {
+        return status(vesde_ode_workspace_len(&state_, len, &floats));
+    }
+
+    // How many doubles of log-densities a job keeps.
+    status log_densities_len(std::size_t &doubles) const noexcept {
+        return status(vesde_ode_log_densities_len(&state_, &doubles));
+    }
+
+    // The counter noise whose signs are the probe, where that is not the caller's.
+    status get_probe(counter &probe) const noexcept {
+        vesde_counter made;
+        const status code{vesde_ode_get_probe(&state_, &made)};
+        if (code == status::ok) {
+            probe = {made.seed, made.stream, made.index};
+        }
+        return code;
+    }
+
+    // Evaluations, accepted and rejected steps, and where the sample is.
+    status get_stats(ode_stats &stats) const noexcept {
+        return status(vesde_ode_get_stats(&state_, &stats));
+    }
+
+    // Takes what the last request asked for, advances the solution, and says what is needed.
+    status next(const ode_buffers &job, ode_request &wanted) noexcept {
+        vesde_ode_request made;
+        status code = job.fits();
+        if (code == status::ok) {
+            code = status(vesde_ode_next(&state_, detail::as<vesde_ode_buffers>(job), &made));
+        }
+        if (code == status::ok) {
+            wanted = translated(made);
+        }
+        return code;
+    }
+
+    // What is to be summed over `len` floats before next_plan.
+    status get_reduction(std::size_t len, ode_reduction &reduction) const noexcept {
+        return status(vesde_ode_get_reduction(&state_, len, &reduction));
+    }
+
+    // next without buffers, from the two totals of the reduction.
+    status next_plan(std::size_t len, const double (&sums)[2], span<double> log_densities, ode_plan &plan,
+                     ode_request &wanted) noexcept {
+        vesde_ode_request made;
+        const status code{vesde_ode_next_plan(&state_, len, sums, detail::or_null(log_densities),
+                                              log_densities.size(), &plan, &made)};
+        if (code == status::ok) {
+            wanted = translated(made);
+        }
+        return code;
+    }
+
+private:
+    static ode_request translated(const vesde_ode_request &made) noexcept {
+        return {ode_request_kind(made.kind), made.stage, made.sigma, made.timestep, made.u, made.unit,
+                made.draw, made.accepted != 0};
+    }
+
+    vesde_ode state_{};
+};
+
+using log_likelihood = vesde_log_likelihood;
+
+// The log-density of one sample of data and its parts, from its code and the integral of the
+// divergence.
+inline status get_log_likelihood(double sigma_max, span<const float> z, double divergence,
+                                 log_likelihood &result) noexcept {
+    return status(vesde_get_log_likelihood(sigma_max, z.data(), z.size(), divergence, &result));
+}
+
+// Bits per dimension of a log-density.
+[[nodiscard]] inline double bits_per_dim(double log_density, std::size_t dims, double levels = 256,
+                                         double slope = 1) noexcept {
+    return vesde_bits_per_dim(log_density, dims, levels, slope);
+}
+
 // ---- what all this rests on ----
 
 namespace detail {
@@ -927,6 +1247,9 @@ static_assert(same_layout<counter, vesde_counter> && same_layout<cuda_grid, vesd
 static_assert(same_layout<generator, vesde_generator> && same_layout<sampler, vesde_sampler>);
 static_assert(same_layout<sampler_options, vesde_sampler_options> && same_layout<request, vesde_request>);
 static_assert(same_layout<plan, vesde_plan> && same_layout<plan_term, vesde_plan_term>);
+static_assert(same_layout<ode_options, vesde_ode_options> && same_layout<ode, vesde_ode>);
+static_assert(same_layout<ode_request, vesde_ode_request>);
+static_assert(same_layout<ode_reduction, vesde_ode_reduction> && same_layout<ode_plan, vesde_ode_plan>);
 static_assert(std::is_same_v<std::underlying_type_t<status>, vesde_status>);
 
 }  // namespace detail

@@ -22,7 +22,8 @@ static unsigned char *arena(void) {
 static void lay_out(const struct function *f, size_t offset, void **p, size_t *n) {
     for (int i = 0; i < parameters(f); ++i) {
         size_t size = f->parameters[i].size;
-        int is_floats = (size == sizeof(float) || size == 3 * sizeof(float)) && f->parameters[i].length != ONE;
+        int is_floats = (size == sizeof(float) || size == 3 * sizeof(float) || size == 6 * sizeof(float)) &&
+                        f->parameters[i].length != ONE;
         p[i] = arena() + i * SLOT + MARGIN + (is_floats ? offset * sizeof(float) : 0);
     }
     for (int i = 0; i < LENGTHS; ++i) {
@@ -970,6 +971,27 @@ static void enumerations(void) {
         {&options.corrector, 4, {"sampler_init"}},
         {&options.conditions, 3, {"sampler_init"}},
         {&predictor, 6, {"step_pred", "step_pred_counter", "get_predictor_step"}},
+        {&ode_options.noise, 2, {"ode_init"}},
+        {&ode_options.start, 2, {"ode_init"}},
+        {&ode_options.variable, 2, {"ode_init"}},
+        {&ode_options.direction, 2, {"ode_init"}},
+        {&ode_options.divergence, 5, {"ode_init"}},
+        {&ode_options.probe, 2, {"ode_init"}},
+        {&ode_options.state_only, 2, {"ode_init"}},
+        {&reduction.sums, 4, {"ode_sums", "ode_sums_values"}},
+        {&reduction.dots, 5, {"ode_sums", "ode_sums_values"}},
+        {&reduction.derivative.score, 3, {"ode_sums", "ode_sums_values"}},
+        {&reduction.counts_probe, 2, {"ode_sums", "ode_sums_values"}},
+        {&reduction_product.sums, 4, {"ode_dots"}},
+        {&reduction_product.dots, 5, {"ode_dots"}},
+        {&reduction_product.derivative.score, 3, {"ode_dots"}},
+        {&reduction_product.counts_probe, 2, {"ode_dots"}},
+        {&plan.sample, 3, {"ode_run"}},
+        {&plan.input, 2, {"ode_run"}},
+        {&plan.shift, 3, {"ode_run"}},
+        {&plan.keep.score, 3, {"ode_run"}},
+        {&plan.counts_prior, 2, {"ode_run"}},
+        {&plan.counts_probe, 2, {"ode_run"}},
     };
     for (size_t i = 0; i < sizeof enums / sizeof *enums; ++i) {
         const int32_t right = *enums[i].value, wrong[] = {-1, enums[i].known, INT32_MIN, INT32_MAX};
@@ -1512,6 +1534,111 @@ static void samplers(void) {
     }
 }
 
+// A Gaussian's score at `input`, of data of standard deviation 0.2 about 0.5.
+static void gaussian(const float *input, float sigma, float *score) {
+    for (size_t i = 0; i < LEN; ++i) {
+        score[i] = (0.5f - input[i]) / (sigma * sigma + 0.04f);
+    }
+}
+
+// Tolerances and steps out of range; jobs that end, end early, or end in steps that are none; whole
+// and in parts the same bits, and what vesde_ode_part makes.
+static void odes(void) {
+    double *const numbers[] = {&ode_options.rtol, &ode_options.atol, &ode_options.max_step, &ode_options.first_step,
+                               &ode_options.difference};
+    const double wrong[] = {-1, NAN, -INFINITY, INFINITY};
+    for (int i = 0; i < 5; ++i) {
+        // Zero is the usual value, and a step may be as long as it likes.
+        for (int k = 0; k < (i == 2 ? 3 : 4); ++k) {
+            *numbers[i] = wrong[k];
+            STATUS(VESDE_ERROR_INVALID_TOLERANCE, call("ode_init"));
+        }
+        *numbers[i] = 0;
+    }
+    vesde_config mild = config;
+    mild.sigma_max = 10;
+    float x[2][LEN], input[2][LEN], score[LEN], workspace[2][6 * LEN];
+    vesde_ode_options usual_options = {.seed = 3};
+    vesde_ode job, parts;
+    vesde_ode_request request, of_parts;
+    vesde_ode_stats stats;
+    vesde_counter place;
+    size_t len = 7;
+    OK(vesde_ode_init(&mild, BATCH, &usual_options, &job));
+    OK(vesde_ode_workspace_len(&job, LEN, &len));
+    CHECK(len == 6 * LEN);
+    STATUS(VESDE_ERROR_TOO_LARGE, vesde_ode_workspace_len(&job, SIZE_MAX, &len));
+    OK(vesde_ode_log_densities_len(&job, &len));
+    CHECK(len == 0);
+    OK(vesde_ode_get_probe(&job, &place));
+    CHECK(place.seed == 3 && place.stream == 1 && place.index == 0);
+    memset(x, SENTINEL, sizeof x);
+    memset(input, SENTINEL, sizeof input);
+    memset(workspace, SENTINEL, sizeof workspace);
+    parts = job;
+    const vesde_ode_buffers buffers = {.sample = x[0], .input = input[0], .model_output = score, .len = LEN,
+                                       .workspace = workspace[0]};
+    const vesde_ode_buffers other_buffers = {.sample = x[1], .input = input[1], .model_output = score, .len = LEN,
+                                             .workspace = workspace[1]};
+    int turns = 0;
+    do {
+        vesde_ode_reduction sums_of;
+        vesde_ode_plan turn;
+        double sums[2] = {0, 0};
+        OK(vesde_ode_next(&job, &buffers, &request));
+        OK(vesde_ode_get_reduction(&parts, LEN, &sums_of));
+        OK(vesde_ode_sums_values(&sums_of, &len));
+        OK(vesde_ode_sums(&sums_of, &other_buffers, len, sums));
+        OK(vesde_ode_next_plan(&parts, LEN, sums, NULL, 0, &turn, &of_parts));
+        for (size_t from = 0; from < LEN; from += 5) {
+            const vesde_ode_buffers part = vesde_ode_part(&other_buffers, from, from + 5 < LEN ? 5 : LEN - from);
+            CHECK(part.workspace_stride == LEN && part.start == from && part.noise == NULL);
+            OK(vesde_ode_run(&turn, &part));
+        }
+        CHECK(memcmp(&job, &parts, sizeof job) == 0 && memcmp(&request, &of_parts, sizeof request) == 0);
+        CHECK(differing(x[0], x[1], LEN) == 0 && differing(input[0], input[1], LEN) == 0);
+        CHECK(differing(workspace[0], workspace[1], 6 * LEN) == 0);
+        gaussian(input[0], request.sigma, score);
+    } while (request.kind == VESDE_ODE_REQUEST_KIND_SCORE && ++turns < 1000);
+    CHECK(request.kind == VESDE_ODE_REQUEST_KIND_DONE && turns > 20);
+    OK(vesde_ode_get_stats(&job, &stats));
+    CHECK(stats.evaluations == 2 + 6 * (stats.accepted + stats.rejected) && stats.t == mild.sampling_eps);
+    CHECK((uint64_t)turns == stats.evaluations);
+    STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_ode_next(&job, &buffers, &request));
+
+    // No more evaluations than that.
+    usual_options.max_evaluations = 20;
+    OK(vesde_ode_init(&mild, BATCH, &usual_options, &job));
+    vesde_status status;
+    for (turns = 0; (status = vesde_ode_next(&job, &buffers, &request)) == VESDE_OK && turns < 1000; ++turns) {
+        gaussian(input[0], request.sigma, score);
+    }
+    STATUS(VESDE_ERROR_TOO_MANY_EVALUATIONS, status);
+    CHECK(turns <= 20);
+    // Scores that no step can follow.
+    usual_options.max_evaluations = 0;
+    OK(vesde_ode_init(&mild, BATCH, &usual_options, &job));
+    for (turns = 0; (status = vesde_ode_next(&job, &buffers, &request)) == VESDE_OK && turns < 1000; ++turns) {
+        for (size_t i = 0; i < LEN; ++i) {
+            score[i] = turns % 2 ? 1e12f : -1e12f;
+        }
+    }
+    STATUS(VESDE_ERROR_STEP_TOO_SMALL, status);
+    score[LEN - 1] = NAN;
+    OK(vesde_ode_init(&mild, BATCH, &usual_options, &job));
+    OK(vesde_ode_next(&job, &buffers, &request));
+    STATUS(VESDE_ERROR_NON_FINITE_SCORE, vesde_ode_next(&job, &buffers, &request));
+
+    // The prior of zeros, and bits of an even density.
+    vesde_log_likelihood result;
+    const float zeros[2] = {0, 0};
+    OK(vesde_get_log_likelihood(1, zeros, 2, 0.5, &result));
+    CHECK(fabs(result.prior + 1.8378770664093454) < 1e-15 && result.divergence == 0.5);
+    CHECK(result.log_density == result.prior + 0.5);
+    STATUS(VESDE_ERROR_INVALID_SIGMA_MAX, vesde_get_log_likelihood(-1, zeros, 2, 0.5, &result));
+    CHECK(vesde_bits_per_dim(0, 7, 256, 1) == 8 && vesde_bits_per_dim(0, 7, 256, 0.5) == 7);
+}
+
 // Every status of the header has come from some call above, and has a message of its own.
 static void every_status_was_seen(void) {
     const vesde_status all[] = {
@@ -1523,7 +1650,8 @@ static void every_status_was_seen(void) {
         VESDE_ERROR_NON_FINITE_NOISE_NORM, VESDE_ERROR_JSON_SYNTAX, VESDE_ERROR_JSON_TRUNCATED, VESDE_ERROR_JSON_TYPE,
         VESDE_ERROR_JSON_NUMBER, VESDE_ERROR_JSON_CLASS_NAME, VESDE_ERROR_JSON_DEPTH, VESDE_ERROR_INVALID_SAMPLER,
         VESDE_ERROR_SAMPLER_DONE, VESDE_ERROR_INVALID_RANDOM_STATE, VESDE_ERROR_UNKNOWN_GPU,
-        VESDE_ERROR_UNSPLITTABLE_DRAW,
+        VESDE_ERROR_UNSPLITTABLE_DRAW, VESDE_ERROR_NON_FINITE_SCORE, VESDE_ERROR_STEP_TOO_SMALL,
+        VESDE_ERROR_TOO_MANY_EVALUATIONS, VESDE_ERROR_INVALID_TOLERANCE,
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
         const char *message = vesde_status_message(all[i]);
@@ -1579,6 +1707,7 @@ int main(void) {
         combinations_of_plans,
         workspaces,
         samplers,
+        odes,
         every_status_was_seen,
     };
     for (size_t i = 0; i < sizeof tests / sizeof *tests; ++i) {

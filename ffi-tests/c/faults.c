@@ -28,7 +28,7 @@ int main(void) {
 
 // ---- memory without neighbours ----
 
-enum { MARGIN = 1024, SENTINEL = 0xa5, LEVELS = 3, MOST_BYTES = 3 * ROOM * sizeof(float) };
+enum { MARGIN = 1024, SENTINEL = 0xa5, LEVELS = 3, MOST_BYTES = 6 * ROOM * sizeof(float) };
 
 static int tries = 300000;
 static int thinning = 1;  // an argument: so many times fewer tries and, from some length on, lengths, for emulators
@@ -245,6 +245,30 @@ static void make_places(void) {
     CHECK(len == PLACES);
 }
 
+// The same for the ODE: before the first call, with noise, with the first derivative, the first
+// step's probe, and a step's second, sixth and last derivative; by a product, and by differences
+// with the first and the second score of a step's last.
+enum { ODE_PLACES = 10, FIRST_DIVERGENCE = 7 };
+
+static vesde_ode ode_places[ODE_PLACES];
+
+static void make_ode_places(void) {
+    vesde_ode_request request;
+    vesde_ode_plan made;
+    ode_places[0] = ode_at(VESDE_DIVERGENCE_NONE, 1, 0);
+    ode_places[1] = ode_prior;
+    ode_places[2] = ode_at(VESDE_DIVERGENCE_NONE, 1, 1);
+    ode_places[3] = ode_places[2];
+    OK(vesde_ode_next_plan(&ode_places[3], MOST, totals, NULL, 0, &made, &request));
+    CHECK(request.stage == 0 && request.kind == VESDE_ODE_REQUEST_KIND_SCORE);
+    ode_places[4] = ode_at(VESDE_DIVERGENCE_NONE, 2, 1);
+    ode_places[5] = ode_at(VESDE_DIVERGENCE_NONE, 6, 1);
+    ode_places[6] = ode;
+    ode_places[7] = ode_product;
+    ode_places[8] = ode_at(VESDE_DIVERGENCE_DIFFERENCES, 7, 1);
+    ode_places[9] = ode_differences;
+}
+
 // How many values an enumeration of the options has.
 static int32_t values_of(vesde_sampler_options *of, int32_t *value) {
     const int32_t kept = *value;
@@ -394,6 +418,13 @@ static void every_length_between_pages_that_do_not_exist(void) {
                 every_length(f);
             }
             sampler = kept;
+        } else if (strcmp(f->name, "ode_next") == 0) {
+            vesde_ode kept = ode;
+            for (int i = 2; i < 6; ++i) {
+                ode = ode_places[i];
+                every_length(f);
+            }
+            ode = kept;
         } else if (strncmp(f->name, "step_correct", 12) == 0 || strcmp(f->name, "mean_norm") == 0) {
             for (int mode = 0; mode < 4; ++mode) {
                 averaging = mode & 1;
@@ -600,7 +631,14 @@ static void objects_over_buffers(void) {
         const char *name;
         int object, buffer;
     } pairs[] = {{"sampler_next", 7, 3}, {"sampler_next", 7, 6}, {"sampler_next", 0, 3}, {"sampler_next", 0, 4},
-                 {"sampler_next", 0, 5}, {"sampler_next", 0, 6}, {"config_to_json", 2, 1}};
+                 {"sampler_next", 0, 5}, {"sampler_next", 0, 6}, {"config_to_json", 2, 1},
+                 {"ode_next_product", 0, 2}, {"ode_next_product", 0, 3}, {"ode_next_product", 0, 4},
+                 {"ode_next_product", 0, 5}, {"ode_next_product", 0, 6}, {"ode_next_product", 0, 7},
+                 {"ode_next_product", 0, 8}, {"ode_next_product", 0, 9}, {"ode_next_product", 10, 2},
+                 {"ode_next_product", 10, 3}, {"ode_next_product", 10, 8}, {"ode_next_product", 10, 9},
+                 {"ode_next_product", 9, 2}, {"ode_next_product", 9, 4}, {"ode_next_product", 9, 7},
+                 {"ode_next_product", 9, 8}, {"ode_next_plan", 3, 2}, {"ode_next_plan", 4, 2},
+                 {"ode_next_plan", 0, 2}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; ++i) {
         const struct function *f = find(pairs[i].name);
         size_t n[LENGTHS];
@@ -1181,6 +1219,264 @@ static void samplers_of_anything_that_draw(void) {
     some_were_accepted(drew, tried);
 }
 
+// ---- the ODE ----
+
+// A job's buffers, each of which ends before a page that does not exist, with the margin before it.
+enum { X, INPUT_OF_IT, SCORE, NOISE_OF_IT, PROBE_OF_IT, PRODUCT, WORKSPACE_OF_IT, DENSITIES, ODE_BUFFERS };
+
+static const size_t ode_bytes[ODE_BUFFERS] = {
+    LEN * sizeof(float), LEN * sizeof(float),     LEN * sizeof(float), LEN * sizeof(float), LEN * sizeof(float),
+    LEN * sizeof(float), 6 * LEN * sizeof(float), 9 * sizeof(double),
+};
+
+static void *ode_buffer(int i) {
+    return slots[i] + slot_size - ode_bytes[i];
+}
+
+// As they are between the calls of a job, of the table's content.
+static vesde_ode_buffers fresh_ode_buffers(void) {
+    const void *const content[ODE_BUFFERS] = {sample, history[1],  model_output, noise,
+                                              probe,  history[0], derivatives,  log_densities};
+    for (int i = 0; i < ODE_BUFFERS; ++i) {
+        memset((unsigned char *)ode_buffer(i) - MARGIN, SENTINEL, MARGIN);
+        memcpy(ode_buffer(i), content[i], ode_bytes[i]);
+    }
+    return (vesde_ode_buffers){ode_buffer(X),           ode_buffer(INPUT_OF_IT), ode_buffer(SCORE), LEN,
+                               ode_buffer(NOISE_OF_IT), ode_buffer(PROBE_OF_IT), ode_buffer(PRODUCT),
+                               ode_buffer(WORKSPACE_OF_IT), 0, ode_buffer(DENSITIES), 9, 0};
+}
+
+static unsigned char ode_before[ODE_BUFFERS][MARGIN + 6 * LEN * sizeof(float)];
+
+static void remember_ode_buffers(void) {
+    for (int i = 0; i < ODE_BUFFERS; ++i) {
+        memcpy(ode_before[i], (unsigned char *)ode_buffer(i) - MARGIN, MARGIN + ode_bytes[i]);
+    }
+}
+
+// Whether a buffer is as it was, or only its margin.
+static int is_untouched(int i, int margin_alone) {
+    size_t len = MARGIN + (margin_alone ? 0 : ode_bytes[i]);
+    return memcmp(ode_before[i], (unsigned char *)ode_buffer(i) - MARGIN, len) == 0;
+}
+
+// After a call nothing but what it may write has changed; after an error nothing at all but what
+// dots are kept.
+static void only_outputs_have_changed(vesde_status status) {
+    for (int i = 0; i < ODE_BUFFERS; ++i) {
+        int is_out = i == X || i == INPUT_OF_IT || i == WORKSPACE_OF_IT;
+        if (i == DENSITIES) {
+            const size_t row = sizeof(double), before_dots = MARGIN + row;
+            unsigned char *now = (unsigned char *)ode_buffer(i) - MARGIN;
+            CHECK(is_untouched(i, 1));
+            if (status != VESDE_OK) {
+                CHECK(memcmp(ode_before[i], now, before_dots) == 0);
+                CHECK(memcmp(ode_before[i] + before_dots + row, now + before_dots + row, 7 * row) == 0);
+            }
+        } else {
+            CHECK(is_untouched(i, status == VESDE_OK && is_out));
+        }
+    }
+}
+
+// What vesde_ode_next is: reductions, the plan, and its run in parts, which write the same.
+static vesde_status ode_next_in_parts(vesde_ode *state, const vesde_ode_buffers *job, vesde_ode_request *request) {
+    vesde_ode_reduction made;
+    vesde_ode_plan turn;
+    double sums[2] = {0, 0}, dot;
+    size_t values;
+    vesde_ode_buffers whole = vesde_ode_part(job, 0, LEN);
+    vesde_status status = vesde_ode_get_reduction(state, LEN, &made);
+    if (status != VESDE_OK) {
+        return status;
+    }
+    OK(vesde_ode_sums_values(&made, &values));
+    OK(vesde_ode_sums(&made, &whole, values, sums));
+    if (made.dots != VESDE_ODE_DOTS_KIND_NONE) {
+        OK(vesde_ode_dots(&made, &whole, 1, &dot));
+        job->log_densities[1] = dot;
+    }
+    status = vesde_ode_next_plan(state, LEN, sums, job->log_densities, job->log_densities_len, &turn, request);
+    for (size_t from = 0; status == VESDE_OK && from < LEN; from += 7) {
+        const vesde_ode_buffers part = vesde_ode_part(&whole, from, from + 7 < LEN ? 7 : LEN - from);
+        OK(vesde_ode_run(&turn, &part));
+    }
+    return status;
+}
+
+static void odes_of_anything(void) {
+    static unsigned char results[2][ODE_BUFFERS][6 * LEN * sizeof(float)];
+    int accepted[MANNERS] = {0}, tried[MANNERS] = {0};
+    for (int i = 0; i < tries / 3; ++i) {
+        const int how = i % MANNERS;
+        ++tried[how];
+        vesde_ode any = ode_places[i / MANNERS % ODE_PLACES], kept, by_parts;
+        vesde_ode_request request, untouched, by_parts_request;
+        vesde_ode_stats stats;
+        vesde_counter place;
+        size_t len;
+        snprintf(context, sizeof context, "ODE %d", i);
+        spoil(&any, sizeof any, how);
+        kept = by_parts = any;
+        vesde_limit_simd_level(levels[i % levels_len]);
+        const vesde_ode_buffers job = fresh_ode_buffers();
+        remember_ode_buffers();
+        memset(&request, SENTINEL, sizeof request);
+        memset(&untouched, SENTINEL, sizeof untouched);
+        OK(vesde_ode_get_stats(&any, &stats));
+        OK(vesde_ode_get_probe(&any, &place));
+        OK(vesde_ode_workspace_len(&any, LEN, &len));
+        (void)vesde_ode_log_densities_len(&any, &len);
+        const vesde_status status = vesde_ode_next(&any, &job, &request);
+        only_outputs_have_changed(status);
+        if (status != VESDE_OK) {
+            CHECK(memcmp(&any, &kept, sizeof any) == 0 && memcmp(&request, &untouched, sizeof request) == 0);
+            continue;
+        }
+        ++accepted[how];
+        for (int k = 0; k < ODE_BUFFERS; ++k) {
+            memcpy(results[0][k], ode_buffer(k), ode_bytes[k]);
+        }
+        const vesde_ode_buffers again = fresh_ode_buffers();
+        OK(ode_next_in_parts(&by_parts, &again, &by_parts_request));
+        CHECK(memcmp(&any, &by_parts, sizeof any) == 0);
+        CHECK(memcmp(&request, &by_parts_request, sizeof request) == 0);
+        for (int k = 0; k < ODE_BUFFERS; ++k) {
+            CHECK(memcmp(results[0][k], ode_buffer(k), ode_bytes[k]) == 0);
+        }
+    }
+    some_were_accepted(accepted, tried);
+}
+
+// Reductions and plans of any bits, on any part of any batch: a status, and nothing but outputs is
+// written.
+static void plans_and_reductions_of_anything(void) {
+    int accepted[2][MANNERS] = {{0}}, tried[MANNERS] = {0};
+    for (int i = 0; i < tries / 3; ++i) {
+        const int how = i % MANNERS;
+        ++tried[how];
+        vesde_ode_reduction sums_of = i / MANNERS % 2 ? reduction : reduction_product;
+        vesde_ode_plan turn = i / MANNERS % 2 ? plan : plan_differences;
+        double sums[2], untouched[2];
+        size_t values = 0;
+        snprintf(context, sizeof context, "plan or reduction %d", i);
+        spoil(&sums_of, sizeof sums_of, how);
+        spoil(&turn, sizeof turn, how);
+        vesde_limit_simd_level(levels[i % levels_len]);
+        vesde_ode_buffers job = fresh_ode_buffers();
+        const size_t starts[] = {0, 0, 0, 5, SIZE_MAX, SIZE_MAX - LEN, SIZE_MAX / 2};
+        job.start = starts[random_word() % 7];
+        remember_ode_buffers();
+        memset(sums, SENTINEL, sizeof sums);
+        memset(untouched, SENTINEL, sizeof untouched);
+        const vesde_status of_values = vesde_ode_sums_values(&sums_of, &values);
+        CHECK(values <= 2);
+        const vesde_status of_sums = vesde_ode_sums(&sums_of, &job, values, sums);
+        STATUS(of_values == VESDE_OK ? of_sums : of_values, of_sums);
+        CHECK(of_sums == VESDE_OK || memcmp(sums, untouched, sizeof sums) == 0);
+        memset(sums, SENTINEL, sizeof sums);
+        const vesde_status of_dots = vesde_ode_dots(&sums_of, &job, 1, sums);
+        CHECK(memcmp(&sums[of_dots == VESDE_OK], untouched, sizeof *sums) == 0);
+        for (int k = 0; k < ODE_BUFFERS; ++k) {
+            CHECK(is_untouched(k, 0));
+        }
+        const vesde_status of_plan = vesde_ode_run(&turn, &job);
+        only_outputs_have_changed(of_plan);
+        CHECK(is_untouched(DENSITIES, 0));
+        accepted[0][how] += of_sums == VESDE_OK && of_dots == VESDE_OK;
+        accepted[1][how] += of_plan == VESDE_OK;
+    }
+    some_were_accepted(accepted[0], tried);
+    some_were_accepted(accepted[1], tried);
+}
+
+// A score or product that is not finite, at every place of a job: it is noticed there or at the end
+// of the step, and the call can be repeated.
+static void scores_that_are_not_finite(void) {
+    const float wrong[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 2; i < ODE_PLACES; ++i) {
+        for (int k = 0; k < 3 * LEN * 2; ++k) {
+            const size_t at_element = (size_t)k % LEN;
+            const int in_product = k / LEN % 2;
+            vesde_ode state = ode_places[i], kept;
+            vesde_ode_request request, untouched;
+            vesde_ode_buffers job = fresh_ode_buffers();
+            float *there = (float *)ode_buffer(in_product ? PRODUCT : SCORE) + at_element, right = *there;
+            snprintf(context, sizeof context, "place %d, %g at element %d", i, wrong[k / LEN / 2], (int)at_element);
+            *there = wrong[k / LEN / 2];
+            memset(&request, SENTINEL, sizeof request);
+            memset(&untouched, SENTINEL, sizeof untouched);
+            vesde_status status = VESDE_OK;
+            for (int calls = 0; status == VESDE_OK && calls < 8; ++calls) {
+                kept = state;
+                remember_ode_buffers();
+                memset(&request, SENTINEL, sizeof request);
+                status = vesde_ode_next(&state, &job, &request);
+                only_outputs_have_changed(status);
+            }
+            if (in_product && i != 7) {
+                OK(status);  // it is not looked at
+                continue;
+            }
+            STATUS(VESDE_ERROR_NON_FINITE_SCORE, status);
+            CHECK(memcmp(&state, &kept, sizeof state) == 0 && memcmp(&request, &untouched, sizeof request) == 0);
+            const int is_noticed_at_once = i == 2 || i == 3 || i >= 6;
+            if (is_noticed_at_once) {
+                *there = right;
+                OK(vesde_ode_next(&state, &job, &request));
+            }
+        }
+    }
+}
+
+// Buffers of an ODE job that are too short, or too long for memory, as only its struct can say.
+static void odes_without_room(void) {
+    for (int i = 0; i < ODE_PLACES; ++i) {
+        vesde_ode state = ode_places[i];
+        vesde_ode_request request;
+        vesde_ode_buffers job = fresh_ode_buffers();
+        remember_ode_buffers();
+        snprintf(context, sizeof context, "place %d", i);
+        const size_t too_few[] = {0, 1, 8};
+        for (int k = 0; k < 3; ++k) {
+            vesde_ode_buffers less = job;
+            vesde_ode copy = state;
+            less.log_densities_len = too_few[k];
+            less.log_densities += 9 - too_few[k];
+            vesde_status wanted_status = i < FIRST_DIVERGENCE ? VESDE_OK : VESDE_ERROR_BUFFER_TOO_SMALL;
+            STATUS(wanted_status, vesde_ode_next(&copy, &less, &request));
+            only_outputs_have_changed(wanted_status);
+            job = fresh_ode_buffers();
+        }
+        const struct {
+            size_t stride, start;
+            vesde_status status;
+        } wrong[] = {
+            {1, 0, VESDE_ERROR_BUFFER_TOO_SMALL},   {LEN - 1, 0, VESDE_ERROR_BUFFER_TOO_SMALL},
+            {SIZE_MAX, 0, VESDE_ERROR_TOO_LARGE},   {SIZE_MAX / 5, 0, VESDE_ERROR_TOO_LARGE},
+            {SIZE_MAX / 20, 0, VESDE_ERROR_TOO_LARGE}, {0, SIZE_MAX, VESDE_ERROR_TOO_LARGE},
+        };
+        for (size_t k = 0; k < sizeof wrong / sizeof *wrong; ++k) {
+            vesde_ode_buffers bad = job;
+            double sum[2];
+            bad.workspace_stride = wrong[k].stride;
+            bad.start = wrong[k].start;
+            STATUS(wrong[k].status, vesde_ode_next(&state, &bad, &request));
+            STATUS(wrong[k].status, vesde_ode_run(&plan, &bad));
+            STATUS(wrong[k].status, vesde_ode_sums(&reduction, &bad, 1, sum));
+            only_outputs_have_changed(wrong[k].status);
+        }
+        CHECK(memcmp(&state, &ode_places[i], sizeof state) == 0);
+        // Batches that do not divide the length, or that are none.
+        const uint64_t batches[] = {LEN - 1, LEN + 1, UINT64_MAX, 0};
+        for (int k = 0; k < 4; ++k) {
+            state.batch = batches[k];
+            vesde_status status = vesde_ode_next(&state, &job, &request);
+            CHECK(status == (batches[k] == 0 ? VESDE_ERROR_INVALID_SAMPLER : VESDE_ERROR_LENGTH_MISMATCH));
+        }
+    }
+}
+
 // Jobs that are moved at every request: the state, the sample and a generator are copied to other
 // memory and another level, and what was left behind is overwritten. They ask for noise or draw it.
 static void jobs_that_move_at_every_request(void) {
@@ -1238,6 +1534,7 @@ int main(int argc, char **argv) {
         find_levels,
         prepare,
         make_places,
+        make_ode_places,
         make_states,
         make_lengths,
         every_length_between_pages_that_do_not_exist,
@@ -1254,6 +1551,10 @@ int main(int argc, char **argv) {
         generators_of_anything,
         samplers_of_anything,
         samplers_of_anything_that_draw,
+        odes_of_anything,
+        plans_and_reductions_of_anything,
+        scores_that_are_not_finite,
+        odes_without_room,
         jobs_that_move_at_every_request,
     };
     for (size_t i = 0; i < sizeof tests / sizeof *tests; ++i) {

@@ -33,6 +33,14 @@ static uint64_t draw_len = 1000000, draw_start = 12345;
 static vesde_sampler_options options;
 static vesde_sampler sampler;  // at a step of the corrector, which has its score and now asks for noise
 static vesde_sampler started;  // a job from a given sample, at its beginning
+static vesde_ode_options ode_options;
+// Jobs that have the score of a step's last derivative: without a divergence, and with one by a
+// product or by differences, with the caller's noise and probe; and one that has its noise.
+static vesde_ode ode, ode_product, ode_differences, ode_prior;
+static float probe[ROOM], derivatives[6 * ROOM];
+static double log_densities[9], totals[2];
+static vesde_ode_reduction reduction, reduction_product;
+static vesde_ode_plan plan, plan_differences;
 
 // Close to the end of its stream, so that a huge length is one too many.
 static vesde_counter counter = {42, 7, UINT64_MAX - 1000};
@@ -42,6 +50,53 @@ static int32_t given_kind = VESDE_NOISE_KIND_GIVEN, counter_kind = VESDE_NOISE_K
 static int32_t generator_kind = VESDE_GENERATOR_KIND_TORCH_CUDA;
 static float timestep = 0.5f, diffusion = 1.25f;
 static const float factors[VESDE_MOST_TERMS + 1] = {1, 0.75f, -1.25f, 0.5f, 1, -0.375f, 3, 0.0625f, -1};
+
+// A job that has made its first requests up to `asked` ones of a stage, or for noise for stage 0.
+static inline vesde_ode ode_at(int32_t divergence, uint32_t stage, int asked) {
+    static float x[MOST], input[MOST], workspace[6 * MOST];
+    double densities[9];
+    const vesde_ode_buffers job = {x, input, model_output, MOST, noise, probe, history[0], workspace, 0, densities, 9, 0};
+    vesde_ode_options here = ode_options;
+    vesde_ode made;
+    vesde_ode_request request;
+    here.divergence = divergence;
+    OK(vesde_ode_init(&config, 1, &here, &made));
+    for (int calls = 0; calls < 100 && asked > 0; ++calls) {
+        OK(vesde_ode_next(&made, &job, &request));
+        asked -= stage == 0 ? request.kind == VESDE_ODE_REQUEST_KIND_NOISE : request.stage == stage;
+    }
+    CHECK(asked == 0);
+    return made;
+}
+
+static inline void prepare_odes(void) {
+    vesde_ode_request request;
+    double densities[9] = {0};
+    vesde_ode next;
+    const vesde_counter content = {2, 0, 0};
+    OK(vesde_counter_fill(content, 6 * ROOM, derivatives));
+    for (size_t i = 0; i < ROOM; ++i) {
+        probe[i] = noise[i] < 0 ? -1.0f : 1.0f;
+    }
+    for (size_t i = 0; i < 9; ++i) {
+        log_densities[i] = 0.25 * (double)i - 1;
+    }
+    totals[0] = 1e-3;
+    ode_options = (vesde_ode_options){.seed = 5, .noise = VESDE_SAMPLER_NOISE_GIVEN, .probe = VESDE_SAMPLER_NOISE_GIVEN};
+    ode = ode_at(VESDE_DIVERGENCE_NONE, 7, 1);
+    ode_product = ode_at(VESDE_DIVERGENCE_PRODUCT, 7, 1);
+    ode_differences = ode_at(VESDE_DIVERGENCE_DIFFERENCES, 7, 2);
+    ode_prior = ode_at(VESDE_DIVERGENCE_NONE, 0, 1);
+    OK(vesde_ode_get_reduction(&ode, MOST, &reduction));
+    OK(vesde_ode_get_reduction(&ode_product, MOST, &reduction_product));
+    CHECK(reduction.sums == VESDE_ODE_SUMS_KIND_ERROR && reduction_product.dots == VESDE_ODE_DOTS_KIND_PRODUCT);
+    next = ode;
+    OK(vesde_ode_next_plan(&next, MOST, totals, NULL, 0, &plan, &request));
+    next = ode_differences;
+    OK(vesde_ode_next_plan(&next, MOST, totals, densities, 9, &plan_differences, &request));
+    CHECK(plan.sample == VESDE_ODE_SAMPLE_KIND_INPUT && plan_differences.sample == VESDE_ODE_SAMPLE_KIND_SUM);
+    CHECK(plan_differences.shift == VESDE_ODE_SHIFT_KIND_PROBE);
+}
 
 static inline void prepare(void) {
     vesde_counter content = {1, 0, 0};
@@ -83,6 +138,7 @@ static inline void prepare(void) {
         CHECK(request.kind == (turn == 1 ? VESDE_REQUEST_KIND_SCORE : VESDE_REQUEST_KIND_NOISE));
         CHECK(request.draw == (turn == 2));
     }
+    prepare_odes();
 }
 
 // ---- the table ----
@@ -266,6 +322,51 @@ static void job_drawing(void **p, const size_t *n, void *to) {
     memcpy(to, &job, sizeof job);
 }
 
+// What an ODE job has besides what all have.
+enum { HAS_NOISE = 1, HAS_PROBE = 2, HAS_PRODUCT = 4, HAS_DENSITIES = 8 };
+
+static inline void build_ode(void **p, const size_t *n, int has, void *to) {
+    vesde_ode_buffers job;
+    memset(&job, 0, sizeof job);
+    job.sample = *p++;
+    job.input = *p++;
+    job.model_output = *p++;
+    job.len = n[0];
+    job.noise = has & HAS_NOISE ? *p++ : NULL;
+    job.probe = has & HAS_PROBE ? *p++ : NULL;
+    job.product = has & HAS_PRODUCT ? *p++ : NULL;
+    job.workspace = *p++;
+    job.log_densities = has & HAS_DENSITIES ? *p : NULL;
+    job.log_densities_len = has & HAS_DENSITIES ? 9 : 0;
+    memcpy(to, &job, sizeof job);
+}
+
+#define ODE_JOB(name, has)                                          \
+    static void job_##name(void **p, const size_t *n, void *to) {   \
+        build_ode(p, n, has, to);                                   \
+    }
+
+ODE_JOB(ode, 0)
+ODE_JOB(prior, HAS_NOISE)
+ODE_JOB(shift, HAS_PROBE)
+ODE_JOB(dots, HAS_PROBE | HAS_PRODUCT)
+ODE_JOB(differences, HAS_PROBE | HAS_DENSITIES)
+ODE_JOB(product, HAS_NOISE | HAS_PROBE | HAS_PRODUCT | HAS_DENSITIES)
+
+// Structs of which a call takes a copy.
+#define COPIED(object)                                              \
+    static void copied_##object(void **p, const size_t *n, void *to) { \
+        (void)p;                                                    \
+        (void)n;                                                    \
+        memcpy(to, &object, sizeof object);                         \
+    }
+
+COPIED(reduction)
+COPIED(reduction_product)
+COPIED(plan)
+COPIED(plan_differences)
+COPIED(totals)
+
 #define CALL_AS(row, name, ...)                                     \
     static vesde_status row(void **p, const size_t *n) {            \
         (void)n;                                                    \
@@ -319,6 +420,22 @@ CALL(sampler_plan, p[0], p[1], p[2], p[3])
 CALL(sampler_next, p[0], p[1], p[2], p[7])
 CALL(sampler_next_drawing, p[0], p[1], p[2], p[6], 1, p[5], p[8])
 CALL(sampler_workspace_len, p[0], LEN, p[1])
+CALL(ode_init, p[0], n[0], p[1], p[2])
+CALL(ode_workspace_len, p[0], LEN, p[1])
+CALL(ode_log_densities_len, p[0], p[1])
+CALL(ode_get_probe, p[0], p[1])
+CALL(ode_get_stats, p[0], p[1])
+CALL(ode_next, p[0], p[1], p[6])
+CALL_AS(ode_next_prior, ode_next, p[0], p[1], p[7])
+CALL_AS(ode_next_product, ode_next, p[0], p[1], p[10])
+CALL_AS(ode_next_differences, ode_next, p[0], p[1], p[8])
+CALL(ode_get_reduction, p[0], n[0], p[1])
+CALL(ode_sums_values, p[0], p[1])
+CALL(ode_sums, p[0], p[1], n[1], p[6])
+CALL(ode_dots, p[0], p[1], n[1], p[8])
+CALL(ode_next_plan, p[0], n[0], p[1], p[2], 9, p[3], p[4])
+CALL(ode_run, p[0], p[1])
+CALL(get_log_likelihood, 50.0, p[0], n[0], -2.5, p[1])
 
 #define NULL_IS VESDE_ERROR_NULL_POINTER
 #define GET(object) {IN, sizeof(object), ONE, NULL_IS, &(object), NULL}
@@ -334,12 +451,19 @@ CALL(sampler_workspace_len, p[0], LEN, p[1])
 #define MEAN {OUT, sizeof(float), 0, VESDE_OK, NULL, NULL}
 #define SAMPLE {IN_OUT, sizeof(float), 0, NULL_IS, sample, NULL}
 #define WORKSPACE(length) {IDLE, sizeof(float), length, NULL_IS, NULL, NULL}
+#define INPUT {IN_OUT, sizeof(float), 0, NULL_IS, history[1], NULL}
+#define DERIVATIVES {IN_OUT, 6 * sizeof(float), 0, NULL_IS, derivatives, NULL}
+#define READ_SIX(array, length) {IN_APART, 6 * sizeof *(array), length, NULL_IS, array, NULL}
+#define READ_IF_ANY(array, length) {IN_APART, sizeof *(array), length, VESDE_OK, array, NULL}
 
 #define LENS {LEN, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
 #define DRAWN {LEN, VESDE_ERROR_TOO_LARGE, VESDE_OK}
 #define TABLE {BATCH, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
 // A batch, with no buffer of that length.
 #define SPLIT {BATCH, VESDE_ERROR_LENGTH_MISMATCH, VESDE_ERROR_EMPTY}
+// What no buffer has.
+#define ANY_BATCH {BATCH, VESDE_OK, VESDE_ERROR_EMPTY}
+#define ANY_LENGTH {LEN, VESDE_OK, VESDE_ERROR_EMPTY}
 #define BLOCKS {1, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
 #define TEXT(size) {size, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
 #define NONE {0, VESDE_OK, VESDE_OK}
@@ -432,7 +556,7 @@ static const struct function functions[] = {
     {"generator_fill_part_counter", generator_fill_part, {DRAWN}, {GET(counters[0]), WRITE(float, 0)}},
     {"generator_skip", generator_skip, {NONE}, {CHANGE(torch_cudas[0])}},
     {"generator_skip_counter", generator_skip, {NONE}, {CHANGE(counters[0])}},
-    {"sampler_init", sampler_init, {{BATCH, VESDE_OK, VESDE_ERROR_EMPTY}},
+    {"sampler_init", sampler_init, {ANY_BATCH},
      {GET(config), GET(options), MAKE(vesde_sampler)}},
     {"sampler_plan", sampler_plan, {NONE}, {CHANGE(sampler), GET(scheduler), MAKE(vesde_plan), MAKE(vesde_request)}},
     {"sampler_next", sampler_next, {LENS, DRAWN},
@@ -443,6 +567,43 @@ static const struct function functions[] = {
      {CHANGE(started), GET(scheduler), BUILD(vesde_buffers, job_drawing), SAMPLE, READ(model_output, 0), WORKSPACE(0),
       CHANGE(torch_cpus[0]), WORKSPACE(1), MAKE(vesde_request)}},
     {"sampler_workspace_len", sampler_workspace_len, {NONE}, {GET(sampler), MAKE(size_t)}},
+    {"ode_init", ode_init, {ANY_BATCH}, {GET(config), GET(ode_options), MAKE(vesde_ode)}},
+    {"ode_workspace_len", ode_workspace_len, {NONE}, {GET(ode), MAKE(size_t)}},
+    {"ode_log_densities_len", ode_log_densities_len, {NONE}, {GET(ode_product), MAKE(size_t)}},
+    {"ode_get_probe", ode_get_probe, {NONE}, {GET(ode), MAKE(vesde_counter)}},
+    {"ode_get_stats", ode_get_stats, {NONE}, {GET(ode), MAKE(vesde_ode_stats)}},
+    {"ode_next", ode_next, {LENS},
+     {CHANGE(ode), BUILD(vesde_ode_buffers, job_ode), SAMPLE, INPUT, READ_APART(model_output, 0), DERIVATIVES,
+      MAKE(vesde_ode_request)}},
+    {"ode_next_prior", ode_next_prior, {LENS},
+     {CHANGE(ode_prior), BUILD(vesde_ode_buffers, job_prior), SAMPLE, INPUT, READ_APART(model_output, 0),
+      READ_APART(noise, 0), DERIVATIVES, MAKE(vesde_ode_request)}},
+    {"ode_next_product", ode_next_product, {LENS},
+     {CHANGE(ode_product), BUILD(vesde_ode_buffers, job_product), SAMPLE, INPUT, READ_APART(model_output, 0),
+      READ_IF_ANY(noise, 0), READ_APART(probe, 0), READ_APART(history[0], 0), DERIVATIVES, CHANGE(log_densities),
+      MAKE(vesde_ode_request)}},
+    {"ode_next_differences", ode_next_differences, {LENS},
+     {CHANGE(ode_differences), BUILD(vesde_ode_buffers, job_differences), SAMPLE, INPUT, READ_APART(model_output, 0),
+      READ_APART(probe, 0), DERIVATIVES, CHANGE(log_densities), MAKE(vesde_ode_request)}},
+    {"ode_get_reduction", ode_get_reduction, {ANY_LENGTH}, {GET(ode), MAKE(vesde_ode_reduction)}},
+    {"ode_sums_values", ode_sums_values, {NONE}, {GET(reduction), MAKE(size_t)}},
+    {"ode_sums", ode_sums, {LENS, BLOCKS},
+     {BUILD(vesde_ode_reduction, copied_reduction), BUILD(vesde_ode_buffers, job_ode), READ_APART(sample, 0),
+      READ_APART(history[1], 0), READ_APART(model_output, 0), READ_SIX(derivatives, 0), WRITE(double, 1)}},
+    {"ode_dots", ode_dots, {LENS, BLOCKS},
+     {BUILD(vesde_ode_reduction, copied_reduction_product), BUILD(vesde_ode_buffers, job_dots), READ_APART(sample, 0),
+      READ_APART(history[1], 0), READ_APART(model_output, 0), READ_APART(probe, 0), READ_APART(history[0], 0),
+      READ_SIX(derivatives, 0), WRITE(double, 1)}},
+    {"ode_next_plan", ode_next_plan, {ANY_LENGTH},
+     {CHANGE(ode_product), BUILD(double[2], copied_totals), CHANGE(log_densities), MAKE(vesde_ode_plan),
+      MAKE(vesde_ode_request)}},
+    {"ode_run", ode_run, {LENS},
+     {BUILD(vesde_ode_plan, copied_plan), BUILD(vesde_ode_buffers, job_ode), SAMPLE, INPUT,
+      READ_APART(model_output, 0), DERIVATIVES}},
+    {"ode_run_differences", ode_run, {LENS},
+     {BUILD(vesde_ode_plan, copied_plan_differences), BUILD(vesde_ode_buffers, job_shift), SAMPLE, INPUT,
+      READ_APART(model_output, 0), READ_APART(probe, 0), DERIVATIVES}},
+    {"get_log_likelihood", get_log_likelihood, {LENS}, {READ(sample, 0), MAKE(vesde_log_likelihood)}},
 };
 
 #define EACH(f) \

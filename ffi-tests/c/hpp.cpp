@@ -100,6 +100,10 @@ static_assert(!std::is_convertible_v<const tensor<float> &, span<float>> &&
 static_assert(noexcept(std::declval<vesde::sampler &>().next({}, {}, std::declval<vesde::request &>())));
 static_assert(noexcept(std::declval<vesde::sampler &>().next_drawing({}, {}, {}, {},
                                                                      std::declval<vesde::request &>())));
+static_assert(noexcept(std::declval<vesde::ode &>().next({}, std::declval<vesde::ode_request &>())));
+static_assert(are_plain<vesde_ode, vesde_ode_options, vesde_ode_buffers, vesde_ode_plan, vesde_ode_reduction,
+                        vesde::ode, vesde::ode_options, vesde::ode_buffers, vesde::ode_plan,
+                        vesde::ode_reduction, vesde::ode_request, vesde::ode_stats, vesde::log_likelihood>);
 static_assert(noexcept(vesde::config()) && noexcept(vesde::generator::torch_cpu(1)));
 
 // One generator, or many; one that nobody keeps would draw the same again.
@@ -155,6 +159,10 @@ static vesde::status translated(vesde_error error) {
         case VESDE_ERROR_INVALID_RANDOM_STATE: return status::invalid_random_state;
         case VESDE_ERROR_UNKNOWN_GPU: return status::unknown_gpu;
         case VESDE_ERROR_UNSPLITTABLE_DRAW: return status::unsplittable_draw;
+        case VESDE_ERROR_NON_FINITE_SCORE: return status::non_finite_score;
+        case VESDE_ERROR_STEP_TOO_SMALL: return status::step_too_small;
+        case VESDE_ERROR_TOO_MANY_EVALUATIONS: return status::too_many_evaluations;
+        case VESDE_ERROR_INVALID_TOLERANCE: return status::invalid_tolerance;
     }
     return status::ok;
 }
@@ -286,6 +294,92 @@ static vesde::request_kind translated(vesde_request_kind kind) {
     return {};
 }
 
+static vesde::ode_variable translated(vesde_ode_variable variable) {
+    switch (variable) {
+        case VESDE_ODE_VARIABLE_TIME: return vesde::ode_variable::time;
+        case VESDE_ODE_VARIABLE_SIGMA: return vesde::ode_variable::sigma;
+    }
+    return {};
+}
+
+static vesde::ode_direction translated(vesde_ode_direction direction) {
+    switch (direction) {
+        case VESDE_ODE_DIRECTION_SAMPLING: return vesde::ode_direction::sampling;
+        case VESDE_ODE_DIRECTION_ENCODING: return vesde::ode_direction::encoding;
+    }
+    return {};
+}
+
+static vesde::divergence translated(vesde_divergence divergence) {
+    switch (divergence) {
+        case VESDE_DIVERGENCE_NONE: return vesde::divergence::none;
+        case VESDE_DIVERGENCE_PRODUCT: return vesde::divergence::product;
+        case VESDE_DIVERGENCE_DIFFERENCES: return vesde::divergence::differences;
+        case VESDE_DIVERGENCE_UNIT_PRODUCTS: return vesde::divergence::unit_products;
+        case VESDE_DIVERGENCE_UNIT_DIFFERENCES: return vesde::divergence::unit_differences;
+    }
+    return {};
+}
+
+static vesde::ode_request_kind translated(vesde_ode_request_kind request_kind) {
+    switch (request_kind) {
+        case VESDE_ODE_REQUEST_KIND_DONE: return vesde::ode_request_kind::done;
+        case VESDE_ODE_REQUEST_KIND_SCORE: return vesde::ode_request_kind::score;
+        case VESDE_ODE_REQUEST_KIND_NOISE: return vesde::ode_request_kind::noise;
+        case VESDE_ODE_REQUEST_KIND_SCORE_AND_PRODUCT: return vesde::ode_request_kind::score_and_product;
+        case VESDE_ODE_REQUEST_KIND_PRODUCT: return vesde::ode_request_kind::product;
+    }
+    return {};
+}
+
+static vesde::ode_score translated(vesde_ode_score score) {
+    switch (score) {
+        case VESDE_ODE_SCORE_MODEL_OUTPUT: return vesde::ode_score::model_output;
+        case VESDE_ODE_SCORE_AVERAGE: return vesde::ode_score::average;
+        case VESDE_ODE_SCORE_KEPT: return vesde::ode_score::kept;
+    }
+    return {};
+}
+
+static vesde::ode_sums_kind translated(vesde_ode_sums_kind sums_kind) {
+    switch (sums_kind) {
+        case VESDE_ODE_SUMS_KIND_NONE: return vesde::ode_sums_kind::none;
+        case VESDE_ODE_SUMS_KIND_FIRST_NORMS: return vesde::ode_sums_kind::first_norms;
+        case VESDE_ODE_SUMS_KIND_SECOND_NORM: return vesde::ode_sums_kind::second_norm;
+        case VESDE_ODE_SUMS_KIND_ERROR: return vesde::ode_sums_kind::error;
+    }
+    return {};
+}
+
+static vesde::ode_dots_kind translated(vesde_ode_dots_kind dots_kind) {
+    switch (dots_kind) {
+        case VESDE_ODE_DOTS_KIND_NONE: return vesde::ode_dots_kind::none;
+        case VESDE_ODE_DOTS_KIND_PRODUCT: return vesde::ode_dots_kind::product;
+        case VESDE_ODE_DOTS_KIND_MODEL_OUTPUT: return vesde::ode_dots_kind::model_output;
+        case VESDE_ODE_DOTS_KIND_PRODUCT_AT: return vesde::ode_dots_kind::product_at;
+        case VESDE_ODE_DOTS_KIND_MODEL_OUTPUT_AT: return vesde::ode_dots_kind::model_output_at;
+    }
+    return {};
+}
+
+static vesde::ode_sample_kind translated(vesde_ode_sample_kind sample_kind) {
+    switch (sample_kind) {
+        case VESDE_ODE_SAMPLE_KIND_UNCHANGED: return vesde::ode_sample_kind::unchanged;
+        case VESDE_ODE_SAMPLE_KIND_INPUT: return vesde::ode_sample_kind::input;
+        case VESDE_ODE_SAMPLE_KIND_SUM: return vesde::ode_sample_kind::sum;
+    }
+    return {};
+}
+
+static vesde::ode_shift_kind translated(vesde_ode_shift_kind shift_kind) {
+    switch (shift_kind) {
+        case VESDE_ODE_SHIFT_KIND_NONE: return vesde::ode_shift_kind::none;
+        case VESDE_ODE_SHIFT_KIND_PROBE: return vesde::ode_shift_kind::probe;
+        case VESDE_ODE_SHIFT_KIND_UNIT: return vesde::ode_shift_kind::unit;
+    }
+    return {};
+}
+
 static vesde::simd_level_kind translated(vesde_simd_level_kind kind) {
     switch (kind) {
         case VESDE_SIMD_LEVEL_KIND_BASELINE: return vesde::simd_level_kind::baseline;
@@ -336,6 +430,22 @@ static void enumerations() {
     has_the_values_of({VESDE_REDUCTION_NONE, VESDE_REDUCTION_CORRECTOR_NORMS});
     has_the_values_of({VESDE_REQUEST_KIND_DONE, VESDE_REQUEST_KIND_SCORE, VESDE_REQUEST_KIND_NOISE,
                        VESDE_REQUEST_KIND_CONDITION});
+    has_the_values_of({VESDE_ODE_VARIABLE_TIME, VESDE_ODE_VARIABLE_SIGMA});
+    has_the_values_of({VESDE_ODE_DIRECTION_SAMPLING, VESDE_ODE_DIRECTION_ENCODING});
+    has_the_values_of({VESDE_DIVERGENCE_NONE, VESDE_DIVERGENCE_PRODUCT, VESDE_DIVERGENCE_DIFFERENCES,
+                       VESDE_DIVERGENCE_UNIT_PRODUCTS, VESDE_DIVERGENCE_UNIT_DIFFERENCES});
+    has_the_values_of({VESDE_ODE_REQUEST_KIND_DONE, VESDE_ODE_REQUEST_KIND_SCORE,
+                       VESDE_ODE_REQUEST_KIND_NOISE, VESDE_ODE_REQUEST_KIND_SCORE_AND_PRODUCT,
+                       VESDE_ODE_REQUEST_KIND_PRODUCT});
+    has_the_values_of({VESDE_ODE_SCORE_MODEL_OUTPUT, VESDE_ODE_SCORE_AVERAGE, VESDE_ODE_SCORE_KEPT});
+    has_the_values_of({VESDE_ODE_SUMS_KIND_NONE, VESDE_ODE_SUMS_KIND_FIRST_NORMS,
+                       VESDE_ODE_SUMS_KIND_SECOND_NORM, VESDE_ODE_SUMS_KIND_ERROR});
+    has_the_values_of({VESDE_ODE_DOTS_KIND_NONE, VESDE_ODE_DOTS_KIND_PRODUCT,
+                       VESDE_ODE_DOTS_KIND_MODEL_OUTPUT, VESDE_ODE_DOTS_KIND_PRODUCT_AT,
+                       VESDE_ODE_DOTS_KIND_MODEL_OUTPUT_AT});
+    has_the_values_of({VESDE_ODE_SAMPLE_KIND_UNCHANGED, VESDE_ODE_SAMPLE_KIND_INPUT,
+                       VESDE_ODE_SAMPLE_KIND_SUM});
+    has_the_values_of({VESDE_ODE_SHIFT_KIND_NONE, VESDE_ODE_SHIFT_KIND_PROBE, VESDE_ODE_SHIFT_KIND_UNIT});
     has_the_values_of(
         {VESDE_SIMD_LEVEL_KIND_BASELINE, VESDE_SIMD_LEVEL_KIND_AVX2, VESDE_SIMD_LEVEL_KIND_AVX512});
 }
@@ -1348,6 +1458,208 @@ static void a_job_by_plans() {
     } while (failures == 0 && request.kind != vesde::request_kind::done);
 }
 
+// ---- the probability-flow ODE ----
+
+// The buffers of an ODE job and, beside them, those of the same job in C.
+struct ode_memory {
+    floats sample, input, score, workspace, noise, product, probe;
+    std::vector<double> densities;
+
+    ode_memory(std::size_t len, std::size_t workspace_len, std::size_t densities_len)
+        : sample(len, 0.25f), input(len), score(len), workspace(workspace_len), noise(len), product(len),
+          probe(len), densities(densities_len) {
+        for (std::size_t i = 0; i < len; ++i) {
+            noise[i] = std::sin(static_cast<float>(i) * 12.9898f) * 1.7f;
+            probe[i] = noise[i] < 0 ? -1.0f : 1.0f;
+        }
+    }
+
+    vesde::ode_buffers ours() {
+        return {sample, input, score, workspace, noise, product, probe, densities, 0, 0};
+    }
+
+    vesde_ode_buffers theirs() {
+        return {sample.data(),    input.data(), score.data(),     sample.size(), noise.data(),
+                probe.data(),     product.data(), workspace.data(), 0,
+                densities.empty() ? nullptr : densities.data(), densities.size(), 0};
+    }
+
+    // A Gaussian's score and its product with the probe.
+    void evaluate(float sigma) {
+        const float variance = sigma * sigma + 0.04f;
+        for (std::size_t i = 0; i < sample.size(); ++i) {
+            score[i] = -input[i] / variance;
+            product[i] = -probe[i] / variance;
+        }
+    }
+
+    bool operator==(const ode_memory &other) const {
+        return same(sample, other.sample) && same(input, other.input) && same(workspace, other.workspace) &&
+               densities.size() == other.densities.size() &&
+               std::memcmp(densities.data(), other.densities.data(), densities.size() * sizeof(double)) == 0;
+    }
+};
+
+static bool is_same_request(const vesde::ode_request &ours, const vesde_ode_request &theirs) {
+    return ours.kind == translated(static_cast<vesde_ode_request_kind>(theirs.kind)) &&
+           ours.stage == theirs.stage && ours.sigma == theirs.sigma && ours.timestep == theirs.timestep &&
+           ours.u == theirs.u && ours.unit == theirs.unit && ours.draw == theirs.draw &&
+           ours.accepted == (theirs.accepted != 0);
+}
+
+// A turn in parts: reductions and plan of three parts each.
+static void turn_in_parts(vesde::ode &ode, ode_memory &memory, vesde::ode_request &request) {
+    const std::size_t len = memory.sample.size(), per_sample = len / BATCH;
+    vesde::ode_reduction reduction;
+    vesde::ode_buffers whole = memory.ours();
+    whole.log_densities = {};
+    OK(ode.get_reduction(len, reduction));
+    std::size_t values = 7;
+    OK(reduction.sums_values(values));
+    CHECK(values == (reduction.which_sums() == vesde::ode_sums_kind::none          ? 0U
+                     : reduction.which_sums() == vesde::ode_sums_kind::first_norms ? 2U
+                                                                                   : 1U));
+    std::vector<double> blocks(values * vesde::norm_blocks(len));
+    for (std::size_t from = 0; from < len; from += vesde::norm_block) {
+        const std::size_t n = std::min(vesde::norm_block, len - from);
+        OK(reduction.sum(whole.part(from, n),
+                         {blocks.data() + values * (from / vesde::norm_block), values}));
+    }
+    double sums[2] = {0, 0};
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        sums[i % values] += blocks[i];
+    }
+    if (reduction.which_dots() != vesde::ode_dots_kind::none) {
+        std::vector<double> dots(vesde::norm_blocks(per_sample));
+        for (std::size_t i = 0; i < BATCH; ++i) {
+            OK(reduction.dot(whole.part(i * per_sample, per_sample), dots));
+            double &total = memory.densities[BATCH + i] = 0;
+            for (double dot : dots) {
+                total += dot;
+            }
+        }
+    }
+    vesde::ode_plan plan;
+    OK(ode.next_plan(len, sums, memory.densities, plan, request));
+    CHECK(plan.which_score() != vesde::ode_score::kept);
+    CHECK(plan.which_shift() != vesde::ode_shift_kind::unit);
+    const std::size_t cuts[] = {0, 13, len / 2 + 1, len};
+    for (std::size_t i = 0; i < 3; ++i) {
+        OK(plan.run(whole.part(cuts[i], cuts[i + 1] - cuts[i])));
+    }
+}
+
+// A job in C++, in C, and in parts in C++: the same bits.
+static void a_job_on_the_ode(const vesde::ode_options &options, const vesde_ode_options &their_options) {
+    constexpr std::size_t len = LEN;
+    vesde::config config;
+    config.sigma_max = 10;
+    vesde::ode ode;
+    vesde_ode theirs;
+    OK(ode.init(config, BATCH, options));
+    STATUS(VESDE_ERROR_EMPTY, ode.init(config, 0, options));
+    OK(vesde_ode_init(&config, BATCH, &their_options, &theirs));
+    CHECK(std::memcmp(&ode, &theirs, sizeof theirs) == 0);
+    std::size_t workspace_len = 0, densities_len = 7;
+    OK(ode.workspace_len(len, workspace_len));
+    OK(ode.log_densities_len(densities_len));
+    CHECK(workspace_len == 6 * len);
+    CHECK(densities_len == (options.divergence == vesde::divergence::none ? 0 : 9 * BATCH));
+    ode_memory ours(len, workspace_len, densities_len), their_memory = ours, parts = ours;
+    vesde::counter probe;
+    OK(ode.get_probe(probe));
+    CHECK(probe.seed == options.seed && probe.stream == options.stream + 1 && probe.index == 0);
+
+    vesde::ode in_parts = ode;
+    vesde::ode_request request, of_parts;
+    request.unit = 77;
+    const vesde::ode_buffers job = ours.ours();
+    vesde::ode_buffers wrong = job;
+    wrong.input = {ours.input.data(), len - 1};
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ode.next(wrong, request));
+    wrong = job;
+    wrong.probe = {ours.probe.data(), len - 1};
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, ode.next(wrong, request));
+    wrong = job;
+    wrong.workspace = {ours.workspace.data(), workspace_len - 1};
+    STATUS(VESDE_ERROR_BUFFER_TOO_SMALL, ode.next(wrong, request));
+    wrong = job;
+    wrong.workspace_stride = SIZE_MAX;
+    STATUS(VESDE_ERROR_BUFFER_TOO_SMALL, ode.next(wrong, request));
+    CHECK(request.unit == 77 && std::memcmp(&ode, &theirs, sizeof theirs) == 0);
+    const vesde_ode_buffers their_job = their_memory.theirs();
+    vesde_ode_request wanted;
+    int turns = 0;
+    do {
+        OK(ode.next(job, request));
+        OK(vesde_ode_next(&theirs, &their_job, &wanted));
+        turn_in_parts(in_parts, parts, of_parts);
+        CHECK(is_same_request(request, wanted) && is_same_request(of_parts, wanted));
+        CHECK(std::memcmp(&ode, &theirs, sizeof theirs) == 0);
+        CHECK(std::memcmp(&in_parts, &theirs, sizeof theirs) == 0);
+        CHECK(ours == their_memory && parts == their_memory);
+        for (ode_memory *memory : {&ours, &their_memory, &parts}) {
+            memory->evaluate(request.sigma);
+        }
+        ++turns;
+    } while (failures == 0 && request.kind != vesde::ode_request_kind::done && turns < 1000);
+    CHECK(turns > 10 && turns < 1000);
+
+    vesde::ode_stats stats;
+    vesde_ode_stats their_stats;
+    OK(ode.get_stats(stats));
+    OK(vesde_ode_get_stats(&theirs, &their_stats));
+    CHECK(same_bytes(stats, their_stats) && stats.accepted > 0);
+    if (options.divergence == vesde::divergence::none) {
+        return;
+    }
+    // The density of a Gaussian whose standard deviation is 0.2.
+    constexpr std::size_t per_sample = len / BATCH;
+    const span<const float> code(ours.sample.data(), per_sample);
+    vesde::log_likelihood result;
+    vesde_log_likelihood their_result;
+    OK(vesde::get_log_likelihood(config.sigma_max, code, ours.densities[0], result));
+    OK(vesde_get_log_likelihood(config.sigma_max, code.data(), per_sample, ours.densities[0], &their_result));
+    CHECK(same_bytes(result, their_result) && result.log_density == result.prior + result.divergence);
+    const double bits = vesde::bits_per_dim(result.log_density, per_sample);
+    CHECK(bits == vesde_bits_per_dim(result.log_density, per_sample, 256, 1));
+    const double density = std::log(0.2 * std::sqrt(2 * std::acos(-1.0))) + 0.0625 / (2 * 0.04);
+    CHECK(std::fabs(bits - (density / std::log(2.0) + 8)) < 0.02);
+}
+
+static void odes() {
+    CHECK(same_bytes<vesde_ode_options>(vesde::ode_options(), vesde_ode_options{}));
+    vesde::ode_options options;
+    vesde_ode_options theirs{};
+    vesde::ode empty;
+    vesde::ode_request request;
+    ode_memory memory(4, 24, 0);
+    STATUS(VESDE_ERROR_INVALID_SAMPLER, empty.next(memory.ours(), request));
+    a_job_on_the_ode(options, theirs);
+
+    // Every field. Given samples have no noise.
+    options = {1, 2, 500, 1e-3, 1e-4, 0.5, 1e-3, 0.02, vesde::sampler_noise::given,
+               vesde::sampler_start::noise, vesde::ode_variable::sigma, vesde::ode_direction::sampling,
+               vesde::divergence::differences, vesde::sampler_noise::given, true};
+    theirs = {1, 2, 500, 1e-3, 1e-4, 0.5, 1e-3, 0.02, VESDE_SAMPLER_NOISE_GIVEN, VESDE_SAMPLER_START_NOISE,
+              VESDE_ODE_VARIABLE_SIGMA, VESDE_ODE_DIRECTION_SAMPLING, VESDE_DIVERGENCE_DIFFERENCES,
+              VESDE_SAMPLER_NOISE_GIVEN, 1, 0};
+    CHECK(same_bytes<vesde_ode_options>(options, theirs));
+    options.direction = vesde::ode_direction::encoding;
+    theirs.direction = VESDE_ODE_DIRECTION_ENCODING;
+    options.start = vesde::sampler_start::given;
+    theirs.start = VESDE_SAMPLER_START_GIVEN;
+    options.divergence = vesde::divergence::product;
+    theirs.divergence = VESDE_DIVERGENCE_PRODUCT;
+    a_job_on_the_ode(options, theirs);
+    options.divergence = vesde::divergence::differences;
+    theirs.divergence = VESDE_DIVERGENCE_DIFFERENCES;
+    a_job_on_the_ode(options, theirs);
+    vesde::config config;
+    options.rtol = -1;
+    STATUS(VESDE_ERROR_INVALID_TOLERANCE, empty.init(config, 1, options));
+}
+
 int main() {
     enumerations();
     the_library();
@@ -1369,5 +1681,6 @@ int main() {
     samplers();
     combinations_of_plans();
     a_job_by_plans();
+    odes();
     return report();
 }

@@ -1,12 +1,12 @@
 //! What the targets share: choices and numbers read from the fuzzer's bytes, and comparison of
 //! floats.
 
-use vesde::capi::{CRequest, RequestKind};
+use vesde::capi::{COdeOptions, CRequest, RequestKind};
 use vesde::{
-    After, AnyGenerator, Averaging, Conditions, Config, Corrector, Counter, CudaGrid, Error, NORM_BLOCK,
-    Norm, Numpy, Operand, Plan, PlanTerm, Predictor, PredictorStep, Reduction, Request, Sampler,
-    SamplerNoise, SamplerResult, Schedule, TorchCpu, TorchCuda, annealed_step, corrector_step, mean_norm,
-    sample_norm, sum_squares, torch_norm,
+    After, AnyGenerator, Averaging, Conditions, Config, Corrector, Counter, CudaGrid, Divergence, Error,
+    NORM_BLOCK, Norm, Numpy, Ode, Operand, Plan, PlanTerm, Predictor, PredictorStep, Reduction, Request,
+    Sampler, SamplerNoise, SamplerResult, Schedule, TorchCpu, TorchCuda, annealed_step, corrector_step,
+    mean_norm, sample_norm, sum_squares, torch_norm,
 };
 
 /// The fuzzer's bytes, taken from the front. Behind the end there are zeros, which choose what is
@@ -794,5 +794,179 @@ pub fn request(request: Request, steps: usize) -> CRequest {
             ..nothing
         },
         Request::Done => nothing,
+    }
+}
+
+/// vesde_ode, as the header declares it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct OdeState {
+    pub config: Config,
+    pub seed: u64,
+    pub stream: u64,
+    pub batch: u64,
+    pub max_evaluations: u64,
+    pub evaluations: u64,
+    pub accepted: u64,
+    pub rejected: u64,
+    pub part: u64,
+    pub rtol: f64,
+    pub atol: f64,
+    pub max_step: f64,
+    pub first_step: f64,
+    pub difference: f64,
+    pub u: f64,
+    pub u_new: f64,
+    pub h: f64,
+    pub h_abs: f64,
+    pub h0: f64,
+    pub d1: f64,
+    pub noise: i32,
+    pub start: i32,
+    pub variable: i32,
+    pub direction: i32,
+    pub divergence: i32,
+    pub probe: i32,
+    pub state_only: i32,
+    pub phase: i32,
+    pub is_rejected: i32,
+    pub is_swapped: i32,
+}
+
+const _: () = assert!(size_of::<OdeState>() == size_of::<Ode>());
+
+/// Phases of a job: begin, noise, seven derivatives, the first step's probe, done.
+const PHASES: usize = 11;
+
+impl OdeState {
+    /// A state in the middle of a job, with a field of any bits now and then.
+    pub fn of_input(input: &mut Input<'_>, batch: u64) -> Self {
+        let mut config = input.config();
+        if input.rarely(128) {
+            config.sigma_max = 10.0;
+        }
+        let mut state = Self {
+            config,
+            seed: u64::from(input.u32()),
+            stream: u64::from(input.byte()),
+            batch,
+            max_evaluations: if input.rarely(32) { u64::from(input.byte()) } else { 0 },
+            evaluations: u64::from(input.byte()),
+            accepted: 0,
+            rejected: 0,
+            part: if input.rarely(128) { input.below(3) as u64 } else { 0 },
+            rtol: 1e-2,
+            atol: 1e-2,
+            max_step: f64::INFINITY,
+            first_step: 0.0,
+            difference: 0.01,
+            u: 0.5,
+            u_new: 0.45,
+            h: -0.05,
+            h_abs: 0.05,
+            h0: 1e-3,
+            d1: 1.0,
+            noise: input.enumeration(),
+            start: i32::from(input.rarely(32)),
+            variable: input.value_of(2),
+            direction: i32::from(input.rarely(64)),
+            divergence: if input.rarely(128) { input.value_of(Divergence::ALL.len()) } else { 0 },
+            probe: input.enumeration(),
+            state_only: input.enumeration(),
+            phase: input.value_of(PHASES),
+            is_rejected: input.enumeration(),
+            is_swapped: input.enumeration(),
+        };
+        if state.direction == 1 {
+            (state.u_new, state.h) = (0.55, 0.05);
+        }
+        if input.rarely(64) {
+            state.spoil(input);
+        }
+        state
+    }
+
+    /// Writes anything to one of the fields.
+    pub fn spoil(&mut self, input: &mut Input<'_>) {
+        match input.below(32) {
+            0 => self.config = input.config(),
+            1 => self.batch = u64::from(input.byte()),
+            2 => self.batch = input.u64(),
+            3 => self.max_evaluations = input.u64(),
+            4 => self.evaluations = input.u64(),
+            5 => self.part = input.u64(),
+            6 => self.part = u64::from(input.byte() % 8),
+            7 => self.rtol = input.double(),
+            8 => self.atol = input.double(),
+            9 => self.max_step = input.double(),
+            10 => self.first_step = input.double(),
+            11 => self.difference = input.double(),
+            12 => self.u = input.double(),
+            13 => self.u_new = input.double(),
+            14 => self.h = input.double(),
+            15 => self.h_abs = input.double(),
+            16 => self.h0 = input.double(),
+            17 => self.d1 = input.double(),
+            18 => self.noise = input.enumeration(),
+            19 => self.start = input.enumeration(),
+            20 => self.variable = input.enumeration(),
+            21 => self.direction = input.enumeration(),
+            22 => self.divergence = input.value_of(Divergence::ALL.len()),
+            23 => self.probe = input.enumeration(),
+            24 => self.state_only = input.enumeration(),
+            25 => self.is_rejected = input.enumeration(),
+            26 => self.is_swapped = input.enumeration(),
+            27 => self.accepted = u64::MAX,
+            28 => self.rejected = u64::MAX,
+            29 => (self.seed, self.stream) = (u64::MAX, u64::MAX),
+            _ => self.phase = input.value_of(PHASES),
+        }
+    }
+
+    pub fn bytes(&self) -> [u8; size_of::<Self>()] {
+        // SAFETY: the struct has no padding.
+        unsafe { std::mem::transmute(*self) }
+    }
+}
+
+impl From<OdeState> for Ode {
+    fn from(state: OdeState) -> Self {
+        // SAFETY: the same fields in the same order, of which any bits are valid.
+        unsafe { std::mem::transmute(state) }
+    }
+}
+
+impl From<Ode> for OdeState {
+    fn from(ode: Ode) -> Self {
+        // SAFETY: as above.
+        unsafe { std::mem::transmute(ode) }
+    }
+}
+
+impl Input<'_> {
+    /// Options of an ODE job, the values of most of which are known.
+    pub fn ode_options(&mut self) -> COdeOptions {
+        let mut or_usual = |usual: &[f64]| if self.rarely(8) { self.double() } else { self.pick(usual) };
+        let [rtol, atol] = [(); 2].map(|()| or_usual(&[0.1, 1e-2, 1e-3, 0.0]));
+        let max_step = or_usual(&[0.0, 0.0, 0.3]);
+        let [first_step, difference] = [or_usual(&[0.0, 0.0, 0.01]), or_usual(&[0.0])];
+        COdeOptions {
+            seed: u64::from(self.byte()),
+            stream: if self.rarely(8) { u64::MAX } else { u64::from(self.byte()) },
+            max_evaluations: if self.rarely(16) { u64::from(self.byte()) } else { 0 },
+            rtol,
+            atol,
+            max_step,
+            first_step,
+            difference,
+            noise: i32::from(self.rarely(100)),
+            start: i32::from(self.rarely(32)),
+            variable: i32::from(self.rarely(100)),
+            direction: i32::from(self.rarely(100)),
+            divergence: if self.rarely(160) { self.value_of(Divergence::ALL.len()) } else { 0 },
+            probe: if self.rarely(100) { self.enumeration() } else { 0 },
+            state_only: i32::from(self.rarely(100)),
+            reserved: 0,
+        }
     }
 }

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 host=$(rustc -vV | sed -n 's/^host: //p')
 folder=${CARGO_TARGET_DIR:-$PWD/target}
-targets=(config_json c_abi sampler)
+targets=(config_json c_abi sampler ode)
 export CARGO_TERM_COLOR=never
 # -Zsanitizer is not stable.
 export RUSTC_BOOTSTRAP=1
@@ -60,7 +60,7 @@ if [ "${1:-}" = coverage ]; then
   done
   "llvm-profdata${LLVM_SUFFIX:-}" merge -sparse "$folder"/coverage/*.profraw -o "$folder/coverage/all.profdata"
   "llvm-cov${LLVM_SUFFIX:-}" report -instr-profile "$folder/coverage/all.profdata" --show-region-summary=false \
-    "$programs/c_abi" -object "$programs/sampler" -object "$programs/config_json" -sources ../../src
+    "$programs/c_abi" -object "$programs/sampler" -object "$programs/ode" -object "$programs/config_json" -sources ../../src
   exit
 fi
 

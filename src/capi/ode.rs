@@ -629,14 +629,17 @@ pub unsafe extern "C" fn vesde_ode_get_reduction(
 }
 
 /// How many doubles vesde_ode_sums stores for each VESDE_NORM_BLOCK elements: 0 where there is
-/// nothing to sum, 1 or 2; and 0 for NULL.
+/// nothing to sum, 1 or 2.
 ///
 /// # Safety
-/// `reduction` is NULL or readable.
+/// `reduction` is NULL or readable; `values` is NULL or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vesde_ode_sums_values(reduction: *const COdeReduction) -> usize {
+pub unsafe extern "C" fn vesde_ode_sums_values(
+    reduction: *const COdeReduction,
+    values: *mut usize,
+) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { COdeReduction::view(reduction) }.map_or(0, |reduction| reduction.values())
+    unsafe { produce(values, || Ok(COdeReduction::view(reduction)?.values())) }
 }
 
 /// The sums over each VESDE_NORM_BLOCK elements of a part that begins at a multiple of it:
@@ -655,7 +658,7 @@ pub unsafe extern "C" fn vesde_ode_sums(
     blocks: *mut f64,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { reduce(reduction, buffers, blocks_len, blocks, OdeReduction::sums_into) }
+    unsafe { reduce(reduction, buffers, blocks_len, blocks, OdeReduction::values, OdeReduction::sums_into) }
 }
 
 /// The sums of one sample over each VESDE_NORM_BLOCK of its elements, for a part of it that begins
@@ -672,13 +675,13 @@ pub unsafe extern "C" fn vesde_ode_dots(
     blocks: *mut f64,
 ) -> vesde_status {
     // SAFETY: the caller's promise.
-    unsafe { reduce(reduction, buffers, blocks_len, blocks, OdeReduction::dots_into) }
+    unsafe { reduce(reduction, buffers, blocks_len, blocks, |_| 1, OdeReduction::dots_into) }
 }
 
 /// A reduction that hands what it stores to a sink of so many places.
 type Reduce = fn(&OdeReduction, &OdeBuffers<'_>, usize, &mut dyn FnMut(f64)) -> Result<(), Error>;
 
-/// Runs a reduction of a part.
+/// Runs a reduction of a part, which stores so many values a block.
 ///
 /// # Safety
 /// As vesde_ode_sums.
@@ -687,6 +690,7 @@ unsafe fn reduce(
     buffers: *const COdeBuffers,
     blocks_len: usize,
     blocks: *mut f64,
+    values: fn(&OdeReduction) -> usize,
     run: Reduce,
 ) -> vesde_status {
     // SAFETY: this function's own condition.
@@ -694,7 +698,8 @@ unsafe fn reduce(
         let reduction = COdeReduction::view(reduction)?;
         let buffers = COdeBuffers { log_densities_len: 0, ..COdeBuffers::copy(buffers)? };
         let ([a, b, c, _], [e, f, g, h]) = (buffers.outs(), buffers.ins());
-        if blocks_len != 0 {
+        // Of nothing there may be no blocks.
+        if blocks_len != 0 || values(&reduction) != 0 {
             super::check(blocks, blocks_len)?;
         }
         check_disjoint(blocks, blocks_len, &[a, b, c, e, f, g, h])?;
@@ -859,12 +864,11 @@ pub unsafe extern "C" fn vesde_ode_next_plan(
     status(|| unsafe {
         super::check(plan, 1)?;
         super::check(request, 1)?;
+        super::check(sums, 2)?;
+        let sums = sums.cast::<[f64; 2]>().read();
         let densities = span(log_densities, log_densities_len);
-        let outs = [span(plan, 1), span(request, 1), densities, span(ode, 1)];
-        let sums = super::table(sums, 2, &outs)?;
-        let sums = [sums.first(), sums.last()].map(|sum| sum.copied().unwrap_or_default());
-        let ode = object_mut(ode, &outs[..3])?;
-        check_disjoint(request, 1, &[outs[0], densities])?;
+        let ode = object_mut(ode, &[span(plan, 1), span(request, 1), densities])?;
+        check_disjoint(request, 1, &[span(plan, 1), densities])?;
         check_disjoint(plan, 1, &[densities])?;
         let log_densities: &mut [f64] = match log_densities_len {
             0 => &mut [],

@@ -20,13 +20,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
 use vesde::{
-    AnyGenerator, Buffers, Combination, Config, Corrector, CorrectorStep, Counter, CudaGrid, Error,
-    Generator, MOST_TERMS, NORM_BLOCK, Norm, Numpy, Operand, Predictor, PredictorStep, Reduction, Sampler,
-    SamplerNoise, SamplerOptions, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, corrector_step,
+    AnyGenerator, Buffers, Combination, Config, Corrector, CorrectorStep, Counter, CudaGrid, Divergence,
+    Error, Generator, MOST_TERMS, NORM_BLOCK, Norm, Numpy, Ode, OdeBuffers, OdeDirection, OdeOptions,
+    OdePlan, OdeVariable, Operand, Predictor, PredictorStep, Reduction, Sampler, SamplerNoise,
+    SamplerOptions, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, corrector_step,
 };
 use vesde_fuzz::{
-    CONDITIONS, GeneratorState, Input, RESULTS, State, averaging, corrector_factors, generators, known,
-    noise_of, norm, patterns, request as request_of, same, same_double, scalar_linear,
+    CONDITIONS, GeneratorState, Input, OdeState, RESULTS, State, averaging, corrector_factors, generators,
+    known, noise_of, norm, patterns, request as request_of, same, same_double, scalar_linear,
 };
 
 /// Each function of the header, by its name without `vesde_`.
@@ -49,6 +50,9 @@ functions! {
     counter_fill cuda_grid_of_gpu generator_seed randn rand rademacher generator_fill_part
     generator_skip
     sampler_init sampler_next sampler_next_drawing sampler_plan sampler_workspace_len
+    ode_init ode_workspace_len ode_log_densities_len ode_get_probe ode_get_stats ode_next
+    ode_get_reduction ode_sums_values ode_sums ode_dots ode_next_plan ode_run
+    get_log_likelihood bits_per_dim
     float_environment_is_default
 }
 
@@ -58,7 +62,7 @@ functions! {
 const MARGIN: usize = 256;
 /// The window's bytes: as a rule, and for several blocks of norms and noise.
 const SMALL: usize = 32 << 10;
-const LARGE: usize = 192 << 10;
+const LARGE: usize = 256 << 10;
 /// The longest buffer of floats in each.
 const SHORT: usize = 400;
 const LONG: usize = 8500;
@@ -276,9 +280,9 @@ struct Job<'a> {
     end: usize,
     regions: Vec<Region>,
     /// Statuses that pointers and lengths call for, a bit each.
-    faults: u64,
+    faults: u128,
     /// Statuses that may come instead: of what only counts where the values call for it.
-    excuses: u64,
+    excuses: u128,
     /// Where the scheduler's pointers lie.
     pointers: Range<usize>,
 }
@@ -640,7 +644,7 @@ fn version(job: &mut Job<'_>) {
 
 fn status_message(job: &mut Job<'_>) {
     let status =
-        if job.input.rarely(64) { job.input.u32() as i32 } else { -i32::from(job.input.byte() % 70) };
+        if job.input.rarely(64) { job.input.u32() as i32 } else { -i32::from(job.input.byte() % 80) };
     // SAFETY: the message is a C string, as documented.
     let got = unsafe { CStr::from_ptr(vesde_status_message(status)) }.to_str().unwrap();
     let error = Error::ALL.iter().find(|&&error| error as i32 == status);
@@ -1932,6 +1936,452 @@ fn sampler_workspace_len(job: &mut Job<'_>) {
         // SAFETY: see config_default.
         || unsafe { vesde_sampler_workspace_len(sampler.ptr.cast(), len, out.ptr) },
     );
+}
+
+// ---- the ODE ----
+
+/// The longest buffer of a job that has twelve of them.
+const MOST_OF_ODE: usize = 4200;
+
+/// A job's buffers, as they were before the call.
+struct OdeAt {
+    len: usize,
+    stride: usize,
+    sample: Buffer<f32>,
+    input: Buffer<f32>,
+    model_output: Buffer<f32>,
+    noise: Buffer<f32>,
+    probe: Buffer<f32>,
+    product: Buffer<f32>,
+    workspace: Buffer<f32>,
+    densities: Buffer<f64>,
+    start: usize,
+}
+
+impl OdeAt {
+    /// Of `len` floats, with log-densities of so many doubles, or without.
+    fn new(job: &mut Job<'_>, len: usize, densities_len: usize) -> Self {
+        let model_output = job.place(Kind::In, len);
+        let [noise, probe, product] = [(); 3].map(|()| job.place_if_any::<f32>(Kind::In, len));
+        if [noise, probe, product].iter().any(|x| x.ptr.is_null()) {
+            job.excuse(Error::NullPointer);
+        }
+        let [sample, input] = [(); 2].map(|()| job.place(Kind::Workspace, len));
+        let stride = match job.input.byte() {
+            0..200 => 0,
+            200..240 => len,
+            240..248 => len.saturating_sub(1),
+            _ => usize::MAX / 5 - 1,
+        };
+        let distance = if stride == 0 { len } else { stride };
+        if distance < len {
+            job.fault(Error::BufferTooSmall);
+        }
+        let workspace_len = distance.saturating_mul(5).saturating_add(len);
+        let workspace_len = if distance < len { len } else { workspace_len };
+        let workspace = job.place(Kind::Workspace, workspace_len);
+        let densities = job.place_unless_empty(Kind::State, densities_len);
+        let start = if job.input.rarely(40) { job.input.u64() as usize } else { 0 };
+        Self { len, stride, sample, input, model_output, noise, probe, product, workspace, densities, start }
+    }
+
+    fn c(&self) -> COdeBuffers {
+        COdeBuffers {
+            sample: self.sample.ptr,
+            input: self.input.ptr,
+            model_output: self.model_output.ptr,
+            len: self.len,
+            noise: self.noise.ptr,
+            probe: self.probe.ptr,
+            product: self.product.ptr,
+            workspace: self.workspace.ptr,
+            workspace_stride: self.stride,
+            log_densities: self.densities.ptr,
+            log_densities_len: self.densities.len,
+            start: self.start,
+        }
+    }
+
+    /// What a call with these buffers, and with doubles of its own, makes of copies of them, on the
+    /// baseline's vectors and aligned; and what becomes of the buffers then.
+    fn on_copies(
+        &self,
+        doubles: &mut [f64],
+        call: impl FnOnce(&COdeBuffers, &mut [f64]) -> vesde_status,
+    ) -> Wants {
+        let [mut x, mut input, mut workspace] = [self.sample, self.input, self.workspace].map(|x| x.get());
+        let mut densities = self.densities.get();
+        let ins = [self.model_output, self.noise, self.probe, self.product].map(|x| x.get());
+        let [m, z, v, p] = ins.each_ref().map(|x| x.as_ptr());
+        let or_null = |there: &Buffer<f32>, ptr| if there.real { ptr } else { std::ptr::null() };
+        let buffers = COdeBuffers {
+            sample: x.as_mut_ptr(),
+            input: input.as_mut_ptr(),
+            model_output: m,
+            noise: or_null(&self.noise, z),
+            probe: or_null(&self.probe, v),
+            product: or_null(&self.product, p),
+            workspace: workspace.as_mut_ptr(),
+            log_densities: densities.as_mut_ptr(),
+            ..self.c()
+        };
+        let status = call(&buffers, doubles);
+        match Error::ALL.iter().find(|&&error| error as i32 == status) {
+            Some(&error) => Err(error),
+            None => Ok([(self.sample, x), (self.input, input), (self.workspace, workspace)]
+                .iter()
+                .map(|(at, floats)| at.floats(floats))
+                .chain([self.densities.doubles(&densities)])
+                .collect()),
+        }
+    }
+}
+
+/// The length of a batch, and its samples, of a job of the ODE.
+fn ode_batch(job: &mut Job<'_>) -> (usize, usize) {
+    let most = job.most;
+    job.most = most.min(MOST_OF_ODE);
+    let batch = job.batch(355);
+    job.most = most;
+    batch
+}
+
+fn ode_init(job: &mut Job<'_>) {
+    let config = job.input.config();
+    let batch = if job.input.rarely(64) { job.input.u64() as usize } else { job.input.below(8) };
+    let mut options = job.input.ode_options();
+    if job.input.rarely(64) {
+        let unknown = job.input.enumeration();
+        match job.input.below(8) {
+            0 => options.noise = unknown,
+            1 => options.start = unknown,
+            2 => options.variable = unknown,
+            3 => options.direction = unknown,
+            4 => options.divergence = job.input.value_of(5),
+            5 => options.probe = unknown,
+            6 => options.state_only = unknown,
+            _ => options.reserved = unknown,
+        }
+    }
+    let config = job.object(Kind::Apart, config);
+    let options = job.object(Kind::Apart, options);
+    let out = job.place(Kind::Last, 1);
+    job.call(
+        || {
+            let with = options.one();
+            let usual = OdeOptions::default();
+            let or = |value: f64, usual| if value == 0.0 { usual } else { value };
+            let noises = [SamplerNoise::Counter, SamplerNoise::Given];
+            let options = OdeOptions {
+                seed: with.seed,
+                stream: with.stream,
+                max_evaluations: with.max_evaluations,
+                rtol: or(with.rtol, usual.rtol),
+                atol: or(with.atol, usual.atol),
+                max_step: or(with.max_step, usual.max_step),
+                first_step: if with.first_step == 0.0 { None } else { Some(with.first_step) },
+                difference: or(with.difference, usual.difference),
+                noise: known(with.noise, &noises)?,
+                start: known(with.start, &[false, true])?,
+                variable: known(with.variable, &[OdeVariable::Time, OdeVariable::Sigma])?,
+                direction: known(with.direction, &[OdeDirection::Sampling, OdeDirection::Encoding])?,
+                divergence: known(with.divergence, Divergence::ALL)?,
+                probe: known(with.probe, &noises)?,
+                state_only: known(with.state_only, &[false, true])?,
+            };
+            Ok(vec![out.becomes(&[OdeState::from(Ode::new(&config.one(), batch, options)?)])])
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_ode_init(config.ptr, batch, options.ptr, out.ptr.cast()) },
+    );
+}
+
+/// A function of a state that makes one object.
+fn of_ode<T: Copy>(
+    job: &mut Job<'_>,
+    batch: u64,
+    reference: impl FnOnce(&Ode) -> Result<T, Error>,
+    call: impl FnOnce(*const Ode, *mut T) -> vesde_status,
+) {
+    let state = OdeState::of_input(&mut job.input, batch);
+    let ode = job.object(Kind::Apart, state);
+    let out = job.place(Kind::Last, 1);
+    job.call(|| Ok(vec![out.becomes(&[reference(&ode.one().into())?])]), || call(ode.ptr.cast(), out.ptr));
+}
+
+fn ode_workspace_len(job: &mut Job<'_>) {
+    let len = if job.input.rarely(64) { job.input.u64() as usize } else { job.length(4, job.most) };
+    let reference = |_: &Ode| len.checked_mul(6).ok_or(Error::TooLarge);
+    // SAFETY: see config_default.
+    of_ode(job, 1, reference, |ode, out| unsafe { vesde_ode_workspace_len(ode, len, out) });
+}
+
+fn ode_log_densities_len(job: &mut Job<'_>) {
+    let batch = u64::from(job.input.byte());
+    // SAFETY: see config_default.
+    of_ode(job, batch, Ode::log_densities_len, |ode, out| unsafe { vesde_ode_log_densities_len(ode, out) });
+}
+
+fn ode_get_probe(job: &mut Job<'_>) {
+    let state = OdeState::of_input(&mut job.input, 1);
+    let ode = job.object(Kind::Apart, state);
+    let out = job.place(Kind::Last, 1);
+    job.call(
+        || {
+            let OdeState { seed, stream, .. } = ode.one();
+            Ok(vec![out.becomes(&[Counter { seed, stream: stream.wrapping_add(1), index: 0 }])])
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_ode_get_probe(ode.ptr.cast(), out.ptr) },
+    );
+}
+
+fn ode_get_stats(job: &mut Job<'_>) {
+    // SAFETY: see config_default.
+    of_ode(job, 1, |ode| Ok(ode.stats()), |ode, out| unsafe { vesde_ode_get_stats(ode, out) });
+}
+
+/// As many log-densities as a state keeps, or another number.
+fn densities_len(job: &mut Job<'_>, state: &OdeState) -> usize {
+    let len = if state.divergence == 0 { 0 } else { state.batch.min(400) as usize * 9 };
+    if job.input.rarely(24) { job.length(8, 64) } else { len }
+}
+
+fn ode_next(job: &mut Job<'_>) {
+    let (len, batch) = ode_batch(job);
+    let state = OdeState::of_input(&mut job.input, batch as u64);
+    let densities_len = densities_len(job, &state);
+    let ode = job.object(Kind::State, state);
+    let at = OdeAt::new(job, len, densities_len);
+    let request = job.place(Kind::Last, 1);
+    let buffers = job.object(Kind::Copied, at.c());
+    job.call(
+        || {
+            let mut after = Ode::from(ode.one());
+            let (mut x, mut input, mut workspace) = (at.sample.get(), at.input.get(), vec![0.0; 6 * len]);
+            let stride = if at.stride == 0 { len } else { at.stride };
+            let mut theirs = at.workspace.get();
+            for (slot, floats) in workspace.chunks_mut(len).enumerate() {
+                floats.copy_from_slice(&theirs[slot * stride..][..len]);
+            }
+            let mut densities = at.densities.get();
+            let (m, z, v, p) = (at.model_output.get(), at.noise.get(), at.probe.get(), at.product.get());
+            let mut all = OdeBuffers::new(&mut x, &mut input, &m, &mut workspace).starting_at(at.start);
+            all = if at.noise.real { all.with_noise(&z) } else { all };
+            all = if at.probe.real { all.with_probe(&v) } else { all };
+            all = if at.product.real { all.with_product(&p) } else { all };
+            let wanted = after.next(all.with_log_densities(&mut densities))?;
+            for (slot, floats) in workspace.chunks(len).enumerate() {
+                theirs[slot * stride..][..len].copy_from_slice(floats);
+            }
+            Ok(vec![
+                ode.becomes(&[after.into()]),
+                at.sample.floats(&x),
+                at.input.floats(&input),
+                at.workspace.floats(&theirs),
+                at.densities.doubles(&densities),
+                request.becomes(&[COdeRequest::from(wanted)]),
+            ])
+        },
+        // SAFETY: see config_default.
+        || unsafe {
+            let kept = at.densities.get();
+            let status = vesde_ode_next(ode.ptr.cast(), buffers.ptr, request.ptr);
+            // After an error the dots may have changed, and nothing else: they are put back.
+            let batch = ode.get().first().map_or(0, |state| state.batch) as usize;
+            if status != VESDE_OK {
+                for i in batch..batch.saturating_mul(2).min(kept.len()) {
+                    at.densities.set(i, kept[i]);
+                }
+            }
+            status
+        },
+    );
+}
+
+fn ode_get_reduction(job: &mut Job<'_>) {
+    let (len, batch) = ode_batch(job);
+    let reference = |ode: &Ode| ode.reduction(len).map(COdeReduction::from);
+    // SAFETY: see config_default.
+    of_ode(job, batch as u64, reference, |ode, out| unsafe { vesde_ode_get_reduction(ode, len, out) });
+}
+
+/// Changes some of the 32-bit words of a struct to anything.
+fn spoil_words<T: Copy>(input: &mut Input<'_>, made: T) -> T {
+    let mut made = made;
+    while input.rarely(64) {
+        let at = input.below(size_of::<T>() / 4);
+        let word = match input.byte() {
+            0..64 => input.byte() as i8 as i32 as u32,
+            64..128 => input.u32(),
+            _ => input.float().to_bits(),
+        };
+        // SAFETY: the words of structs without padding, of which any bits are valid.
+        unsafe { (&raw mut made).cast::<u32>().add(at).write(word) };
+    }
+    made
+}
+
+/// A reduction of some state, with words of any bits now and then.
+fn reduction(job: &mut Job<'_>, len: usize, batch: usize) -> COdeReduction {
+    let state = OdeState::of_input(&mut job.input, batch as u64);
+    let made = Ode::from(state).reduction(len).unwrap_or_default();
+    spoil_words(&mut job.input, made.into())
+}
+
+fn ode_sums_values(job: &mut Job<'_>) {
+    let made = reduction(job, 12, 3);
+    let made = job.object(Kind::Apart, made);
+    let out = job.place(Kind::Last, 1);
+    job.call(
+        || {
+            let made = made.one();
+            let most = |value: i32, count: i32| (0..count).contains(&value);
+            let is_known = most(made.sums, 4)
+                && most(made.dots, 5)
+                && most(made.derivative.score, 3)
+                && most(made.counts_probe, 2);
+            if made.error.terms_len > 5 || made.step.terms_len > 5 {
+                Err(Error::TooLarge)
+            } else if is_known {
+                Ok(vec![out.becomes(&[[0_usize, 2, 1, 1][made.sums as usize]])])
+            } else {
+                Err(Error::UnknownEnum)
+            }
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_ode_sums_values(made.ptr, out.ptr) },
+    );
+}
+
+type Reduce = unsafe extern "C" fn(*const COdeReduction, *const COdeBuffers, usize, *mut f64) -> vesde_status;
+
+/// A reduction that stores so many values a block.
+fn reduce(job: &mut Job<'_>, values: fn(&COdeReduction) -> usize, call: Reduce) {
+    let (len, batch) = ode_batch(job);
+    let made = reduction(job, len, batch);
+    let at = OdeAt::new(job, len, 0);
+    let usual = values(&made) * len.min(MOST_OF_ODE).div_ceil(NORM_BLOCK);
+    let blocks_len = if job.input.rarely(32) { job.length(8, 8) } else { usual };
+    // Of nothing there may be no blocks.
+    let blocks: Buffer<f64> = if values(&made) == 0 {
+        job.place_unless_empty(Kind::Workspace, blocks_len)
+    } else {
+        job.place(Kind::Workspace, blocks_len)
+    };
+    let made = job.object(Kind::Copied, made);
+    let buffers = job.object(Kind::Copied, at.c());
+    job.call(
+        || {
+            let mut sums = blocks.get();
+            // SAFETY: these are copies, of their length.
+            let on_copies = |buffers: &COdeBuffers, sums: &mut [f64]| unsafe {
+                call(&made.one(), buffers, blocks_len, sums.as_mut_ptr())
+            };
+            let mut wanted = at.on_copies(&mut sums, on_copies)?;
+            wanted.push(blocks.doubles(&sums));
+            Ok(wanted)
+        },
+        // SAFETY: see config_default.
+        || unsafe { call(made.ptr, buffers.ptr, blocks_len, blocks.ptr) },
+    );
+}
+
+fn ode_sums(job: &mut Job<'_>) {
+    let values = |made: &COdeReduction| usize::try_from(made.sums).map_or(1, |kind| [0, 2, 1, 1][kind % 4]);
+    reduce(job, values, vesde_ode_sums);
+}
+
+fn ode_dots(job: &mut Job<'_>) {
+    reduce(job, |_| 1, vesde_ode_dots);
+}
+
+fn ode_next_plan(job: &mut Job<'_>) {
+    let (len, batch) = ode_batch(job);
+    let state = OdeState::of_input(&mut job.input, batch as u64);
+    let densities_len = densities_len(job, &state);
+    let sums = job.place::<[f64; 2]>(Kind::Copied, 1);
+    let numbers = [(); 2].map(|()| if job.input.rarely(64) { job.input.double() } else { 0.001 });
+    sums.set(0, numbers);
+    let ode = job.object(Kind::State, state);
+    let densities = job.place_unless_empty(Kind::State, densities_len);
+    let (plan, request) = (job.place(Kind::Last, 1), job.place(Kind::Last, 1));
+    job.call(
+        || {
+            let (mut after, mut rows) = (Ode::from(ode.one()), densities.get());
+            let (wanted, asked) = after.plan(len, sums.one(), &mut rows)?;
+            Ok(vec![
+                ode.becomes(&[after.into()]),
+                densities.doubles(&rows),
+                plan.becomes(&[COdePlan::from(wanted)]),
+                request.becomes(&[COdeRequest::from(asked)]),
+            ])
+        },
+        // SAFETY: see config_default.
+        || unsafe {
+            let (sums, densities) = (sums.ptr.cast(), densities.ptr);
+            vesde_ode_next_plan(ode.ptr.cast(), len, sums, densities, densities_len, plan.ptr, request.ptr)
+        },
+    );
+}
+
+fn ode_run(job: &mut Job<'_>) {
+    let (len, batch) = ode_batch(job);
+    let state = OdeState::of_input(&mut job.input, batch as u64);
+    let mut rows = vec![0.5; if state.divergence == 0 { 0 } else { state.batch.min(400) as usize * 9 }];
+    let made = Ode::from(state).plan(len, [0.001; 2], &mut rows).map_or_else(|_| OdePlan::default(), |x| x.0);
+    let made = spoil_words(&mut job.input, COdePlan::from(made));
+    let at = OdeAt::new(job, len, 0);
+    let plan = job.object(Kind::Copied, made);
+    let buffers = job.object(Kind::Copied, at.c());
+    job.call(
+        // SAFETY: these are copies, of their length.
+        || at.on_copies(&mut [], |buffers, _| unsafe { vesde_ode_run(&plan.one(), buffers) }),
+        // SAFETY: see config_default.
+        || unsafe { vesde_ode_run(plan.ptr, buffers.ptr) },
+    );
+}
+
+fn get_log_likelihood(job: &mut Job<'_>) {
+    let len = job.length(4, job.most);
+    let sigma_max = if job.input.rarely(32) { job.input.double() } else { 50.0 };
+    let divergence = job.input.double();
+    let z = job.place::<f32>(Kind::In, len);
+    let out = job.place::<[f64; 3]>(Kind::Last, 1);
+    job.call(
+        || {
+            if !(sigma_max > 0.0 && sigma_max.is_finite()) {
+                return Err(Error::InvalidSigmaMax);
+            }
+            let sum = scalar_sums(&z.get()).iter().fold(0.0, |total, sum| total + sum);
+            let prior = -(len as f64) / 2.0 * libm_log(std::f64::consts::TAU * (sigma_max * sigma_max))
+                - sum / (2.0 * (sigma_max * sigma_max));
+            let wanted = vesde::log_likelihood(sigma_max, &z.get(), divergence)?;
+            assert!(near(wanted.prior, prior), "{} and {prior}", wanted.prior);
+            let values = [wanted.log_density, wanted.prior, wanted.divergence];
+            assert!(same_double(values[0], values[1] + values[2]) && same_double(values[2], divergence));
+            Ok(vec![Want { float: 8, ..out.becomes(&[values]) }])
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_get_log_likelihood(sigma_max, z.ptr, len, divergence, out.ptr.cast()) },
+    );
+}
+
+/// The logarithm, which here may be another library's.
+fn libm_log(x: f64) -> f64 {
+    x.ln()
+}
+
+fn near(a: f64, b: f64) -> bool {
+    same_double(a, b) || (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+}
+
+fn bits_per_dim(job: &mut Job<'_>) {
+    let [log_density, levels, slope] = [(); 3].map(|()| job.input.double());
+    let dims = job.input.u64() as usize;
+    let got = vesde_bits_per_dim(log_density, dims, levels, slope);
+    let wanted = vesde::bits_per_dim(log_density, dims, levels, slope);
+    job.plain(same_double(got, wanted), true);
 }
 
 // ---- the target ----

@@ -134,17 +134,24 @@ impl<'a> OdeBuffers<'a> {
         if outs.iter().any(|out| ins.iter().any(|&x| out.overlaps(x))) {
             return Err(Error::Overlap);
         }
-        Ok(())
+        self.start.checked_add(sample.len()).map(drop).ok_or(Error::TooLarge)
     }
 
     fn slot(&self, slot: usize) -> Result<&Out<'a>, Error> {
         self.slots.get(slot).ok_or(Error::InvalidSampler)
     }
 
+    /// Where counter noise of the whole job is for these elements.
+    fn place(&self, counter: Counter) -> Result<Counter, Error> {
+        let end = self.start.checked_add(self.sample.len()).ok_or(Error::TooLarge)?;
+        counter.index.checked_add(end as u64).ok_or(Error::TooLarge)?;
+        Ok(counter.at(self.start as u64))
+    }
+
     /// Where a probe is: counter noise's signs, or the caller's memory.
     fn signs(&self, counter: Option<Counter>) -> Result<Signs<'a>, Error> {
         match counter {
-            Some(counter) => Ok(Signs::Counter(counter.at(self.start as u64))),
+            Some(counter) => Ok(Signs::Counter(self.place(counter)?)),
             None => self.probe.map(Signs::Given).ok_or(Error::NullPointer),
         }
     }
@@ -514,7 +521,31 @@ impl OdePlan {
     /// workspace that there is not.
     pub fn run(&self, buffers: &mut OdeBuffers<'_>) -> Result<(), Error> {
         buffers.check()?;
+        self.check(buffers)?;
         self.run_checked(buffers)
+    }
+
+    /// Checks that all is there which the plan takes: it is run as a whole or not at all.
+    fn check(&self, buffers: &OdeBuffers<'_>) -> Result<(), Error> {
+        let sample = if let OdeSample::Sum(sum) = &self.sample { Some(sum) } else { None };
+        for term in sample.into_iter().chain(&self.input).flat_map(OdeSum::terms) {
+            buffers.slot(term.slot)?;
+        }
+        if let Some(OdeKeep { slot, score, .. }) = self.keep {
+            buffers.slot(slot)?;
+            if let OdeScore::Average(slot) | OdeScore::Kept(slot) = score {
+                buffers.slot(slot)?;
+            }
+        }
+        match self.prior {
+            Some(OdePrior { counter: Some(counter), .. }) => drop(buffers.place(counter)?),
+            Some(_) if buffers.noise.is_none() => return Err(Error::NullPointer),
+            _ => {}
+        }
+        if let OdeShift::Probe { counter, .. } = self.shift {
+            buffers.signs(counter)?;
+        }
+        Ok(())
     }
 
     pub(super) fn run_checked(&self, buffers: &OdeBuffers<'_>) -> Result<(), Error> {
