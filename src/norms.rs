@@ -170,7 +170,7 @@ pub fn corrector_step(snr: f64, grad_norm: f64, noise_norm: f64, norm: Norm) -> 
 
 /// The factors of annealed Langevin dynamics, in which no norm is taken: ε = `factor`·ratio² and
 /// √(2ε), in `f32`. With `factor` 2 and ratio snr·σ it is `score_sde`'s corrector `ald`; with
-/// `step_lr` and σ/σ_last ncsnv2's (Song and Ermon 2020, algorithm 1).
+/// `step_lr` and σ over the last sigma ncsnv2's (Song and Ermon 2020, algorithm 1).
 ///
 /// # Errors
 /// `InvalidSnr` where a result is not finite.

@@ -139,7 +139,7 @@ pub struct CCombination {
     pub terms: [CTerm; VESDE_MOST_TERMS],
     /// Their number.
     pub terms_len: usize,
-    /// What multiplies each term's product once more, rounded again: (a₀·x₀)·second_factors[0]; 0
+    /// What multiplies each term's product once more, rounded again, the first one (a₀·x₀)·b₀; 0
     /// and 1 if nothing does.
     pub second_factors: [f32; VESDE_MOST_TERMS],
     /// Floats of a buffer.

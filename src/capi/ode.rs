@@ -211,9 +211,13 @@ impl COdeBuffers {
     /// Each pointer is NULL or valid for its length as long as `'a`.
     unsafe fn view<'a>(&self) -> Result<OdeBuffers<'a>, Error> {
         let Self { len, .. } = *self;
-        // SAFETY: this function's own condition, here and below.
-        let optional =
-            |x: *const f32| if x.is_null() { Ok(None) } else { unsafe { input(x, len).map(Some) } };
+        let optional = |x: *const f32| {
+            if x.is_null() {
+                return Ok(None);
+            }
+            // SAFETY: this function's own condition.
+            unsafe { input(x, len).map(Some) }
+        };
         let (stride, workspace_len) = self.workspace()?;
         // SAFETY: as above.
         let [sample, evaluated] = unsafe { [output(self.sample, len)?, output(self.input, len)?] };

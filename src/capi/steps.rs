@@ -190,7 +190,7 @@ pub unsafe extern "C" fn vesde_torch_norm(x: CNoise, len: usize, norm: *mut f64)
 
 /// The factors of annealed Langevin dynamics, in which no norm is taken, for vesde_linear: step_size
 /// ε = factor·ratio² and noise_factor √(2ε), in float. With `factor` 2 and `ratio` snr·σ it is
-/// score_sde's corrector ald; with step_lr and σ/σ_last ncsnv2's (Song and Ermon 2020, algorithm
+/// score_sde's corrector ald; with step_lr and σ over the last sigma ncsnv2's (Song and Ermon 2020, algorithm
 /// 1).
 ///
 /// # Safety

@@ -66,7 +66,7 @@ pub enum Corrector {
     Langevin = 0,
     /// From the noise scale (`score_sde`'s `ald`): ε = 2·(snr·σ)².
     AnnealedLangevin = 1,
-    /// From the noise scale and the last one: ε = `step_lr`·(σ/σ_last)². With no predictor,
+    /// From the noise scale and the last one: ε = `step_lr`·(σ/last σ)². With no predictor,
     /// `set_ncsnv2_sigmas` and a denoised result it is the annealed Langevin dynamics of ncsnv2
     /// (Song and Ermon 2020), which starts from uniform noise that the caller gives.
     Ncsnv2 = 2,
@@ -649,7 +649,7 @@ impl Sampler {
         let step = self.first_step + turn.checked_div(turns_of_a_step).unwrap_or(0);
         let turn = turn.checked_rem(turns_of_a_step).unwrap_or(0);
         let asked = |turn: u64, update| {
-            if turn % turns == 0 { Asked::Score(update) } else { Asked::Noise(update) }
+            if turn.is_multiple_of(turns) { Asked::Score(update) } else { Asked::Noise(update) }
         };
         match turn.checked_sub(corrector_turns) {
             None if turn < corrections * turns => asked(turn, Update::Correction(step, turn / turns)),
