@@ -234,7 +234,7 @@ typedef enum vesde_corrector {
     VESDE_CORRECTOR_LANGEVIN = 0,
     // From the noise scale (`score_sde`'s `ald`): ε = 2·(snr·σ)².
     VESDE_CORRECTOR_ANNEALED_LANGEVIN = 1,
-    // From the noise scale and the last one: ε = `step_lr`·(σ/σ_last)². With no predictor,
+    // From the noise scale and the last one: ε = `step_lr`·(σ/last σ)². With no predictor,
     // `set_ncsnv2_sigmas` and a denoised result it is the annealed Langevin dynamics of ncsnv2
     // (Song and Ermon 2020), which starts from uniform noise that the caller gives.
     VESDE_CORRECTOR_NCSNV2 = 2,
@@ -539,7 +539,7 @@ typedef struct vesde_combination {
     struct vesde_term terms[VESDE_MOST_TERMS];
     // Their number.
     size_t terms_len;
-    // What multiplies each term's product once more, rounded again: (a₀·x₀)·second_factors[0]; 0
+    // What multiplies each term's product once more, rounded again, the first one (a₀·x₀)·b₀; 0
     // and 1 if nothing does.
     float second_factors[VESDE_MOST_TERMS];
     // Floats of a buffer.
@@ -1337,7 +1337,7 @@ vesde_status vesde_torch_norm(struct vesde_noise x, size_t len, double *norm);
 
 // The factors of annealed Langevin dynamics, in which no norm is taken, for vesde_linear: step_size
 // ε = factor·ratio² and noise_factor √(2ε), in float. With `factor` 2 and `ratio` snr·σ it is
-// score_sde's corrector ald; with step_lr and σ/σ_last ncsnv2's (Song and Ermon 2020, algorithm
+// score_sde's corrector ald; with step_lr and σ over the last sigma ncsnv2's (Song and Ermon 2020, algorithm
 // 1).
 //
 // Pointers:
