@@ -1211,7 +1211,7 @@ fn mask_len(job: &mut Job<'_>, len: usize) -> usize {
         few @ 120..230 => usize::from(few % 6) + 1,
         _ => return job.length(4, job.most),
     };
-    if len.is_multiple_of(count) { len / count } else { len }
+    if len <= job.most && len.is_multiple_of(count) { len / count } else { len }
 }
 
 fn impute(job: &mut Job<'_>) {
