@@ -15,9 +15,9 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use vesde::{
-    Averaging, Combination, Config, Counter, CudaGrid, Noise, Norm, Numpy, Schedule, Scheduler, SimdLevel,
-    Step, TorchCpu, TorchCuda, fill_from_rng, limit_simd_level, linear, norm_blocks, set_sigmas,
-    set_timesteps, sum_squares, torch_norm,
+    Averaging, Combination, Config, Counter, CudaGrid, Imputation, Noise, Norm, Numpy, Recolouring, Schedule,
+    Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, decouple, fill_from_rng, guide, impute,
+    limit_simd_level, linear, norm_blocks, recolour, set_sigmas, set_timesteps, sum_squares, torch_norm,
 };
 
 /// Floats of a buffer, and how many sets of four buffers a benchmark takes in turn: one set for
@@ -116,6 +116,51 @@ bare_loop!(read_3_write_2(x: &mut [f32], m: &[f32], z: &[f32], mean: &mut [f32])
         *x = *mean + B * z;
     }
 });
+
+bare_loop!(read_3_write_1_masked(x: &mut [f32], d: &[f32], m: &[f32]) {
+    for ((x, d), m) in x.iter_mut().zip(d).zip(m) {
+        *x = *x * (1.0 - m) + d * m;
+    }
+});
+bare_loop!(read_4_write_1_masked(x: &mut [f32], d: &[f32], m: &[f32], z: &[f32]) {
+    for (((x, d), m), z) in x.iter_mut().zip(d).zip(m).zip(z) {
+        *x = *x * (1.0 - m) + (d + z * A) * m;
+    }
+});
+bare_loop!(read_3_write_3_mixed(x: &[f32], out: &mut [f32]) {
+    let (pixels, fma) = (x.len() / 3, fused::<LANES>);
+    let Ok([y0, y1, y2]) = out.get_disjoint_mut([0..pixels, pixels..2 * pixels, 2 * pixels..3 * pixels]) else {
+        return;
+    };
+    let x = [0, 1, 2].map(|i| &x[i * pixels..][..pixels]);
+    for i in 0..pixels {
+        let (a, b, c) = (x[0][i], x[1][i], x[2][i]);
+        y0[i] = fma(c, 0.1, fma(b, 0.2, a * 0.3));
+        y1[i] = fma(c, 0.4, fma(b, 0.5, a * 0.6));
+        y2[i] = fma(c, 0.7, fma(b, 0.8, a * 0.9));
+    }
+});
+bare_loop!(read_7_write_3_mixed(x: &mut [f32], gray: &[f32], z: &[f32]) {
+    let (pixels, fma) = (x.len() / 3, fused::<LANES>);
+    let Ok([x0, x1, x2]) = x.get_disjoint_mut([0..pixels, pixels..2 * pixels, 2 * pixels..3 * pixels]) else {
+        return;
+    };
+    let (g, z) = ([0, 1, 2].map(|i| &gray[i * pixels..][..pixels]), &z[..pixels]);
+    for i in 0..pixels {
+        let known = fma(g[2][i], 0.11, fma(g[1][i], 0.12, g[0][i] * 0.13)) + z[i] * A;
+        let (a, b, c) = (x0[i], x1[i], x2[i]);
+        let (b, c) = (fma(c, 0.4, fma(b, 0.5, a * 0.6)), fma(c, 0.7, fma(b, 0.8, a * 0.9)));
+        x0[i] = fma(c, 0.21, fma(b, 0.22, known * 0.23));
+        x1[i] = fma(c, 0.31, fma(b, 0.32, known * 0.33));
+        x2[i] = fma(c, 0.41, fma(b, 0.42, known * 0.43));
+    }
+});
+
+/// `x·y + z`, fused where the level has an instruction for it.
+#[inline(always)]
+fn fused<const LANES: usize>(x: f32, y: f32, z: f32) -> f32 {
+    if LANES > 4 { x.mul_add(y, z) } else { x * y + z }
+}
 
 /// One benchmark's buffers for one call.
 struct Set<'a> {
@@ -341,6 +386,51 @@ fn kernels(c: &mut Criterion) {
             bench!(g, sets, "3 terms, DPM++ 2M", |s| {
                 let denoised = Combination::in_place(B, s.sample).plus(A, s.score);
                 linear(denoised.plus(-A, &*s.noise)).expect("lengths");
+            });
+            g.finish();
+
+            // Data and gray images are in place of the score, and masks of the mean.
+            let mut g = group(c, &name("inverse"), len);
+            bench!(g, sets, "bare loop, read 3 write 1, masked", |s| {
+                read_3_write_1_masked(level, s.sample, s.score, s.mean);
+            });
+            bench!(g, sets, "impute", |s| {
+                impute(Imputation::in_place(s.score, &*s.mean, s.sample)).expect("lengths");
+            });
+            bench!(g, sets, "bare loop, read 4 write 1, masked", |s| {
+                read_4_write_1_masked(level, s.sample, s.score, s.mean, s.noise);
+            });
+            bench!(g, sets, "impute, noise given", |s| {
+                let job = Imputation::in_place(s.score, &*s.mean, s.sample);
+                impute(job.with_noise(A, &*s.noise)).expect("lengths");
+            });
+            bench!(g, sets, "impute, counter noise", |s| {
+                let job = Imputation::in_place(s.score, &*s.mean, s.sample);
+                impute(job.with_noise(A, counter)).expect("lengths");
+            });
+            let image = len / 3 * 3;
+            bench!(g, sets, "bare loop, read 7 write 3, mixed", |s| {
+                read_7_write_3_mixed(level, &mut s.sample[..image], s.score, s.noise);
+            });
+            bench!(g, sets, "recolour, noise given", |s| {
+                let job = Recolouring::in_place(&s.score[..image], &mut s.sample[..image]);
+                recolour(job.with_noise(A, &s.noise[..image])).expect("lengths");
+            });
+            bench!(g, sets, "recolour, counter noise", |s| {
+                let job = Recolouring::in_place(&s.score[..image], &mut s.sample[..image]);
+                recolour(job.with_noise(A, counter)).expect("lengths");
+            });
+            bench!(g, sets, "bare loop, read 3 write 3, mixed", |s| {
+                read_3_write_3_mixed(level, &s.score[..image], &mut s.sample[..image]);
+            });
+            bench!(g, sets, "decouple, elsewhere", |s| {
+                decouple(&s.score[..image], 1, &mut s.sample[..image]).expect("lengths");
+            });
+            bench!(g, sets, "bare loop, read 2 write 1 elsewhere", |s| {
+                read_2_write_1_elsewhere(level, s.score, s.noise, s.sample);
+            });
+            bench!(g, sets, "guide", |s| {
+                guide(s.score, &*s.noise, B, &mut *s.sample).expect("lengths");
             });
             g.finish();
 

@@ -6,9 +6,11 @@
 use std::fmt::Write;
 
 use vesde::{
-    Averaging, Buffers, Config, Counter, CudaGrid, NORM_BLOCK, Noise, Norm, Numpy, Request, Sampler,
-    SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, fill_from_rng,
-    limit_simd_level, norm_blocks, set_sigmas, set_timesteps, simd_level, sum_squares, torch_norm,
+    Averaging, Buffers, Config, Counter, CudaGrid, Divergence, Imputation, NORM_BLOCK, Noise, Norm, Numpy,
+    Ode, OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeVariable, Predictor, Recolouring, Request,
+    Sampler, SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, fill_from_rng, guide,
+    impute, limit_simd_level, norm_blocks, recolour, set_sigmas, set_timesteps, simd_level, sum_squares,
+    torch_norm,
 };
 
 /// FNV-1a over the little-endian bytes of floats.
@@ -43,6 +45,9 @@ fn counter(noise: Counter, len: usize) -> Vec<f32> {
 
 /// A step of a length.
 type Run<'r> = dyn Fn(usize, Step<'_>) + 'r;
+
+/// What is done with noise, three buffers of a length and an output.
+type RunOn = dyn Fn(usize, Noise<'_>, &[&[f32]; 3], &mut [f32]);
 
 /// One line a job: its name and the hash of all that it computes.
 fn hashes() -> String {
@@ -128,6 +133,11 @@ fn hashes() -> String {
                 });
             });
         }
+        job(&format!("euler_maruyama_{name}"), &|hash| {
+            each(hash, &|_, step| {
+                scheduler.step_pred(&[0.75], step.with_predictor(Predictor::EulerMaruyama)).unwrap();
+            });
+        });
         job(&format!("add_noise_{name}"), &|hash| {
             for len in lengths() {
                 let noise = Counter::new(3, len as u64);
@@ -151,6 +161,34 @@ fn hashes() -> String {
             }
         }
     });
+    // Data and their code, and log-densities: by the probability-flow ODE in both variables.
+    for (name, direction, variable, divergence) in [
+        ("ode", OdeDirection::Sampling, OdeVariable::Time, Divergence::None),
+        ("likelihood", OdeDirection::Encoding, OdeVariable::Sigma, Divergence::Differences),
+    ] {
+        job(name, &|hash| {
+            const LEN: usize = 2 * 77;
+            let options =
+                OdeOptions { seed: 12, rtol: 1e-4, direction, variable, divergence, ..Default::default() };
+            let mut ode = Ode::new(&config, 2, options).unwrap();
+            let mut x = counter(Counter::new(1, 1), LEN);
+            let (mut input, mut score, mut workspace) = ([0.0; LEN], [0.0; LEN], [0.0; 6 * LEN]);
+            let mut log_densities = [0.0; 2 * 9];
+            loop {
+                let buffers = OdeBuffers::new(&mut x, &mut input, &score, &mut workspace);
+                let request = ode.next(buffers.with_log_densities(&mut log_densities)).unwrap();
+                let OdeRequest::Score { sigma, .. } = request else { break };
+                for (score, x) in score.iter_mut().zip(&input) {
+                    *score = (0.5 - x) / (sigma * sigma + 0.04);
+                }
+            }
+            hash.floats(&x);
+            for density in &log_densities[..2] {
+                hash.bytes(&density.to_le_bytes());
+            }
+            hash.bytes(&ode.stats().evaluations.to_le_bytes());
+        });
+    }
     job("sampler", &|hash| {
         let (mut x, mut score) = (vec![0.0; 2 * 77], vec![0.0; 2 * 77]);
         let mut sampler =
@@ -163,6 +201,52 @@ fn hashes() -> String {
             }
         }
         hash.floats(&x);
+    });
+    for (name, given) in [("given", true), ("counter", false)] {
+        let each = |hash: &mut Hash, step: usize, run: &RunOn| {
+            for len in lengths().map(|len| len / step * step).filter(|&len| len > 0) {
+                for offset in [0, 7] {
+                    let place = Counter { seed: 2, stream: 5, index: offset as u64 };
+                    let [data, sample, mask] = [(6, 7), (8, 9), (10, 11)]
+                        .map(|(seed, stream)| counter(Counter::new(seed, stream), len));
+                    let (z, mut out) = (counter(place, len), vec![0.0; len + offset]);
+                    let noise = if given { Noise::from(&z[..]) } else { place.into() };
+                    run(len, noise, &[&data, &sample, &mask], &mut out[offset..]);
+                    hash.floats(&out[offset..]);
+                }
+            }
+        };
+        job(&format!("impute_{name}"), &|hash| {
+            each(hash, 1, &|_, noise, [data, sample, mask], out| {
+                impute(Imputation::new(data, mask, sample, out).with_noise(1.5, noise)).unwrap();
+            });
+        });
+        job(&format!("recolour_{name}"), &|hash| {
+            each(hash, 3, &|len, noise, [gray, sample, _], out| {
+                let job = Recolouring::new(gray, sample, out).with_batch(if len % 2 == 0 { 2 } else { 1 });
+                recolour(job.with_noise(1.5, noise)).unwrap();
+            });
+        });
+    }
+    job("guide", &|hash| {
+        for len in lengths() {
+            let [u, c] = [(6, 7), (8, 9)].map(|(seed, stream)| counter(Counter::new(seed, stream), len));
+            let mut out = vec![0.0; len];
+            guide(&u, &c, 1.5, &mut out[..]).unwrap();
+            hash.floats(&out);
+        }
+    });
+    job("words", &|hash| {
+        let mut state = TorchCpu::new(3);
+        for len in lengths() {
+            let mut out = vec![0.0; len];
+            state.uniform(&mut out[..]).unwrap();
+            hash.floats(&out);
+            state.rademacher(&mut out[..]).unwrap();
+            hash.floats(&out);
+            Counter { seed: 1, stream: len as u64, index: 0 }.rademacher(&mut out[..]).unwrap();
+            hash.floats(&out);
+        }
     });
     lines
 }

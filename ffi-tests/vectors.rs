@@ -46,7 +46,7 @@ pub fn cases(group: &str) -> impl Iterator<Item = (&'static str, &'static Case)>
             let mut words = line.split_ascii_whitespace();
             let [case, name, _type, count] = [(); 4].map(|()| words.next().expect("a header"));
             let bits: Vec<u64> = words.map(|word| u64::from_str_radix(word, 16).expect("hex")).collect();
-            assert_eq!(bits.len(), count.parse().expect("a count"), "{case} {name}");
+            assert_eq!(bits.len(), count.parse::<usize>().expect("a count"), "{case} {name}");
             all.entry(case.to_owned())
                 .or_insert_with(|| Case(BTreeMap::new()))
                 .0

@@ -55,6 +55,9 @@
 // norms.
 #define VESDE_NORM_BLOCK 4096
 
+// The most terms of a sum of an ODE job.
+#define VESDE_ODE_MOST_TERMS 5
+
 // Why a call was refused. Nothing has been written when a function returns one of these.
 //
 // The discriminants are the C ABI's status codes; `VESDE_OK` is 0.
@@ -120,6 +123,18 @@ typedef enum vesde_error {
     VESDE_ERROR_UNKNOWN_GPU = -61,
     // This kind of generator makes its numbers one after the other: a draw cannot be split.
     VESDE_ERROR_UNSPLITTABLE_DRAW = -62,
+    // A norm that an ODE step needs is infinite or not a number: so is the score, its product with
+    // the probe, or the sample.
+    VESDE_ERROR_NON_FINITE_SCORE = -70,
+    // The error of an ODE step exceeds the tolerance even where the step is as short as the
+    // spacing of doubles allows.
+    VESDE_ERROR_STEP_TOO_SMALL = -71,
+    // The next ODE step would take more evaluations than the options allow.
+    VESDE_ERROR_TOO_MANY_EVALUATIONS = -72,
+    // `rtol` must be finite and greater than 0, `atol` finite and not below 0, and greater than 0
+    // with a divergence; `max_step` and a first step must be greater than 0, and the distance of
+    // differences finite and greater than 0.
+    VESDE_ERROR_INVALID_TOLERANCE = -73,
 } vesde_error;
 
 // Over what the corrector averages its norms.
@@ -231,8 +246,8 @@ typedef enum vesde_corrector {
 typedef enum vesde_conditions {
     // It does not.
     VESDE_CONDITIONS_NONE = 0,
-    // It does, and each [`Request::Condition`] but the initial sample's has a draw of noise, as
-    // `score_sde`'s inpainting and colorization have.
+    // It does, and each request but the initial sample's has a draw of noise, as `score_sde`'s
+    // inpainting and colorization have.
     VESDE_CONDITIONS_DRAWING = 1,
     // It does, without noise.
     VESDE_CONDITIONS_QUIET = 2,
@@ -267,6 +282,116 @@ typedef enum vesde_reduction {
     // model output, the second term, which is 0 in the plan; `noise_factor` is the noise's.
     VESDE_REDUCTION_CORRECTOR_NORMS = 1,
 } vesde_reduction;
+
+// The variable in which the ODE is solved. The solution is the same, the steps are not: an
+// adaptive solver needs fewer where the solution is smooth.
+//
+// Network evaluations at tolerances of 1e-5, in time and in sigma: sampling from a smooth score
+// 110 to 170 and 182 to 290, encoding 122 to 176 and 86 to 122.
+typedef enum vesde_ode_variable {
+    // Time, dx/dt = −½·g(t)²·s, as in `score_sde`: best for sampling.
+    VESDE_ODE_VARIABLE_TIME = 0,
+    // Sigma, dx/dσ = −σ·s: best for encoding where the score is smooth.
+    VESDE_ODE_VARIABLE_SIGMA = 1,
+} vesde_ode_variable;
+
+// Which way the ODE is solved.
+typedef enum vesde_ode_direction {
+    // From noise to data: t from 1 to `sampling_eps`.
+    VESDE_ODE_DIRECTION_SAMPLING = 0,
+    // From data to noise: t from `sampling_eps` to 1. The result is the code of the data, which is
+    // of standard deviation `sigma_max`, and from which sampling gives the data again.
+    VESDE_ODE_DIRECTION_ENCODING = 1,
+} vesde_ode_direction;
+
+// How the divergence of the score, the trace of its Jacobian J, is had, if it is.
+typedef enum vesde_divergence {
+    // Not at all.
+    VESDE_DIVERGENCE_NONE = 0,
+    // Hutchinson's estimate ν·(J·ν) with a probe ν, from the caller's product J·ν or Jᵀ·ν.
+    VESDE_DIVERGENCE_PRODUCT = 1,
+    // The same from two scores, ν·(s(x + h·ν) − s(x − h·ν))/2h, of which the mean is the drift: no
+    // product is needed, but twice as many scores.
+    VESDE_DIVERGENCE_DIFFERENCES = 2,
+    // Exactly, from the products of all unit vectors: for tests, and for small samples.
+    VESDE_DIVERGENCE_UNIT_PRODUCTS = 3,
+    // The same from scores at x ± h·(each unit vector), and one at x.
+    VESDE_DIVERGENCE_UNIT_DIFFERENCES = 4,
+} vesde_divergence;
+
+// What the caller is to do before the next vesde_ode_next.
+typedef enum vesde_ode_request_kind {
+    // Nothing: the sample is the result.
+    VESDE_ODE_REQUEST_KIND_DONE = 0,
+    // Evaluate the score of `input` at `sigma`, into `model_output`.
+    VESDE_ODE_REQUEST_KIND_SCORE = 1,
+    // Fill `noise` with as many standard normal numbers as the sample has elements.
+    VESDE_ODE_REQUEST_KIND_NOISE = 2,
+    // Evaluate the score, and its Jacobian's product with the probe, into `product`.
+    VESDE_ODE_REQUEST_KIND_SCORE_AND_PRODUCT = 3,
+    // The Jacobian's product with a unit vector of each sample, at the last score's input, into
+    // `product`; the model output is left as it is.
+    VESDE_ODE_REQUEST_KIND_PRODUCT = 4,
+} vesde_ode_request_kind;
+
+// What a derivative is made of, times a factor.
+typedef enum vesde_ode_score {
+    // The model output.
+    VESDE_ODE_SCORE_MODEL_OUTPUT = 0,
+    // Half the sum of a buffer of the workspace and the model output: the sum is rounded, then the
+    // product with the factor.
+    VESDE_ODE_SCORE_AVERAGE = 1,
+    // A buffer of the workspace.
+    VESDE_ODE_SCORE_KEPT = 2,
+} vesde_ode_score;
+
+// What is to be summed over all elements before a plan is known. K is the newest derivative, and
+// scale = atol + rtol·m.
+typedef enum vesde_ode_sums_kind {
+    // Nothing.
+    VESDE_ODE_SUMS_KIND_NONE = 0,
+    // Two sums, of (sample/scale)² and of (K/scale)², with m = |sample|.
+    VESDE_ODE_SUMS_KIND_FIRST_NORMS = 1,
+    // The sum of ((K − k)/scale)² with m = |sample|, k being the derivative `k`.
+    VESDE_ODE_SUMS_KIND_SECOND_NORM = 2,
+    // The sum of (err/scale)², with err = h·(e₀·k₀ + ... + e·K) of `error` and `newest`, and m the
+    // greater of |sample| and |`step`|.
+    VESDE_ODE_SUMS_KIND_ERROR = 3,
+} vesde_ode_sums_kind;
+
+// What is to be summed over each sample before a plan is known.
+typedef enum vesde_ode_dots_kind {
+    // Nothing.
+    VESDE_ODE_DOTS_KIND_NONE = 0,
+    // The products of the probe and the product.
+    VESDE_ODE_DOTS_KIND_PRODUCT = 1,
+    // The products of the probe and the model output.
+    VESDE_ODE_DOTS_KIND_MODEL_OUTPUT = 2,
+    // Nothing: element `unit` of the product is the sum.
+    VESDE_ODE_DOTS_KIND_PRODUCT_AT = 3,
+    // Nothing: element `unit` of the model output is the sum.
+    VESDE_ODE_DOTS_KIND_MODEL_OUTPUT_AT = 4,
+} vesde_ode_dots_kind;
+
+// What becomes of the sample of an ODE job.
+typedef enum vesde_ode_sample_kind {
+    // Nothing.
+    VESDE_ODE_SAMPLE_KIND_UNCHANGED = 0,
+    // It is what the input was.
+    VESDE_ODE_SAMPLE_KIND_INPUT = 1,
+    // It is a sum.
+    VESDE_ODE_SAMPLE_KIND_SUM = 2,
+} vesde_ode_sample_kind;
+
+// What is added to the input of an ODE job at last, in float.
+typedef enum vesde_ode_shift_kind {
+    // Nothing.
+    VESDE_ODE_SHIFT_KIND_NONE = 0,
+    // shift_factor·probe, rounded.
+    VESDE_ODE_SHIFT_KIND_PROBE = 1,
+    // shift_factor to one element of each sample.
+    VESDE_ODE_SHIFT_KIND_UNIT = 2,
+} vesde_ode_shift_kind;
 
 // What the caller is to do before the next vesde_sampler_next.
 typedef enum vesde_request_kind {
@@ -702,6 +827,270 @@ typedef struct vesde_buffers {
     size_t workspace_len;
 } vesde_buffers;
 
+// What an ODE job needs to know besides the configuration. All zeros samples in time, on counter
+// noise of seed 0, with tolerances of 1e-5.
+typedef struct vesde_ode_options {
+    // Seed of the counter noise.
+    uint64_t seed;
+    // Stream of the initial sample's counter noise. A probe takes the one after it.
+    uint64_t stream;
+    // How many evaluations there may be; 0 is no limit. No step is begun that would exceed it.
+    uint64_t max_evaluations;
+    // The relative tolerance; 0 is 1e-5. Below 1e-7 nothing is gained, since the sample is float.
+    double rtol;
+    // The absolute tolerance; 0 is 1e-5.
+    double atol;
+    // The longest step; 0 is no limit.
+    double max_step;
+    // The first step; 0 if it is to be chosen, at the price of one evaluation.
+    double first_step;
+    // The distance of differences over sigma; 0 is 0.01.
+    double difference;
+    // Who makes the initial sample's noise: one of enum vesde_sampler_noise.
+    int32_t noise;
+    // From what the job starts: one of enum vesde_sampler_start. Encoding always starts from the
+    // given sample.
+    int32_t start;
+    // The variable: one of enum vesde_ode_variable.
+    int32_t variable;
+    // The direction: one of enum vesde_ode_direction.
+    int32_t direction;
+    // How the divergence is had: one of enum vesde_divergence.
+    int32_t divergence;
+    // Who makes the probe: one of enum vesde_sampler_noise. Counter noise's is its signs.
+    int32_t probe;
+    // 1 if the log-densities do not count in the error, and 0 if they do, as in score_sde.
+    int32_t state_only;
+    // Not looked at.
+    int32_t reserved;
+} vesde_ode_options;
+
+// The state of a job: Dormand and Prince's pair of order five and four, with the steps of scipy's
+// `solve_ivp(method="RK45")`, on the probability-flow ODE (Song et al. 2021, equation 13 and
+// appendix D). Plain data, owned by the caller: a copy, taken at any time together with copies of
+// the buffers, continues like the original.
+//
+// The batch has one step size, as in `score_sde`: what becomes of a sample depends a little on the
+// others. For results that do not, run a job for each.
+typedef struct vesde_ode {
+    struct vesde_config config;
+    uint64_t seed;
+    uint64_t stream;
+    uint64_t batch;
+    uint64_t max_evaluations;
+    uint64_t evaluations;
+    uint64_t accepted;
+    uint64_t rejected;
+    // How many answers there were in this evaluation.
+    uint64_t part;
+    double rtol;
+    double atol;
+    double max_step;
+    // The first step, or 0.
+    double first_step;
+    double difference;
+    double u;
+    // Where the try ends, and its step.
+    double u_new;
+    double h;
+    double h_abs;
+    // The first step's probe, and the norm of the derivative.
+    double h0;
+    double d1;
+    int32_t noise;
+    int32_t start;
+    int32_t variable;
+    int32_t direction;
+    int32_t divergence;
+    int32_t probe;
+    int32_t state_only;
+    // What was asked for.
+    int32_t phase;
+    int32_t is_rejected;
+    // Whether the first two derivatives' buffers have changed their roles.
+    int32_t is_swapped;
+} vesde_ode;
+
+// Where a job is.
+typedef struct vesde_ode_stats {
+    // Evaluations of the ODE's right side so far, scipy's `nfev`. Each is a score; for
+    // a divergence a score and a product, or two scores, or those of all unit vectors.
+    uint64_t evaluations;
+    // Accepted steps.
+    uint64_t accepted;
+    // Rejected tries.
+    uint64_t rejected;
+    // The ODE's variable where the sample is.
+    double u;
+    // The continuous time there.
+    double t;
+    // The magnitude of the step that is tried.
+    double h;
+} vesde_ode_stats;
+
+// The buffers of an ODE job: the same at every call, or copies of them; or those of a part of one.
+// All zeros but for what a job needs.
+typedef struct vesde_ode_buffers {
+    // The sample, which is the solution so far.
+    float *sample;
+    // What the network is evaluated on.
+    float *input;
+    // What it made of that.
+    const float *model_output;
+    // Floats of the sample, and of each buffer but the workspace: those of the whole batch.
+    size_t len;
+    // The noise that VESDE_ODE_REQUEST_KIND_NOISE has asked for; NULL where it never does.
+    const float *noise;
+    // The caller's probe, the same in every call; NULL where it is counter noise's or there is
+    // none.
+    const float *probe;
+    // The product that a request has asked for; NULL where none does.
+    const float *product;
+    // The derivatives, vesde_ode_workspace_len floats, to be left alone between calls. In a part
+    // of a job that begins at element k of the batch it is the whole job's plus k.
+    float *workspace;
+    // From one derivative to the next, in floats; 0 is `len`. In a part it is the whole job's
+    // `len`.
+    size_t workspace_stride;
+    // The log-densities, vesde_ode_log_densities_len doubles, to be left alone between calls: the
+    // first one a sample is the result. NULL without a divergence, and in a part.
+    double *log_densities;
+    // Their number.
+    size_t log_densities_len;
+    // The first element's place in the batch: 0, but in a part.
+    size_t start;
+} vesde_ode_buffers;
+
+// An ODE job's request. What does not belong to its kind is zero.
+typedef struct vesde_ode_request {
+    // What to do: one of enum vesde_ode_request_kind.
+    int32_t kind;
+    // Which derivative of a step, from 1 to 7; 0 for the one that helps to choose the first step.
+    uint32_t stage;
+    // The noise scale: what the network is given.
+    float sigma;
+    // The continuous timestep.
+    float timestep;
+    // The ODE's variable.
+    double u;
+    // For VESDE_ODE_REQUEST_KIND_PRODUCT, which element of each sample is 1.
+    uint64_t unit;
+    // Which draw of noise.
+    uint64_t draw;
+    // 1 if a step was accepted just before: the sample is a new one.
+    int32_t accepted;
+    // Zero.
+    int32_t reserved;
+} vesde_ode_request;
+
+// A factor and the number of the derivative that it multiplies.
+typedef struct vesde_ode_term {
+    // The factor.
+    double factor;
+    // The derivative: which one of the workspace.
+    int32_t slot;
+    // Zero.
+    int32_t reserved;
+} vesde_ode_term;
+
+// sample + h·(c₀·k₀ + c₁·k₁ + ...): in double, one rounding an operation, from left to right, and
+// rounded to float once at the end. Without terms it is the sample.
+typedef struct vesde_ode_sum {
+    // The terms.
+    struct vesde_ode_term terms[VESDE_ODE_MOST_TERMS];
+    // Their number.
+    uint64_t terms_len;
+    // The step.
+    double h;
+} vesde_ode_sum;
+
+// A derivative: factor·score, in float.
+typedef struct vesde_ode_derivative {
+    // The factor.
+    float factor;
+    // What it multiplies: one of enum vesde_ode_score.
+    int32_t score;
+    // The buffer of the workspace that this needs.
+    int32_t score_slot;
+    // The buffer of the workspace that takes it, in a plan; −1 if none does.
+    int32_t slot;
+} vesde_ode_derivative;
+
+// The reductions of a turn, with all numbers that they need. They write no buffer.
+typedef struct vesde_ode_reduction {
+    // The relative tolerance.
+    double rtol;
+    // The absolute tolerance.
+    double atol;
+    // The error's terms but for the last.
+    struct vesde_ode_sum error;
+    // The result of the step. Without differences of scores the input has it, too.
+    struct vesde_ode_sum step;
+    // The error's factor of the newest derivative.
+    double newest;
+    // The newest derivative.
+    struct vesde_ode_derivative derivative;
+    // Elements of a sample.
+    uint64_t sample_len;
+    // The element that `dots` may be about.
+    uint64_t unit;
+    // The probe, where it is the signs of counter noise.
+    struct vesde_counter probe;
+    // 1 if it is, and 0 if it is the caller's.
+    int32_t counts_probe;
+    // Sums over the batch: one of enum vesde_ode_sums_kind.
+    int32_t sums;
+    // Sums over each sample: one of enum vesde_ode_dots_kind.
+    int32_t dots;
+    // The buffer of the workspace that VESDE_ODE_SUMS_KIND_SECOND_NORM takes.
+    int32_t k;
+} vesde_ode_reduction;
+
+// What a turn of an ODE job does to the buffers, in this order; each may be nothing. Elementwise:
+// any part of the buffers may be worked on by itself.
+typedef struct vesde_ode_plan {
+    // A derivative that is kept, if its slot is not −1.
+    struct vesde_ode_derivative keep;
+    // The sample's change, where that is a sum.
+    struct vesde_ode_sum sample_sum;
+    // The input of the next evaluation, made from the sample as it is then.
+    struct vesde_ode_sum input_sum;
+    // The initial sample's noise, where it is counter noise.
+    struct vesde_counter prior;
+    // The probe, where it is the signs of counter noise.
+    struct vesde_counter probe;
+    // The element that the shift is about.
+    uint64_t shift_unit;
+    // Elements of a sample.
+    uint64_t sample_len;
+    // The factor of the initial sample's noise, σ_max, before all else; 0 if there is none.
+    float prior_factor;
+    // The factor of the shift.
+    float shift_factor;
+    // 1 if the initial sample's noise is counter noise, and 0 if it is the caller's.
+    int32_t counts_prior;
+    // 1 if the probe is counter noise's signs, and 0 if it is the caller's.
+    int32_t counts_probe;
+    // What becomes of the sample: one of enum vesde_ode_sample_kind.
+    int32_t sample;
+    // 1 if there is a new input, and 0 if not.
+    int32_t input;
+    // What is added to it: one of enum vesde_ode_shift_kind.
+    int32_t shift;
+    // Zero.
+    int32_t reserved;
+} vesde_ode_plan;
+
+// The log-density of a sample of data, in nats, and its parts.
+typedef struct vesde_log_likelihood {
+    // log p(x), the sum of the two.
+    double log_density;
+    // That of the code under the prior.
+    double prior;
+    // The integral of the drift's divergence on the way from the data to the code.
+    double divergence;
+} vesde_log_likelihood;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -999,9 +1388,9 @@ vesde_status vesde_impute(const struct vesde_imputation *imputation);
 //
 // score_sde does it after the corrector and after the predictor of each step, with the sigma of
 // the step's timestep and a draw of its own; its result is this without noise of the sample that
-// has been recoloured. Its first sample has the brightness of the gray image added to the decoupled
-// sample of the prior, of which the red is zero: vesde_decouple of both, vesde_linear of the two
-// first channels, vesde_couple.
+// has been recoloured. Its first sample has the brightness of the gray image added to the
+// decoupled sample of the prior, of which the red is zero: vesde_decouple of both, vesde_linear of
+// the two first channels, vesde_couple.
 //
 // There may be no noise where its sigma is 0. To split the work, pass whole samples, and
 // counter.index plus the part's offset.
@@ -1010,8 +1399,8 @@ vesde_status vesde_impute(const struct vesde_imputation *imputation);
 // `recolouring` is NULL or readable, and every pointer in it is NULL or valid for its length.
 vesde_status vesde_recolour(const struct vesde_recolouring *recolouring);
 
-// Brightness and two channels of colour from red, green and blue: each pixel of `batch` images, one
-// after the other and each of three channels one after the other, times score_sde's matrix M
+// Brightness and two channels of colour from red, green and blue: each pixel of `batch` images,
+// one after the other and each of three channels one after the other, times score_sde's matrix M
 // (get_pc_colorizer's decouple, bit for bit). `x` and `out` have `len` floats, a multiple of 3
 // times the batch.
 //
@@ -1042,8 +1431,8 @@ vesde_status vesde_guide(const float *unconditional,
                          size_t len,
                          float *out);
 
-// Tweedie's formula: the posterior mean of the clean data, out = sample + σ²·score for the score at
-// the sample and `sigma`, with σ² rounded first. All buffers have `len` floats; `out` may be
+// Tweedie's formula: the posterior mean of the clean data, out = sample + σ²·score for the score
+// at the sample and `sigma`, with σ² rounded first. All buffers have `len` floats; `out` may be
 // either. To split the work, pass parts of all buffers.
 //
 // Pointers:
@@ -1107,27 +1496,23 @@ vesde_status vesde_randn(struct vesde_generator *generators,
                          size_t len,
                          float *out);
 
-// One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state: torch.rand(len)
-// on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is two for parts of n.
-// Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+// One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state:
+// torch.rand(len) on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is
+// two for parts of n. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
 //
 // Pointers:
 // `generator` is NULL or a state that nothing else uses now; `out` is NULL or writable for `len`
 // floats.
-vesde_status vesde_rand(struct vesde_generator *generator,
-                        size_t len,
-                        float *out);
+vesde_status vesde_rand(struct vesde_generator *generator, size_t len, float *out);
 
 // One draw of `len` signs, 1 or -1 with equal probability, advancing the state: the probe of a
-// divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for bit,
-// as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER the signs
-// of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+// divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for
+// bit, as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER
+// the signs of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
 //
 // Pointers:
 // As vesde_rand.
-vesde_status vesde_rademacher(struct vesde_generator *generator,
-                              size_t len,
-                              float *out);
+vesde_status vesde_rademacher(struct vesde_generator *generator, size_t len, float *out);
 
 // Elements `start` to `start + len` − 1 of the next draw of `draw_len` elements, for work that is
 // split over threads. The state stays as it is until vesde_generator_skip.
@@ -1239,6 +1624,163 @@ vesde_status vesde_sampler_next_drawing(struct vesde_sampler *sampler,
 vesde_status vesde_sampler_workspace_len(const struct vesde_sampler *sampler,
                                          size_t len,
                                          size_t *workspace_len);
+
+// Makes an ODE job for a batch of `batch` samples: the probability-flow ODE (Song et al. 2021,
+// equation 13 and appendix D) by Dormand and Prince's pair of order five and four, with the steps
+// of scipy's solve_ivp(method="RK45"). It keeps a copy of `config`. The batch has one step size, as
+// in score_sde: for results that do not depend on the other samples, run a job for each.
+//
+// A tolerance, a step or a distance that is out of range is VESDE_ERROR_INVALID_TOLERANCE.
+//
+// Pointers:
+// `config` and `options` are NULL or readable; `ode` is NULL or writable.
+vesde_status vesde_ode_init(const struct vesde_config *config,
+                            size_t batch,
+                            const struct vesde_ode_options *options,
+                            struct vesde_ode *ode);
+
+// How many floats the derivatives of a job of `len` floats take: six times as many.
+//
+// Pointers:
+// `ode` is NULL or was made by vesde_ode_init; `workspace_len` is NULL or writable.
+vesde_status vesde_ode_workspace_len(const struct vesde_ode *ode,
+                                     size_t len,
+                                     size_t *workspace_len);
+
+// How many doubles of log-densities a job keeps: nine a sample, or none without a divergence.
+//
+// Pointers:
+// `ode` is NULL or was made by vesde_ode_init; `log_densities_len` is NULL or writable.
+vesde_status vesde_ode_log_densities_len(const struct vesde_ode *ode, size_t *log_densities_len);
+
+// The counter noise whose signs are the probe, where that is not the caller's: vesde_rademacher of
+// a generator of it fills a buffer with them.
+//
+// Pointers:
+// `ode` is NULL or was made by vesde_ode_init; `probe` is NULL or writable.
+vesde_status vesde_ode_get_probe(const struct vesde_ode *ode, struct vesde_counter *probe);
+
+// Where a job is: evaluations, accepted and rejected steps, the ODE's variable, time and step.
+//
+// Pointers:
+// `ode` is NULL or was made by vesde_ode_init; `stats` is NULL or writable.
+vesde_status vesde_ode_get_stats(const struct vesde_ode *ode, struct vesde_ode_stats *stats);
+
+// Takes what the last request asked for, advances the solution, and says what is needed next. A
+// whole job is:
+//
+// do {
+//     status = vesde_ode_next(&ode, &buffers, &request);
+//     if (status == VESDE_OK && request.kind == VESDE_ODE_REQUEST_KIND_SCORE)
+//         network(input, request.sigma, score);
+// } while (status == VESDE_OK && request.kind != VESDE_ODE_REQUEST_KIND_DONE);
+//
+// with vesde_ode_buffers buffers = {.sample = sample, .input = input, .model_output = score,
+// .len = len, .workspace = workspace}.
+//
+// The first call makes the initial sample, unless the options say that it is there. After
+// VESDE_ODE_REQUEST_KIND_DONE the sample is the solution at the interval's end: data with noise of
+// σ(sampling_eps) on it, or a code of standard deviation sigma_max. With a divergence the first
+// log-density of each sample is then the integral that vesde_get_log_likelihood takes.
+//
+// VESDE_ERROR_NON_FINITE_SCORE where the sample or a derivative is not finite,
+// VESDE_ERROR_STEP_TOO_SMALL, VESDE_ERROR_TOO_MANY_EVALUATIONS. After an error everything is as
+// before, but for the log-densities from the batch's number on, as many, where dots are kept: the
+// call can be repeated. No output may overlap another or an input.
+//
+// Pointers:
+// `ode` is NULL or was made by vesde_ode_init, and nothing else uses it now; `buffers` is NULL or
+// readable; every buffer is NULL or valid for its length, initialised but for the first call's;
+// `request` is NULL or writable.
+vesde_status vesde_ode_next(struct vesde_ode *ode,
+                            const struct vesde_ode_buffers *buffers,
+                            struct vesde_ode_request *request);
+
+// What is to be summed over a batch of `len` floats before vesde_ode_next_plan: with it, and with the
+// plan that follows, vesde_ode_next is done in parts, on threads, on ranks, or on a GPU. Nothing
+// is changed.
+//
+// Pointers:
+// `ode` is NULL or was made by vesde_ode_init; `reduction` is NULL or writable.
+vesde_status vesde_ode_get_reduction(const struct vesde_ode *ode,
+                                     size_t len,
+                                     struct vesde_ode_reduction *reduction);
+
+// How many doubles vesde_ode_sums stores for each VESDE_NORM_BLOCK elements: 0 where there is
+// nothing to sum, 1 or 2; and 0 for NULL.
+//
+// Pointers:
+// `reduction` is NULL or readable.
+size_t vesde_ode_sums_values(const struct vesde_ode_reduction *reduction);
+
+// The sums over each VESDE_NORM_BLOCK elements of a part that begins at a multiple of it:
+// vesde_ode_sums_values doubles for the first block, then those of the second, and so on. The
+// totals that vesde_ode_next_plan takes are those of all blocks of the batch, added in order, whoever
+// computed them.
+//
+// Pointers:
+// `reduction` and `buffers` are NULL or readable; every buffer is NULL or valid for its length;
+// `blocks` is NULL or writable for `blocks_len` doubles.
+vesde_status vesde_ode_sums(const struct vesde_ode_reduction *reduction,
+                            const struct vesde_ode_buffers *buffers,
+                            size_t blocks_len,
+                            double *blocks);
+
+// The sums of one sample over each VESDE_NORM_BLOCK of its elements, for a part of it that begins
+// at a multiple of that: one double a block. What vesde_ode_next_plan takes of a sample is the sum of
+// all its blocks in order. Zeros where `dots` asks for nothing.
+//
+// Pointers:
+// As vesde_ode_sums.
+vesde_status vesde_ode_dots(const struct vesde_ode_reduction *reduction,
+                            const struct vesde_ode_buffers *buffers,
+                            size_t blocks_len,
+                            double *blocks);
+
+// Goes on by one turn: what is to be done with the buffers, and what is needed then, from the two
+// totals of the reduction (zeros where nothing was to be summed). With a divergence the sums over
+// each sample that the reduction asks for are in the log-densities from the batch's number on, as
+// many. To repeat a plan, keep a copy of the state and of the log-densities.
+//
+// Pointers:
+// `ode` is NULL or was made by vesde_ode_init, and nothing else uses it now; `sums` is NULL or
+// readable for two doubles; `log_densities` holds `log_densities_len` doubles; `plan` and
+// `request` are NULL or writable.
+vesde_status vesde_ode_next_plan(struct vesde_ode *ode,
+                                 size_t len,
+                                 const double *sums,
+                                 double *log_densities,
+                                 size_t log_densities_len,
+                                 struct vesde_ode_plan *plan,
+                                 struct vesde_ode_request *request);
+
+// Runs a plan on all buffers or a part of them, which may begin anywhere.
+//
+// Pointers:
+// `plan` and `buffers` are NULL or readable; every buffer is NULL or valid for its length.
+vesde_status vesde_ode_run(const struct vesde_ode_plan *plan,
+                           const struct vesde_ode_buffers *buffers);
+
+// The log-density of one sample of data in nats, and its parts, from its code z of `len` floats and
+// the integral of the divergence: the results of an ODE job that encodes, with a divergence. It is
+// the density of data with noise of σ(sampling_eps), about sigma_min, on them. `sigma_max` is the
+// configuration's.
+//
+// Pointers:
+// `z` is NULL or readable for `len` floats; `result` is NULL or writable.
+vesde_status vesde_get_log_likelihood(double sigma_max,
+                                      const float *z,
+                                      size_t len,
+                                      double divergence,
+                                      struct vesde_log_likelihood *result);
+
+// Bits per dimension: −log_density/(dims·ln 2) + log₂(levels·slope). 8-bit data have 256 levels;
+// `slope` is by how much a unit of what the network sees changes data in 0 to 1: 1 for data in
+// 0 to 1, ½ for data in −1..=1.
+double vesde_bits_per_dim(double log_density,
+                          size_t dims,
+                          double levels,
+                          double slope);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -476,8 +476,8 @@ inline status impute(const imputation &with) noexcept {
     return status(vesde_impute(&made));
 }
 
-// The buffers of recolour: {gray, x, batch, noise, sigma, x}, each with three channels a sample, one
-// after the other.
+// The buffers of recolour: {gray, x, batch, noise, sigma, x}, each with three channels a sample,
+// one after the other.
 struct recolouring {
     span<const float> gray{};
     span<const float> sample{};

@@ -76,6 +76,19 @@ pub enum Error {
     UnknownGpu = -61,
     /// This kind of generator makes its numbers one after the other: a draw cannot be split.
     UnsplittableDraw = -62,
+
+    /// A norm that an ODE step needs is infinite or not a number: so is the score, its product with
+    /// the probe, or the sample.
+    NonFiniteScore = -70,
+    /// The error of an ODE step exceeds the tolerance even where the step is as short as the
+    /// spacing of doubles allows.
+    StepTooSmall = -71,
+    /// The next ODE step would take more evaluations than the options allow.
+    TooManyEvaluations = -72,
+    /// `rtol` must be finite and greater than 0, `atol` finite and not below 0, and greater than 0
+    /// with a divergence; `max_step` and a first step must be greater than 0, and the distance of
+    /// differences finite and greater than 0.
+    InvalidTolerance = -73,
 }
 
 impl Error {
@@ -112,6 +125,10 @@ impl Error {
         Self::InvalidRandomState,
         Self::UnknownGpu,
         Self::UnsplittableDraw,
+        Self::NonFiniteScore,
+        Self::StepTooSmall,
+        Self::TooManyEvaluations,
+        Self::InvalidTolerance,
     ];
 
     /// The message of this error: one sentence without a full stop.
@@ -162,8 +179,18 @@ impl Error {
             Self::InvalidRandomState => c"the random state is not a valid one",
             Self::UnknownGpu => c"no GPU of this name is known",
             Self::UnsplittableDraw => c"a draw of this kind of generator cannot be split",
+            Self::NonFiniteScore => c"the score or the sample of an ODE step is not finite",
+            Self::StepTooSmall => c"the step size of the ODE falls below the spacing of doubles",
+            Self::TooManyEvaluations => c"the ODE needs more evaluations than are allowed",
+            Self::InvalidTolerance => c"a tolerance or a step size of the ODE is out of range",
         }
     }
+}
+
+/// The value of an enumeration's number: `values` are in the order of their numbers, from 0.
+pub(crate) fn known<T: Copy>(number: i32, values: &[T], otherwise: Error) -> Result<T, Error> {
+    let index = usize::try_from(number).map_err(|_| otherwise)?;
+    values.get(index).copied().ok_or(otherwise)
 }
 
 impl fmt::Display for Error {

@@ -60,9 +60,10 @@ impl<'a> Imputation<'a> {
 
 /// Imputation, the step of inpainting: `out = x·(1 − m) + (d + z·σ)·m` for the sample x, the mask
 /// m, the known data d and noise z; without noise, `x·(1 − m) + d·m` (Song et al. 2021, appendix
-/// I.2; score_sde's `get_pc_inpainter`, bit for bit). One rounding an operation, from left to right.
+/// I.2; `score_sde`'s `get_pc_inpainter`, bit for bit). One rounding an operation, from left to
+/// right.
 ///
-/// score_sde does it after the corrector and after the predictor of each step, with the σ of the
+/// `score_sde` does it after the corrector and after the predictor of each step, with the σ of the
 /// step's timestep and a draw of its own. Its first sample is this without noise, the prior's
 /// sample being x: it adds the two products in the other order, which makes no difference. Its
 /// result, `x_mean`, is this without noise of the sample that has been imputed; of the predictor's
@@ -148,11 +149,11 @@ impl<'a> Recolouring<'a> {
 
 /// The step of colourisation: the sample is [decoupled](decouple), its first channel, the
 /// brightness, is replaced by that of the gray image plus z·σ, and it is [coupled](couple) again
-/// (Song et al. 2021, appendix I.3; score_sde's `get_pc_colorizer`, bit for bit but for the sign of
-/// a zero, and but for images of fewer than 45 pixels in a batch, where torch does not fuse). In
+/// (Song et al. 2021, appendix I.3; `score_sde`'s `get_pc_colorizer`, bit for bit but for the sign
+/// of a zero, and but for images of fewer than 45 pixels in a batch, where torch does not fuse). In
 /// one pass.
 ///
-/// score_sde does it after the corrector and after the predictor of each step, with the σ of the
+/// `score_sde` does it after the corrector and after the predictor of each step, with the σ of the
 /// step's timestep and a draw of its own, of which it uses the first channel; its result, `x_mean`,
 /// is this without noise of the sample that has been recoloured. With more than one sample torch
 /// draws that noise in the order of pixels, not of channels, after the first step.
@@ -199,8 +200,8 @@ pub fn recolour(recolouring: Recolouring<'_>) -> Result<(), Error> {
 }
 
 /// Brightness and two channels of colour from red, green and blue, of `batch` images one after the
-/// other: the row (red, green, blue) of each pixel times score_sde's matrix M, whose columns are
-/// orthogonal (`get_pc_colorizer`'s `decouple`, bit for bit). In place if `out` is `x`.
+/// other: the row (red, green, blue) of each pixel times `score_sde`'s matrix M, whose columns are
+/// orthogonal (`get_pc_colorizer`'s `decouple`, bit for bit).
 ///
 /// # Errors
 /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers, and `LengthMismatch` where an
@@ -249,10 +250,10 @@ fn planes<T>(plane: impl Fn(usize) -> T, pixels: usize) -> Planes<T> {
 /// Classifier-free guidance (Ho and Salimans 2022): `out = u + w·(c − u)` for the scores of a
 /// network without and with the condition: w = 0 is `unconditional`, 1 `conditional`, and beyond
 /// that a stronger condition. Their weight is w − 1. Denoised samples and noise predictions combine
-/// in the same way. One rounding an operation: difference, product, sum. `out` may be either.
+/// in the same way. One rounding an operation: difference, product, sum.
 ///
 /// With a classifier's gradient the score is `score + w·∇ₓ log p(y | x, σ)`, which is
-/// [`linear`](crate::linear) of the two (Song et al. 2021, appendix I.1; score_sde's
+/// [`linear`](crate::linear) of the two (Song et al. 2021, appendix I.1; `score_sde`'s
 /// `get_pc_conditional_sampler` with w = 1).
 ///
 /// To split the work, pass parts of all buffers.
@@ -273,7 +274,7 @@ pub fn guide<'a>(
 
 /// Tweedie's formula: the posterior mean of the clean data, `out = sample + σ²·score` for the score
 /// at the sample and σ, with σ² rounded first. The denoised sample that ends ncsnv2's loop, and
-/// score_sde's where its last timestep has index 0. `out` may be either.
+/// `score_sde`'s where its last timestep has index 0.
 ///
 /// To split the work, pass parts of all buffers.
 ///

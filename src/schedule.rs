@@ -156,6 +156,7 @@ impl Config {
     /// σ(t) = `sigma_min·(sigma_max/sigma_min)^t`, as [`set_sigmas`] has it (`score_sde`'s
     /// `marginal_prob`).
     #[must_use]
+    #[inline(never)] // so that it is in the library once
     pub fn sigma(&self, timestep: f32) -> f32 {
         let ratio = f64::from((self.sigma_max / self.sigma_min) as f32);
         // A power in f64 is right to under 1 ulp: but for about one in 10⁸, its rounding to f32 is
@@ -165,6 +166,7 @@ impl Config {
 
     /// The time at which σ(t) is `sigma`: ln(σ/`sigma_min`)/ln(`sigma_max`/`sigma_min`).
     #[must_use]
+    #[inline(never)] // so that it is in the library once
     pub fn timestep(&self, sigma: f64) -> f64 {
         libm::log(sigma / self.sigma_min) / libm::log(self.sigma_max / self.sigma_min)
     }
@@ -172,6 +174,7 @@ impl Config {
     /// g = σ·√(2·ln(`sigma_max`/`sigma_min`)) where σ(t) is `sigma`: g² = dσ²/dt (Song et al. 2021,
     /// equation 30; `score_sde`'s `sde`).
     #[must_use]
+    #[inline(never)] // so that it is in the library once
     pub fn diffusion(&self, sigma: f32) -> f32 {
         sigma * libm::sqrt(2.0 * (libm::log(self.sigma_max) - libm::log(self.sigma_min))) as f32
     }

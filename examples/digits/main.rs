@@ -1,28 +1,39 @@
 //! Samples handwritten digits from pure noise: a 10×10 grid, one class a row, and a strip that
-//! shows one digit on its way from noise. The score network is trained by train.py; vesde does
-//! everything else. digits.c is the same program in C.
+//! shows one digit on its way from noise. Or does another job of the paper's with them: samples by
+//! the ODE, completes real digits, makes codes of them, tells how likely they are. The score
+//! network is trained by train.py; vesde does everything else. digits.c is the same program in C.
 
+mod held_out;
+mod likelihood;
 mod network;
+mod ode;
 mod picture;
 mod sampling;
 
 use std::error::Error;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
-use vesde::Config;
+use vesde::{Config, Corrector, Divergence, OdeStats, Predictor};
 
+use held_out::UPPER_HALF;
 use network::{CLASSES, Network};
+use ode::OdeJob;
 use picture::Picture;
-use sampling::{FRAMES, Job, sample};
+use sampling::{Digits, FRAMES, Job, Known, sample};
 
 /// Digits in a row of the grid.
 const COLUMNS: usize = 10;
+/// The digit that the strip shows: row 3 has digits that the eye recognises early.
+const FILMED: usize = 3 * COLUMNS;
 
-/// Sample handwritten digits with a score network and vesde's predictor–corrector sampler.
+/// Sample handwritten digits with a score network and vesde's predictor–corrector sampler, and do
+/// the other jobs of Song et al. 2021 with them.
 #[derive(Parser)]
 struct Options {
     /// Seed of the noise: the same seed gives the same picture on every machine
@@ -37,7 +48,26 @@ struct Options {
     /// Corrector steps before each predictor step [default: the network's]
     #[arg(long)]
     correct_steps: Option<u32>,
-    /// Fill the grid with this digit only, 0 to 9
+    /// How to go on from one noise scale to the next
+    #[arg(long, default_value = "reverse-diffusion", value_parser = one_of(Predictor::ALL))]
+    predictor: Predictor,
+    /// How to make the corrector's steps
+    #[arg(long, default_value = "langevin", value_parser = one_of(Corrector::ALL))]
+    corrector: Corrector,
+    /// Sample by the probability-flow ODE with this tolerance; or encode, or tell likelihoods, with
+    /// it [default there: 1e-5]
+    #[arg(long, value_name = "TOLERANCE", conflicts_with = "inpaint")]
+    ode: Option<f64>,
+    /// Complete the lower half of ten real digits, each ten times
+    #[arg(long)]
+    inpaint: bool,
+    /// Make codes of ten real digits by the ODE, and digits of the codes
+    #[arg(long, conflicts_with = "inpaint")]
+    encode: bool,
+    /// Tell how likely real digits are, in bits per pixel, beside shuffled pixels and noise
+    #[arg(long, conflicts_with_all = ["inpaint", "encode", "class", "output"])]
+    likelihood: bool,
+    /// Only digits of this class, 0 to 9
     #[arg(long, value_parser = clap::value_parser!(u32).range(..CLASSES as i64))]
     class: Option<u32>,
     /// The picture to write; the strip goes beside it, as NAME-strip.png
@@ -45,14 +75,130 @@ struct Options {
     output: PathBuf,
 }
 
-fn create(path: &Path) -> Result<File, String> {
-    File::create(path).map_err(|error| format!("{}: {error}", path.display()))
+/// The value that an argument names: in kebab case, as the command line has it.
+fn one_of<T: Copy + Debug + Send + Sync>(values: &'static [T]) -> impl TypedValueParser<Value = T> + use<T> {
+    // clap wants names that stay as long as the program.
+    let names = values.iter().map(|value| &*kebab_case(&format!("{value:?}")).leak());
+    PossibleValuesParser::new(names).try_map(|name| {
+        let mut named = values.iter().copied();
+        named.find(|value| kebab_case(&format!("{value:?}")) == name).ok_or("is none of them")
+    })
 }
 
-fn write(picture: &Picture, file: File, path: &Path) -> Result<(), Box<dyn Error>> {
-    picture.write_png(BufWriter::new(file))?;
-    println!("{} ({}×{})", path.display(), picture.width, picture.height);
-    Ok(())
+fn kebab_case(camel_case: &str) -> String {
+    let mut name = String::new();
+    for letter in camel_case.chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+/// A picture to be made. Its file is there before the work, so that a bad path does not waste it.
+struct Output<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> Output<'a> {
+    fn create(path: &'a Path) -> Result<Self, String> {
+        let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(self, digits: &[f32], columns: usize) -> Result<(), Box<dyn Error>> {
+        let picture = Picture::of_digits(digits, columns);
+        picture.write_png(BufWriter::new(self.file))?;
+        println!("{} ({}×{})", self.path.display(), picture.width, picture.height);
+        Ok(())
+    }
+}
+
+fn bar(len: u64, template: &str) -> Result<ProgressBar, Box<dyn Error>> {
+    Ok(ProgressBar::new(len).with_style(ProgressStyle::with_template(template)?))
+}
+
+fn print_evaluations(what: &str, stats: &OdeStats) {
+    let OdeStats { evaluations, accepted, rejected, .. } = stats;
+    println!("{what}: {evaluations} evaluations of the network, {accepted} steps, {rejected} rejected");
+}
+
+impl Options {
+    fn class(&self) -> Option<usize> {
+        self.class.map(|class| class as usize)
+    }
+
+    /// The classes of ten digits, each `times` times.
+    fn classes(&self, times: usize) -> Vec<usize> {
+        (0..CLASSES * times).map(|i| self.class().unwrap_or(i / times)).collect()
+    }
+
+    fn ode_job<'a>(&self, config: Config, classes: &'a [usize]) -> OdeJob<'a> {
+        OdeJob { config, seed: self.seed, tolerance: self.ode.unwrap_or(1e-5), classes }
+    }
+
+    fn sample(
+        &self,
+        config: Config,
+        network: &Network,
+        known: Option<Known<'_>>,
+    ) -> Result<Digits, Box<dyn Error>> {
+        let (steps, classes) = (self.steps as usize, self.classes(COLUMNS));
+        if self.ode.is_some() {
+            let bar = bar(1000, "solving {bar:40} {percent} % ({eta} left)")?;
+            let progress = |left: f32| bar.set_position(((1.0 - left) * 1000.0) as u64);
+            let (digits, stats) = self.ode_job(config, &classes).sample(network, FILMED, progress)?;
+            bar.finish();
+            print_evaluations("sampling", &stats);
+            return Ok(digits);
+        }
+        let Self { seed, predictor, corrector, .. } = *self;
+        if (predictor, corrector) == (Predictor::None, Corrector::None) {
+            return Err("without a predictor and a corrector nothing would be done".into());
+        }
+        let bar = bar(steps as u64, "sampling {bar:40} step {pos} of {len} ({eta} left)")?;
+        let job = Job { config, seed, steps, predictor, corrector, classes: &classes, known, filmed: FILMED };
+        let digits = sample(&job, network, |step| bar.set_position(step as u64))?;
+        bar.finish();
+        Ok(digits)
+    }
+
+    /// Real digits, their codes, and what becomes of the codes.
+    fn encode(&self, config: Config, network: &Network) -> Result<Vec<f32>, Box<dyn Error>> {
+        let classes = self.classes(1);
+        let job = self.ode_job(config, &classes);
+        let digits = held_out::ten(self.class());
+        let mut codes = digits.clone();
+        print_evaluations("encoding", &job.encode(network, &mut codes, Divergence::None)?.stats);
+        let mut decoded = codes.clone();
+        print_evaluations("decoding", &job.decode(network, &mut decoded)?.stats);
+        let difference = digits.iter().zip(&decoded).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!("maximal difference of a pixel in 0 to 1: {difference:.1e}");
+        // A normal number in gray: black and white are three standard deviations away.
+        let scale = 6.0 * config.sigma_max as f32;
+        Ok([digits, codes.iter().map(|z| 0.5 + z / scale).collect(), decoded].concat())
+    }
+
+    fn print_likelihoods(&self, config: Config, network: &Network) -> Result<(), Box<dyn Error>> {
+        let names = ["digits", "shuffled", "noise"];
+        let tolerance = self.ode.unwrap_or(1e-5);
+        let table = likelihood::bits_per_pixel(config, self.seed, tolerance, network, |kind| {
+            eprintln!("{}", names[kind]);
+        })?;
+        println!("bits per pixel   {:>8}   {:>8}   {:>8}", names[0], names[1], names[2]);
+        for class in 0..CLASSES {
+            let [digits, shuffled, noise] = table.bits.map(|bits| bits[class]);
+            println!("         {class}       {digits:>8.2}   {shuffled:>8.2}   {noise:>8.2}");
+        }
+        let [digits, shuffled, noise] = table.bits.map(|bits| bits.iter().sum::<f64>() / CLASSES as f64);
+        println!("       all       {digits:>8.2}   {shuffled:>8.2}   {noise:>8.2}");
+        for (name, stats) in names.iter().zip(&table.stats) {
+            print_evaluations(name, stats);
+        }
+        Ok(())
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -63,21 +209,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.validate()?;
     let network = Network::load(include_bytes!("weights.safetensors"))?;
 
-    // Before the work, so that a bad path does not waste it.
+    if options.likelihood {
+        return options.print_likelihoods(config, &network);
+    }
+    let picture = Output::create(&options.output)?;
+    if options.encode {
+        return picture.write(&options.encode(config, &network)?, COLUMNS);
+    }
     let stem = options.output.file_stem().unwrap_or_default().to_string_lossy();
     let strip = options.output.with_file_name(format!("{stem}-strip.png"));
-    let (grid_file, strip_file) = (create(&options.output)?, create(&strip)?);
-
-    let class = options.class.map(|class| class as usize);
-    let classes: Vec<usize> = (0..CLASSES * COLUMNS).map(|i| class.unwrap_or(i / COLUMNS)).collect();
-    let steps = options.steps as usize;
-    let bar = ProgressBar::new(steps as u64)
-        .with_style(ProgressStyle::with_template("sampling {bar:40} step {pos} of {len} ({eta} left)")?);
-    // Row 3 has digits that the eye recognises early.
-    let job = Job { config, seed: options.seed, steps, classes: &classes, filmed: 3 * COLUMNS };
-    let digits = sample(&job, &network, |step| bar.set_position(step as u64))?;
-    bar.finish();
-
-    write(&Picture::of_digits(&digits.pixels, COLUMNS), grid_file, &options.output)?;
-    write(&Picture::of_digits(&digits.film, FRAMES), strip_file, &strip)
+    let strip = Output::create(&strip)?;
+    if options.inpaint {
+        let real = held_out::ten(options.class());
+        let known = Known { pixels: &held_out::repeated(&real), mask: &UPPER_HALF };
+        let digits = options.sample(config, &network, Some(known))?;
+        picture.write(&held_out::beside(&real, &digits.pixels), held_out::COLUMNS)?;
+        return strip.write(&digits.film.frames, FRAMES);
+    }
+    let digits = options.sample(config, &network, None)?;
+    picture.write(&digits.pixels, COLUMNS)?;
+    strip.write(&digits.film.frames, FRAMES)
 }

@@ -30,9 +30,22 @@ fn relu(x: f32) -> f32 {
     if x > 0.0 { x } else { 0.0 }
 }
 
+/// A derivative behind a ReLU of `x`.
+fn gated(slope: Vec<f32>, x: &[f32]) -> Vec<f32> {
+    slope.into_iter().zip(x).map(|(slope, &x)| if x > 0.0 { slope } else { 0.0 }).collect()
+}
+
 impl Dense {
     fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let mut out = self.bias.clone();
+        self.add(x, self.bias.clone())
+    }
+
+    /// The derivative in the direction `x`: the same without the bias.
+    fn along(&self, x: &[f32]) -> Vec<f32> {
+        self.add(x, vec![0.0; self.bias.len()])
+    }
+
+    fn add(&self, x: &[f32], mut out: Vec<f32>) -> Vec<f32> {
         for (&x, row) in x.iter().zip(self.weight.chunks_exact(out.len())) {
             // Most inputs behind a ReLU are zero, and add nothing.
             if x != 0.0 {
@@ -79,6 +92,31 @@ impl Network {
     /// with the denoiser preconditioned as in Karras et al. 2022 and rearranged so that nothing
     /// cancels.
     pub fn score(&self, x: &[f32], sigma: f32, class: usize, score: &mut [f32]) {
+        self.evaluate(x, sigma, class, score, None);
+    }
+
+    /// The same, and the product of the score's Jacobian with a direction: its derivative, exactly,
+    /// carried forward with the values.
+    pub fn score_and_product(
+        &self,
+        x: &[f32],
+        sigma: f32,
+        class: usize,
+        direction: &[f32],
+        score: &mut [f32],
+        product: &mut [f32],
+    ) {
+        self.evaluate(x, sigma, class, score, Some((direction, product)));
+    }
+
+    fn evaluate(
+        &self,
+        x: &[f32],
+        sigma: f32,
+        class: usize,
+        score: &mut [f32],
+        product: Option<(&[f32], &mut [f32])>,
+    ) {
         let variance = sigma * sigma;
         let total = variance + self.sd * self.sd;
         let root = total.sqrt();
@@ -87,9 +125,18 @@ impl Network {
         input.extend(self.tau.iter().map(|tau| variance / (variance + tau * tau)));
         input.extend((0..CLASSES).map(|c| f32::from(c == class)));
 
-        let mut hidden: Vec<f32> = self.first.apply(&input).into_iter().map(relu).collect();
+        let first = self.first.apply(&input);
+        let mut slope = product.as_ref().map(|(direction, _)| {
+            let slope: Vec<f32> = direction.iter().map(|v| v / root).collect();
+            gated(self.first.along(&slope), &first)
+        });
+        let mut hidden: Vec<f32> = first.into_iter().map(relu).collect();
         for layer in &self.hidden {
             let update = layer.apply(&hidden);
+            if let Some(slope) = &mut slope {
+                let change = gated(layer.along(slope), &update);
+                slope.iter_mut().zip(change).for_each(|(h, u)| *h += u);
+            }
             for (h, u) in hidden.iter_mut().zip(update) {
                 *h += relu(u);
             }
@@ -97,6 +144,11 @@ impl Network {
         let gain = self.sd / (sigma * root);
         for ((score, f), y) in score.iter_mut().zip(self.last.apply(&hidden)).zip(&centred) {
             *score = f * gain - y / total;
+        }
+        if let (Some((direction, product)), Some(slope)) = (product, slope) {
+            for ((product, f), v) in product.iter_mut().zip(self.last.along(&slope)).zip(direction) {
+                *product = f * gain - v / total;
+            }
         }
     }
 }

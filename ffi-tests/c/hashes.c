@@ -100,7 +100,7 @@ static void numpy(int variant) {
     }
 }
 
-enum { PRED = 0, EXACT = 1, TORCH = 2, STEP = 3, COUNTER = 4 };
+enum { PRED = 0, EXACT = 1, TORCH = 2, STEP = 3, COUNTER = 4, EULER = 8 };
 
 static vesde_status step(int variant, size_t offset, size_t len, const float *x, float *to, float *to_mean) {
     const int32_t norm = (variant & STEP) == EXACT ? VESDE_NORM_EXACT : VESDE_NORM_TORCH;
@@ -109,7 +109,8 @@ static vesde_status step(int variant, size_t offset, size_t len, const float *x,
     const vesde_step step = {
         .model_output = score, .sample = x, .len = len, .batch = len % 3 == 0 ? 3 : 1,
         .noise = variant & COUNTER ? vesde_counter_noise(place) : vesde_given_noise(z + offset),
-        .prev_sample = to, .prev_sample_mean = to_mean};
+        .prev_sample = to, .prev_sample_mean = to_mean,
+        .predictor = variant & EULER ? VESDE_PREDICTOR_EULER_MARUYAMA : VESDE_PREDICTOR_REVERSE_DIFFUSION};
     return (variant & STEP) == PRED ? vesde_step_pred(&scheduler, &timestep, 1, &step)
                                     : vesde_step_correct(&scheduler, VESDE_AVERAGING_PER_SAMPLE, norm, &step);
 }
@@ -136,16 +137,56 @@ static void steps(int variant) {
     }
 }
 
+static vesde_noise noise_of(int variant, size_t len) {
+    return variant & COUNTER ? vesde_counter_noise((vesde_counter){3, len, 0})
+                             : vesde_given_noise(draw(3, len, 0, len, z));
+}
+
 static void add_noise(int variant) {
     const int64_t index = 20;
     for (size_t k = 0; k < LENGTHS; ++k) {
         const size_t len = length(k);
-        const vesde_noise noise = variant & COUNTER ? vesde_counter_noise((vesde_counter){3, len, 0})
-                                                    : vesde_given_noise(draw(3, len, 0, len, z));
+        const vesde_noise noise = noise_of(variant, len);
         draw(1, 1, 0, len, sample);
         OK(vesde_add_noise(&scheduler, sample, len, 1, &index, 1, noise, prev));
         hash_floats(prev, len);
     }
+}
+
+// Data, or their code and log-densities: by the probability-flow ODE.
+static void ode(int32_t direction, int32_t variable, int32_t divergence) {
+    enum { BATCH = 2, LEN = BATCH * 77 };
+    static float workspace[6 * LEN];
+    double log_densities[9 * BATCH] = {0};
+    const vesde_ode_options options = {
+        .seed = 12, .rtol = 1e-4, .direction = direction, .variable = variable, .divergence = divergence};
+    const vesde_ode_buffers buffers = {
+        .sample = draw(1, 1, 0, LEN, sample), .input = prev, .model_output = score, .len = LEN,
+        .workspace = workspace, .log_densities = log_densities, .log_densities_len = 9 * BATCH};
+    vesde_ode job;
+    vesde_ode_request request;
+    vesde_ode_stats stats;
+    OK(vesde_ode_init(&scheduler.config, BATCH, &options, &job));
+    while (OK(vesde_ode_next(&job, &buffers, &request)) && request.kind != VESDE_ODE_REQUEST_KIND_DONE) {
+        for (size_t i = 0; i < LEN; ++i) {
+            score[i] = (0.5f - prev[i]) / (request.sigma * request.sigma + 0.04f);
+        }
+    }
+    hash_floats(sample, LEN);
+    hash_double(log_densities[0]);
+    hash_double(log_densities[1]);
+    OK(vesde_ode_get_stats(&job, &stats));
+    hash_word(stats.evaluations, 8);
+}
+
+static void sampling_by_ode(int variant) {
+    (void)variant;
+    ode(VESDE_ODE_DIRECTION_SAMPLING, VESDE_ODE_VARIABLE_TIME, VESDE_DIVERGENCE_NONE);
+}
+
+static void likelihood(int variant) {
+    (void)variant;
+    ode(VESDE_ODE_DIRECTION_ENCODING, VESDE_ODE_VARIABLE_SIGMA, VESDE_DIVERGENCE_DIFFERENCES);
 }
 
 static void norms(int variant) {
@@ -180,6 +221,54 @@ static void whole_loop(int variant) {
     hash_floats(sample, LEN);
 }
 
+enum { IMPUTE = 0, RECOLOUR = 1 };
+
+static void inverse_problems(int variant) {
+    const size_t step = variant & RECOLOUR ? 3 : 1;
+    const float sigma = 1.5f;
+    draw(2, 5, 0, LONGEST + MAX_OFFSET, z);
+    draw(6, 7, 0, LONGEST, score);
+    draw(8, 9, 0, LONGEST, sample);
+    draw(10, 11, 0, LONGEST, mean);
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k) / step * step, batch = len % 2 == 0 ? 2 : 1;
+        for (size_t offset = 0; len > 0 && offset <= MAX_OFFSET; offset += MAX_OFFSET) {
+            float *to = prev + offset;
+            const vesde_counter place = {2, 5, offset};
+            const vesde_noise noise = variant & COUNTER ? vesde_counter_noise(place) : vesde_given_noise(z + offset);
+            const vesde_imputation known = {score, mean, len, sample, len, noise, sigma, to};
+            const vesde_recolouring colours = {score, sample, len, batch, noise, sigma, to};
+            OK(variant & RECOLOUR ? vesde_recolour(&colours) : vesde_impute(&known));
+            hash_floats(to, len);
+        }
+    }
+}
+
+static void guide(int variant) {
+    (void)variant;
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        OK(vesde_guide(draw(6, 7, 0, len, score), draw(8, 9, 0, len, sample), 1.5f, len, prev));
+        hash_floats(prev, len);
+    }
+}
+
+// Uniform numbers and signs.
+static void words(int variant) {
+    (void)variant;
+    OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, 3, NULL, &generator));
+    for (size_t k = 0; k < LENGTHS; ++k) {
+        const size_t len = length(k);
+        vesde_generator counted = {.counter = {1, len, 0}};
+        OK(vesde_rand(&generator, len, z));
+        hash_floats(z, len);
+        OK(vesde_rademacher(&generator, len, z));
+        hash_floats(z, len);
+        OK(vesde_rademacher(&counted, len, z));
+        hash_floats(z, len);
+    }
+}
+
 static const struct job {
     const char *name;
     void (*run)(int variant);
@@ -193,13 +282,23 @@ static const struct job {
     {"step_pred_given", steps, PRED},
     {"step_correct_exact_given", steps, EXACT},
     {"step_correct_torch_given", steps, TORCH},
+    {"euler_maruyama_given", steps, PRED | EULER},
     {"add_noise_given", add_noise, 0},
     {"step_pred_counter", steps, PRED | COUNTER},
     {"step_correct_exact_counter", steps, EXACT | COUNTER},
     {"step_correct_torch_counter", steps, TORCH | COUNTER},
+    {"euler_maruyama_counter", steps, PRED | EULER | COUNTER},
     {"add_noise_counter", add_noise, COUNTER},
     {"norms", norms, 0},
+    {"ode", sampling_by_ode, 0},
+    {"likelihood", likelihood, 0},
     {"sampler", whole_loop, 0},
+    {"impute_given", inverse_problems, IMPUTE},
+    {"recolour_given", inverse_problems, RECOLOUR},
+    {"impute_counter", inverse_problems, IMPUTE | COUNTER},
+    {"recolour_counter", inverse_problems, RECOLOUR | COUNTER},
+    {"guide", guide, 0},
+    {"words", words, 0},
 };
 
 enum { JOBS = sizeof jobs / sizeof *jobs };

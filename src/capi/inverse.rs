@@ -117,9 +117,9 @@ pub unsafe extern "C" fn vesde_impute(imputation: *const CImputation) -> vesde_s
 ///
 /// score_sde does it after the corrector and after the predictor of each step, with the sigma of
 /// the step's timestep and a draw of its own; its result is this without noise of the sample that
-/// has been recoloured. Its first sample has the brightness of the gray image added to the decoupled
-/// sample of the prior, of which the red is zero: vesde_decouple of both, vesde_linear of the two
-/// first channels, vesde_couple.
+/// has been recoloured. Its first sample has the brightness of the gray image added to the
+/// decoupled sample of the prior, of which the red is zero: vesde_decouple of both, vesde_linear of
+/// the two first channels, vesde_couple.
 ///
 /// There may be no noise where its sigma is 0. To split the work, pass whole samples, and
 /// counter.index plus the part's offset.
@@ -132,8 +132,8 @@ pub unsafe extern "C" fn vesde_recolour(recolouring: *const CRecolouring) -> ves
     status(|| unsafe { inverse::recolour(copy(recolouring)?.view()?) })
 }
 
-/// Brightness and two channels of colour from red, green and blue: each pixel of `batch` images, one
-/// after the other and each of three channels one after the other, times score_sde's matrix M
+/// Brightness and two channels of colour from red, green and blue: each pixel of `batch` images,
+/// one after the other and each of three channels one after the other, times score_sde's matrix M
 /// (get_pc_colorizer's decouple, bit for bit). `x` and `out` have `len` floats, a multiple of 3
 /// times the batch.
 ///
@@ -191,8 +191,8 @@ pub unsafe extern "C" fn vesde_guide(
     })
 }
 
-/// Tweedie's formula: the posterior mean of the clean data, out = sample + σ²·score for the score at
-/// the sample and `sigma`, with σ² rounded first. All buffers have `len` floats; `out` may be
+/// Tweedie's formula: the posterior mean of the clean data, out = sample + σ²·score for the score
+/// at the sample and `sigma`, with σ² rounded first. All buffers have `len` floats; `out` may be
 /// either. To split the work, pass parts of all buffers.
 ///
 /// # Safety

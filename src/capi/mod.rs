@@ -19,13 +19,15 @@ mod noise;
 
 mod sampler;
 
+mod ode;
+
 #[cfg(all(vesde_staticlib, not(test)))]
 mod panic;
 
 use core::ffi::{CStr, c_char};
 
 use crate::buf::{In, Out};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::norms::{Averaging, Norm};
 use crate::simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
 
@@ -33,6 +35,7 @@ pub use args::*;
 pub use config::*;
 pub use inverse::*;
 pub use noise::*;
+pub use ode::*;
 pub use sampler::*;
 pub use schedule::*;
 pub use steps::*;
@@ -216,10 +219,9 @@ unsafe fn produce<T>(out: *mut T, make: impl FnOnce() -> Result<T, Error>) -> ve
     })
 }
 
-/// An enumeration from its number: `values` are in the order of their numbers, from 0.
-fn known<T: Copy>(value: i32, values: &[T]) -> Result<T, Error> {
-    let index = usize::try_from(value).map_err(|_| Error::UnknownEnum)?;
-    values.get(index).copied().ok_or(Error::UnknownEnum)
+/// The value of an enumeration's number.
+fn known<T: Copy>(number: i32, values: &[T]) -> Result<T, Error> {
+    error::known(number, values, Error::UnknownEnum)
 }
 
 fn averaging(value: i32) -> Result<Averaging, Error> {

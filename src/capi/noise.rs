@@ -117,9 +117,9 @@ pub unsafe extern "C" fn vesde_randn(
     })
 }
 
-/// One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state: torch.rand(len)
-/// on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is two for parts of n.
-/// Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+/// One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state:
+/// torch.rand(len) on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is
+/// two for parts of n. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
 ///
 /// # Safety
 /// `generator` is NULL or a state that nothing else uses now; `out` is NULL or writable for `len`
@@ -134,9 +134,9 @@ pub unsafe extern "C" fn vesde_rand(generator: *mut AnyGenerator, len: usize, ou
 }
 
 /// One draw of `len` signs, 1 or -1 with equal probability, advancing the state: the probe of a
-/// divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for bit,
-/// as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER the signs
-/// of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+/// divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for
+/// bit, as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER
+/// the signs of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
 ///
 /// # Safety
 /// As vesde_rand.

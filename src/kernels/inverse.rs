@@ -7,7 +7,7 @@ use super::linear::NoiseTerm;
 use super::normal::{CounterGroups, Fill};
 use super::{Place, Source};
 use crate::buf::{In, Out, Pads, Tile, TileMut, Tiles};
-use crate::simd::{Kernel, Lanes, SimdLevel, dispatch, each, each_stored, widest_for_memory};
+use crate::simd::{Job, Kernel, Lanes, SimdLevel, dispatch, each, each_stored, widest_for_memory};
 
 /// `out = x·(1 − m) + (d + z·σ)·m`, for the buffers x, m and d; without noise the known elements
 /// are d.
@@ -128,7 +128,7 @@ pub(crate) type Planes<T> = [T; 3];
 /// Three columns of three numbers: each makes one channel of three.
 pub(crate) type Matrix = [[f32; 3]; 3];
 
-/// The columns of score_sde's matrix M (`controllable_generation.get_pc_colorizer`): its first
+/// The columns of `score_sde`'s matrix M (`controllable_generation.get_pc_colorizer`): its first
 /// makes gray of red, green and blue.
 pub(crate) const DECOUPLE: Matrix = [
     [5.7735014e-1, 5.7735026e-1, 5.7735026e-1],
@@ -149,10 +149,26 @@ fn splat<L: Lanes>(l: L, matrix: Matrix) -> [[L::F; 3]; 3] {
     matrix.map(|column| column.map(|x| l.splat(x)))
 }
 
-/// One channel made of three, fused as torch does: x₂·a₂ + (x₁·a₁ + x₀·a₀).
+/// One channel made of three, fused as torch does: x₂·a₂ + (x₁·a₁ + x₀·a₀). Where there are few
+/// registers fused operations are most likely emulated, and one copy of the code is enough.
 #[inline(always)]
-fn mixed<L: Lanes>(l: L, [x0, x1, x2]: [L::F; 3], [a0, a1, a2]: [L::F; 3]) -> L::F {
-    l.fma(x2, a2, l.fma(x1, a1, x0 * a0))
+fn mixed<L: Lanes>(l: L, x: [L::F; 3], a: [L::F; 3]) -> L::F {
+    if L::ROOMY { Mixed { x, a }.run(l) } else { l.outlined(Mixed { x, a }) }
+}
+
+/// [`mixed`].
+struct Mixed<L: Lanes> {
+    x: [L::F; 3],
+    a: [L::F; 3],
+}
+
+impl<L: Lanes> Job<L> for Mixed<L> {
+    type Output = L::F;
+    #[inline(always)]
+    fn run(self, l: L) -> L::F {
+        let ([x0, x1, x2], [a0, a1, a2]) = (self.x, self.a);
+        l.fma(x2, a2, l.fma(x1, a1, x0 * a0))
+    }
 }
 
 /// Stores the three channels made of three.
@@ -196,18 +212,18 @@ impl Kernel for Mix<'_> {
 /// One sample's channels x with the first one, decoupled, replaced by that of `gray` and z·σ.
 /// Noise is that of the first channel.
 pub(crate) fn recolour(
-    x: Planes<In<'_>>,
-    gray: Planes<In<'_>>,
+    [x0, x1, x2]: Planes<In<'_>>,
+    [g0, g1, g2]: Planes<In<'_>>,
     noise: Option<NoiseTerm<'_>>,
     outs: &Planes<Out<'_>>,
 ) {
-    let ([x0, x1, x2], [g0, g1, g2]) = (x, gray);
-    let ins = [x0, x1, x2, g0, g1, g2];
+    // Where there is no noise something that is read anyway is in its place.
+    let ins = [x0, x1, x2, g0, g1, g2, g0];
     match noise {
-        None => dispatch(Recolour { ins, sigma: 0.0, outs: outs.each_ref().map(Out::again) }),
+        None => dispatch(Recolour { ins, sigma: None, outs: outs.each_ref().map(Out::again) }),
         Some((sigma, Source::Given(z))) => {
-            let outs = outs.each_ref().map(Out::again);
-            dispatch(Recolour { ins: [x0, x1, x2, g0, g1, g2, z], sigma, outs });
+            let (ins, outs) = ([x0, x1, x2, g0, g1, g2, z], outs.each_ref().map(Out::again));
+            dispatch(Recolour { ins, sigma: Some(sigma), outs });
         }
         Some((sigma, Source::Counter(place))) => recolour_by_parts(ins, sigma, place, outs),
     }
@@ -219,7 +235,7 @@ const PART: usize = 512;
 /// [`recolour`] with counter noise, which waits on the stack: a kernel that makes it in registers
 /// would have none left.
 #[inline(never)]
-fn recolour_by_parts(ins: [In<'_>; 6], sigma: f32, place: Place, outs: &Planes<Out<'_>>) {
+fn recolour_by_parts(ins: [In<'_>; 7], sigma: f32, place: Place, outs: &Planes<Out<'_>>) {
     let mut on_stack = [const { MaybeUninit::uninit() }; PART];
     let on_stack = Out::from(&mut on_stack);
     let [first, ..] = outs;
@@ -229,25 +245,29 @@ fn recolour_by_parts(ins: [In<'_>; 6], sigma: f32, place: Place, outs: &Planes<O
         let len = (PART - place.offset(start, PART)).min(first.len() - start);
         let z = on_stack.part(0, len);
         dispatch(Fill { place: place.skip(start), out: z.again() });
-        let [x0, x1, x2, g0, g1, g2] = ins.map(|x| x.part(start, len));
+        let mut ins = ins.map(|x| x.part(start, len));
+        let [.., last] = &mut ins;
+        *last = z.as_in();
         let outs = outs.each_ref().map(|out| out.part(start, len));
-        dispatch(Recolour { ins: [x0, x1, x2, g0, g1, g2, z.as_in()], sigma, outs });
+        dispatch(Recolour { ins, sigma: Some(sigma), outs });
         start += len;
     }
 }
 
-/// [`recolour`] of a sample's channels, those of the gray image and, if there is a seventh, z.
-struct Recolour<'a, const N: usize> {
-    ins: [In<'a>; N],
-    sigma: f32,
+/// [`recolour`] of a sample's channels, those of the gray image, and z, which counts if there is a σ.
+struct Recolour<'a> {
+    ins: [In<'a>; 7],
+    sigma: Option<f32>,
     outs: Planes<Out<'a>>,
 }
 
-impl<const N: usize> Kernel for Recolour<'_, N> {
+impl Kernel for Recolour<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let sigma = l.splat(self.sigma);
+        // One kernel for both, which differ by less than a tenth in time.
+        let is_noisy = l.splat_u(if self.sigma.is_some() { u32::MAX } else { 0 });
+        let sigma = l.splat(self.sigma.unwrap_or(0.0));
         let (decouple, couple) = (splat(l, DECOUPLE), splat(l, COUPLE));
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
@@ -256,7 +276,7 @@ impl<const N: usize> Kernel for Recolour<'_, N> {
                 each!(L, |at, _, _| {
                     let [x0, x1, x2, g0, g1, g2, z] = loaded(l, &ins, at);
                     let gray = mixed(l, [g0, g1, g2], decouple[0]);
-                    let known = if N > 6 { gray + z * sigma } else { gray };
+                    let known = l.select(is_noisy, gray + z * sigma, gray);
                     let x = [x0, x1, x2];
                     let y = [known, mixed(l, x, decouple[1]), mixed(l, x, decouple[2])];
                     store_mixed(l, y, couple, &mut outs, at);

@@ -228,7 +228,7 @@ macro_rules! each_tile {
                         $body
                     }
                 }
-                1 if NON_TEMPORAL && run.outs() == 2 => {
+                0 | 1 if NON_TEMPORAL && run.outs() >= 2 => {
                     const $first: usize = 1;
                     while let Some(($ins, $outs)) = run.next() {
                         $body
@@ -244,6 +244,7 @@ macro_rules! each_tile {
         }
     };
 }
+pub(super) use each_tile;
 
 /// Runs a block for each of some tiles and the group of noise that lies on it.
 macro_rules! each_noisy_tile {
@@ -266,7 +267,7 @@ macro_rules! each_noisy_tile {
 
 /// No output is stored non-temporally: where noise is made there is time to read the lines that are
 /// overwritten, and elsewhere for short buffers and their ends.
-const NONE: usize = usize::MAX;
+pub(super) const NONE: usize = usize::MAX;
 
 /// A register clamped to a range, where there is one.
 #[inline(always)]

@@ -88,5 +88,6 @@ pub(crate) mod mt19937;
 pub(crate) mod norm;
 pub(crate) mod normal;
 pub(crate) mod philox;
+pub(crate) mod rk45;
 pub(crate) mod torch_cpu;
 pub(crate) mod torch_cuda;

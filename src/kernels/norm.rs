@@ -10,7 +10,7 @@ use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, SimdLevel, each, fma};
 pub(crate) const NORM_BLOCK: usize = 4096;
 
 /// Sums that sixteen lanes take turns in, so that an addition need not wait for the one before it.
-const TURNS: usize = 2;
+pub(super) const TURNS: usize = 2;
 
 /// The sums of squares of each [`NORM_BLOCK`] floats, in `f64`, handed to `sink` in order.
 ///
@@ -103,7 +103,7 @@ impl Kernel for SumSquares<'_> {
 }
 
 /// Sixteen lanes for each turn.
-type Sums<L> = [[<L as Lanes>::D; MAX_PARTS]; TURNS];
+pub(super) type Sums<L> = [[<L as Lanes>::D; MAX_PARTS]; TURNS];
 
 /// Adds the squares of a register of a group.
 #[inline(always)]
@@ -140,7 +140,7 @@ impl<L: Lanes> Job<L> for AddTile<'_, '_, L> {
 
 /// The sum of the lanes in order, from lane `first` on.
 #[inline(always)]
-fn add_up<L: Lanes>(l: L, sums: &Sums<L>, first: usize) -> f64 {
+pub(super) fn add_up<L: Lanes>(l: L, sums: &Sums<L>, first: usize) -> f64 {
     let mut lanes = [0.0; TURNS * LANES];
     for (lanes, sums) in lanes.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
         for (lanes, &sum) in lanes.chunks_mut(L::N).zip(sums) {

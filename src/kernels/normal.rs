@@ -24,8 +24,8 @@
 
 use super::Place;
 use super::philox::{Philox4x32, pack};
-use crate::buf::{GROUP, In, Out, Pads, Tiles};
-use crate::simd::{Group, Job, Kernel, LANES, Lanes, MAX_PARTS, ROWS, SimdLevel, each};
+use crate::buf::{GROUP, Out, Pads, Tiles};
+use crate::simd::{Group, Job, Kernel, LANES, Lanes, MAX_PARTS, ROWS, each};
 
 /// Elements of counter noise that come from one seeding.
 pub(crate) const BLOCK: u64 = 1024;
@@ -43,7 +43,7 @@ const SIN: [f32; 4] = [1.11072075, -0.114191465, 0.00352174835, -5.10431673e-5];
 const COS: [f32; 4] = [1.41421354, -0.43617779, 0.0224151202, -0.000450902531];
 
 /// The sign bit of a float, and of an `i32`.
-const SIGN: u32 = 1 << 31;
+pub(super) const SIGN: u32 = 1 << 31;
 
 /// The exponent of (2³¹)², the largest product of two odd 31-bit integers as rounded.
 const TOP: u32 = 62;
@@ -359,31 +359,6 @@ impl Kernel for Fill<'_> {
             }
         }
     }
-}
-
-/// Makes 1 with the sign of each float.
-pub(crate) struct Signs<'a> {
-    pub x: In<'a>,
-    pub out: Out<'a>,
-}
-
-impl Kernel for Signs<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let mut pads = Pads::new();
-        let mut tiles = Tiles::new([self.x], [self.out], &mut pads);
-        while let Some(mut run) = tiles.run() {
-            while let Some(([x], [mut out])) = run.next() {
-                each!(L, |at, _, _| {
-                    let sign = l.bits(l.load(x.get(at)));
-                    out.put(at, l.store(signed(l, l.splat(1.0), sign)));
-                });
-            }
-        }
-    }
-    // It follows a pass that makes noise.
-    const HIGHEST: SimdLevel = SimdLevel::Baseline;
 }
 
 /// The normals of one group of 64 random words: word 16k + i is the i-th of a, b, c, d for k = 0,

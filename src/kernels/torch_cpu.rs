@@ -5,7 +5,7 @@
 use super::mt19937::Mt19937;
 use super::normal::signed;
 use crate::buf::{GROUP, Out, Pads, TileMut, Tiles};
-use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS, each};
+use crate::simd::{Job, Kernel, LANES, Lanes, MAX_PARTS};
 
 /// Elements that torch transforms together: eight radii with eight angles.
 pub(crate) const TORCH_BLOCK: usize = 16;
@@ -47,48 +47,6 @@ impl Kernel for Randn<'_> {
                 while let Some(([], [mut out])) = run.next() {
                     l.outlined(BoxMuller { words: &words, out: &mut out });
                 }
-            }
-        }
-    }
-}
-
-/// What a random word is made into.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Made {
-    /// `torch.rand`: its lower 24 bits, in 0..1.
-    Uniform,
-    /// `2·torch.randint(0, 2) − 1`: 1 if its last bit is set, and −1 if not.
-    Sign,
-}
-
-/// One element for each word.
-pub(crate) struct FromEachWord<'a> {
-    pub mt: &'a mut Mt19937,
-    pub made: Made,
-    pub out: Out<'a>,
-}
-
-impl Kernel for FromEachWord<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let mut rest = self.out.len();
-        let mut words = Words([0; GROUP]);
-        let mut pads = Pads::new();
-        let mut tiles = Tiles::new([], [self.out], &mut pads);
-        while let Some(mut run) = tiles.run() {
-            while let Some(([], [mut out])) = run.next() {
-                self.mt.take(l, words.0.get_mut(..rest.min(GROUP)).unwrap_or_default());
-                each!(L, |at, _, _| {
-                    let word = l.load_u(&words.0, at);
-                    let sign = l.shl::<31>(word ^ l.splat_u(1));
-                    let made = match self.made {
-                        Made::Uniform => uniform(l, word),
-                        Made::Sign => signed(l, l.splat(1.0), sign),
-                    };
-                    out.put(at, l.store(made));
-                });
-                rest = rest.saturating_sub(GROUP);
             }
         }
     }

@@ -2,11 +2,10 @@
 //! draw by itself.
 
 use super::generator::{Generator, Paired, sealed};
-use super::torch_cpu::from_each_word;
+use super::torch_cpu::{from_words, sign, unit};
 use super::{Counter, CudaGrid, Numpy, TorchCpu, TorchCuda};
 use crate::buf::Out;
 use crate::error::Error;
-use crate::kernels::torch_cpu::Made;
 
 /// What kind a generator is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -107,7 +106,7 @@ impl AnyGenerator {
     /// `UnknownEnum` of another kind; those of [`fill`](Self::fill).
     pub fn uniform<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
         match self.kind()? {
-            GeneratorKind::TorchCpu => from_each_word(&mut self.paired, Made::Uniform, out.into()),
+            GeneratorKind::TorchCpu => from_words(&mut self.paired, &out.into(), unit),
             _ => Err(Error::UnknownEnum),
         }
     }
@@ -126,7 +125,7 @@ impl AnyGenerator {
                 self.next_stream(len);
                 Ok(())
             }
-            GeneratorKind::TorchCpu => from_each_word(&mut self.paired, Made::Sign, out),
+            GeneratorKind::TorchCpu => from_words(&mut self.paired, &out, sign),
             _ => Err(Error::UnknownEnum),
         }
     }

@@ -10,7 +10,7 @@
 use crate::buf::Out;
 use crate::error::Error;
 use crate::kernels::Place;
-use crate::kernels::normal::{Fill, Signs};
+use crate::kernels::normal::Fill;
 use crate::simd::dispatch;
 
 /// A place in counter noise: element `index` of stream `stream` of seed `seed`.
@@ -66,7 +66,9 @@ impl Counter {
     pub fn rademacher<'a>(self, out: impl Into<Out<'a>>) -> Result<(), Error> {
         let out = out.into();
         self.fill(out.again())?;
-        dispatch(Signs { x: out.as_in(), out });
+        for (i, z) in out.as_in().iter().enumerate() {
+            out.set(i, 1.0_f32.copysign(z));
+        }
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use super::generator::{Generator, Paired, sealed};
 use crate::buf::Out;
 use crate::error::Error;
 use crate::kernels::mt19937::Mt19937;
-use crate::kernels::torch_cpu::{FromEachWord, Made, Randn, TORCH_BLOCK};
+use crate::kernels::torch_cpu::{Randn, TORCH_BLOCK};
 use crate::simd::dispatch;
 
 /// The state of torch's CPU generator: what `torch.Generator().manual_seed(seed)` makes and
@@ -41,25 +41,37 @@ impl TorchCpu {
     /// # Errors
     /// Those of [`fill`](Self::fill).
     pub fn uniform<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
-        from_each_word(&mut self.state, Made::Uniform, out.into())
+        from_words(&mut self.state, &out.into(), unit)
     }
 
     /// `2·torch.randint(0, 2, ...) − 1`: 1 or −1, one word of the generator for each. That is
-    /// score_sde's probe of a divergence (`likelihood.py`, "Rademacher"). Two calls for the parts
+    /// `score_sde`'s probe of a divergence (`likelihood.py`, "Rademacher"). Two calls for the parts
     /// of a range are one call for the whole.
     ///
     /// # Errors
     /// Those of [`fill`](Self::fill).
     pub fn rademacher<'a>(&mut self, out: impl Into<Out<'a>>) -> Result<(), Error> {
-        from_each_word(&mut self.state, Made::Sign, out.into())
+        from_words(&mut self.state, &out.into(), sign)
     }
 }
 
 /// One element for each word. The second normal of a pair waits for the next `randn`, as torch's.
-pub(super) fn from_each_word(state: &mut Paired, made: Made, out: Out<'_>) -> Result<(), Error> {
+pub(super) fn from_words(state: &mut Paired, out: &Out<'_>, make: fn(u32) -> f32) -> Result<(), Error> {
     state.check()?;
-    dispatch(FromEachWord { mt: &mut state.mt, made, out });
+    for i in 0..out.len() {
+        out.set(i, make(state.mt.next_u32()));
+    }
     Ok(())
+}
+
+/// 24 bits of a word, in 0..1: `torch.rand`.
+pub(super) fn unit(word: u32) -> f32 {
+    (word & 0x00ff_ffff) as f32 * (1.0 / (1 << 24) as f32)
+}
+
+/// 1 if the last bit of a word is set, and −1 if not: `2·torch.randint(0, 2) − 1`.
+pub(super) fn sign(word: u32) -> f32 {
+    if word & 1 == 1 { 1.0 } else { -1.0 }
 }
 
 /// Two normals in `f64` arithmetic, as torch makes fewer than 16.

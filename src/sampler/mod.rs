@@ -4,17 +4,25 @@
 //! One machine walks through a job: where it is is one number, how many requests it has made. A
 //! method is a file of coefficients.
 
+mod likelihood;
+mod ode;
 mod pc;
 mod plan;
+mod rk45;
 
 use crate::buf::{self, In, Out};
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::noise::{Counter, Generator, Noise, check_draw, randn};
 use crate::norms::{Averaging, Norm};
 use crate::schedule::{Predictor, Schedule, finite, in_range};
 use crate::steps::{Combination, Scheduler, Step, linear};
 
+pub use likelihood::{LogLikelihood, bits_per_dim, log_likelihood, prior_log_density};
+pub use ode::{
+    Divergence, Ode, OdeBuffers, OdeDirection, OdeDots, OdeKeep, OdeOptions, OdePlan, OdePrior, OdeReduction,
+    OdeRequest, OdeSample, OdeScore, OdeShift, OdeStats, OdeSum, OdeSums, OdeTerm, OdeVariable,
+};
 pub use plan::{Keep, Operand, Plan, PlanTerm, Reduction};
 
 /// Who makes the noise of a whole job.
@@ -81,8 +89,8 @@ pub enum Conditions {
     /// It does not.
     #[default]
     None = 0,
-    /// It does, and each [`Request::Condition`] but the initial sample's has a draw of noise, as
-    /// `score_sde`'s inpainting and colorization have.
+    /// It does, and each request but the initial sample's has a draw of noise, as `score_sde`'s
+    /// inpainting and colorization have.
     Drawing = 1,
     /// It does, without noise.
     Quiet = 2,
@@ -682,10 +690,6 @@ impl Sampler {
 
     /// Checks the state's configuration and enumerations.
     fn modes(&self) -> Result<Modes, Error> {
-        fn known<T: Copy>(value: i32, values: &[T]) -> Result<T, Error> {
-            let index = usize::try_from(value).map_err(|_| Error::InvalidSampler)?;
-            values.get(index).copied().ok_or(Error::InvalidSampler)
-        }
         self.config.validate().map_err(|_| Error::InvalidSampler)?;
         if self.batch == 0 {
             return Err(Error::InvalidSampler);
@@ -707,6 +711,11 @@ impl Sampler {
             step_lr: self.step_lr,
         })
     }
+}
+
+/// The value of an enumeration's number in a state.
+fn known<T: Copy>(value: i32, values: &[T]) -> Result<T, Error> {
+    error::known(value, values, Error::InvalidSampler)
 }
 
 /// A step of the schedule, its timestep and its sigma.

@@ -2,9 +2,9 @@
 //! which every `unsafe` here rests.
 
 use core::arch::aarch64::*;
-use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
+use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
 
-use super::registers::{operations, register};
+use super::registers::{doubles, operations, register};
 use super::{Job, LANES, Lanes, Table};
 use crate::buf::TileMut;
 
@@ -17,6 +17,7 @@ register!(U4(uint32x4_t) Add add vaddq_u32 Sub sub vsubq_u32 Mul mul vmulq_u32
     BitAnd bitand vandq_u32 BitOr bitor vorrq_u32 BitXor bitxor veorq_u32);
 register!(W2(uint64x2_t) Add add vaddq_u64
     BitAnd bitand vandq_u64 BitOr bitor vorrq_u64 BitXor bitxor veorq_u64);
+doubles!(D4(float64x2_t) Add add vaddq_f64 Mul mul vmulq_f64 Div div vdivq_f64);
 
 impl Lanes for Baseline {
     const N: usize = 4;
@@ -27,7 +28,7 @@ impl Lanes for Baseline {
     type F = F4;
     type U = U4;
     type W = W2;
-    type D = [float64x2_t; 2];
+    type D = D4;
 
     #[inline(never)]
     fn outlined<J: Job<Self>>(self, job: J) -> J::Output {
@@ -121,17 +122,25 @@ impl Lanes for Baseline {
             [U4(vuzp1q_u32(low, high)), U4(vuzp2q_u32(low, high))]
         };
 
-        zero_d() -> [float64x2_t; 2] = [vdupq_n_f64(0.0); 2];
-        add_square(sum: [float64x2_t; 2], x: F4) -> [float64x2_t; 2] = {
+        zero_d() -> D4 = D4([vdupq_n_f64(0.0); 2]);
+        splat_d(x: f64) -> D4 = D4([vdupq_n_f64(x); 2]);
+        widen(x: F4) -> D4 = D4([vcvt_f64_f32(vget_low_f32(x.0)), vcvt_high_f64_f32(x.0)]);
+        narrow(x: D4) -> F4 = F4(vcvt_high_f32_f64(vcvt_f32_f64(x.0[0]), x.0[1]));
+        abs_d(x: D4) -> D4 = D4([vabsq_f64(x.0[0]), vabsq_f64(x.0[1])]);
+        max_d(x: D4, y: D4) -> D4 = {
+            let ([a, b], [c, d]) = (x.0, y.0);
+            D4([vbslq_f64(vcgtq_f64(a, c), a, c), vbslq_f64(vcgtq_f64(b, d), b, d)])
+        };
+        add_square(sum: D4, x: F4) -> D4 = {
             let a = vcvt_f64_f32(vget_low_f32(x.0));
             let b = vcvt_high_f64_f32(x.0);
             // Fused or not is the same: the product is exact.
-            [vfmaq_f64(sum[0], a, a), vfmaq_f64(sum[1], b, b)]
+            D4([vfmaq_f64(sum.0[0], a, a), vfmaq_f64(sum.0[1], b, b)])
         };
-        store_d(to: &mut [f64], x: [float64x2_t; 2]) -> () = {
+        store_d(to: &mut [f64], x: D4) -> () = {
             let mut lanes = [[0.0; 2]; 2];
-            vst1q_f64(lanes[0].as_mut_ptr(), x[0]);
-            vst1q_f64(lanes[1].as_mut_ptr(), x[1]);
+            vst1q_f64(lanes[0].as_mut_ptr(), x.0[0]);
+            vst1q_f64(lanes[1].as_mut_ptr(), x.0[1]);
             for (to, lane) in to.iter_mut().zip(lanes.as_flattened()) {
                 *to = *lane;
             }

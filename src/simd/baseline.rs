@@ -7,6 +7,8 @@ use core::arch::x86::_mm_stream_ps;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use core::arch::x86_64::_mm_stream_ps;
 
+use core::ops::{Add, Div, Mul};
+
 use wide::bytemuck::cast;
 use wide::{f32x4, f64x2, i32x4, u32x4, u64x2};
 
@@ -17,8 +19,35 @@ use crate::buf::TileMut;
 #[derive(Clone, Copy)]
 pub(crate) struct Baseline;
 
+/// Four lanes of `f64`.
+#[derive(Clone, Copy)]
+pub(crate) struct D4([f64x2; 2]);
+
+impl Add for D4 {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self([self.0[0] + other.0[0], self.0[1] + other.0[1]])
+    }
+}
+
+impl Mul for D4 {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self([self.0[0] * other.0[0], self.0[1] * other.0[1]])
+    }
+}
+
+impl Div for D4 {
+    type Output = Self;
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        Self([self.0[0] / other.0[0], self.0[1] / other.0[1]])
+    }
+}
+
 /// Lanes 0, 1 and lanes 2, 3, in `f64`.
-#[cfg(not(all(vesde_fma, vesde_soft_f64)))]
 #[inline(always)]
 fn widen(x: f32x4) -> [f64x2; 2] {
     let [a, b, c, d] = x.to_array().map(f64::from);
@@ -85,7 +114,7 @@ impl Lanes for Baseline {
     type F = f32x4;
     type U = u32x4;
     type W = u64x2;
-    type D = [f64x2; 2];
+    type D = D4;
 
     #[inline(never)]
     fn outlined<J: Job<Self>>(self, job: J) -> J::Output {
@@ -213,26 +242,52 @@ impl Lanes for Baseline {
     }
 
     #[inline(always)]
-    fn zero_d(self) -> [f64x2; 2] {
-        [f64x2::splat(0.0); 2]
+    fn zero_d(self) -> D4 {
+        D4([f64x2::splat(0.0); 2])
     }
     #[inline(always)]
-    fn add_square(self, sum: [f64x2; 2], x: f32x4) -> [f64x2; 2] {
+    fn splat_d(self, x: f64) -> D4 {
+        D4([f64x2::splat(x); 2])
+    }
+    #[inline(always)]
+    fn widen(self, x: f32x4) -> D4 {
+        D4(widen(x))
+    }
+    #[inline(always)]
+    fn narrow(self, x: D4) -> f32x4 {
+        let [a, b] = x.0.map(f64x2::to_array);
+        f32x4::new([a[0] as f32, a[1] as f32, b[0] as f32, b[1] as f32])
+    }
+    #[inline(always)]
+    fn abs_d(self, x: D4) -> D4 {
+        D4(x.0.map(f64x2::abs))
+    }
+    #[inline(always)]
+    fn max_d(self, x: D4, y: D4) -> D4 {
+        let greater = |x: f64, y: f64| if x > y { x } else { y };
+        let ([a, b], [c, d]) = (x.0.map(f64x2::to_array), y.0.map(f64x2::to_array));
+        D4([
+            f64x2::new([greater(a[0], c[0]), greater(a[1], c[1])]),
+            f64x2::new([greater(b[0], d[0]), greater(b[1], d[1])]),
+        ])
+    }
+    #[inline(always)]
+    fn add_square(self, sum: D4, x: f32x4) -> D4 {
         #[cfg(vesde_soft_f64)]
         {
-            let ([a, b], [w, x, y, z]) = (sum.map(f64x2::to_array), x.to_array());
+            let ([a, b], [w, x, y, z]) = (sum.0.map(f64x2::to_array), x.to_array());
             let add = scalar::add_square;
-            [f64x2::new([add(a[0], w), add(a[1], x)]), f64x2::new([add(b[0], y), add(b[1], z)])]
+            D4([f64x2::new([add(a[0], w), add(a[1], x)]), f64x2::new([add(b[0], y), add(b[1], z)])])
         }
         #[cfg(not(vesde_soft_f64))]
         {
-            let x = widen(x);
-            [sum[0] + x[0] * x[0], sum[1] + x[1] * x[1]]
+            let x = self.widen(x);
+            sum + x * x
         }
     }
     #[inline(always)]
-    fn store_d(self, to: &mut [f64], x: [f64x2; 2]) {
-        for (to, lane) in to.iter_mut().zip(x.map(f64x2::to_array).as_flattened()) {
+    fn store_d(self, to: &mut [f64], x: D4) {
+        for (to, lane) in to.iter_mut().zip(x.0.map(f64x2::to_array).as_flattened()) {
             *to = *lane;
         }
     }

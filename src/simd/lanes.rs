@@ -1,7 +1,7 @@
 //! A machine's vector registers as a kernel sees them: [`Lanes`], and the loops over a tile's
 //! registers. Which machine's they are is chosen in `mod.rs`.
 
-use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
+use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
 
 use crate::buf::{Floats, GROUP, TileMut};
 
@@ -48,7 +48,7 @@ pub(crate) trait Lanes: Copy {
         + BitOr<Output = Self::W>
         + BitXor<Output = Self::W>;
     /// Lanes of `f64`, as many as `F` has, in two registers.
-    type D: Copy;
+    type D: Copy + Add<Output = Self::D> + Mul<Output = Self::D> + Div<Output = Self::D>;
 
     /// Runs a job in a function of its own that is compiled for these registers. An ordinary
     /// function is not, even when its caller is: intrinsics in it would be calls.
@@ -208,6 +208,16 @@ pub(crate) trait Lanes: Copy {
 
     /// Zeros.
     fn zero_d(self) -> Self::D;
+    /// The same double in every lane.
+    fn splat_d(self, x: f64) -> Self::D;
+    /// The lanes as doubles.
+    fn widen(self, x: Self::F) -> Self::D;
+    /// The nearest floats of the lanes.
+    fn narrow(self, x: Self::D) -> Self::F;
+    /// The magnitude.
+    fn abs_d(self, x: Self::D) -> Self::D;
+    /// The lanes of `x` where they are greater than those of `y`, else of `y`: a NaN in `y` stays.
+    fn max_d(self, x: Self::D, y: Self::D) -> Self::D;
     /// `sum + x·x` in `f64`; the product is exact there.
     fn add_square(self, sum: Self::D, x: Self::F) -> Self::D;
     /// Writes the lanes to `to`, as many as there is room for.

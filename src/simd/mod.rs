@@ -168,6 +168,50 @@ mod tests {
         }
     }
 
+    /// What the operations on doubles make of floats: sums, products, quotients, maxima, magnitudes
+    /// and what is left of them as floats.
+    struct Doubles([f32; LANES], [f32; LANES]);
+
+    impl Kernel for Doubles {
+        type Output = Vec<u64>;
+        fn run<L: Lanes>(self, l: L) -> Vec<u64> {
+            let mut all = vec![];
+            for part in 0..L::PARTS {
+                let load = |from: &[f32; LANES]| {
+                    let mut floats = <L::Floats as crate::buf::Floats>::ZERO;
+                    floats.as_mut().copy_from_slice(&from[L::N * part..][..L::N]);
+                    l.widen(l.load(floats))
+                };
+                let (x, y, third) = (load(&self.0), load(&self.1), l.splat_d(1.0 / 3.0));
+                for d in [x + third, x * third, x / y, l.max_d(x, y), l.abs_d(x), x * x + y * y] {
+                    let mut lanes = vec![f64::NAN; L::N];
+                    l.store_d(&mut lanes, d);
+                    all.extend(lanes.into_iter().enumerate().map(|(i, lane)| (part, i, lane.to_bits())));
+                    let floats = l.store(l.narrow(d));
+                    let bits = floats.as_ref().iter().map(|x| u64::from(x.to_bits()));
+                    all.extend(bits.enumerate().map(|(i, bits)| (part, i, bits)));
+                }
+            }
+            // Lane by lane, so that levels compare.
+            all.sort_by_key(|&(part, i, _)| L::N * part + i);
+            all.into_iter().map(|(.., bits)| bits).collect()
+        }
+    }
+
+    #[test]
+    fn doubles_are_exactly_rounded() {
+        let x: [f32; LANES] = core::array::from_fn(|i| (i as f32 - 7.3) * 1.1e-3);
+        let y: [f32; LANES] = core::array::from_fn(|i| (5.1 - i as f32) * 0.7e-3);
+        let third = 1.0 / 3.0;
+        let mut want = vec![];
+        for (x, y) in x.into_iter().zip(y).map(|(x, y)| (f64::from(x), f64::from(y))) {
+            for d in [x + third, x * third, x / y, if x > y { x } else { y }, x.abs(), x * x + y * y] {
+                want.extend([d.to_bits(), u64::from((d as f32).to_bits())]);
+            }
+        }
+        on_every_level(|level| assert_eq!(dispatch(Doubles(x, y)), want, "{level:?}"));
+    }
+
     #[test]
     fn products_have_all_their_bits() {
         on_every_level(|level| {

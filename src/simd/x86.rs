@@ -6,9 +6,9 @@
 use core::arch::x86::*;
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::*;
-use core::ops::{Add, BitAnd, BitOr, BitXor, Mul, Sub};
+use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
 
-use super::registers::{operations, register};
+use super::registers::{doubles, operations, register};
 use super::{Job, Kernel, LANES, Lanes, Table};
 use crate::buf::TileMut;
 
@@ -80,11 +80,13 @@ register!(U8(__m256i) Add add _mm256_add_epi32 Sub sub _mm256_sub_epi32 Mul mul 
     BitAnd bitand _mm256_and_si256 BitOr bitor _mm256_or_si256 BitXor bitxor _mm256_xor_si256);
 register!(W4(__m256i) Add add _mm256_add_epi64
     BitAnd bitand _mm256_and_si256 BitOr bitor _mm256_or_si256 BitXor bitxor _mm256_xor_si256);
+doubles!(D8(__m256d) Add add _mm256_add_pd Mul mul _mm256_mul_pd Div div _mm256_div_pd);
 register!(F16(__m512) Add add _mm512_add_ps Sub sub _mm512_sub_ps Mul mul _mm512_mul_ps);
 register!(U16(__m512i) Add add _mm512_add_epi32 Sub sub _mm512_sub_epi32 Mul mul _mm512_mullo_epi32
     BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
 register!(W8(__m512i) Add add _mm512_add_epi64
     BitAnd bitand _mm512_and_si512 BitOr bitor _mm512_or_si512 BitXor bitxor _mm512_xor_si512);
+doubles!(D16(__m512d) Add add _mm512_add_pd Mul mul _mm512_mul_pd Div div _mm512_div_pd);
 
 impl Lanes for Avx2 {
     const N: usize = 8;
@@ -93,7 +95,7 @@ impl Lanes for Avx2 {
     type F = F8;
     type U = U8;
     type W = W4;
-    type D = [__m256d; 2];
+    type D = D8;
 
     // On the function inside rustc 1.95 leaves this attribute out.
     #[inline(never)]
@@ -154,17 +156,32 @@ impl Lanes for Avx2 {
             _mm256_sll_epi64(x.0, _mm_cvtsi32_si128(K as i32)),
             _mm256_srl_epi64(x.0, _mm_cvtsi32_si128(64 - K as i32)),
         ));
-        zero_d() -> [__m256d; 2] = [_mm256_setzero_pd(); 2];
-        add_square(sum: [__m256d; 2], x: F8) -> [__m256d; 2] = {
+        zero_d() -> D8 = D8([_mm256_setzero_pd(); 2]);
+        splat_d(x: f64) -> D8 = D8([_mm256_set1_pd(x); 2]);
+        widen(x: F8) -> D8 = {
+            D8([_mm256_cvtps_pd(_mm256_castps256_ps128(x.0)), _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(x.0))])
+        };
+        narrow(x: D8) -> F8 = {
+            let [a, b] = [_mm256_cvtpd_ps(x.0[0]), _mm256_cvtpd_ps(x.0[1])];
+            F8(_mm256_set_m128(b, a))
+        };
+        abs_d(x: D8) -> D8 = {
+            let sign = _mm256_set1_pd(-0.0);
+            D8([_mm256_andnot_pd(sign, x.0[0]), _mm256_andnot_pd(sign, x.0[1])])
+        };
+        max_d(x: D8, y: D8) -> D8 = {
+            D8([_mm256_max_pd(x.0[0], y.0[0]), _mm256_max_pd(x.0[1], y.0[1])])
+        };
+        add_square(sum: D8, x: F8) -> D8 = {
             let a = _mm256_cvtps_pd(_mm256_castps256_ps128(x.0));
             let b = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(x.0));
             // Fused or not is the same: the product is exact.
-            [_mm256_fmadd_pd(a, a, sum[0]), _mm256_fmadd_pd(b, b, sum[1])]
+            D8([_mm256_fmadd_pd(a, a, sum.0[0]), _mm256_fmadd_pd(b, b, sum.0[1])])
         };
-        store_d(to: &mut [f64], x: [__m256d; 2]) -> () = {
+        store_d(to: &mut [f64], x: D8) -> () = {
             let mut lanes = [[0.0; 4]; 2];
-            _mm256_storeu_pd(lanes[0].as_mut_ptr(), x[0]);
-            _mm256_storeu_pd(lanes[1].as_mut_ptr(), x[1]);
+            _mm256_storeu_pd(lanes[0].as_mut_ptr(), x.0[0]);
+            _mm256_storeu_pd(lanes[1].as_mut_ptr(), x.0[1]);
             for (to, lane) in to.iter_mut().zip(lanes.as_flattened()) {
                 *to = *lane;
             }
@@ -181,7 +198,7 @@ impl Lanes for Avx512 {
     type F = F16;
     type U = U16;
     type W = W8;
-    type D = [__m512d; 2];
+    type D = D16;
 
     // On the function inside rustc 1.95 leaves this attribute out.
     #[inline(never)]
@@ -274,17 +291,29 @@ impl Lanes for Avx512 {
         wide_mul(x: W8, y: u32) -> W8 = W8(_mm512_mul_epu32(x.0, _mm512_set1_epi64(i64::from(y))));
         wide_shl<const K>(x: W8) -> W8 = W8(_mm512_slli_epi64::<K>(x.0));
         wide_rotl<const K>(x: W8) -> W8 = W8(_mm512_rolv_epi64(x.0, _mm512_set1_epi64(i64::from(K))));
-        zero_d() -> [__m512d; 2] = [_mm512_setzero_pd(); 2];
-        add_square(sum: [__m512d; 2], x: F16) -> [__m512d; 2] = {
+        zero_d() -> D16 = D16([_mm512_setzero_pd(); 2]);
+        splat_d(x: f64) -> D16 = D16([_mm512_set1_pd(x); 2]);
+        widen(x: F16) -> D16 = {
+            D16([_mm512_cvtps_pd(_mm512_castps512_ps256(x.0)), _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(x.0))])
+        };
+        narrow(x: D16) -> F16 = {
+            let [a, b] = [_mm512_cvtpd_ps(x.0[0]), _mm512_cvtpd_ps(x.0[1])];
+            F16(_mm512_insertf32x8::<1>(_mm512_castps256_ps512(a), b))
+        };
+        abs_d(x: D16) -> D16 = D16([_mm512_abs_pd(x.0[0]), _mm512_abs_pd(x.0[1])]);
+        max_d(x: D16, y: D16) -> D16 = {
+            D16([_mm512_max_pd(x.0[0], y.0[0]), _mm512_max_pd(x.0[1], y.0[1])])
+        };
+        add_square(sum: D16, x: F16) -> D16 = {
             let a = _mm512_cvtps_pd(_mm512_castps512_ps256(x.0));
             let b = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(x.0));
             // Fused or not is the same: the product is exact.
-            [_mm512_fmadd_pd(a, a, sum[0]), _mm512_fmadd_pd(b, b, sum[1])]
+            D16([_mm512_fmadd_pd(a, a, sum.0[0]), _mm512_fmadd_pd(b, b, sum.0[1])])
         };
-        store_d(to: &mut [f64], x: [__m512d; 2]) -> () = {
+        store_d(to: &mut [f64], x: D16) -> () = {
             let mut lanes = [[0.0; 8]; 2];
-            _mm512_storeu_pd(lanes[0].as_mut_ptr(), x[0]);
-            _mm512_storeu_pd(lanes[1].as_mut_ptr(), x[1]);
+            _mm512_storeu_pd(lanes[0].as_mut_ptr(), x.0[0]);
+            _mm512_storeu_pd(lanes[1].as_mut_ptr(), x.0[1]);
             for (to, lane) in to.iter_mut().zip(lanes.as_flattened()) {
                 *to = *lane;
             }
