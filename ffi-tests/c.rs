@@ -8,8 +8,14 @@
 #[path = "abi.rs"]
 mod abi_record;
 #[allow(dead_code)]
+#[path = "../examples/digits/held_out.rs"]
+mod held_out;
+#[allow(dead_code)]
 #[path = "../examples/digits/network.rs"]
 mod network;
+#[allow(dead_code)]
+#[path = "../examples/digits/ode.rs"]
+mod ode;
 #[allow(dead_code)]
 #[path = "../examples/digits/picture.rs"]
 mod picture;
@@ -23,12 +29,13 @@ use std::io::{BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use vesde::Config;
+use vesde::{Config, Corrector, Predictor};
 
 use abi_record::{Item, breaks};
 use network::{CLASSES, Network};
+use ode::OdeJob;
 use picture::Picture;
-use sampling::{Job, sample};
+use sampling::{Job, Known, sample};
 
 // Where cargo builds the library. Cargo runs a test in the package's root, to which all paths are
 // relative.
@@ -381,26 +388,88 @@ fn openmp() {
     }
 }
 
+/// What examples/digits/digits.c paints, whose arguments these are but for the path.
+fn digits_in_c(flags: &[&str], numbers: &[u64]) -> Picture {
+    static PROGRAM: OnceLock<Vec<String>> = OnceLock::new();
+    let words = PROGRAM.get_or_init(|| {
+        let program = C.build("examples/digits/digits.c", "c99", &["-lm"]);
+        let words = [program.get_program()].into_iter().chain(program.get_args());
+        words.map(|word| word.to_str().expect("a word").into()).collect()
+    });
+    // Tests run at the same time.
+    let path = built(&format!("digits{}{}.png", flags.concat(), numbers.len()));
+    let numbers = numbers.iter().map(u64::to_string);
+    succeed(Command::new(&words[0]).args(&words[1..]).args(flags).arg(&path).args(numbers), "");
+    let mut reader = png::Decoder::new(BufReader::new(File::open(&path).unwrap())).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    Picture { width: info.width as usize, height: info.height as usize, pixels }
+}
+
+fn assert_same(c: &Picture, rust: &Picture) {
+    assert_eq!((c.width, c.height), (rust.width, rust.height));
+    assert!(c.pixels == rust.pixels, "the pictures differ");
+}
+
+/// Of the digits: their configuration and their network.
+fn digits() -> (Config, Network) {
+    let config = Config::from_json(include_bytes!("../examples/digits/scheduler_config.json")).unwrap();
+    (config, Network::load(include_bytes!("../examples/digits/weights.safetensors")).unwrap())
+}
+
+/// The classes of a picture: one, or one a row.
+fn classes_of(class: Option<usize>) -> Vec<usize> {
+    (0..CLASSES * COLUMNS).map(|i| class.unwrap_or(i / COLUMNS)).collect()
+}
+
+const SEED: u64 = 7;
+const COLUMNS: usize = 10;
+
+/// An emulator takes a minute for what takes a second.
+fn steps() -> usize {
+    if emulated() { 5 } else { 25 }
+}
+
+/// A job of a class, or of all.
+fn numbers(class: Option<usize>) -> Vec<u64> {
+    [SEED, steps() as u64].into_iter().chain(class.map(|class| class as u64)).collect()
+}
+
+fn job<'a>(config: Config, classes: &'a [usize], known: Option<Known<'a>>) -> Job<'a> {
+    let (predictor, corrector) = (Predictor::default(), Corrector::default());
+    Job { config, seed: SEED, steps: steps(), predictor, corrector, classes, known, filmed: 0 }
+}
+
 #[test]
 fn digits_in_c_are_those_in_rust_pixel_for_pixel() {
-    // An emulator takes a minute for what takes a second.
-    let (seed, steps, columns) = (7, if emulated() { 5 } else { 25 }, 10);
-    let config = Config::from_json(include_bytes!("../examples/digits/scheduler_config.json")).unwrap();
-    let network = Network::load(include_bytes!("../examples/digits/weights.safetensors")).unwrap();
-    let program = C.build("examples/digits/digits.c", "c99", &["-lm"]);
-    let path = built("digits.png");
+    let (config, network) = digits();
     for class in [None, Some(3)] {
-        let classes: Vec<usize> = (0..CLASSES * columns).map(|i| class.unwrap_or(i / columns)).collect();
-        let job = Job { config, seed, steps, classes: &classes, filmed: 0 };
-        let picture = Picture::of_digits(&sample(&job, &network, |_| ()).unwrap().pixels, columns);
+        let classes = classes_of(class);
+        let pixels = sample(&job(config, &classes, None), &network, |_| ()).unwrap().pixels;
+        assert_same(&digits_in_c(&[], &numbers(class)), &Picture::of_digits(&pixels, COLUMNS));
+    }
+}
 
-        let numbers = [seed, steps as u64].into_iter().chain(class.map(|class| class as u64));
-        let arguments = numbers.map(|number| number.to_string());
-        succeed(Command::new(program.get_program()).args(program.get_args()).arg(&path).args(arguments), "");
-        let mut reader = png::Decoder::new(BufReader::new(File::open(&path).unwrap())).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        let info = reader.next_frame(&mut pixels).unwrap();
-        assert_eq!((info.width as usize, info.height as usize), (picture.width, picture.height));
-        assert!(pixels == picture.pixels, "the pictures differ");
+#[test]
+fn completed_digits_in_c_are_those_in_rust_pixel_for_pixel() {
+    let (config, network) = digits();
+    for class in [None, Some(3)] {
+        let (classes, real) = (classes_of(class), held_out::ten(class));
+        let known = Known { pixels: &held_out::repeated(&real), mask: &held_out::UPPER_HALF };
+        let pixels = sample(&job(config, &classes, Some(known)), &network, |_| ()).unwrap().pixels;
+        let picture = Picture::of_digits(&held_out::beside(&real, &pixels), held_out::COLUMNS);
+        assert_same(&digits_in_c(&["--inpaint"], &numbers(class)), &picture);
+    }
+}
+
+#[test]
+fn digits_by_the_ode_in_c_are_those_in_rust_pixel_for_pixel() {
+    let (config, network) = digits();
+    for class in [None, Some(3)] {
+        let classes = classes_of(class);
+        let job = OdeJob { config, seed: SEED, tolerance: 1e-2, classes: &classes };
+        let pixels = job.sample(&network, 0, |_| ()).unwrap().0.pixels;
+        let picture = Picture::of_digits(&pixels, COLUMNS);
+        assert_same(&digits_in_c(&["--ode", "1e-2"], &numbers(class)), &picture);
     }
 }
