@@ -501,6 +501,9 @@ fn kernels(c: &mut Criterion) {
     }
 }
 
+/// Sample, input, score and derivatives.
+type OdeParts<'a> = (&'a mut [f32], &'a mut [f32], &'a [f32], [&'a mut [f32]; 6]);
+
 /// An ODE job's buffers for one call.
 struct OdeSet<'a> {
     sample: &'a mut [f32],
@@ -526,7 +529,7 @@ impl<'a> OdeSet<'a> {
     }
 
     /// Sample, input and score, and the derivatives.
-    fn parts(&mut self) -> (&mut [f32], &mut [f32], &[f32], [&mut [f32]; 6]) {
+    fn parts(&mut self) -> OdeParts<'_> {
         let mut slots = self.workspace.chunks_exact_mut(self.sample.len());
         (self.sample, self.input, self.score, std::array::from_fn(|_| slots.next().expect("six")))
     }
@@ -626,7 +629,9 @@ fn ode(c: &mut Criterion) {
             });
             bench("step", &mut |s| {
                 let mut job = states[2];
-                (0..6).for_each(|_| drop(job.next(s.buffers()).expect("a turn")));
+                for _ in 0..6 {
+                    black_box(job.next(s.buffers()).expect("a turn"));
+                }
             });
             let mut dots = states[1].reduction(len).expect("a reduction");
             dots.dots = OdeDots::Product;
