@@ -60,12 +60,13 @@ static inline vesde_status complete_digits(const network *net, const vesde_confi
                                            const known_pixels *known, size_t steps, size_t class_,
                                            float *tables, float *score, float *digits,
                                            void (*progress)(const vesde_request *request)) {
-    const vesde_status status = sample_under(keep_known, known, net, config, known->seed, steps, class_,
-                                             tables, score, digits, progress);
+    const vesde_status status = sample_under(keep_known, known, net, config, known->seed, steps,
+                                             class_, tables, score, digits, progress);
     return status != VESDE_OK ? status : impute_known(known, 0.0f, 0, digits);
 }
 
-/* A picture of INPAINTING_COLUMNS digits a row: a real one, what is known of it, and its completions. */
+/* A picture of INPAINTING_COLUMNS digits a row: a real one, what is known of it, and its
+ * completions. */
 static inline void put_beside(const known_pixels *known, const float *digits, float *picture) {
     const float unknown = (float)BACKGROUND / 255.0f;
     size_t row, pixel;
@@ -75,7 +76,8 @@ static inline void put_beside(const known_pixels *known, const float *digits, fl
             picture[pixel] = real[pixel];
             picture[PIXELS + pixel] = known->mask[pixel] == 1.0f ? real[pixel] : unknown;
         }
-        memcpy(picture + 2 * PIXELS, digits + row * COLUMNS * PIXELS, COLUMNS * PIXELS * sizeof *picture);
+        memcpy(picture + 2 * PIXELS, digits + row * COLUMNS * PIXELS,
+               COLUMNS * PIXELS * sizeof *picture);
     }
 }
 

@@ -43,7 +43,7 @@ struct Options {
     /// Number of noise scales, from the largest to the smallest
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// The corrector's signal-to-noise ratio [default: the network's]
+    /// The corrector's signal-to-noise ratio [default: the network's, or 0.3 without a predictor]
     #[arg(long)]
     snr: Option<f64>,
     /// Corrector steps before each predictor step [default: the network's]
@@ -225,7 +225,9 @@ fn short(bits: f64) -> String {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let mut config = Config::from_json(include_bytes!("scheduler_config.json"))?;
-    config.snr = options.snr.unwrap_or(config.snr);
+    // The corrector alone has to go as far as the predictor would.
+    let snr = if options.predictor == Predictor::None { 0.3 } else { config.snr };
+    config.snr = options.snr.unwrap_or(snr);
     config.correct_steps = options.correct_steps.unwrap_or(config.correct_steps);
     config.validate()?;
     let network = Network::load(include_bytes!("weights.safetensors"))?;
