@@ -209,10 +209,11 @@ static void evaluate_part(const part *own, const network *net, const float *x, f
 /* The totals of a reduction over the batch: every rank adds up all blocks, in one order. Returns how many bytes of them
  * are the rank's own, which it sends. */
 static size_t total(const part *own, int rank, const vesde_ode_reduction *reduction, double sums[2]) {
-    const size_t values = vesde_ode_sums_values(reduction), blocks = vesde_norm_blocks(own->all);
-    const size_t count = (size_t)own->counts[rank] * values;
-    size_t i;
+    const size_t blocks = vesde_norm_blocks(own->all);
+    size_t i, values = 0, count;
     sums[0] = sums[1] = 0.0;
+    check(vesde_ode_sums_values(reduction, &values), "a reduction");
+    count = (size_t)own->counts[rank] * values;
     if (values == 0)
         return 0;
     if (count > 0)
