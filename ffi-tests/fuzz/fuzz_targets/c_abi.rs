@@ -2048,7 +2048,7 @@ fn ode_batch(job: &mut Job<'_>) -> (usize, usize) {
 
 fn ode_init(job: &mut Job<'_>) {
     let config = job.input.config();
-    let batch = if job.input.rarely(64) { job.input.u64() as usize } else { job.input.below(8) };
+    let batch = if job.input.rarely(64) { job.input.u64() as usize } else { job.input.pick(&[1, 2, 3, 0, 7]) };
     let mut options = job.input.ode_options();
     if job.input.rarely(64) {
         let unknown = job.input.enumeration();
@@ -2117,7 +2117,7 @@ fn ode_workspace_len(job: &mut Job<'_>) {
 }
 
 fn ode_log_densities_len(job: &mut Job<'_>) {
-    let batch = u64::from(job.input.byte());
+    let batch = u64::from(job.input.byte() ^ 1);
     // SAFETY: see config_default.
     of_ode(job, batch, Ode::log_densities_len, |ode, out| unsafe { vesde_ode_log_densities_len(ode, out) });
 }
