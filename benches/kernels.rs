@@ -15,9 +15,10 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use vesde::{
-    Averaging, Combination, Config, Counter, CudaGrid, Imputation, Noise, Norm, Numpy, Recolouring, Schedule,
-    Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, decouple, fill_from_rng, guide, impute,
-    limit_simd_level, linear, norm_blocks, recolour, set_sigmas, set_timesteps, sum_squares, torch_norm,
+    Averaging, Combination, Config, Counter, CudaGrid, Imputation, Noise, Norm, Numpy, Ode, OdeBuffers,
+    OdeDots, OdeOptions, Recolouring, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, decouple,
+    fill_from_rng, guide, impute, limit_simd_level, linear, norm_blocks, recolour, set_sigmas, set_timesteps,
+    sum_squares, torch_norm,
 };
 
 /// Floats of a buffer, and how many sets of four buffers a benchmark takes in turn: one set for
@@ -36,23 +37,23 @@ const B: f32 = 0.1;
 /// A loop that does nothing but a kernel's loads, stores and arithmetic, compiled for each level:
 /// the kernel's limit where it makes no noise. `LANES` are the level's.
 macro_rules! bare_loop {
-    ($name:ident($($arg:ident: $type:ty),*) $body:block) => {
-        fn $name(level: SimdLevel $(, $arg: $type)*) {
-            fn baseline($($arg: $type),*) {
+    ($name:ident$(<const $n:ident>)?($($arg:ident: $type:ty),*) $body:block) => {
+        fn $name$(<const $n: usize>)?(level: SimdLevel $(, $arg: $type)*) {
+            fn baseline$(<const $n: usize>)?($($arg: $type),*) {
                 #[allow(dead_code)]
                 const LANES: usize = 4;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2($($arg: $type),*) {
+            fn avx2$(<const $n: usize>)?($($arg: $type),*) {
                 #[allow(dead_code)]
                 const LANES: usize = 8;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
-            fn avx512($($arg: $type),*) {
+            fn avx512$(<const $n: usize>)?($($arg: $type),*) {
                 #[allow(dead_code)]
                 const LANES: usize = 16;
                 $body
@@ -162,6 +163,39 @@ fn fused<const LANES: usize>(x: f32, y: f32, z: f32) -> f32 {
     if LANES > 4 { x.mul_add(y, z) } else { x * y + z }
 }
 
+bare_loop!(read_many<const N>(ins: [&[f32]; N]) {
+    let ins = ins.map(|x| x.as_chunks::<{ 8 * LANES }>().0);
+    let mut sums = [0.0; 8 * LANES];
+    for i in 0..ins[0].len() {
+        for x in ins.iter().filter_map(|x| x.get(i)) {
+            for (sum, x) in sums.iter_mut().zip(x) {
+                *sum += x;
+            }
+        }
+    }
+    black_box(sums);
+});
+bare_loop!(read_many_write_2<const N>(ins: [&[f32]; N], out: &mut [f32], other: &mut [f32]) {
+    let ins = ins.map(|x| x.as_chunks::<{ 2 * LANES }>().0);
+    let outs = out.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().zip(other.as_chunks_mut().0);
+    for (i, (out, other)) in outs.enumerate() {
+        let mut sums = [0.0; 2 * LANES];
+        for x in ins.iter().filter_map(|x| x.get(i)) {
+            for (sum, x) in sums.iter_mut().zip(x) {
+                *sum += A * x;
+            }
+        }
+        *out = sums;
+        *other = sums.map(|x| B * x);
+    }
+});
+bare_loop!(read_2_write_3(x: &mut [f32], m: &[f32], y: &mut [f32], k: &mut [f32]) {
+    for (((x, m), y), k) in x.iter_mut().zip(m).zip(y).zip(k) {
+        *y = *x;
+        *k = A * m;
+        *x += B * *k;
+    }
+});
 /// One benchmark's buffers for one call.
 struct Set<'a> {
     sample: &'a mut [f32],
@@ -467,6 +501,154 @@ fn kernels(c: &mut Criterion) {
     }
 }
 
+/// Sample, input, score and derivatives.
+type OdeParts<'a> = (&'a mut [f32], &'a mut [f32], &'a [f32], [&'a mut [f32]; 6]);
+
+/// An ODE job's buffers for one call.
+struct OdeSet<'a> {
+    sample: &'a mut [f32],
+    input: &'a mut [f32],
+    score: &'a [f32],
+    workspace: &'a mut [f32],
+}
+
+impl<'a> OdeSet<'a> {
+    /// Floats of a set over those of a sample.
+    const BUFFERS: usize = 9;
+
+    fn new(memory: &'a mut [f32], len: usize) -> Self {
+        let (sample, rest) = memory.split_at_mut(len);
+        let (input, rest) = rest.split_at_mut(len);
+        let (score, workspace) = rest.split_at_mut(len);
+        Self { sample, input, score, workspace }
+    }
+
+    fn buffers(&mut self) -> OdeBuffers<'_> {
+        let Self { sample, input, score, workspace } = self;
+        OdeBuffers::new(sample, input, &**score, workspace).with_product(&**score)
+    }
+
+    /// Sample, input and score, and the derivatives.
+    fn parts(&mut self) -> OdeParts<'_> {
+        let mut slots = self.workspace.chunks_exact_mut(self.sample.len());
+        (self.sample, self.input, self.score, std::array::from_fn(|_| slots.next().expect("six")))
+    }
+}
+
+/// What a turn of the ODE's job does: its name, how many answers came before it, and a bare loop on
+/// the same streams.
+type OdeTurn = (&'static str, usize, fn(SimdLevel, &mut OdeSet<'_>));
+
+/// Of plans.
+const PLANS: [OdeTurn; 7] = [
+    ("stage, 1 term", 1, |level, s| {
+        let (y, x, m, [k0, ..]) = s.parts();
+        read_many_write_2(level, [y, m], x, k0);
+    }),
+    ("stage, 2 terms", 2, |level, s| {
+        let (y, x, m, [k0, k1, ..]) = s.parts();
+        read_many_write_2(level, [y, k0, m], x, k1);
+    }),
+    ("stage, 3 terms", 3, |level, s| {
+        let (y, x, m, [k0, k1, k2, ..]) = s.parts();
+        read_many_write_2(level, [y, k0, k1, m], x, k2);
+    }),
+    ("stage, 4 terms", 4, |level, s| {
+        let (y, x, m, [k0, k1, k2, k3, ..]) = s.parts();
+        read_many_write_2(level, [y, k0, k1, k2, m], x, k3);
+    }),
+    ("stage, 5 terms", 5, |level, s| {
+        let (y, x, m, [k0, k1, k2, k3, k4, _]) = s.parts();
+        read_many_write_2(level, [y, k0, k1, k2, k3, m], x, k4);
+    }),
+    ("result, 5 terms", 6, |level, s| {
+        let (y, x, m, [k0, _, k2, k3, k4, k5]) = s.parts();
+        read_many_write_2(level, [y, k0, k2, k3, k4, m], x, k5);
+    }),
+    ("acceptance", 7, |level, s| {
+        let (y, x, m, [_, k1, ..]) = s.parts();
+        read_2_write_3(level, x, m, y, k1);
+    }),
+];
+
+/// Of reductions.
+const SUMS: [OdeTurn; 2] = [
+    ("first norms", 1, |level, s| {
+        let (y, _, m, _) = s.parts();
+        read_many(level, [y, m]);
+    }),
+    ("error", 7, |level, s| {
+        let (y, x, m, [k0, _, k2, k3, k4, k5]) = s.parts();
+        read_many(level, [y, x, m, k0, k2, k3, k4, k5]);
+    }),
+];
+
+/// A step of the ODE's job but for the network, in its parts and as a whole, and the dots of
+/// likelihoods. The job accepts every step.
+fn ode(c: &mut Criterion) {
+    let mut memory = Memory::new();
+    for (size, len, count) in SIZES {
+        for (level, name) in levels() {
+            let chunks = memory.get().chunks_exact_mut(OdeSet::BUFFERS * len).take(count);
+            let mut sets: Vec<_> = chunks.map(|memory| OdeSet::new(memory, len)).collect();
+            let options =
+                OdeOptions { start: true, atol: 1e30, first_step: Some(1e-7), ..OdeOptions::default() };
+            let mut job = Ode::new(&Config::default(), 1, options).expect("options");
+            let states: [Ode; 8] = std::array::from_fn(|_| {
+                let state = job;
+                job.next(sets[0].buffers()).expect("a turn");
+                state
+            });
+            let mut blocks = vec![0.0; norm_blocks(len)];
+            let mut both = vec![0.0; 2 * norm_blocks(len)];
+            let signs: Vec<f32> = (0..len).map(|i| if i % 3 == 0 { 1.0 } else { -1.0 }).collect();
+
+            let mut g = group(c, &format!("ode/{name}/{size}"), len);
+            let mut turn = 0;
+            let mut bench = |what: &str, run: &mut dyn FnMut(&mut OdeSet<'_>)| {
+                g.bench_function(what, |b| {
+                    b.iter(|| {
+                        turn = if turn + 1 < sets.len() { turn + 1 } else { 0 };
+                        run(&mut sets[turn]);
+                    });
+                });
+            };
+            for (what, answers, bare) in PLANS {
+                let (plan, _) = { states[answers] }.plan(len, [0.0; 2], &mut []).expect("a plan");
+                bench(&format!("bare loop, {what}"), &mut |s| bare(level, s));
+                bench(what, &mut |s| plan.run(&mut s.buffers()).expect("a plan"));
+            }
+            for (what, answers, bare) in SUMS {
+                let reduction = states[answers].reduction(len).expect("a reduction");
+                let blocks = if reduction.values() == 2 { &mut both } else { &mut blocks };
+                bench(&format!("bare loop, {what}"), &mut |s| bare(level, s));
+                bench(what, &mut |s| reduction.sums(&s.buffers(), blocks).expect("sums"));
+            }
+            bench("bare loops, step", &mut |s| {
+                PLANS.iter().skip(1).chain(&SUMS[1..]).for_each(|(_, _, bare)| bare(level, s));
+            });
+            bench("step", &mut |s| {
+                let mut job = states[2];
+                for _ in 0..6 {
+                    black_box(job.next(s.buffers()).expect("a turn"));
+                }
+            });
+            let mut dots = states[1].reduction(len).expect("a reduction");
+            dots.dots = OdeDots::Product;
+            dots.probe = Some(Counter::new(42, 1));
+            bench("bare loop, read 1", &mut |s| read_1(level, s.score));
+            bench("dot with counter signs", &mut |s| dots.dots(&s.buffers(), &mut blocks).expect("dots"));
+            dots.probe = None;
+            bench("bare loop, read 2", &mut |s| read_many(level, [s.score, &signs]));
+            bench("dot with a given probe", &mut |s| {
+                dots.dots(&s.buffers().with_probe(&signs), &mut blocks).expect("dots");
+            });
+            g.finish();
+        }
+        limit_simd_level(SimdLevel::Avx512);
+    }
+}
+
 /// One group of elements: what a call costs beyond its kernel.
 fn call_overhead(c: &mut Criterion) {
     const LEN: usize = 64;
@@ -556,6 +738,6 @@ criterion_group! {
         .sample_size(15)
         .warm_up_time(Duration::from_millis(60))
         .measurement_time(Duration::from_millis(250));
-    targets = kernels, call_overhead, threads, schedule
+    targets = kernels, ode, call_overhead, threads, schedule
 }
 criterion_main!(benches);

@@ -1,4 +1,4 @@
-"""Times vesde beside diffusers, torch by hand, numba and NumPy: the same shapes and buffers, one process, one thread. Prints a
+"""Times vesde beside diffusers, torch by hand, numba, SciPy and NumPy: the same shapes and buffers, one process, one thread. Prints a
 Markdown table of medians of interleaved repetitions, with their ratios to vesde's. Needs NumPy and cargo; a peer that
 is not installed is left out.
 
@@ -27,7 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "example
 import vesde
 from vesde import Counter, pointer
 
-TIMESTEP, INDEX, SNR = 0.5, 500, 0.15
+TIMESTEP, INDEX, SNR, SIGMA = 0.5, 500, 0.15, 0.5
 STEPS = 1000
 
 
@@ -40,6 +40,7 @@ def optional(name):
 
 
 torch, diffusers, numba = optional("torch"), optional("diffusers"), optional("numba")
+scipy = optional("scipy.integrate") and optional("scipy")
 if torch is None:
     diffusers = None
 else:
@@ -81,6 +82,8 @@ def jobs(ours, shape, large):
         vesde.call("counter_fill", place, ctypes.c_size_t(length), pointer(buffer))
 
     x, m, z, out, mu = (pointer(buffer) for buffer in buffers)
+    mask = aligned(length)
+    mask[:] = mean > 0
     n, one, exact, torch_norm = ctypes.c_size_t(length), ctypes.c_size_t(1), 0, vesde.NORM_TORCH
     s = ctypes.byref(ours.scheduler)
     t, i = ctypes.byref(ctypes.c_float(TIMESTEP)), ctypes.byref(ctypes.c_int64(INDEX))
@@ -121,19 +124,76 @@ def jobs(ours, shape, large):
                 yield job(PRED_MEAN, *predict(given, mu))
         if not large:
             yield job(ADD, "add_noise", s, m, n, one, i, one, given, out)
+            known = vesde.Imputation(m, pointer(mask), length, x, length, given, SIGMA, x)
+            yield job(IMPUTE, "impute", ctypes.byref(known))
+            prepare, run = job(ODE, "limit_simd_level", level)[2], ode_step(ours.scheduler.config, length)
+            yield ODE, who, prepare, run
 
     if torch is not None:
-        yield from torch_jobs([torch.from_numpy(b).view(1, *shape) for b in buffers], large)
+        yield from torch_jobs([torch.from_numpy(b).view(1, *shape) for b in (*buffers, mask)], large)
     if numba is not None:
         yield from numba_jobs(buffers, large)
     if large:
         return
     if diffusers is not None:
         yield from diffusers_jobs(*(torch.from_numpy(b).view(1, *shape) for b in (sample, score, noise)))
+    if scipy is not None:
+        yield from scipy_jobs(sample, score)
+    yield IMPUTE, "NumPy by hand", None, lambda: impute_by_hand(*buffers, mask)
     generator, legacy = np.random.default_rng(42), np.random.RandomState(42)
     yield NOISE, "NumPy Generator, f32", None, lambda: generator.standard_normal(dtype=np.float32, out=prev)
     for operation in (NOISE, NUMPY_NOISE):
         yield operation, "NumPy RandomState, f64", None, lambda: legacy.standard_normal(length)
+
+
+def ode_step(config, length):
+    """What `vesde_ode_next` does in a step that is accepted, six calls, without the network."""
+    sample, score, evaluated, workspace = (aligned(count * length) for count in (1, 1, 1, 6))
+    for stream, buffer in enumerate((sample, score)):
+        vesde.call("counter_fill", Counter(2, stream, 0), ctypes.c_size_t(length), pointer(buffer))
+    options = vesde.OdeOptions(atol=1e30, first_step=1e-7, start=vesde.GIVEN_SAMPLE)
+    buffers = vesde.OdeBuffers(pointer(sample), pointer(evaluated), pointer(score), length)
+    buffers.workspace = pointer(workspace)
+    ode, request = vesde.Ode(), vesde.OdeRequest()
+    vesde.call("ode_init", ctypes.byref(config), ctypes.c_size_t(1), ctypes.byref(options), ctypes.byref(ode))
+    advance = vesde.bind("ode_next", ctypes.byref(ode), ctypes.byref(buffers), ctypes.byref(request))
+    for _ in range(2):  # until the first derivative is there
+        advance()
+    begun = vesde.Ode.from_buffer_copy(ode)
+
+    def run():
+        ctypes.memmove(ctypes.byref(ode), ctypes.byref(begun), ctypes.sizeof(ode))
+        for _ in range(6):
+            advance()
+
+    run.buffers = sample, score, evaluated, workspace
+    return run
+
+
+def scipy_jobs(sample, score):
+    """A step of SciPy's own solver, which is accepted: with a right side that is there already, and with one as score_sde's
+    likelihood.py and sampling.py have it, of a score that is there already: f32 for the network, and back."""
+    ready, factor = score.astype(np.float64), np.float32(-0.5)
+
+    def right_side(t, y):
+        y.astype(np.float32)
+        return (factor * score).astype(np.float64)
+
+    sides = {"SciPy RK45, right side ready": lambda t, y: ready, "SciPy RK45, score ready": right_side}
+    for who, side in sides.items():
+        start, step = sample.astype(np.float64), 1e-6
+        solver = scipy.integrate.RK45(side, 0.0, start, 1e300, max_step=step, first_step=step, rtol=1e-5, atol=1e-5)
+        yield ODE, who, None, solver.step
+
+
+def impute_by_hand(sample, data, noise, known, unknown, mask):
+    """The paper's formula, in place, into preallocated arrays."""
+    np.multiply(noise, np.float32(SIGMA), out=known)
+    np.add(data, known, out=known)
+    np.multiply(known, mask, out=known)
+    np.subtract(np.float32(1), mask, out=unknown)
+    np.multiply(sample, unknown, out=sample)
+    np.add(sample, known, out=sample)
 
 
 PRED = "predictor, noise generated"
@@ -142,16 +202,19 @@ PRED_MEAN = "predictor, noise given, with mean"
 CORRECT = "corrector, noise generated"
 CORRECT_GIVEN = "corrector, noise given"
 ADD = "add_noise, noise given"
+IMPUTE = "impute, noise given, in place"
+ODE = "a step of the ODE (RK45), without the network"
 NOISE = "noise alone"
 TORCH_NOISE = "noise alone, torch's bits"
 CUDA_NOISE = "noise alone, torch's on an H200"
 NUMPY_NOISE = "noise alone, NumPy's legacy bits"
-OPERATIONS = (PRED, PRED_GIVEN, PRED_MEAN, CORRECT, CORRECT_GIVEN, ADD, NOISE, TORCH_NOISE, CUDA_NOISE, NUMPY_NOISE)
+OPERATIONS = (PRED, PRED_GIVEN, PRED_MEAN, CORRECT, CORRECT_GIVEN, ADD, IMPUTE, ODE)
+OPERATIONS += (NOISE, TORCH_NOISE, CUDA_NOISE, NUMPY_NOISE)
 
 
 def torch_jobs(buffers, large):
     """What one writes by hand in torch to be fast: in place, into preallocated tensors, the factors known."""
-    sample, score, noise, prev, mean = buffers
+    sample, score, noise, prev, mean, mask = buffers
     generator = torch.Generator().manual_seed(42)
     drift, diffusion = 0.09, 0.3
 
@@ -167,6 +230,10 @@ def torch_jobs(buffers, large):
         step = 2 * ratio * ratio
         sample.add_(score, alpha=step).add_(noise, alpha=(2 * step) ** 0.5)
 
+    def impute():
+        torch.add(score, noise, alpha=SIGMA, out=prev).mul_(mask)
+        sample.mul_(torch.sub(1.0, mask, out=mean)).add_(prev)
+
     def generated(step):
         def run():
             noise.normal_(generator=generator)
@@ -181,6 +248,7 @@ def torch_jobs(buffers, large):
     yield CORRECT_GIVEN, who, None, correct
     if not large:
         yield PRED_MEAN, who, None, pred_with_mean
+        yield IMPUTE, who, None, impute
         yield ADD, who, None, lambda: torch.add(score, noise, alpha=3.67, out=prev)
         for operation in (NOISE, TORCH_NOISE):
             yield operation, "torch.randn", None, lambda: torch.randn(noise.shape, generator=generator)
@@ -289,7 +357,7 @@ def main():
         columns.append(measure(list(jobs(ours, shape, large)), int(np.prod(shape)), arguments.seconds))
         print("timed", *shape, file=sys.stderr)
 
-    packages = [f"{p.__name__} {p.__version__}" for p in (torch, diffusers, numba, np) if p is not None]
+    packages = [f"{p.__name__} {p.__version__}" for p in (torch, diffusers, numba, scipy, np) if p is not None]
     print(f"{datetime.date.today()}, {cpu_model()}, one thread, {', '.join(packages)}.")
     print("Nanoseconds an element, and in brackets the multiple of vesde's first row.\n")
     print("| |", " | ".join("×".join(map(str, shape)) for shape in shapes), "|")

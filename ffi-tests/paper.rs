@@ -705,7 +705,7 @@ struct Solved {
     accepted: Vec<f64>,
 }
 
-/// Solves from `start`, or from σ_max times this noise, with this probe.
+/// Solves from `start`, or from `sigma_max` times this noise, with this probe.
 fn solve(
     config: &Config,
     batch: usize,

@@ -1,4 +1,4 @@
-//! Real digits that the network never saw: held_out.py wrote them.
+//! Real digits that the network never saw: `held_out.py` wrote them.
 
 use crate::network::{CLASSES, PIXELS};
 

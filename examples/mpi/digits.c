@@ -209,9 +209,10 @@ static void evaluate_part(const part *own, const network *net, const float *x, f
 /* The totals of a reduction over the batch: every rank adds up all blocks, in one order. Returns how many bytes of them
  * are the rank's own, which it sends. */
 static size_t total(const part *own, int rank, const vesde_ode_reduction *reduction, double sums[2]) {
-    const size_t values = vesde_ode_sums_values(reduction), blocks = vesde_norm_blocks(own->all);
-    const size_t count = (size_t)own->counts[rank] * values;
-    size_t i;
+    const size_t blocks = vesde_norm_blocks(own->all);
+    size_t values, count, i;
+    check(vesde_ode_sums_values(reduction, &values), "the sums");
+    count = (size_t)own->counts[rank] * values;
     sums[0] = sums[1] = 0.0;
     if (values == 0)
         return 0;

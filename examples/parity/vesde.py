@@ -15,6 +15,7 @@ LEVELS = ("baseline", "AVX2", "AVX-512")
 # What the enums of vesde.h call them.
 NORM_TORCH = 1
 GIVEN_NOISE, COUNTER_NOISE = 1, 2
+GIVEN_SAMPLE = 1
 COUNTER, TORCH_CPU, TORCH_CUDA, NUMPY = range(4)
 TIMESTEP_OUT_OF_RANGE, ZERO_GRADIENT_NORM, NON_FINITE_GRADIENT_NORM = -30, -32, -33
 
@@ -75,6 +76,51 @@ class Combination(ctypes.Structure):
         ("out", ctypes.c_void_p),
         ("mean", ctypes.c_void_p),
     ]
+
+
+class Imputation(ctypes.Structure):
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("mask", ctypes.c_void_p),
+        ("mask_len", ctypes.c_size_t),
+        ("sample", ctypes.c_void_p),
+        ("len", ctypes.c_size_t),
+        ("noise", Noise),
+        ("sigma", ctypes.c_float),
+        ("out", ctypes.c_void_p),
+    ]
+
+
+class OdeOptions(ctypes.Structure):
+    """All zeros is the default."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in ("seed", "stream", "max_evaluations")]
+    _fields_ += [(name, ctypes.c_double) for name in ("rtol", "atol", "max_step", "first_step", "difference")]
+    _fields_ += [
+        (name, ctypes.c_int32)
+        for name in ("noise", "start", "variable", "direction", "divergence", "probe", "state_only", "reserved")
+    ]
+
+
+class Ode(ctypes.Structure):
+    """A job's state: copied, not looked into."""
+
+    _fields_ = [("config", Config), ("numbers", ctypes.c_uint64 * 19), ("choices", ctypes.c_int32 * 10)]
+
+
+class OdeBuffers(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("sample", "input", "model_output")]
+    _fields_ += [("len", ctypes.c_size_t)]
+    _fields_ += [(name, ctypes.c_void_p) for name in ("noise", "probe", "product", "workspace")]
+    _fields_ += [("workspace_stride", ctypes.c_size_t), ("log_densities", ctypes.c_void_p)]
+    _fields_ += [("log_densities_len", ctypes.c_size_t), ("start", ctypes.c_size_t)]
+
+
+class OdeRequest(ctypes.Structure):
+    _fields_ = [("kind", ctypes.c_int32), ("stage", ctypes.c_uint32)]
+    _fields_ += [(name, ctypes.c_float) for name in ("sigma", "timestep")]
+    _fields_ += [("u", ctypes.c_double), ("unit", ctypes.c_uint64), ("draw", ctypes.c_uint64)]
+    _fields_ += [(name, ctypes.c_int32) for name in ("accepted", "reserved")]
 
 
 class Paired(ctypes.Structure):

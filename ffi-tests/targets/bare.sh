@@ -80,6 +80,7 @@ rv32imafc sampling
 rv32imafc hashes
 wasm abi
 wasm golden
+wasm paper
 wasm sampling
 wasm hashes
 LIST

@@ -63,7 +63,7 @@ impl Kernel for StageOf<'_> {
         let coefficients = self.coefficients.get(..self.others).unwrap_or_default();
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
-        each_tile!(L, non_temporal if true, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
+        each_tile!(L, non_temporal if false, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
             let [y, score, slopes @ ..] = &ins;
             let k = a * l.load(score.get(at));
             // A loop, whose coefficients are not all in registers: a kernel for each number of them

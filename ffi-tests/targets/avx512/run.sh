@@ -12,7 +12,7 @@ mkdir -p "$dir/disc"
 musl-gcc -O2 -static -nostartfiles -fno-pie -no-pie -mgeneral-regs-only -fno-stack-protector -Wall -Wextra -Werror -Wl,--no-warn-rwx-segments -T "$here/kernel.ld" \
   "$here/boot.S" "$here/kernel.c" -o "$dir/kernel.elf"
 objcopy -O elf32-i386 "$dir/kernel.elf" "$dir/disc/kernel"
-cp ffi-tests/hashes.txt ffi-tests/vectors/golden.txt ffi-tests/vectors/cuda.txt "$dir/disc/"
+cp ffi-tests/hashes.txt ffi-tests/vectors/{golden,cuda,paper}.txt "$dir/disc/"
 cp /usr/lib/ISOLINUX/isolinux.bin "$syslinux"/{ldlinux,libcom32,mboot}.c32 "$dir/disc/"
 
 archive() { # FOLDER: the library of the source there, in target/ffi of this folder or, elsewhere, in its own
@@ -41,7 +41,7 @@ cat >"$dir/disc/isolinux.cfg" <<END
 default vesde
 label vesde
   kernel mboot.c32
-  append kernel --- program --- hashes.txt --- golden.txt --- cuda.txt
+  append kernel --- program --- hashes.txt --- golden.txt --- cuda.txt --- paper.txt
 END
 cat >"$dir/bochsrc" <<END
 config_interface: textconfig
@@ -58,9 +58,11 @@ END
 echo c >"$dir/continue"
 
 archive .
-run ffi-tests/c/sampling.c
-show sampling
-passed
+for program in paper sampling; do
+  run "ffi-tests/c/$program.c"
+  show "$program"
+  passed
+done
 
 library=.
 run "$here/rounding.c"
