@@ -210,10 +210,10 @@ static void evaluate_part(const part *own, const network *net, const float *x, f
  * are the rank's own, which it sends. */
 static size_t total(const part *own, int rank, const vesde_ode_reduction *reduction, double sums[2]) {
     const size_t blocks = vesde_norm_blocks(own->all);
-    size_t i, values = 0, count;
-    sums[0] = sums[1] = 0.0;
-    check(vesde_ode_sums_values(reduction, &values), "a reduction");
+    size_t values, count, i;
+    check(vesde_ode_sums_values(reduction, &values), "the sums");
     count = (size_t)own->counts[rank] * values;
+    sums[0] = sums[1] = 0.0;
     if (values == 0)
         return 0;
     if (count > 0)

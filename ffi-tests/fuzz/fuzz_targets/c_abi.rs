@@ -2048,7 +2048,8 @@ fn ode_batch(job: &mut Job<'_>) -> (usize, usize) {
 
 fn ode_init(job: &mut Job<'_>) {
     let config = job.input.config();
-    let batch = if job.input.rarely(64) { job.input.u64() as usize } else { job.input.pick(&[1, 2, 3, 0, 7]) };
+    let batch =
+        if job.input.rarely(64) { job.input.u64() as usize } else { job.input.pick(&[1, 2, 3, 0, 7]) };
     let mut options = job.input.ode_options();
     if job.input.rarely(64) {
         let unknown = job.input.enumeration();
