@@ -449,6 +449,9 @@ struct OdeSet<'a> {
     workspace: &'a mut [f32],
 }
 
+/// Sample, input and score, and the derivatives.
+type OdeParts<'a> = (&'a mut [f32], &'a mut [f32], &'a [f32], [&'a mut [f32]; 6]);
+
 impl<'a> OdeSet<'a> {
     /// Floats of a set over those of a sample.
     const BUFFERS: usize = 9;
@@ -465,8 +468,7 @@ impl<'a> OdeSet<'a> {
         OdeBuffers::new(sample, input, &**score, workspace).with_product(&**score)
     }
 
-    /// Sample, input and score, and the derivatives.
-    fn parts(&mut self) -> (&mut [f32], &mut [f32], &[f32], [&mut [f32]; 6]) {
+    fn parts(&mut self) -> OdeParts<'_> {
         let mut slots = self.workspace.chunks_exact_mut(self.sample.len());
         (self.sample, self.input, self.score, std::array::from_fn(|_| slots.next().expect("six")))
     }
@@ -566,7 +568,9 @@ fn ode(c: &mut Criterion) {
             });
             bench("step", &mut |s| {
                 let mut job = states[2];
-                (0..6).for_each(|_| drop(job.next(s.buffers()).expect("a turn")));
+                for _ in 0..6 {
+                    job.next(s.buffers()).expect("a turn");
+                }
             });
             let mut dots = states[1].reduction(len).expect("a reduction");
             dots.dots = OdeDots::Product;
