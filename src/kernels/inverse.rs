@@ -25,13 +25,12 @@ pub(crate) fn impute(ins: [In<'_>; 3], noise: Option<NoiseTerm<'_>>, out: &Out<'
 /// Floats of a part whose noise is on the stack.
 const PART: usize = 512;
 
+/// What is done from a place on with so many elements, and their noise.
+type Job<'a> = dyn FnMut(usize, usize, Option<(f32, In<'_>)>) + 'a;
+
 /// Runs a job with noise that is in memory: counter noise, part by part, on the stack. A kernel
-/// that makes it in registers takes four fifths of the time, and five times the room.
-fn by_parts(
-    len: usize,
-    noise: Option<NoiseTerm<'_>>,
-    job: &mut dyn FnMut(usize, usize, Option<(f32, In<'_>)>),
-) {
+/// that makes it in registers takes 9 KB on three levels of x86.
+fn by_parts(len: usize, noise: Option<NoiseTerm<'_>>, job: &mut Job<'_>) {
     let (sigma, place) = match noise {
         None => return job(0, len, None),
         Some((sigma, Source::Given(z))) => return job(0, len, Some((sigma, z))),
@@ -123,7 +122,7 @@ pub(crate) type Planes<T> = [T; 3];
 /// Three columns of three numbers: each makes one channel of three.
 pub(crate) type Matrix = [[f32; 3]; 3];
 
-/// The columns of score_sde's matrix M (`controllable_generation.get_pc_colorizer`): its first
+/// The columns of `score_sde`'s matrix M (`controllable_generation.get_pc_colorizer`): its first
 /// makes gray of red, green and blue.
 pub(crate) const DECOUPLE: Matrix = [
     [5.7735014e-1, 5.7735026e-1, 5.7735026e-1],
