@@ -56,6 +56,7 @@ class Step(ctypes.Structure):
         ("noise", Noise),
         ("prev_sample", ctypes.c_void_p),
         ("prev_sample_mean", ctypes.c_void_p),
+        ("predictor", ctypes.c_int32),
     ]
 
 
@@ -67,6 +68,7 @@ class Combination(ctypes.Structure):
     _fields_ = [
         ("terms", Term * 8),
         ("terms_len", ctypes.c_size_t),
+        ("second_factors", ctypes.c_float * 8),
         ("len", ctypes.c_size_t),
         ("noise", Noise),
         ("noise_factor", ctypes.c_float),

@@ -7,7 +7,7 @@ use super::Source;
 use super::linear::{NoiseTerm, Term};
 use super::normal::Fill;
 use crate::buf::{In, Out, Pads, TileMut, Tiles};
-use crate::simd::{Job, Kernel, Lanes, SimdLevel, dispatch, each, each_stored};
+use crate::simd::{Job, Kernel, Lanes, SimdLevel, dispatch, each, each_stored, widest_for_memory};
 
 /// `out = x·(1 − m) + (d + z·σ)·m`, for the buffers x, m and d; without noise the known elements
 /// are d.
@@ -25,9 +25,12 @@ pub(crate) fn impute(ins: [In<'_>; 3], noise: Option<NoiseTerm<'_>>, out: &Out<'
 /// Floats of a part whose noise is on the stack.
 const PART: usize = 512;
 
+/// What is done from a place on with so many elements, and their noise.
+type PartJob<'a> = dyn FnMut(usize, usize, Option<Term<'_>>) + 'a;
+
 /// Runs a job with noise that is in memory: counter noise, part by part, on the stack. A kernel
-/// that makes it in registers takes four fifths of the time, and five times the room.
-fn by_parts(len: usize, noise: Option<NoiseTerm<'_>>, job: &mut dyn FnMut(usize, usize, Option<Term<'_>>)) {
+/// that makes it in registers takes 9 KB on three levels of x86.
+fn by_parts(len: usize, noise: Option<NoiseTerm<'_>>, job: &mut PartJob<'_>) {
     let (sigma, place) = match noise {
         None => return job(0, len, None),
         Some((sigma, Source::Given(z))) => return job(0, len, Some((sigma, z))),
@@ -236,18 +239,20 @@ impl Kernel for Recolour<'_> {
         let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
-                each!(L, |at, _, _| {
+                each_stored!(l: L, outs, non_temporal NONE, |at, _, _| {
                     let [x0, x1, x2, g0, g1, g2, z] = ins.map(|x| l.load(x.get(at)));
                     let gray = mixed(l, [g0, g1, g2], decouple[0]);
                     let x = [x0, x1, x2];
                     let known = noisy(l, gray, z, self.noise);
                     let y = [known, mixed(l, x, decouple[1]), mixed(l, x, decouple[2])];
-                    store_mixed(l, y, couple, &mut outs, at);
+                    couple.map(|column| mixed(l, y, column))
                 });
             }
         }
     }
-    const HIGHEST: SimdLevel = HIGHEST;
+    fn widest(&self) -> SimdLevel {
+        self.outs.first().map_or(SimdLevel::Avx512, |out| widest_for_memory(out.len()))
+    }
 }
 
 /// No output is stored non-temporally: samples are changed in place.
