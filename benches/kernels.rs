@@ -512,9 +512,6 @@ struct OdeSet<'a> {
     workspace: &'a mut [f32],
 }
 
-/// Sample, input and score, and the derivatives.
-type OdeParts<'a> = (&'a mut [f32], &'a mut [f32], &'a [f32], [&'a mut [f32]; 6]);
-
 impl<'a> OdeSet<'a> {
     /// Floats of a set over those of a sample.
     const BUFFERS: usize = 9;
