@@ -838,7 +838,7 @@ typedef struct vesde_ode_options {
     uint64_t max_evaluations;
     // The relative tolerance; 0 is 1e-5. Below 1e-7 nothing is gained, since the sample is float.
     double rtol;
-    // The absolute tolerance; 0 is 1e-5.
+    // The absolute tolerance; 0 is 1e-5. For none, as with scipy's 0, any tiny one such as DBL_MIN.
     double atol;
     // The longest step; 0 is no limit.
     double max_step;

@@ -26,7 +26,7 @@ pub struct COdeOptions {
     pub max_evaluations: u64,
     /// The relative tolerance; 0 is 1e-5. Below 1e-7 nothing is gained, since the sample is float.
     pub rtol: f64,
-    /// The absolute tolerance; 0 is 1e-5.
+    /// The absolute tolerance; 0 is 1e-5. For none, as with scipy's 0, any tiny one such as DBL_MIN.
     pub atol: f64,
     /// The longest step; 0 is no limit.
     pub max_step: f64,
