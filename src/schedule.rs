@@ -268,8 +268,10 @@ impl Schedule<'_> {
         }
         let diffusion = libm::sqrtf(variance);
         let drift = diffusion * diffusion;
-        let g = || Ok(config.diffusion(self.continuous_sigma(config, timestep)?));
-        let dt = 1.0 / self.timesteps.len() as f64;
+        let g_and_dt = || {
+            let g = config.diffusion(self.continuous_sigma(config, timestep)?);
+            Ok((g, 1.0 / self.timesteps.len() as f64))
+        };
         let step = match predictor {
             Predictor::ReverseDiffusion => PredictorStep { drift, diffusion, ..nothing },
             Predictor::ReverseDiffusionFlow => PredictorStep { drift: drift * 0.5, ..nothing },
@@ -279,11 +281,11 @@ impl Schedule<'_> {
             }
             Predictor::None => nothing,
             Predictor::EulerMaruyama => {
-                let g = g()?;
+                let (g, dt) = g_and_dt()?;
                 PredictorStep { drift: g * g, dt: dt as f32, diffusion: g * libm::sqrt(dt) as f32 }
             }
             Predictor::EulerMaruyamaFlow => {
-                let g = g()?;
+                let (g, dt) = g_and_dt()?;
                 PredictorStep { drift: g * g * 0.5, dt: dt as f32, diffusion: 0.0 }
             }
         };

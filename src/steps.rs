@@ -242,9 +242,10 @@ pub fn linear(combination: Combination<'_>) -> Result<(), Error> {
     for (to, &(_, x)) in ins.iter_mut().zip(terms) {
         *to = x;
     }
+    let ins = ins.get(..=terms.len()).unwrap_or_default();
     match &mean {
-        Some(mean) => buf::check(&ins, &[&out, mean])?,
-        None => buf::check(&ins, &[&out])?,
+        Some(mean) => buf::check(ins, &[&out, mean])?,
+        None => buf::check(ins, &[&out])?,
     }
     noise.check(out.len())?;
     let noise = source.map(|z| (noise_factor, z));
@@ -299,17 +300,22 @@ impl Scheduler<'_> {
         let len = step.check()?;
         let len = per_timestep(len, step.batch, timesteps.len())?;
         let factors = |t| self.schedule.predictor_step(&self.config, step.predictor, t);
+        let mut last = PredictorStep::default();
         for &t in timesteps {
-            step.noise.source_for(factors(t)?.diffusion)?;
+            last = factors(t)?;
+            step.noise.source_for(last.diffusion)?;
         }
         if step.predictor == Predictor::None {
             let mean = step.prev_sample_mean.as_ref();
             linear::linear(&[(1.0, step.sample)], None, &step.prev_sample, mean, None);
             return Ok(());
         }
+        if let [_] = timesteps {
+            step.run(step.noise.source(), 0, len, last);
+            return Ok(());
+        }
         for (i, &t) in timesteps.iter().enumerate() {
-            let factors = factors(t)?;
-            step.run(step.noise.source(), i * len, len, factors);
+            step.run(step.noise.source(), i * len, len, factors(t)?);
         }
         Ok(())
     }
