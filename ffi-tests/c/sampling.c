@@ -775,9 +775,10 @@ static void every_job_is_the_plain_loop(void) {
         if (options->corrector == VESDE_CORRECTOR_NCSNV2) {
             OK(vesde_set_ncsnv2_sigmas(&plain.scheduler.config, FEW_STEPS, plain.sigmas));
         }
-        snprintf(context, sizeof context, "predictor %d, corrector %d, conditions %d, result %d, noise %d, unclamped %d",
-                 (int)options->predictor, (int)options->corrector, (int)options->conditions, (int)options->result,
-                 (int)options->noise, (int)options->unclamped);
+        snprintf(context, sizeof context,
+                 "predictor %d, corrector %d, conditions %d, result %d, noise %d, unclamped %d",
+                 (int)options->predictor, (int)options->corrector, (int)options->conditions,
+                 (int)options->result, (int)options->noise, (int)options->unclamped);
         plain_loop();
         const size_t steps[] = {1, FEW_STEPS - 1};
         const int gives = options->noise == VESDE_SAMPLER_NOISE_GIVEN;
