@@ -792,7 +792,8 @@ typedef struct vesde_request {
     // What a network of discrete noise levels is given: steps − 1 − the index of
     // vesde_get_timestep_index, 0 for the largest sigma. It is score_sde's label, round((1 −
     // t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
-    // elsewhere that may differ by 1, and this goes with the sigma that the step looks up.
+    // elsewhere that may differ by 1, and this goes with the sigma that the step looks up. With
+    // VESDE_CORRECTOR_NCSNV2 it is the step.
     uint64_t label;
     // Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
     // diffusers' order. They may come from different generators. A condition with a draw of its
@@ -805,7 +806,7 @@ typedef struct vesde_request {
     float timestep;
     // Behind what a condition comes: one of enum vesde_after.
     int32_t after;
-    // 1 if no update comes after a condition.
+    // 1 if nothing comes after a condition: the result is the sample as it then is.
     int32_t last;
 } vesde_request;
 

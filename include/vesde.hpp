@@ -847,7 +847,7 @@ struct request {
     float sigma = 0;
     float timestep = 0;
     vesde::after after = vesde::after::initial;
-    // Whether no update comes after a condition.
+    // Whether nothing comes after a condition.
     std::int32_t last = 0;
 };
 
