@@ -793,7 +793,7 @@ typedef struct vesde_request {
     // vesde_get_timestep_index, 0 for the largest sigma. It is score_sde's label, round((1 −
     // t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
     // elsewhere that may differ by 1, and this goes with the sigma that the step looks up. With
-    // VESDE_CORRECTOR_NCSNV2 it is the step.
+    // VESDE_CORRECTOR_NCSNV2 it is the step, ncsnv2's index of the level.
     uint64_t label;
     // Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
     // diffusers' order. They may come from different generators. A condition with a draw of its
@@ -835,7 +835,8 @@ typedef struct vesde_ode_options {
     uint64_t seed;
     // Stream of the initial sample's counter noise. A probe takes the one after it.
     uint64_t stream;
-    // How many evaluations there may be; 0 is no limit. No step is begun that would exceed it.
+    // How many evaluations there may be; 0 is no limit. No step is begun that would exceed it; the
+    // call that would begin it fails, and the step before it is not taken.
     uint64_t max_evaluations;
     // The relative tolerance; 0 is 1e-5. Below 1e-7 nothing is gained, since the sample is float.
     double rtol;
@@ -1246,8 +1247,8 @@ vesde_status vesde_get_diffusion(const struct vesde_config *config, float sigma,
 // with d = √(σ² − σ′²).
 //
 // `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-// of the batch; no output may overlap it. There may be no noise where its factor is 0. A score that is not
-// a number is passed on.
+// of the batch; no output may overlap it. There may be no noise where its factor is 0. A score
+// that is not a number is passed on.
 //
 // To split the work, pass parts of all buffers, and counter.index plus the part's offset:
 // anywhere, as a batch of 1, if there is one timestep, between samples if each has its own.
@@ -1336,10 +1337,10 @@ vesde_status vesde_sample_norm(const double *blocks, size_t blocks_len, double *
 // `x` holds none, or is NULL or readable for `len` floats; `norm` is NULL or writable.
 vesde_status vesde_torch_norm(struct vesde_noise x, size_t len, double *norm);
 
-// The factors of annealed Langevin dynamics, in which no norm is taken, for vesde_linear: step_size
-// ε = factor·ratio² and noise_factor √(2ε), in float. With `factor` 2 and `ratio` snr·σ it is
-// score_sde's corrector ald; with step_lr and σ over the last sigma ncsnv2's (Song and Ermon 2020, algorithm
-// 1).
+// The factors of annealed Langevin dynamics, in which no norm is taken, for vesde_linear:
+// step_size ε = factor·ratio² and noise_factor √(2ε), in float. With `factor` 2 and `ratio` snr·σ
+// it is score_sde's corrector ald; with step_lr and σ over the last sigma ncsnv2's (Song and Ermon
+// 2020, algorithm 1).
 //
 // Pointers:
 // `step` is NULL or writable.
@@ -1628,8 +1629,8 @@ vesde_status vesde_sampler_workspace_len(const struct vesde_sampler *sampler,
 
 // Makes an ODE job for a batch of `batch` samples: the probability-flow ODE (Song et al. 2021,
 // equation 13 and appendix D) by Dormand and Prince's pair of order five and four, with the steps
-// of scipy's solve_ivp(method="RK45"). It keeps a copy of `config`. The batch has one step size, as
-// in score_sde: for results that do not depend on the other samples, run a job for each.
+// of scipy's solve_ivp(method="RK45"). It keeps a copy of `config`. The batch has one step size,
+// as in score_sde: for results that do not depend on the other samples, run a job for each.
 //
 // A tolerance, a step or a distance that is out of range is VESDE_ERROR_INVALID_TOLERANCE.
 //
@@ -1697,9 +1698,9 @@ vesde_status vesde_ode_next(struct vesde_ode *ode,
                             const struct vesde_ode_buffers *buffers,
                             struct vesde_ode_request *request);
 
-// What is to be summed over a batch of `len` floats before vesde_ode_next_plan: with it, and with the
-// plan that follows, vesde_ode_next is done in parts, on threads, on ranks, or on a GPU. Nothing
-// is changed.
+// What is to be summed over a batch of `len` floats before vesde_ode_next_plan: with it, and with
+// the plan that follows, vesde_ode_next is done in parts, on threads, on ranks, or on a GPU.
+// Nothing is changed.
 //
 // Pointers:
 // `ode` is NULL or was made by vesde_ode_init; `reduction` is NULL or writable.
@@ -1716,8 +1717,8 @@ vesde_status vesde_ode_sums_values(const struct vesde_ode_reduction *reduction, 
 
 // The sums over each VESDE_NORM_BLOCK elements of a part that begins at a multiple of it:
 // vesde_ode_sums_values doubles for the first block, then those of the second, and so on. The
-// totals that vesde_ode_next_plan takes are those of all blocks of the batch, added in order, whoever
-// computed them.
+// totals that vesde_ode_next_plan takes are those of all blocks of the batch, added in order,
+// whoever computed them.
 //
 // Pointers:
 // `reduction` and `buffers` are NULL or readable; every buffer is NULL or valid for its length;
@@ -1728,8 +1729,8 @@ vesde_status vesde_ode_sums(const struct vesde_ode_reduction *reduction,
                             double *blocks);
 
 // The sums of one sample over each VESDE_NORM_BLOCK of its elements, for a part of it that begins
-// at a multiple of that: one double a block. What vesde_ode_next_plan takes of a sample is the sum of
-// all its blocks in order. Zeros where `dots` asks for nothing.
+// at a multiple of that: one double a block. What vesde_ode_next_plan takes of a sample is the sum
+// of all its blocks in order. Zeros where `dots` asks for nothing.
 //
 // Pointers:
 // As vesde_ode_sums.
@@ -1762,10 +1763,10 @@ vesde_status vesde_ode_next_plan(struct vesde_ode *ode,
 vesde_status vesde_ode_run(const struct vesde_ode_plan *plan,
                            const struct vesde_ode_buffers *buffers);
 
-// The log-density of one sample of data in nats, and its parts, from its code z of `len` floats and
-// the integral of the divergence: the results of an ODE job that encodes, with a divergence. It is
-// the density of data with noise of σ(sampling_eps), about sigma_min, on them. `sigma_max` is the
-// configuration's.
+// The log-density of one sample of data in nats, and its parts, from its code z of `len` floats
+// and the integral of the divergence: the results of an ODE job that encodes, with a divergence.
+// It is the density of data with noise of σ(sampling_eps), about sigma_min, on them. `sigma_max`
+// is the configuration's.
 //
 // Pointers:
 // `z` is NULL or readable for `len` floats; `result` is NULL or writable.

@@ -217,9 +217,10 @@ impl<'a> Combination<'a> {
 }
 
 /// `mean = ((a₀·x₀ + a₁·x₁) + a₂·x₂) + ...`, `out = mean + s·z`, one rounding an operation, from
-/// left to right; a first factor of 1 is not multiplied, a second factor multiplies the product. With [`corrector_step`]'s factors it is
-/// the last phase of a corrector step that is split over threads; with
-/// [`Schedule::predictor_step`]'s a predictor step; x₀ + σ·z is a sample with noise of any σ.
+/// left to right; a first factor of 1 is not multiplied, and where a term has a second factor that
+/// multiplies the product. With [`corrector_step`]'s factors it is the last phase of a corrector
+/// step that is split over threads; with [`Schedule::predictor_step`]'s a predictor step; x₀ + σ·z
+/// is a sample with noise of any σ.
 ///
 /// Without noise, or terms, there are none of them: then `out` is `mean`, or s·z.
 ///

@@ -22,7 +22,8 @@ pub struct COdeOptions {
     pub seed: u64,
     /// Stream of the initial sample's counter noise. A probe takes the one after it.
     pub stream: u64,
-    /// How many evaluations there may be; 0 is no limit. No step is begun that would exceed it.
+    /// How many evaluations there may be; 0 is no limit. No step is begun that would exceed it; the
+    /// call that would begin it fails, and the step before it is not taken.
     pub max_evaluations: u64,
     /// The relative tolerance; 0 is 1e-5. Below 1e-7 nothing is gained, since the sample is float.
     pub rtol: f64,
@@ -247,8 +248,8 @@ impl COdeBuffers {
 
 /// Makes an ODE job for a batch of `batch` samples: the probability-flow ODE (Song et al. 2021,
 /// equation 13 and appendix D) by Dormand and Prince's pair of order five and four, with the steps
-/// of scipy's solve_ivp(method="RK45"). It keeps a copy of `config`. The batch has one step size, as
-/// in score_sde: for results that do not depend on the other samples, run a job for each.
+/// of scipy's solve_ivp(method="RK45"). It keeps a copy of `config`. The batch has one step size,
+/// as in score_sde: for results that do not depend on the other samples, run a job for each.
 ///
 /// A tolerance, a step or a distance that is out of range is VESDE_ERROR_INVALID_TOLERANCE.
 ///
@@ -616,9 +617,9 @@ impl COdeReduction {
     }
 }
 
-/// What is to be summed over a batch of `len` floats before vesde_ode_next_plan: with it, and with the
-/// plan that follows, vesde_ode_next is done in parts, on threads, on ranks, or on a GPU. Nothing
-/// is changed.
+/// What is to be summed over a batch of `len` floats before vesde_ode_next_plan: with it, and with
+/// the plan that follows, vesde_ode_next is done in parts, on threads, on ranks, or on a GPU.
+/// Nothing is changed.
 ///
 /// # Safety
 /// `ode` is NULL or was made by vesde_ode_init; `reduction` is NULL or writable.
@@ -648,8 +649,8 @@ pub unsafe extern "C" fn vesde_ode_sums_values(
 
 /// The sums over each VESDE_NORM_BLOCK elements of a part that begins at a multiple of it:
 /// vesde_ode_sums_values doubles for the first block, then those of the second, and so on. The
-/// totals that vesde_ode_next_plan takes are those of all blocks of the batch, added in order, whoever
-/// computed them.
+/// totals that vesde_ode_next_plan takes are those of all blocks of the batch, added in order,
+/// whoever computed them.
 ///
 /// # Safety
 /// `reduction` and `buffers` are NULL or readable; every buffer is NULL or valid for its length;
@@ -666,8 +667,8 @@ pub unsafe extern "C" fn vesde_ode_sums(
 }
 
 /// The sums of one sample over each VESDE_NORM_BLOCK of its elements, for a part of it that begins
-/// at a multiple of that: one double a block. What vesde_ode_next_plan takes of a sample is the sum of
-/// all its blocks in order. Zeros where `dots` asks for nothing.
+/// at a multiple of that: one double a block. What vesde_ode_next_plan takes of a sample is the sum
+/// of all its blocks in order. Zeros where `dots` asks for nothing.
 ///
 /// # Safety
 /// As vesde_ode_sums.
@@ -900,10 +901,10 @@ pub unsafe extern "C" fn vesde_ode_run(plan: *const COdePlan, buffers: *const CO
     })
 }
 
-/// The log-density of one sample of data in nats, and its parts, from its code z of `len` floats and
-/// the integral of the divergence: the results of an ODE job that encodes, with a divergence. It is
-/// the density of data with noise of σ(sampling_eps), about sigma_min, on them. `sigma_max` is the
-/// configuration's.
+/// The log-density of one sample of data in nats, and its parts, from its code z of `len` floats
+/// and the integral of the divergence: the results of an ODE job that encodes, with a divergence.
+/// It is the density of data with noise of σ(sampling_eps), about sigma_min, on them. `sigma_max`
+/// is the configuration's.
 ///
 /// # Safety
 /// `z` is NULL or readable for `len` floats; `result` is NULL or writable.

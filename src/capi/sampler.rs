@@ -95,7 +95,7 @@ pub struct CRequest {
     /// vesde_get_timestep_index, 0 for the largest sigma. It is score_sde's label, round((1 −
     /// t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
     /// elsewhere that may differ by 1, and this goes with the sigma that the step looks up. With
-    /// VESDE_CORRECTOR_NCSNV2 it is the step.
+    /// VESDE_CORRECTOR_NCSNV2 it is the step, ncsnv2's index of the level.
     pub label: u64,
     /// Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
     /// diffusers' order. They may come from different generators. A condition with a draw of its

@@ -14,8 +14,8 @@ use crate::steps;
 /// with d = √(σ² − σ′²).
 ///
 /// `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-/// of the batch; no output may overlap it. There may be no noise where its factor is 0. A score that is not
-/// a number is passed on.
+/// of the batch; no output may overlap it. There may be no noise where its factor is 0. A score
+/// that is not a number is passed on.
 ///
 /// To split the work, pass parts of all buffers, and counter.index plus the part's offset:
 /// anywhere, as a batch of 1, if there is one timestep, between samples if each has its own.
@@ -188,10 +188,10 @@ pub unsafe extern "C" fn vesde_torch_norm(x: CNoise, len: usize, norm: *mut f64)
     unsafe { produce(norm, || norms::torch_norm(x.view(len)?, len)) }
 }
 
-/// The factors of annealed Langevin dynamics, in which no norm is taken, for vesde_linear: step_size
-/// ε = factor·ratio² and noise_factor √(2ε), in float. With `factor` 2 and `ratio` snr·σ it is
-/// score_sde's corrector ald; with step_lr and σ over the last sigma ncsnv2's (Song and Ermon 2020, algorithm
-/// 1).
+/// The factors of annealed Langevin dynamics, in which no norm is taken, for vesde_linear:
+/// step_size ε = factor·ratio² and noise_factor √(2ε), in float. With `factor` 2 and `ratio` snr·σ
+/// it is score_sde's corrector ald; with step_lr and σ over the last sigma ncsnv2's (Song and Ermon
+/// 2020, algorithm 1).
 ///
 /// # Safety
 /// `step` is NULL or writable.

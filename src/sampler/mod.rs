@@ -231,7 +231,7 @@ pub enum Request {
         /// the number of timesteps, 0 for the largest sigma. It is `score_sde`'s label, round((1 −
         /// t)·(N − 1)), where `sampling_eps` is 1e-6 or more and times N − 1 less than ½; elsewhere
         /// that may differ by 1, and this goes with the sigma that the step looks up. With
-        /// [`Corrector::Ncsnv2`] it is the step.
+        /// [`Corrector::Ncsnv2`] it is the step, ncsnv2's index of the level.
         label: usize,
         /// The step, from 0 to the number of timesteps less one.
         step: usize,

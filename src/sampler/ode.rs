@@ -84,14 +84,16 @@ pub struct OdeOptions {
     /// The relative tolerance, default 1e-5. Below 1e-7 nothing is gained, since the sample is
     /// `f32`.
     pub rtol: f64,
-    /// The absolute tolerance, default 1e-5.
+    /// The absolute tolerance, default 1e-5. With 0, an element that is 0 where its derivative is
+    /// not is `NonFiniteScore`: nothing measures its error.
     pub atol: f64,
     /// The longest step, default ∞.
     pub max_step: f64,
-    /// The first step, which is chosen if it is not given, at the price of one evaluation.
+    /// The first step, which is chosen if it is not given, at the price of one evaluation. One that
+    /// is longer than the interval is cut, where scipy refuses it.
     pub first_step: Option<f64>,
     /// How many evaluations there may be; 0, the default, is no limit. No step is begun that
-    /// would exceed it.
+    /// would exceed it; the call that would begin it fails, and the step before it is not taken.
     pub max_evaluations: u64,
     /// The variable.
     pub variable: OdeVariable,
