@@ -124,10 +124,10 @@ typedef enum vesde_error {
     // This kind of generator makes its numbers one after the other: a draw cannot be split.
     VESDE_ERROR_UNSPLITTABLE_DRAW = -62,
     // A norm that an ODE step needs is infinite or not a number: so is the score, its product with
-    // the probe, or the sample.
+    // the probe, or the sample; or a sigma is so large that its square is.
     VESDE_ERROR_NON_FINITE_SCORE = -70,
-    // The error of an ODE step exceeds the tolerance even where the step is as short as the
-    // spacing of doubles allows.
+    // An ODE step is to be shorter than the spacing of doubles allows: its error exceeds the
+    // tolerance, or the longest step is as short.
     VESDE_ERROR_STEP_TOO_SMALL = -71,
     // The next ODE step would take more evaluations than the options allow.
     VESDE_ERROR_TOO_MANY_EVALUATIONS = -72,
@@ -247,7 +247,7 @@ typedef enum vesde_conditions {
     // It does not.
     VESDE_CONDITIONS_NONE = 0,
     // It does, and each request but the initial sample's has a draw of noise, as `score_sde`'s
-    // inpainting and colorization have.
+    // inpainting and colorization have. A given sample is no initial one.
     VESDE_CONDITIONS_DRAWING = 1,
     // It does, without noise.
     VESDE_CONDITIONS_QUIET = 2,
@@ -1235,11 +1235,14 @@ vesde_status vesde_get_sigma(const struct vesde_config *config, float timestep, 
 // `config` is NULL or readable; `timestep` is NULL or writable.
 vesde_status vesde_get_timestep(const struct vesde_config *config, double sigma, double *timestep);
 
-// g = σ·√(2·ln(sigma_max/sigma_min)), the diffusion of dx = g·dw where σ(t) is `sigma`.
+// g = σ·√(2·ln(sigma_max/sigma_min)), the diffusion of dx = g·dw where σ(t) is `sigma`. Infinite
+// where that overflows.
 //
 // Pointers:
 // `config` is NULL or readable; `diffusion` is NULL or writable.
-vesde_status vesde_get_diffusion(const struct vesde_config *config, float sigma, float *diffusion);
+vesde_status vesde_get_diffusion(const struct vesde_config *config,
+                                 float sigma,
+                                 float *diffusion);
 
 // One predictor step: prev_sample_mean = sample + (drift·model_output)·dt,
 // prev_sample = prev_sample_mean + diffusion·noise, with the factors of vesde_get_predictor_step.
@@ -1602,8 +1605,8 @@ vesde_status vesde_sampler_next(struct vesde_sampler *sampler,
 // for each sample of the batch, draw it into `noise`, of buffers->len floats, which is to be left
 // alone between calls. VESDE_REQUEST_KIND_NOISE does not come, and buffers->noise is not looked
 // at. A job whose initial sample is another generator's passes that one until the first
-// VESDE_REQUEST_KIND_SCORE. After an error the call can be repeated; a draw that was made stays
-// made. A number of generators that is neither 1 nor the batch is VESDE_ERROR_LENGTH_MISMATCH,
+// VESDE_REQUEST_KIND_SCORE. What a condition draws is drawn, too, also in a job that makes its own
+// noise. After an error the call can be repeated; a draw that was made stays made. A number of generators that is neither 1 nor the batch is VESDE_ERROR_LENGTH_MISMATCH,
 // whether or not they draw.
 //
 // Pointers:
@@ -1685,7 +1688,8 @@ vesde_status vesde_ode_get_stats(const struct vesde_ode *ode, struct vesde_ode_s
 // σ(sampling_eps) on it, or a code of standard deviation sigma_max. With a divergence the first
 // log-density of each sample is then the integral that vesde_get_log_likelihood takes.
 //
-// VESDE_ERROR_NON_FINITE_SCORE where the sample or a derivative is not finite,
+// VESDE_ERROR_NON_FINITE_SCORE where the sample or a derivative is not finite (of a step's second
+// one, which no sum has, where the network passes it on),
 // VESDE_ERROR_STEP_TOO_SMALL, VESDE_ERROR_TOO_MANY_EVALUATIONS. After an error everything is as
 // before, but for the log-densities from the batch's number on, as many, where dots are kept: the
 // call can be repeated. No output may overlap another or an input.

@@ -78,10 +78,10 @@ pub enum Error {
     UnsplittableDraw = -62,
 
     /// A norm that an ODE step needs is infinite or not a number: so is the score, its product with
-    /// the probe, or the sample.
+    /// the probe, or the sample; or a sigma is so large that its square is.
     NonFiniteScore = -70,
-    /// The error of an ODE step exceeds the tolerance even where the step is as short as the
-    /// spacing of doubles allows.
+    /// An ODE step is to be shorter than the spacing of doubles allows: its error exceeds the
+    /// tolerance, or the longest step is as short.
     StepTooSmall = -71,
     /// The next ODE step would take more evaluations than the options allow.
     TooManyEvaluations = -72,

@@ -61,7 +61,7 @@ impl<'a> Imputation<'a> {
 /// Imputation, the step of inpainting: `out = x·(1 − m) + (d + z·σ)·m` for the sample x, the mask
 /// m, the known data d and noise z; without noise, `x·(1 − m) + d·m` (Song et al. 2021, appendix
 /// I.2; `score_sde`'s `get_pc_inpainter`, bit for bit). One rounding an operation, from left to
-/// right.
+/// right. So what is unknown is a number all the same: a NaN in `data` stays, whatever the mask.
 ///
 /// `score_sde` does it after the corrector and after the predictor of each step, with the σ of the
 /// step's timestep and a draw of its own. Its first sample is this without noise, the prior's

@@ -172,7 +172,7 @@ impl Config {
     }
 
     /// g = σ·√(2·ln(`sigma_max`/`sigma_min`)) where σ(t) is `sigma`: g² = dσ²/dt (Song et al. 2021,
-    /// equation 30; `score_sde`'s `sde`).
+    /// equation 30; `score_sde`'s `sde`). Infinite where that overflows.
     #[must_use]
     #[inline(never)] // so that it is in the library once
     pub fn diffusion(&self, sigma: f32) -> f32 {

@@ -358,7 +358,8 @@ pub unsafe extern "C" fn vesde_ode_get_stats(ode: *const Ode, stats: *mut OdeSta
 /// σ(sampling_eps) on it, or a code of standard deviation sigma_max. With a divergence the first
 /// log-density of each sample is then the integral that vesde_get_log_likelihood takes.
 ///
-/// VESDE_ERROR_NON_FINITE_SCORE where the sample or a derivative is not finite,
+/// VESDE_ERROR_NON_FINITE_SCORE where the sample or a derivative is not finite (of a step's second
+/// one, which no sum has, where the network passes it on),
 /// VESDE_ERROR_STEP_TOO_SMALL, VESDE_ERROR_TOO_MANY_EVALUATIONS. After an error everything is as
 /// before, but for the log-densities from the batch's number on, as many, where dots are kept: the
 /// call can be repeated. No output may overlap another or an input.

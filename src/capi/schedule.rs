@@ -222,7 +222,8 @@ pub unsafe extern "C" fn vesde_get_timestep(
     }
 }
 
-/// g = σ·√(2·ln(sigma_max/sigma_min)), the diffusion of dx = g·dw where σ(t) is `sigma`.
+/// g = σ·√(2·ln(sigma_max/sigma_min)), the diffusion of dx = g·dw where σ(t) is `sigma`. Infinite
+/// where that overflows.
 ///
 /// # Safety
 /// `config` is NULL or readable; `diffusion` is NULL or writable.

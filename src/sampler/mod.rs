@@ -1,8 +1,8 @@
 //! Whole jobs by reverse communication: `next` says what the caller is to do, and is called again
 //! when it is done. No callback, no buffer and no thread of its own, so it fits any engine.
 //!
-//! One machine walks through a job: where it is is one number, how many requests it has made. A
-//! method is a file of coefficients.
+//! One machine walks through a job of steps: where it is is one number, how many requests it has
+//! made. A method is a file of coefficients. The ODE, whose steps are found on the way, is another.
 
 mod likelihood;
 mod ode;
@@ -90,7 +90,7 @@ pub enum Conditions {
     #[default]
     None = 0,
     /// It does, and each request but the initial sample's has a draw of noise, as `score_sde`'s
-    /// inpainting and colorization have.
+    /// inpainting and colorization have. A given sample is no initial one.
     Drawing = 1,
     /// It does, without noise.
     Quiet = 2,
@@ -434,7 +434,8 @@ impl Sampler {
     /// [`next`](Self::next) that draws by itself where noise is asked for: [`randn`] of
     /// `generators`, one or one for each sample of the batch, into `noise`, which is to be left
     /// alone between calls. [`Request::Noise`] does not come. A job whose initial sample is another
-    /// generator's passes that one until the first [`Request::Score`].
+    /// generator's passes that one until the first [`Request::Score`]. What a
+    /// [`Request::Condition`] draws is drawn, too, also in a job that makes its own noise.
     ///
     /// # Errors
     /// Those of [`next`](Self::next) and [`randn`]. A draw that was made stays made: the call can

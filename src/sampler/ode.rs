@@ -478,7 +478,8 @@ impl Ode {
     /// # Errors
     /// `Empty`, `LengthMismatch`, `BufferTooSmall`, `Overlap`, `TooLarge` for the buffers;
     /// `NullPointer` where noise, the probe or the product is missing; `NonFiniteScore` where the
-    /// sample or a derivative of the step is not finite, `StepTooSmall`, `TooManyEvaluations`;
+    /// sample or a derivative of the step is not finite (of the second one, which no sum has, where
+    /// the network passes it on), `StepTooSmall`, `TooManyEvaluations`;
     /// `SamplerDone` after `Done`; `InvalidSampler` where the state is not one that this type
     /// makes. After an error state and buffers are as before, but for the log-densities from the
     /// batch's number on, as many, where dots are kept: the call can be repeated.

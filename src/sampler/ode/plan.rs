@@ -94,8 +94,8 @@ impl<'a> OdeBuffers<'a> {
         Self { start, ..self }
     }
 
-    /// The first `mid` elements and the others, to be worked on apart. The log-densities, which are
-    /// not elements, go to neither.
+    /// The first `mid` elements and the others, to be worked on apart; neither may be worked on
+    /// where it is empty. The log-densities, which are not elements, go to neither.
     #[must_use]
     pub fn split_at(self, mid: usize) -> (Self, Self) {
         let rest = self.sample.len().saturating_sub(mid);
@@ -103,7 +103,7 @@ impl<'a> OdeBuffers<'a> {
     }
 
     /// Some elements, once more.
-    #[inline(never)] // as above
+    #[inline(never)] // so that it is in the library once
     fn part(&self, start: usize, len: usize) -> Self {
         let of = |x: Option<In<'a>>| x.map(|x| x.part(start, len));
         Self {
