@@ -28,6 +28,6 @@ for target; do
   variable=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$target")
   export "${variable}_LINKER=$system-gcc" "${variable}_RUNNER=$runner"
   export CARGO_BUILD_TARGET=$target VESDE_RUNNER=$runner CC="$system-gcc $cflags" CXX=$system-g++
-  echo "skipped on $target: doc tests, most tries of faults.c, draws of counter_noise_is_normal and steps of the digits"
+  echo "skipped on $target: doc tests, most tries of faults.c and jobs of ode.rs, draws of counter_noise_is_normal and steps of the digits"
   cargo "${profile[@]}" test --tests --target-dir target/linux -Zbuild-std=std,panic_abort
 done

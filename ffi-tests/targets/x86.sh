@@ -18,7 +18,7 @@ faults() { # faults CPU PROGRAM: the program ends by SIGILL, which it is here fo
 # passes CPU LEVELS LEVEL: all tests pass, with these levels found by Rust and this one by every C program.
 passes() {
   export VESDE_RUNNER="$qemu -cpu $1" CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$qemu -cpu $1"
-  echo "skipped on $1: doc tests, most tries of faults.c, draws of counter_noise_is_normal and steps of the digits"
+  echo "skipped on $1: doc tests, most tries of faults.c and jobs of ode.rs, draws of counter_noise_is_normal and steps of the digits"
   cargo test --tests -- --nocapture 2>&1 | tee "$work/log"
   local levels
   levels=$(grep -oE 'the same bits on .*|simd level [0-9]+' "$work/log" | sort -u)
