@@ -733,7 +733,7 @@ impl Ode {
                 };
                 let sum = add(sums[0], &|i| {
                     let error = self.h * rk45::sum(&ERROR, |m| k(densities, i, m));
-                    [error, densities.at(0, i).abs().max(e_new(densities, i).abs())]
+                    [error, libm::fmax(densities.at(0, i).abs(), e_new(densities, i).abs())]
                 });
                 let error = norm(sum)?;
                 accepted = error < 1.0;
@@ -791,7 +791,7 @@ impl Ode {
     #[inline(never)] // as above
     fn begin_step(&mut self, modes: Modes) -> Result<Phase, Error> {
         let min_step = rk45::min_step(self.u, self.direction(modes));
-        self.h_abs = self.h_abs.max(min_step).min(self.max_step);
+        self.h_abs = libm::fmin(libm::fmax(self.h_abs, min_step), self.max_step);
         self.is_rejected = 0;
         self.begin_try(modes)
     }

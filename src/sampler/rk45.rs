@@ -2,6 +2,9 @@
 //! both as scipy's `solve_ivp(method="RK45")` has them, operation by operation. Functions of
 //! doubles only.
 
+// Those of `core` call C's library on some ARMs.
+use libm::{fmax, fmin};
+
 /// Stages of a step: the last one is the first of the next step.
 pub(super) const STAGES: usize = 7;
 
@@ -52,18 +55,18 @@ const MAX_FACTOR: f64 = 10.0;
 /// How far the first step's probe goes, from the norms of y and its derivative.
 pub(super) fn probe_step(d0: f64, d1: f64, interval: f64) -> f64 {
     let h0 = if d0 < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * d0 / d1 };
-    h0.min(interval)
+    fmin(h0, interval)
 }
 
 /// The first step, from the norms of the derivative and of its change over the probe.
 pub(super) fn first_step(h0: f64, d1: f64, change: f64, interval: f64, max_step: f64) -> f64 {
     let d2 = change / h0;
     let h1 = if d1 <= 1e-15 && d2 <= 1e-15 {
-        (h0 * 1e-3).max(1e-6)
+        fmax(h0 * 1e-3, 1e-6)
     } else {
-        libm::pow(0.01 / d1.max(d2), EXPONENT)
+        libm::pow(0.01 / fmax(d1, d2), EXPONENT)
     };
-    (100.0 * h0).min(h1).min(interval).min(max_step)
+    fmin(fmin(fmin(100.0 * h0, h1), interval), max_step)
 }
 
 /// The shortest step from u that is one, in a direction, ±1: ten units in the last place.
@@ -75,13 +78,14 @@ pub(super) fn min_step(u: f64, direction: f64) -> f64 {
 /// The factor of the step size after a step with this error, less than 1. Where a try was rejected
 /// it may not grow.
 pub(super) fn growth(error: f64, is_rejected: bool) -> f64 {
-    let factor = if error == 0.0 { MAX_FACTOR } else { MAX_FACTOR.min(SAFETY * libm::pow(error, -EXPONENT)) };
-    if is_rejected { factor.min(1.0) } else { factor }
+    let factor =
+        if error == 0.0 { MAX_FACTOR } else { fmin(MAX_FACTOR, SAFETY * libm::pow(error, -EXPONENT)) };
+    if is_rejected { fmin(factor, 1.0) } else { factor }
 }
 
 /// The factor of the step size after a try with this error, at least 1.
 pub(super) fn shrinkage(error: f64) -> f64 {
-    MIN_FACTOR.max(SAFETY * libm::pow(error, -EXPONENT))
+    fmax(MIN_FACTOR, SAFETY * libm::pow(error, -EXPONENT))
 }
 
 /// The sum of some derivatives with their factors.
