@@ -1496,7 +1496,8 @@ struct ode_memory {
     bool operator==(const ode_memory &other) const {
         return same(sample, other.sample) && same(input, other.input) && same(workspace, other.workspace) &&
                densities.size() == other.densities.size() &&
-               std::memcmp(densities.data(), other.densities.data(), densities.size() * sizeof(double)) == 0;
+               (densities.empty() ||
+                std::memcmp(densities.data(), other.densities.data(), densities.size() * sizeof(double)) == 0);
     }
 };
 
