@@ -65,13 +65,17 @@ pub fn norm_blocks(len: usize) -> usize {
 /// # Errors
 /// `Empty`, `LengthMismatch`, `TooLarge`; `NullPointer` for [`Noise::None`].
 pub fn sum_squares<'a>(x: impl Into<Noise<'a>>, len: usize, blocks: &mut [f64]) -> Result<(), Error> {
-    let places = blocks.len();
-    let mut blocks = blocks.iter_mut();
-    block_sums(x.into(), len, places, &mut |sum| {
-        if let Some(to) = blocks.next() {
-            *to = sum;
+    block_sums(x.into(), len, blocks.len(), &mut store(blocks))
+}
+
+/// A sink that stores what it is handed, one after the other.
+pub(crate) fn store(to: &mut [f64]) -> impl FnMut(f64) {
+    let mut places = to.iter_mut();
+    move |sum| {
+        if let Some(place) = places.next() {
+            *place = sum;
         }
-    })
+    }
 }
 
 /// What [`sum_squares`] stores, handed to a sink of `places` places.

@@ -11,7 +11,7 @@ use crate::kernels::rk45::{
     stage,
 };
 use crate::noise::{Counter, Noise};
-use crate::norms::{NORM_BLOCK, norm_blocks};
+use crate::norms::{NORM_BLOCK, norm_blocks, store};
 
 /// Derivatives that are kept: two of a step's seven share a place.
 pub(crate) const SLOTS: usize = 6;
@@ -426,16 +426,6 @@ impl OdeReduction {
             Signs::Counter(counter) => dot_signs(x, counter.into(), &mut sink),
         }
         Ok(())
-    }
-}
-
-/// A sink that stores what it is handed, one after the other.
-fn store(to: &mut [f64]) -> impl FnMut(f64) {
-    let mut places = to.iter_mut();
-    move |sum| {
-        if let Some(place) = places.next() {
-            *place = sum;
-        }
     }
 }
 
