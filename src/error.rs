@@ -69,6 +69,8 @@ pub enum Error {
     InvalidSampler = -50,
     /// The sampler is done; there is no next request.
     SamplerDone = -51,
+    /// An option of the sampler is out of its range, or does not go with its method.
+    InvalidOption = -52,
 
     /// A random state is not one that its seed function makes.
     InvalidRandomState = -60,
@@ -122,6 +124,7 @@ impl Error {
         Self::JsonDepth,
         Self::InvalidSampler,
         Self::SamplerDone,
+        Self::InvalidOption,
         Self::InvalidRandomState,
         Self::UnknownGpu,
         Self::UnsplittableDraw,
@@ -176,6 +179,7 @@ impl Error {
             Self::JsonDepth => c"JSON values are nested deeper than 64 levels",
             Self::InvalidSampler => c"the sampler's state is not a valid one",
             Self::SamplerDone => c"the sampler is done",
+            Self::InvalidOption => c"an option of the sampler is out of range or not for its method",
             Self::InvalidRandomState => c"the random state is not a valid one",
             Self::UnknownGpu => c"no GPU of this name is known",
             Self::UnsplittableDraw => c"a draw of this kind of generator cannot be split",

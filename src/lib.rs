@@ -88,11 +88,15 @@ pub use norms::{
 };
 pub use rand_core;
 pub use sampler::{
-    After, Buffers, Conditions, Corrector, Divergence, Keep, LogLikelihood, Ode, OdeBuffers, OdeDirection,
-    OdeDots, OdeKeep, OdeOptions, OdePlan, OdePrior, OdeReduction, OdeRequest, OdeSample, OdeScore, OdeShift,
-    OdeStats, OdeSum, OdeSums, OdeTerm, OdeVariable, Operand, Plan, PlanTerm, Reduction, Request, Sampler,
-    SamplerNoise, SamplerOptions, SamplerResult, bits_per_dim, log_likelihood, prior_log_density,
+    After, Buffers, Churn, Conditions, Corrector, Denoised, Divergence, Keep, LogLikelihood, Method, Ode,
+    OdeBuffers, OdeDirection, OdeDots, OdeKeep, OdeOptions, OdePlan, OdePrior, OdeReduction, OdeRequest,
+    OdeSample, OdeScore, OdeShift, OdeStats, OdeSum, OdeSums, OdeTerm, OdeVariable, Operand, Plan, PlanNoise,
+    PlanTerm, Prediction, Reduction, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult,
+    bits_per_dim, log_likelihood, prior_log_density,
 };
-pub use schedule::{Predictor, PredictorStep, Schedule, set_ncsnv2_sigmas, set_sigmas, set_timesteps};
+pub use schedule::{
+    Predictor, PredictorStep, Schedule, set_geometric_sigmas, set_karras_sigmas, set_ncsnv2_sigmas,
+    set_sigmas, set_timesteps,
+};
 pub use simd::{SimdLevel, float_environment_is_default, limit_simd_level, simd_level};
 pub use steps::{Combination, MOST_TERMS, Scheduler, Step, linear};

@@ -151,6 +151,67 @@ pub fn set_ncsnv2_sigmas<'a>(config: &Config, sigmas: impl Into<Out<'a>>) -> Res
     Ok(())
 }
 
+/// Writes sigmas in geometric progression from `sigma_max` down to `sigma_min`: equal steps of log
+/// σ, which are the VE SDE's own and EDM's "VE" row (Karras et al. 2022, table 1). One sigma alone
+/// is `sigma_max`. In `f64`, rounded once. For a step to 0 the caller puts it behind.
+///
+/// # Errors
+/// `Empty`; `InvalidSigmaMin` where `sigma_min` is not greater than 0; `InvalidSigmaMax` where
+/// `sigma_max` is less than `sigma_min` or not finite.
+pub fn set_geometric_sigmas<'a>(
+    sigma_min: f64,
+    sigma_max: f64,
+    sigmas: impl Into<Out<'a>>,
+) -> Result<(), Error> {
+    spaced(sigma_min, sigma_max, sigmas.into(), &|a, b, t| a * libm::pow(b / a, t))
+}
+
+/// Writes sigmas whose ρ-th roots are equally spaced (Karras et al. 2022, equation 5, with ρ 7;
+/// k-diffusion's `get_sigmas_karras`), from `sigma_max` down to `sigma_min`. One sigma alone is
+/// `sigma_max`. In `f64`, rounded once. For a step to 0 the caller puts it behind.
+///
+/// # Errors
+/// Those of [`set_geometric_sigmas`], and `InvalidOption` where `rho` is not finite and greater
+/// than 0.
+pub fn set_karras_sigmas<'a>(
+    sigma_min: f64,
+    sigma_max: f64,
+    rho: f64,
+    sigmas: impl Into<Out<'a>>,
+) -> Result<(), Error> {
+    if !(rho > 0.0 && rho.is_finite()) {
+        return Err(Error::InvalidOption);
+    }
+    let root = |sigma| libm::pow(sigma, 1.0 / rho);
+    spaced(sigma_min, sigma_max, sigmas.into(), &|a, b, t| libm::pow(root(a) + t * (root(b) - root(a)), rho))
+}
+
+/// Writes what `at` makes of the greatest and the least sigma and of times from 0 to 1.
+fn spaced(
+    sigma_min: f64,
+    sigma_max: f64,
+    sigmas: Out<'_>,
+    at: &dyn Fn(f64, f64, f64) -> f64, // not generic: once in the library
+) -> Result<(), Error> {
+    if !(sigma_min > 0.0 && sigma_min as f32 > 0.0) {
+        return Err(Error::InvalidSigmaMin);
+    }
+    if !(sigma_max >= sigma_min && (sigma_max as f32).is_finite()) {
+        return Err(Error::InvalidSigmaMax);
+    }
+    buf::check(&[], &[&sigmas])?;
+    let last = sigmas.len() - 1;
+    for i in 0..sigmas.len() {
+        let sigma = match i {
+            0 => sigma_max,
+            _ if i == last => sigma_min,
+            _ => at(sigma_max, sigma_min, i as f64 / last as f64),
+        };
+        sigmas.set(i, sigma as f32);
+    }
+    Ok(())
+}
+
 /// The SDE in continuous time: x(t) = x(0) + σ(t)·z and dx = g(t)·dw.
 impl Config {
     /// σ(t) = `sigma_min·(sigma_max/sigma_min)^t`, as [`set_sigmas`] has it (`score_sde`'s

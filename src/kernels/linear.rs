@@ -76,6 +76,32 @@ pub(crate) fn linear_twice(
     }
 }
 
+/// `out = a·x + b·m + c·h₁ (+ d·h₂) + s·z` and `kept = e·x + f·m` in one pass; `kept` may be one of
+/// the inputs. False, and nothing written, where there is no kernel for it.
+pub(crate) fn linear_and_keep(
+    terms: &[Term<'_>],
+    noise: Option<NoiseTerm<'_>>,
+    out: &Out<'_>,
+    keep: [f32; 2],
+    kept: &Out<'_>,
+) -> bool {
+    let outs = [out.again(), kept.again()];
+    match (terms, noise) {
+        (&[(a, x), (b, m), (c, h)], None) => {
+            dispatch(SumAndKeep { ins: [x, m, h], factors: [a, b, c], keep, outs });
+        }
+        (&[(a, x), (b, m), (c, h)], Some((d, Source::Given(z))))
+        | (&[(a, x), (b, m), (c, h), (d, z)], None) => {
+            dispatch(SumAndKeep { ins: [x, m, h, z], factors: [a, b, c, d], keep, outs });
+        }
+        (&[(a, x), (b, m), (c, h)], Some((s, Source::Counter(place)))) => {
+            dispatch(NoisySumAndKeep { ins: [x, m, h], factors: [a, b, c], noise: (s, place), keep, outs });
+        }
+        _ => return false,
+    }
+    true
+}
+
 /// `out = x + a·m + s·z`, the last term being optional; `mean` has it without the noise.
 fn step(x: In<'_>, (a, m): Term<'_>, noise: Option<NoiseTerm<'_>>, out: &Out<'_>, mean: Option<&Out<'_>>) {
     match (noise, mean) {
@@ -367,6 +393,57 @@ impl<const N: usize, const A: usize, const O: usize> Kernel for NoisySum<'_, N, 
             each_stored!(l: L, outs, non_temporal NONE, |at, part, row| {
                 let [sum, _] = sum_of(l, &ins, &factors, at);
                 [sum + scale * group[part][row], sum]
+            });
+        });
+    }
+}
+
+/// The sum of `ins` with their factors, and that of the first two with others.
+struct SumAndKeep<'a, const N: usize> {
+    ins: [In<'a>; N],
+    factors: [f32; N],
+    keep: [f32; 2],
+    outs: [Out<'a>; 2],
+}
+
+impl<const N: usize> Kernel for SumAndKeep<'_, N> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let (factors, keep) = (self.factors.map(|a| l.splat(a)), self.keep.map(|a| l.splat(a)));
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        each_tile!(L, non_temporal if false, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
+            [sum_of(l, &ins, &factors, at)[0], sum_of(l, &ins[..2], &keep, at)[0]]
+        }));
+    }
+    fn widest(&self) -> SimdLevel {
+        self.outs.first().map_or(SimdLevel::Avx512, |out| widest_for_memory(out.len()))
+    }
+}
+
+/// The same with `s·z`, z being counter noise, behind the sum.
+struct NoisySumAndKeep<'a, const N: usize> {
+    ins: [In<'a>; N],
+    factors: [f32; N],
+    noise: (f32, Place),
+    keep: [f32; 2],
+    outs: [Out<'a>; 2],
+}
+
+impl<const N: usize> Kernel for NoisySumAndKeep<'_, N> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let (factors, keep) = (self.factors.map(|a| l.splat(a)), self.keep.map(|a| l.splat(a)));
+        let (scale, place) = self.noise;
+        let scale = l.splat(scale);
+        let mut pads = Pads::new();
+        let mut tiles = Tiles::overhanging(place.offset_in_group(), self.ins, self.outs, &mut pads);
+        each_noisy_tile!(l, place, tiles, |ins, group, mut outs| {
+            each_stored!(l: L, outs, non_temporal NONE, |at, part, row| {
+                let [sum, _] = sum_of(l, &ins, &factors, at);
+                [sum + scale * group[part][row], sum_of(l, &ins[..2], &keep, at)[0]]
             });
         });
     }

@@ -5,169 +5,38 @@
 //! made. A method is a file of coefficients. The ODE, whose steps are found on the way, is another.
 
 mod likelihood;
+mod multistep;
 mod ode;
+mod options;
 mod pc;
 mod plan;
 mod rk45;
+mod run;
+mod single_step;
+mod turns;
+mod walk;
 
+use self::run::run;
+use self::turns::{Asked, Turns, Update};
+use self::walk::Walk;
 use crate::buf::{self, In, Out};
 use crate::config::Config;
 use crate::error::{self, Error};
 use crate::noise::{Counter, Generator, Noise, check_draw, randn};
 use crate::norms::{Averaging, Norm};
 use crate::schedule::{Predictor, Schedule, finite, in_range};
-use crate::steps::{Combination, Scheduler, Step, linear};
 
 pub use likelihood::{LogLikelihood, bits_per_dim, log_likelihood, prior_log_density};
 pub use ode::{
     Divergence, Ode, OdeBuffers, OdeDirection, OdeDots, OdeKeep, OdeOptions, OdePlan, OdePrior, OdeReduction,
     OdeRequest, OdeSample, OdeScore, OdeShift, OdeStats, OdeSum, OdeSums, OdeTerm, OdeVariable,
 };
-pub use plan::{Keep, Operand, Plan, PlanTerm, Reduction};
-
-/// Who makes the noise of a whole job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(C)]
-#[non_exhaustive]
-pub enum SamplerNoise {
-    /// Counter noise, a stream for every draw: the initial sample takes the stream of the options,
-    /// each later draw the next one. No noise is ever asked for.
-    #[default]
-    Counter = 0,
-    /// The caller, who is asked for every draw by a request, in diffusers' order, or whose
-    /// generators draw (`next_drawing`).
-    Given = 1,
-}
-
-/// Which of the last step's two results a job ends with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(C)]
-#[non_exhaustive]
-pub enum SamplerResult {
-    /// `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has
-    /// it.
-    #[default]
-    Mean = 0,
-    /// `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
-    Noisy = 1,
-    /// `prev_sample`, denoised by one more score at the last sigma: x + σ²·score, Tweedie's formula
-    /// (ncsnv2's `denoise`).
-    Denoised = 2,
-}
-
-/// How a corrector step makes its step size ε; the noise's factor is √(2ε).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(C)]
-#[non_exhaustive]
-pub enum Corrector {
-    /// From the norms of score and noise, as diffusers has it (Song et al. 2021, algorithm 4): ε =
-    /// 2·(snr·‖noise‖/‖score‖)².
-    #[default]
-    Langevin = 0,
-    /// From the noise scale (`score_sde`'s `ald`): ε = 2·(snr·σ)².
-    AnnealedLangevin = 1,
-    /// From the noise scale and the last one: ε = `step_lr`·(σ/last σ)². With no predictor,
-    /// `set_ncsnv2_sigmas` and a denoised result it is the annealed Langevin dynamics of ncsnv2
-    /// (Song and Ermon 2020), which starts from uniform noise that the caller gives.
-    Ncsnv2 = 2,
-    /// No corrector: nothing is done, no score is asked for and nothing drawn.
-    None = 3,
-}
-
-impl Corrector {
-    /// Every corrector.
-    ///
-    /// cbindgen:ignore
-    pub const ALL: &'static [Self] = &[Self::Langevin, Self::AnnealedLangevin, Self::Ncsnv2, Self::None];
-}
-
-/// Whether a job asks for the sample to be changed on the way: for inpainting and its like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(C)]
-#[non_exhaustive]
-pub enum Conditions {
-    /// It does not.
-    #[default]
-    None = 0,
-    /// It does, and each request but the initial sample's has a draw of noise, as `score_sde`'s
-    /// inpainting and colorization have. A given sample is no initial one.
-    Drawing = 1,
-    /// It does, without noise.
-    Quiet = 2,
-}
-
-/// Behind what a job asks for its sample to be changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(C)]
-#[non_exhaustive]
-pub enum After {
-    /// The initial sample.
-    Initial = 0,
-    /// All corrections of a step.
-    Corrector = 1,
-    /// The prediction of a step.
-    Predictor = 2,
-}
-
-/// What a sampler needs to know besides the configuration. The defaults are diffusers' behaviour on
-/// counter noise of seed 0.
-///
-/// Image to image, from step 6 of 9 on:
-///
-/// ```
-/// # use vesde::{Buffers, Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
-/// # let config = Config::default();
-/// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
-/// # set_timesteps(&config, &mut timesteps)?;
-/// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
-/// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
-/// # let (picture, mut sample, mut score) = ([0.5; 64], [0.0; 64], [0.0; 64]);
-/// let (seed, step) = (42, 6);
-/// let index = schedule.index(timesteps[step])? as i64;
-/// let scheduler = Scheduler { config, schedule };
-/// scheduler.add_noise(&picture, 1, &[index], Counter::new(seed, 0), &mut sample)?;
-///
-/// let options = SamplerOptions { seed, start: Some(step), ..SamplerOptions::default() };
-/// let mut sampler = Sampler::new(&config, 1, options)?;
-/// while let Request::Score { sigma, .. } = sampler.next(&schedule, Buffers::new(&mut sample, &score))? {
-///     // network(&sample, sigma, &mut score)
-/// #   for (s, x) in score.iter_mut().zip(&sample) { *s = (0.5 - x) / (sigma * sigma + 0.01); }
-/// }
-/// # Ok::<(), vesde::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SamplerOptions {
-    /// Seed of the counter noise.
-    pub seed: u64,
-    /// Stream of the first draw of counter noise.
-    pub stream: u64,
-    /// Who makes the noise.
-    pub noise: SamplerNoise,
-    /// Over what the corrector averages.
-    pub averaging: Averaging,
-    /// How the corrector computes its norms.
-    pub norm: Norm,
-    /// How the predictor goes on.
-    pub predictor: Predictor,
-    /// How the corrector makes its steps, `correct_steps` of them for each timestep.
-    pub corrector: Corrector,
-    /// The step size of [`Corrector::Ncsnv2`] at the last sigma.
-    pub step_lr: f32,
-    /// Whether the sample is handed over on the way.
-    pub conditions: Conditions,
-    /// Which of the last step's results is the final sample. Where the last update is a
-    /// correction, that is the sample with its noise.
-    pub result: SamplerResult,
-    /// Whether the final sample is left as it is, and not clamped to 0..=1 as diffusers' pipeline
-    /// does.
-    pub unclamped: bool,
-    /// `Some(k)` to start at step k from the sample that the first [`Sampler::next`] is given, as
-    /// if the job had come so far by itself: draws and streams are numbered accordingly. For image
-    /// to image the sample is the picture with noise of that step's sigma
-    /// ([`Scheduler::add_noise`]); to resume, it is the one that a job had before that step's first
-    /// correction.
-    pub start: Option<usize>,
-}
+pub use options::{
+    After, Churn, Conditions, Corrector, Method, Prediction, SamplerNoise, SamplerOptions, SamplerResult,
+};
+#[cfg(feature = "capi")]
+pub(crate) use plan::MOST_KEEPS;
+pub use plan::{Denoised, Keep, Operand, Plan, PlanNoise, PlanTerm, Reduction};
 
 /// The buffers of a job, of one length.
 #[derive(Debug)]
@@ -176,6 +45,7 @@ pub struct Buffers<'a> {
     pub(crate) model_output: In<'a>,
     pub(crate) noise: Option<In<'a>>,
     pub(crate) workspace: Out<'a>,
+    pub(crate) denoised: Option<Out<'a>>,
 }
 
 impl<'a> Buffers<'a> {
@@ -183,7 +53,7 @@ impl<'a> Buffers<'a> {
     #[must_use]
     pub fn new(sample: &'a mut [f32], model_output: impl Into<In<'a>>) -> Self {
         let (sample, model_output) = (sample.into(), model_output.into());
-        Self { sample, model_output, noise: None, workspace: Out::NONE }
+        Self { sample, model_output, noise: None, workspace: Out::NONE, denoised: None }
     }
 
     /// With the noise that [`Request::Noise`] has asked for.
@@ -199,10 +69,23 @@ impl<'a> Buffers<'a> {
         Self { workspace: workspace.into(), ..self }
     }
 
+    /// With room for the denoised sample of the score that a call takes, as long as the sample:
+    /// previews. It is left as it is by a call that takes none.
+    #[must_use]
+    pub fn with_denoised(self, denoised: impl Into<Out<'a>>) -> Self {
+        Self { denoised: Some(denoised.into()), ..self }
+    }
+
     /// Checks all that the sampler asks of its buffers.
     fn check(&self, batch: u64, workspace_len: usize) -> Result<(), Error> {
-        let Self { sample, model_output, noise, workspace } = self;
-        buf::check(&[*model_output, noise.unwrap_or(*model_output)], &[sample])?;
+        let Self { sample, model_output, noise, workspace, denoised } = self;
+        let ins = [*model_output, noise.unwrap_or(*model_output)];
+        match denoised {
+            // Written before the rest is read.
+            Some(denoised) if ins.into_iter().any(|x| denoised.overlaps(x)) => return Err(Error::Overlap),
+            Some(denoised) => buf::check(&ins, &[sample, denoised])?,
+            None => buf::check(&ins, &[sample])?,
+        }
         let batch = usize::try_from(batch).map_err(|_| Error::LengthMismatch)?;
         if sample.len().checked_rem(batch) != Some(0) {
             return Err(Error::LengthMismatch);
@@ -210,7 +93,7 @@ impl<'a> Buffers<'a> {
         if workspace.len() < workspace_len {
             return Err(Error::BufferTooSmall);
         }
-        let ins = [Some(sample.as_in()), Some(*model_output), *noise];
+        let ins = [Some(sample.as_in()), Some(*model_output), *noise, denoised.as_ref().map(Out::as_in)];
         if ins.into_iter().flatten().any(|x| workspace.overlaps(x)) {
             return Err(Error::Overlap);
         }
@@ -223,20 +106,23 @@ impl<'a> Buffers<'a> {
 pub enum Request {
     /// Evaluate the score of `sample` at this noise scale, into `model_output`.
     Score {
-        /// The noise scale, from `sigmas`: what the network is given.
+        /// The noise scale, what the network is given: from `sigmas`, or the method's own.
         sigma: f32,
-        /// The continuous timestep.
+        /// The continuous timestep; along a table of sigmas [`Config::timestep`] of the sigma,
+        /// which may lie outside 0..=1.
         timestep: f32,
         /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N
         /// the number of timesteps, 0 for the largest sigma. It is `score_sde`'s label, round((1 −
         /// t)·(N − 1)), where `sampling_eps` is 1e-6 or more and times N − 1 less than ½; elsewhere
         /// that may differ by 1, and this goes with the sigma that the step looks up. With
-        /// [`Corrector::Ncsnv2`] it is the step, ncsnv2's index of the level.
+        /// [`Corrector::Ncsnv2`] it is the step, ncsnv2's index of the level, and along a table of
+        /// sigmas the step.
         label: usize,
-        /// The step, from 0 to the number of timesteps less one.
+        /// The step, from 0 to the number of steps less one.
         step: usize,
         /// The corrector step within it; equal to their number for the predictor step, and 0 for
-        /// the score that [`SamplerResult::Denoised`] takes.
+        /// the score that [`SamplerResult::Denoised`] takes. Along a table of sigmas 0 for the
+        /// first score of a step and 1 for the second.
         correction: u32,
     },
     /// Fill `noise` with as many standard normal numbers as the sample has elements.
@@ -248,7 +134,8 @@ pub enum Request {
     /// Change `sample` as the job's condition demands, for example by [`impute`](crate::impute).
     /// What is known of the sample is to have noise of `sigma`.
     Condition {
-        /// The noise scale that belongs to the timestep, from `sigmas`.
+        /// The noise scale that belongs to the timestep, from `sigmas`; along a table of sigmas the
+        /// one that the step has come to.
         sigma: f32,
         /// The continuous timestep.
         timestep: f32,
@@ -295,11 +182,22 @@ pub struct Sampler {
     corrector: i32,
     conditions: i32,
     step_lr: f32,
+    method: i32,
+    prediction: i32,
+    order: i32,
+    eta: f32,
+    s_noise: f32,
+    s_churn: f32,
+    s_tmin: f32,
+    s_tmax: f32,
+    /// The range of the denoised sample: NaN for none.
+    denoised_low: f32,
+    denoised_high: f32,
 }
 
 // Without padding: it is compared and copied byte by byte.
 const _: () =
-    assert!(size_of::<Sampler>() == size_of::<Config>() + 5 * size_of::<u64>() + 10 * size_of::<i32>());
+    assert!(size_of::<Sampler>() == size_of::<Config>() + 5 * size_of::<u64>() + 20 * size_of::<i32>());
 
 /// What a state's numbers mean.
 #[derive(Clone, Copy)]
@@ -314,34 +212,8 @@ struct Modes {
     corrector: Corrector,
     conditions: Conditions,
     step_lr: f32,
-}
-
-/// One of the updates of a job.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Update {
-    /// The initial sample.
-    Initial,
-    /// A correction of a step, by its number within it.
-    Correction(u64, u64),
-    /// The prediction of a step.
-    Prediction(u64),
-    /// The denoising behind the last step.
-    Denoising,
-}
-
-/// What is asked for in a turn.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// The score for an update.
-    Score(Update),
-    /// The noise of an update.
-    Noise(Update),
-    /// A change of the sample, in a step.
-    Condition(After, u64),
-    /// Nothing more.
-    Done,
-    /// There is no such turn.
-    Nothing,
+    method: Method,
+    prediction: Prediction,
 }
 
 impl Sampler {
@@ -349,7 +221,10 @@ impl Sampler {
     ///
     /// # Errors
     /// Those of [`Config::validate`]; `Empty` where the batch is zero; `InvalidSnr` where `step_lr`
-    /// is negative or not finite.
+    /// is negative or not finite; `InvalidOption` where one of the options of methods along sigmas
+    /// is negative, not a number or (but for `s_tmax`) infinite, where `order` is above 4 or a range
+    /// is none, where there are both η and churn, and where the predictor–corrector method is to
+    /// take something else than a score.
     pub fn new(config: &Config, batch: usize, options: SamplerOptions) -> Result<Self, Error> {
         config.validate()?;
         if batch == 0 {
@@ -358,6 +233,19 @@ impl Sampler {
         if !(options.step_lr >= 0.0 && options.step_lr.is_finite()) {
             return Err(Error::InvalidSnr);
         }
+        let Churn { s_churn, s_tmin, s_tmax } = options.churn;
+        let s_noise = options.s_noise.unwrap_or(1.0);
+        let range = options.clamp_denoised;
+        let is_valid = [options.eta, s_noise, s_churn, s_tmin].iter().all(|x| *x >= 0.0 && x.is_finite())
+            && s_tmax >= 0.0
+            && options.order <= 4
+            && range.is_none_or(|(low, high)| low <= high)
+            && (options.eta == 0.0 || s_churn == 0.0)
+            && (options.method != Method::PredictorCorrector || options.prediction == Prediction::Score);
+        if !is_valid {
+            return Err(Error::InvalidOption);
+        }
+        let (denoised_low, denoised_high) = range.unwrap_or((f32::NAN, f32::NAN));
         Ok(Self {
             config: *config,
             seed: options.seed,
@@ -375,17 +263,39 @@ impl Sampler {
             corrector: options.corrector as i32,
             conditions: options.conditions as i32,
             step_lr: options.step_lr,
+            method: options.method as i32,
+            prediction: options.prediction as i32,
+            order: options.order as i32,
+            eta: options.eta,
+            s_noise,
+            s_churn,
+            s_tmin,
+            s_tmax,
+            denoised_low,
+            denoised_high,
         })
     }
 
     /// How many floats of history a job of `len` floats keeps in its workspace: none in the
-    /// predictor–corrector method.
+    /// predictor–corrector method and Euler's, those of a sample for Heun, DPM-Solver-2, 2S and 2M,
+    /// of two for 3M, three for UniPC-2, four for UniPC-3, and one less than the order for Adams'
+    /// methods.
     ///
     /// # Errors
     /// `InvalidSampler` where the state is not one that this type makes; `TooLarge`.
     pub fn workspace_len(&self, len: usize) -> Result<usize, Error> {
-        self.modes()?;
-        pc::KEPT.checked_mul(len).ok_or(Error::TooLarge)
+        let modes = self.modes()?;
+        let kept = self.walk(modes, &[])?.map_or(pc::KEPT, |walk| walk.kept());
+        kept.checked_mul(len).ok_or(Error::TooLarge)
+    }
+
+    /// The number of steps that a job along a schedule has.
+    #[must_use]
+    pub fn steps(&self, schedule: &Schedule<'_>) -> usize {
+        match self.method {
+            0 => schedule.timesteps.len(),
+            _ => schedule.sigmas.len().saturating_sub(1),
+        }
     }
 
     /// Takes what the last request asked for, advances the sample, and says what is needed next.
@@ -472,6 +382,7 @@ impl Sampler {
                 model_output: buffers.model_output,
                 noise: Some(noise.as_in()),
                 workspace: buffers.workspace.again(),
+                denoised: buffers.denoised.as_ref().map(Out::again),
             };
             // The sample goes on only if the draw behind it can be made.
             let request = self.next_if(schedule, buffers, &|request| {
@@ -520,15 +431,9 @@ impl Sampler {
     /// What this turn does, and what it asks for. Everything that can fail for the schedule's or
     /// the state's sake fails here.
     fn turn(&self, schedule: &Schedule<'_>, modes: Modes) -> Result<(Plan, Request), Error> {
-        if schedule.timesteps.is_empty() {
-            return Err(Error::Empty);
-        }
-        if schedule.sigmas.len() < schedule.timesteps.len() {
-            return Err(Error::LengthMismatch);
-        }
-        let steps = schedule.timesteps.len() as u64;
-        let asked = self.asked(self.turn, modes, steps);
-        let before = self.turn.checked_sub(1).map(|turn| self.asked(turn, modes, steps));
+        let turns = self.turns(schedule, modes)?;
+        let asked = turns.asked(self.turn)?;
+        let before = self.turn.checked_sub(1).map(|turn| turns.asked(turn)).transpose()?;
         if before == Some(Asked::Done) {
             return Err(Error::SamplerDone);
         }
@@ -542,35 +447,46 @@ impl Sampler {
             None if !(modes.is_started || modes.gives_noise) => Some(Update::Initial),
             _ => None,
         };
-        let plan = update.map_or(Ok(Plan::NOTHING), |update| self.update(update, schedule, modes))?;
+        let mut plan = match update {
+            Some(update) => self.update(update, schedule, &turns)?,
+            None => Plan::NOTHING,
+        };
         let request = match asked {
             Asked::Noise(update) => {
-                self.place(update, schedule)?;
-                Request::Noise { draw: self.draw(update, modes) }
+                self.place(update, schedule, &turns)?;
+                Request::Noise { draw: turns.draw(update) }
             }
             Asked::Score(update) => {
-                let (step, timestep, sigma) = self.place(update, schedule)?;
+                let (step, timestep, sigma) = self.place(update, schedule, &turns)?;
                 let label = match modes.corrector {
+                    _ if turns.walk.is_some() => step,
                     Corrector::Ncsnv2 => step,
                     _ => schedule.label(timestep)?,
                 };
                 let correction = match update {
                     Update::Correction(_, number) => number as u32,
-                    Update::Prediction(_) => pc::corrections(&self.config, modes) as u32,
-                    Update::Initial | Update::Denoising => 0,
+                    Update::Prediction(step) => match &turns.walk {
+                        None => turns.corrections() as u32,
+                        Some(walk) => u32::from(walk.shape(step as usize)?.has_trial),
+                    },
+                    _ => 0,
                 };
+                if let Some(churn) = self.churn_before(update, &turns)? {
+                    plan = plan.churned(churn);
+                }
                 Request::Score { sigma, timestep, label, step, correction }
             }
             Asked::Condition(after, at) => {
-                let (step, timestep, sigma) = at_step(schedule, at)?;
-                let draw = match (modes.conditions, after) {
-                    (Conditions::Drawing, After::Corrector | After::Predictor) => {
-                        self.condition_draw(after, at, modes)
+                let (step, timestep, sigma) = match &turns.walk {
+                    None => at_step(schedule, at)?,
+                    Some(walk) => {
+                        let to = at as usize + usize::from(after != After::Initial);
+                        let sigma = walk.sigma_at(to)?;
+                        (at as usize, self.timestep(sigma), sigma)
                     }
-                    _ => INITIAL_DRAW,
                 };
-                let next = self.turn.wrapping_add(1);
-                let last = self.asked(next, modes, steps) == Asked::Done;
+                let draw = turns.condition_draw(after, at);
+                let last = turns.asked(self.turn.wrapping_add(1))? == Asked::Done;
                 Request::Condition { sigma, timestep, step, after, draw, last }
             }
             Asked::Done | Asked::Nothing => Request::Done,
@@ -578,116 +494,116 @@ impl Sampler {
         Ok((plan, request))
     }
 
+    /// The turns of a job along a schedule.
+    fn turns<'a>(&self, schedule: &Schedule<'a>, modes: Modes) -> Result<Turns<'a>, Error> {
+        let walk = self.walk(modes, schedule.sigmas)?;
+        let steps = self.steps(schedule);
+        if steps == 0 {
+            return Err(Error::Empty);
+        }
+        if walk.is_none() && schedule.sigmas.len() < steps {
+            return Err(Error::LengthMismatch);
+        }
+        let (first_step, correct_steps) = (self.first_step, self.config.correct_steps);
+        Ok(Turns { modes, first_step, steps: steps as u64, correct_steps, walk })
+    }
+
+    /// The job along a table, if its method goes along one.
+    fn walk<'a>(&self, modes: Modes, table: &'a [f32]) -> Result<Option<Walk<'a>>, Error> {
+        if modes.method == Method::PredictorCorrector {
+            return Ok(None);
+        }
+        let clamps = !(self.denoised_low.is_nan() || self.denoised_high.is_nan());
+        Ok(Some(Walk {
+            method: modes.method,
+            prediction: modes.prediction,
+            order: known(self.order, &[4, 1, 2, 3, 4])?,
+            eta: f64::from(self.eta),
+            s_noise: f64::from(self.s_noise),
+            churn: Churn { s_churn: self.s_churn, s_tmin: self.s_tmin, s_tmax: self.s_tmax },
+            clamp: clamps.then_some((self.denoised_low, self.denoised_high)),
+            first_step: usize::try_from(self.first_step).map_err(|_| Error::TimestepOutOfRange)?,
+            table,
+        }))
+    }
+
+    /// The continuous time of a sigma; 0 for a sigma of 0.
+    fn timestep(&self, sigma: f32) -> f32 {
+        if sigma > 0.0 { self.config.timestep(f64::from(sigma)) as f32 } else { 0.0 }
+    }
+
     /// The step, the timestep and the sigma of an update.
-    fn place(&self, update: Update, schedule: &Schedule<'_>) -> Result<(usize, f32, f32), Error> {
+    fn place(
+        &self,
+        update: Update,
+        schedule: &Schedule<'_>,
+        turns: &Turns<'_>,
+    ) -> Result<(usize, f32, f32), Error> {
         let step = match update {
             Update::Initial => self.first_step,
-            Update::Correction(step, _) | Update::Prediction(step) => step,
-            Update::Denoising => (schedule.timesteps.len() as u64).saturating_sub(1),
+            Update::Correction(step, _)
+            | Update::Churn(step)
+            | Update::Trial(step)
+            | Update::Prediction(step) => step,
+            Update::Denoising => turns.steps.saturating_sub(1),
         };
-        at_step(schedule, step)
+        let Some(walk) = &turns.walk else { return at_step(schedule, step) };
+        let step = step as usize;
+        let sigma = match update {
+            Update::Denoising => walk.last_sigma() as f32,
+            Update::Initial => walk.sigma_at(step)?,
+            _ => walk.sigma(step, matches!(update, Update::Trial(_)))?,
+        };
+        Ok((step, self.timestep(sigma), sigma))
+    }
+
+    /// The counter noise with which the step of this score begins.
+    fn churn_before(&self, update: Update, turns: &Turns<'_>) -> Result<Option<PlanNoise>, Error> {
+        let (Some(walk), false) = (&turns.walk, turns.modes.gives_noise) else { return Ok(None) };
+        let step = match update {
+            Update::Trial(step) => step,
+            Update::Prediction(step) if !walk.shape(step as usize)?.has_trial => step,
+            _ => return Ok(None),
+        };
+        let (factor, draw) = (walk.churn(step as usize)?, turns.draw(Update::Churn(step)));
+        Ok((factor != 0.0).then_some(PlanNoise { factor, draw, counter: self.counter(draw) }))
     }
 
     /// What an update does.
-    fn update(&self, update: Update, schedule: &Schedule<'_>, modes: Modes) -> Result<Plan, Error> {
-        let (config, last) = (&self.config, (schedule.timesteps.len() as u64).saturating_sub(1));
-        if update == Update::Initial {
-            return Ok(self.with_noise(pc::initial(config), INITIAL_DRAW));
-        }
-        let (_, timestep, sigma) = self.place(update, schedule)?;
-        let corrections = pc::corrections(config, modes);
-        let mut plan = match update {
-            Update::Correction(..) => pc::correction(config, modes, schedule, sigma)?,
-            Update::Denoising => pc::denoising(sigma),
-            _ => pc::prediction(config, modes, schedule, timestep)?,
-        };
-        let is_last = match update {
-            _ if modes.result == SamplerResult::Denoised => update == Update::Denoising,
-            Update::Correction(step, number) => {
-                step == last && number + 1 == corrections && pc::predictions(modes) == 0
+    fn update(&self, update: Update, schedule: &Schedule<'_>, turns: &Turns<'_>) -> Result<Plan, Error> {
+        let (config, modes) = (&self.config, turns.modes);
+        let mut plan = match &turns.walk {
+            Some(walk) => match update {
+                Update::Initial => Plan { noise_factor: walk.sigma_at(0)?, ..Plan::NOTHING },
+                Update::Churn(step) => walk.churning(step as usize)?,
+                Update::Trial(step) => walk.trial(step as usize)?,
+                Update::Denoising => walk.denoising()?,
+                Update::Correction(step, _) | Update::Prediction(step) => walk.prediction(step as usize)?,
+            },
+            None if update == Update::Initial => pc::initial(config),
+            None => {
+                let (_, timestep, sigma) = self.place(update, schedule, turns)?;
+                let plan = match update {
+                    Update::Correction(..) => pc::correction(config, modes, schedule, sigma)?,
+                    Update::Denoising => pc::denoising(sigma),
+                    _ => pc::prediction(config, modes, schedule, timestep)?,
+                };
+                Plan { denoised: Some(pc::denoised(sigma)), ..plan }
             }
-            _ => update == Update::Prediction(last),
         };
-        if is_last {
+        if update != Update::Initial && update == turns.last_update() {
             plan.clamp = (!modes.unclamped).then_some((0.0, 1.0));
-            if modes.result == SamplerResult::Mean && update == Update::Prediction(last) {
+            if turns.drops_noise(update) {
                 plan.noise_factor = 0.0;
             }
         }
-        Ok(self.with_noise(plan, self.draw(update, modes)))
+        let draw = turns.draw(update);
+        Ok(Plan { draw, counter: self.counter(draw), ..plan })
     }
 
-    /// What is asked for in a turn of a job of so many steps: for every update its score, and,
-    /// where noise is given, its noise; the conditions behind.
-    fn asked(&self, turn: u64, modes: Modes, steps: u64) -> Asked {
-        let has_conditions = u64::from(modes.conditions != Conditions::None);
-        let turns = 1 + u64::from(modes.gives_noise); // of an update
-        let (corrections, predictions) = (pc::corrections(&self.config, modes), pc::predictions(modes));
-        let Some(steps_left) = steps.checked_sub(self.first_step).filter(|&left| left > 0) else {
-            return Asked::Nothing;
-        };
-        let mut turn = turn;
-        if !modes.is_started {
-            let initial = [
-                modes.gives_noise.then_some(Asked::Noise(Update::Initial)),
-                (has_conditions == 1).then_some(Asked::Condition(After::Initial, self.first_step)),
-            ];
-            for asked in initial.into_iter().flatten() {
-                let Some(rest) = turn.checked_sub(1) else { return asked };
-                turn = rest;
-            }
-        }
-        let corrector_turns = corrections * turns + has_conditions;
-        let turns_of_a_step = corrector_turns + predictions * turns + has_conditions;
-        let turns_of_steps = steps_left.saturating_mul(turns_of_a_step);
-        if let Some(behind) = turn.checked_sub(turns_of_steps) {
-            let denoises = u64::from(modes.result == SamplerResult::Denoised);
-            return match behind.checked_sub(denoises) {
-                None => Asked::Score(Update::Denoising),
-                Some(0) => Asked::Done,
-                Some(_) => Asked::Nothing,
-            };
-        }
-        let step = self.first_step + turn.checked_div(turns_of_a_step).unwrap_or(0);
-        let turn = turn.checked_rem(turns_of_a_step).unwrap_or(0);
-        let asked = |turn: u64, update| {
-            if turn.is_multiple_of(turns) { Asked::Score(update) } else { Asked::Noise(update) }
-        };
-        match turn.checked_sub(corrector_turns) {
-            None if turn < corrections * turns => asked(turn, Update::Correction(step, turn / turns)),
-            None => Asked::Condition(After::Corrector, step),
-            Some(turn) if turn < predictions * turns => asked(turn, Update::Prediction(step)),
-            Some(_) => Asked::Condition(After::Predictor, step),
-        }
-    }
-
-    /// The number of an update's draw, counted from the schedule's beginning.
-    fn draw(&self, update: Update, modes: Modes) -> u64 {
-        let draws = u64::from(modes.conditions == Conditions::Drawing); // of a condition
-        let corrections = pc::corrections(&self.config, modes);
-        let draws_of_a_step = corrections + pc::predictions(modes) + 2 * draws;
-        let (step, before) = match update {
-            Update::Initial | Update::Denoising => return INITIAL_DRAW,
-            Update::Correction(step, number) => (step, number),
-            Update::Prediction(step) => (step, corrections + draws),
-        };
-        step.wrapping_mul(draws_of_a_step).wrapping_add(before).wrapping_add(1)
-    }
-
-    /// The number of a condition's draw: it follows those of its updates.
-    fn condition_draw(&self, after: After, step: u64, modes: Modes) -> u64 {
-        let updates = match after {
-            After::Predictor => pc::predictions(modes),
-            After::Initial | After::Corrector => 0,
-        };
-        match (after, updates) {
-            (After::Predictor, _) => self.draw(Update::Prediction(step), modes).wrapping_add(updates),
-            _ => self.draw(Update::Correction(step, pc::corrections(&self.config, modes)), modes),
-        }
-    }
-
-    fn with_noise(&self, plan: Plan, draw: u64) -> Plan {
-        Plan { draw, counter: Counter::new(self.seed, self.stream.wrapping_add(draw)), ..plan }
+    /// The counter noise of a draw.
+    fn counter(&self, draw: u64) -> Counter {
+        Counter::new(self.seed, self.stream.wrapping_add(draw))
     }
 
     /// Checks the state's configuration and enumerations.
@@ -711,6 +627,8 @@ impl Sampler {
             corrector: known(self.corrector, Corrector::ALL)?,
             conditions: known(self.conditions, &[Conditions::None, Conditions::Drawing, Conditions::Quiet])?,
             step_lr: self.step_lr,
+            method: known(self.method, Method::ALL)?,
+            prediction: known(self.prediction, Prediction::ALL)?,
         })
     }
 }
@@ -725,69 +643,4 @@ fn at_step(schedule: &Schedule<'_>, step: u64) -> Result<(usize, f32, f32), Erro
     let step = usize::try_from(step).map_err(|_| Error::InvalidSampler)?;
     let find = |table: &[f32]| table.get(step).copied().ok_or(Error::InvalidSampler);
     Ok((step, in_range(find(schedule.timesteps)?)?, finite(find(schedule.sigmas)?)?))
-}
-
-/// Runs a plan on the buffers.
-fn run(plan: &Plan, buffers: &Buffers<'_>, batch: u64, noise: Noise<'_>) -> Result<(), Error> {
-    let Buffers { sample, model_output, workspace, .. } = buffers;
-    let (x, len) = (sample.as_in(), sample.len());
-    let kept = |slot: usize| workspace.part(slot.saturating_mul(len), len);
-    if let Some(Keep { slot, sample, model_output: factor }) = plan.keep {
-        linear(Combination::new(kept(slot)).plus(sample, x).plus(factor, *model_output))?;
-    }
-    if let Reduction::CorrectorNorms { snr, averaging, norm } = plan.reduction {
-        let config = Config { snr, ..Config::default() };
-        let schedule = Schedule { timesteps: &[], sigmas: &[], discrete_sigmas: &[] };
-        let batch = usize::try_from(batch).map_err(|_| Error::LengthMismatch)?;
-        let step = Step::over(*model_output, sample).with_batch(batch).with_noise(noise);
-        Scheduler { config, schedule }.step_correct(averaging, norm, step)?;
-        let Some((low, high)) = plan.clamp else { return Ok(()) };
-        return linear(Combination::new(sample.again()).plus(1.0, x).clamped(low, high));
-    }
-    if plan.is_nothing() {
-        return Ok(());
-    }
-    let mut sum = Combination::new(sample.again());
-    for (to, term) in sum.terms.iter_mut().zip(plan.terms()) {
-        let operand = match term.operand {
-            Operand::Sample => x,
-            Operand::ModelOutput => *model_output,
-            Operand::Kept(slot) => kept(slot).as_in(),
-        };
-        *to = (term.factor, operand);
-    }
-    for (to, term) in sum.second_factors.iter_mut().zip(plan.terms()) {
-        *to = term.second_factor;
-    }
-    let noise = if plan.noise_factor == 0.0 { Noise::None } else { noise };
-    let (terms_len, noise_factor, clamp) = (plan.terms().len(), plan.noise_factor, plan.clamp);
-    linear(Combination { terms_len, noise_factor, noise, clamp, ..sum })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A multistep method of order two with slots in turn, as a plan has it.
-    #[test]
-    fn a_plan_keeps_and_reads_history() {
-        let (mut sample, score, mut workspace) = ([1.0_f32, 2.0], [0.5_f32, -0.25], [f32::NAN; 4]);
-        let first = Plan {
-            keep: Some(Keep { slot: 1, sample: 1.0, model_output: 4.0 }),
-            ..Plan::of(&[(0.5, Operand::Sample), (0.25, Operand::Kept(1))])
-        };
-        let second = Plan {
-            keep: Some(Keep { slot: 0, sample: 0.0, model_output: 2.0 }),
-            ..Plan::of(&[(1.0, Operand::Sample), (2.0, Operand::Kept(0)), (-0.5, Operand::Kept(1))])
-        };
-        for plan in [first, second] {
-            let buffers = Buffers::new(&mut sample, &score).with_workspace(&mut workspace);
-            run(&plan, &buffers, 1, Noise::None).unwrap();
-        }
-        assert_eq!(workspace, [1.0, -0.5, 3.0, 1.0]);
-        assert_eq!(sample, [1.25 + 2.0 - 1.5, 1.25 - 1.0 - 0.5]);
-        // Two samples do not fit a workspace of three floats.
-        let buffers = Buffers::new(&mut sample, &score).with_workspace(&mut workspace[..3]);
-        assert_eq!(buffers.check(1, 4), Err(Error::BufferTooSmall));
-    }
 }

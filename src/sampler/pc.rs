@@ -4,24 +4,14 @@
 
 use super::Corrector;
 use super::Modes;
-use super::plan::{Plan, Reduction};
+use super::plan::{Denoised, Plan, Reduction};
 use crate::config::Config;
 use crate::error::Error;
 use crate::norms::annealed_step;
-use crate::schedule::{Predictor, PredictorStep, Schedule, finite};
+use crate::schedule::{PredictorStep, Schedule, finite};
 
 /// Buffers of history.
 pub(super) const KEPT: usize = 0;
-
-/// How many corrections a step of the schedule has.
-pub(super) fn corrections(config: &Config, modes: Modes) -> u64 {
-    if modes.corrector == Corrector::None { 0 } else { u64::from(config.correct_steps) }
-}
-
-/// How many predictions.
-pub(super) fn predictions(modes: Modes) -> u64 {
-    u64::from(modes.predictor != Predictor::None)
-}
 
 /// The initial sample: noise of the largest sigma.
 pub(super) fn initial(config: &Config) -> Plan {
@@ -62,6 +52,11 @@ pub(super) fn prediction(
     let PredictorStep { drift, dt, diffusion } =
         schedule.predictor_step(config, modes.predictor, timestep)?;
     Ok(Plan::step(drift, dt, diffusion))
+}
+
+/// What a score at a noise scale says of the denoised sample.
+pub(super) fn denoised(sigma: f32) -> Denoised {
+    Denoised { sample: 1.0, model_output: sigma * sigma, clamp: None }
 }
 
 /// The denoised sample of a noise scale (Tweedie's formula): x + σ²·m.

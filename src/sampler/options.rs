@@ -1,0 +1,293 @@
+//! What a job is to be.
+
+use crate::norms::{Averaging, Norm};
+use crate::schedule::Predictor;
+
+/// Who makes the noise of a whole job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum SamplerNoise {
+    /// Counter noise, a stream for every draw: the initial sample takes the stream of the options,
+    /// each later draw the next one. No noise is ever asked for.
+    #[default]
+    Counter = 0,
+    /// The caller, who is asked for every draw by a request, in diffusers' order, or whose
+    /// generators draw (`next_drawing`).
+    Given = 1,
+}
+
+/// Which of the last step's two results a job ends with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum SamplerResult {
+    /// `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has
+    /// it.
+    #[default]
+    Mean = 0,
+    /// `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
+    Noisy = 1,
+    /// `prev_sample`, denoised by one more score at the last sigma: x + σ²·score, Tweedie's formula
+    /// (ncsnv2's `denoise`).
+    Denoised = 2,
+}
+
+/// How a corrector step makes its step size ε; the noise's factor is √(2ε).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum Corrector {
+    /// From the norms of score and noise, as diffusers has it (Song et al. 2021, algorithm 4): ε =
+    /// 2·(snr·‖noise‖/‖score‖)².
+    #[default]
+    Langevin = 0,
+    /// From the noise scale (`score_sde`'s `ald`): ε = 2·(snr·σ)².
+    AnnealedLangevin = 1,
+    /// From the noise scale and the last one: ε = `step_lr`·(σ/last σ)². With no predictor,
+    /// `set_ncsnv2_sigmas` and a denoised result it is the annealed Langevin dynamics of ncsnv2
+    /// (Song and Ermon 2020), which starts from uniform noise that the caller gives.
+    Ncsnv2 = 2,
+    /// No corrector: nothing is done, no score is asked for and nothing drawn.
+    None = 3,
+}
+
+impl Corrector {
+    /// Every corrector.
+    ///
+    /// cbindgen:ignore
+    pub const ALL: &'static [Self] = &[Self::Langevin, Self::AnnealedLangevin, Self::Ncsnv2, Self::None];
+}
+
+/// Whether a job asks for the sample to be changed on the way: for inpainting and its like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum Conditions {
+    /// It does not.
+    #[default]
+    None = 0,
+    /// It does, and each request but the initial sample's has a draw of noise, as `score_sde`'s
+    /// inpainting and colorization have. A given sample is no initial one.
+    Drawing = 1,
+    /// It does, without noise.
+    Quiet = 2,
+}
+
+/// Behind what a job asks for its sample to be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum After {
+    /// The initial sample.
+    Initial = 0,
+    /// All corrections of a step.
+    Corrector = 1,
+    /// The prediction of a step.
+    Predictor = 2,
+}
+
+/// The method of a job: how it goes from noise to a sample.
+///
+/// All but the first go along a table of sigmas, [`Schedule::sigmas`], and take nothing else from
+/// the schedule: n + 1 sigmas, each less than the one before, are n steps, and the last may be 0.
+/// The step to 0 gives the denoised sample, whatever the method. [`set_geometric_sigmas`] and
+/// [`set_karras_sigmas`] make such tables.
+///
+/// With [`eta`](SamplerOptions::eta) 0 they follow the probability-flow ODE; those that say so take
+/// noise.
+///
+/// Measured on examples/digits (study.py): [`Dpmpp2m`](Self::Dpmpp2m) is the one to take, with η 1
+/// or ½ for the best pictures from 5 to 20 calls of the network, and with η 0 where the result is
+/// to be a function of the initial noise.
+///
+/// [`Schedule::sigmas`]: crate::Schedule::sigmas
+/// [`set_geometric_sigmas`]: crate::set_geometric_sigmas
+/// [`set_karras_sigmas`]: crate::set_karras_sigmas
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum Method {
+    /// Song et al. 2021, algorithm 1, as diffusers has it, with the options' predictor and
+    /// corrector.
+    #[default]
+    PredictorCorrector = 0,
+    /// Euler's method in σ, which is DDIM and DPM-Solver-1; of order 1. With η it is Euler
+    /// ancestral, with churn k-diffusion's Euler.
+    Euler = 1,
+    /// Heun's method in σ (Karras et al. 2022, algorithm 1; with churn algorithm 2); of order 2,
+    /// two calls a step but the one to 0.
+    Heun = 2,
+    /// DPM-Solver-2 (Lu et al. 2022), the midpoint in log σ; of order 2, two calls a step but the
+    /// one to 0. With η it is k-diffusion's DPM2 ancestral.
+    Dpm2 = 3,
+    /// DPM-Solver++(2S); of order 2, two calls a step but the one to 0. With η it is DPM++ 2S a.
+    Dpmpp2s = 4,
+    /// DPM-Solver++(2M) with midpoint weights, k-diffusion's and diffusers' default; of order 2.
+    /// With η it is DPM++ 2M SDE.
+    Dpmpp2m = 5,
+    /// The same with exact weights (`solver_type` "heun").
+    Dpmpp2mExact = 6,
+    /// The third-order multistep method as it was published and as dpm-solver, diffusers and
+    /// k-diffusion (3M SDE) have it, with half the second difference. It is of order 2; for
+    /// comparison with them.
+    Dpmpp3mPublished = 7,
+    /// The same with the second difference at full weight: of order 3. With η it is stochastic.
+    Dpmpp3m = 8,
+    /// UniPC-2 (Zhao et al. 2023, `bh2`): of order 3.
+    Unipc2 = 9,
+    /// UniPC-3.
+    Unipc3 = 10,
+    /// Linear multistep in σ (Adams), of the options' order.
+    Lms = 11,
+    /// The same with the weights of equal steps whatever the table (iPNDM): of order 2 at most,
+    /// with small errors.
+    Ipndm = 12,
+}
+
+impl Method {
+    /// Every method.
+    ///
+    /// cbindgen:ignore
+    pub const ALL: &'static [Self] = &[
+        Self::PredictorCorrector,
+        Self::Euler,
+        Self::Heun,
+        Self::Dpm2,
+        Self::Dpmpp2s,
+        Self::Dpmpp2m,
+        Self::Dpmpp2mExact,
+        Self::Dpmpp3mPublished,
+        Self::Dpmpp3m,
+        Self::Unipc2,
+        Self::Unipc3,
+        Self::Lms,
+        Self::Ipndm,
+    ];
+
+    /// Whether it remembers nothing between steps.
+    pub(super) fn is_single_step(self) -> bool {
+        matches!(self, Self::Euler | Self::Heun | Self::Dpm2 | Self::Dpmpp2s)
+    }
+}
+
+/// What the network gives, from which the denoised sample D follows; x is the sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+#[non_exhaustive]
+pub enum Prediction {
+    /// The score s: D = x + σ²·s.
+    #[default]
+    Score = 0,
+    /// The noise ε: D = x − σ·ε.
+    Epsilon = 1,
+    /// D itself.
+    Denoised = 2,
+    /// The velocity v of a variance-preserving network (Salimans and Ho 2022), for the sample and
+    /// the noise scale σ = √((1 − ᾱ)/ᾱ) of this library: D = x/(σ² + 1) − σ/√(σ² + 1)·v. The
+    /// network's own sample is x/√(σ² + 1).
+    V = 3,
+}
+
+impl Prediction {
+    /// Everything that a network may give.
+    ///
+    /// cbindgen:ignore
+    pub const ALL: &'static [Self] = &[Self::Score, Self::Epsilon, Self::Denoised, Self::V];
+}
+
+/// Churn (Karras et al. 2022, algorithm 2), of the methods that say so: before a step whose σ is in
+/// `s_tmin..=s_tmax` noise raises it to σ·(1 + γ) with γ = min(`s_churn`/steps, √2 − 1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Churn {
+    /// How much; 0 for none.
+    pub s_churn: f32,
+    /// The least sigma that is raised.
+    pub s_tmin: f32,
+    /// The greatest.
+    pub s_tmax: f32,
+}
+
+impl Default for Churn {
+    fn default() -> Self {
+        Self { s_churn: 0.0, s_tmin: 0.0, s_tmax: f32::INFINITY }
+    }
+}
+
+/// What a sampler needs to know besides the configuration. The defaults are diffusers' behaviour on
+/// counter noise of seed 0.
+///
+/// Image to image, from step 6 of 9 on:
+///
+/// ```
+/// # use vesde::{Buffers, Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
+/// # let config = Config::default();
+/// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
+/// # set_timesteps(&config, &mut timesteps)?;
+/// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
+/// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+/// # let (picture, mut sample, mut score) = ([0.5; 64], [0.0; 64], [0.0; 64]);
+/// let (seed, step) = (42, 6);
+/// let index = schedule.index(timesteps[step])? as i64;
+/// let scheduler = Scheduler { config, schedule };
+/// scheduler.add_noise(&picture, 1, &[index], Counter::new(seed, 0), &mut sample)?;
+///
+/// let options = SamplerOptions { seed, start: Some(step), ..SamplerOptions::default() };
+/// let mut sampler = Sampler::new(&config, 1, options)?;
+/// while let Request::Score { sigma, .. } = sampler.next(&schedule, Buffers::new(&mut sample, &score))? {
+///     // network(&sample, sigma, &mut score)
+/// #   for (s, x) in score.iter_mut().zip(&sample) { *s = (0.5 - x) / (sigma * sigma + 0.01); }
+/// }
+/// # Ok::<(), vesde::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SamplerOptions {
+    /// Seed of the counter noise.
+    pub seed: u64,
+    /// Stream of the first draw of counter noise.
+    pub stream: u64,
+    /// Who makes the noise.
+    pub noise: SamplerNoise,
+    /// How the job goes.
+    pub method: Method,
+    /// What the network gives. The predictor–corrector method takes the score.
+    pub prediction: Prediction,
+    /// The order of [`Method::Lms`] and [`Method::Ipndm`], up to 4; 0 is 4.
+    pub order: u32,
+    /// How much noise a step adds, in methods that take it: 0 for none, 1 for as much as the
+    /// reverse-time SDE has.
+    pub eta: f32,
+    /// What the noise of steps and of churn is multiplied by (EDM's and k-diffusion's `s_noise`):
+    /// `None` for 1.
+    pub s_noise: Option<f32>,
+    /// The noise before a step.
+    pub churn: Churn,
+    /// The range that the denoised sample is clamped to in each step, in methods that go along
+    /// sigmas. It biases samples with many values at the ends of the range: to clamp the result is
+    /// better there.
+    pub clamp_denoised: Option<(f32, f32)>,
+    /// Over what the corrector averages.
+    pub averaging: Averaging,
+    /// How the corrector computes its norms.
+    pub norm: Norm,
+    /// How the predictor goes on.
+    pub predictor: Predictor,
+    /// How the corrector makes its steps, `correct_steps` of them for each timestep.
+    pub corrector: Corrector,
+    /// The step size of [`Corrector::Ncsnv2`] at the last sigma.
+    pub step_lr: f32,
+    /// Whether the sample is handed over on the way.
+    pub conditions: Conditions,
+    /// Which of the last step's results is the final sample. Where the last update is a
+    /// correction, that is the sample with its noise.
+    pub result: SamplerResult,
+    /// Whether the final sample is left as it is, and not clamped to 0..=1 as diffusers' pipeline
+    /// does.
+    pub unclamped: bool,
+    /// `Some(k)` to start at step k from the sample that the first [`Sampler::next`] is given, as
+    /// if the job had come so far by itself: draws and streams are numbered accordingly. For image
+    /// to image the sample is the picture with noise of that step's sigma
+    /// ([`Scheduler::add_noise`]); to resume, it is the one that a job had before that step's first
+    /// correction.
+    pub start: Option<usize>,
+}
