@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::noise::{AnyGenerator, Counter};
 use crate::norms::{Averaging, Norm};
 use crate::sampler::{
-    Buffers, Conditions, Corrector, Keep, Operand, Plan, PlanTerm, Reduction, Request, Sampler, SamplerNoise,
-    SamplerOptions, SamplerResult,
+    Buffers, Churn, Conditions, Corrector, Denoised, Keep, MOST_KEEPS, Method, Operand, Plan, PlanNoise,
+    PlanTerm, Prediction, Reduction, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult, Terms,
 };
 use crate::schedule::{Predictor, Schedule};
 
@@ -46,6 +46,34 @@ pub struct CSamplerOptions {
     pub conditions: i32,
     /// The step size of VESDE_CORRECTOR_NCSNV2 at the last sigma.
     pub step_lr: f32,
+    /// How the job goes: one of enum vesde_method.
+    pub method: i32,
+    /// What the network gives: one of enum vesde_prediction. VESDE_METHOD_PREDICTOR_CORRECTOR takes
+    /// the score.
+    pub prediction: i32,
+    /// The order of VESDE_METHOD_LMS and VESDE_METHOD_IPNDM, up to 4; 0 is 4.
+    pub order: u32,
+    /// How much noise a step adds, in methods that take it: 0 for none, 1 for as much as the
+    /// reverse-time SDE has.
+    pub eta: f32,
+    /// What the noise of steps and of churn is multiplied by (EDM's and k-diffusion's s_noise); 0
+    /// is 1.
+    pub s_noise: f32,
+    /// Churn (Karras et al. 2022, algorithm 2), of the methods that say so: before a step whose
+    /// sigma is in s_tmin..=s_tmax noise raises it to sigma·(1 + gamma) with gamma =
+    /// min(s_churn/steps, √2 − 1). 0 for none.
+    pub s_churn: f32,
+    /// The least sigma that is raised.
+    pub s_tmin: f32,
+    /// The greatest; 0 is no limit.
+    pub s_tmax: f32,
+    /// 1 to clamp the denoised sample in each step, in methods along sigmas, and 0 if not. It
+    /// biases samples with many values at the ends of the range.
+    pub denoised_clamped: i32,
+    /// The least value of the denoised sample.
+    pub denoised_low: f32,
+    /// The greatest.
+    pub denoised_high: f32,
 }
 
 /// From what a job starts.
@@ -85,7 +113,8 @@ pub struct CRequest {
     /// What to do: one of enum vesde_request_kind.
     pub kind: i32,
     /// The corrector step within the step; equal to their number for the predictor step, and 0 for
-    /// the score that VESDE_SAMPLER_RESULT_DENOISED takes.
+    /// the score that VESDE_SAMPLER_RESULT_DENOISED takes. Along a table of sigmas 0 for the first
+    /// score of a step and 1 for the second.
     pub correction: u32,
     /// The step, from 0 to `steps` − 1: progress.
     pub step: usize,
@@ -95,16 +124,19 @@ pub struct CRequest {
     /// vesde_get_timestep_index, 0 for the largest sigma. It is score_sde's label, round((1 −
     /// t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
     /// elsewhere that may differ by 1, and this goes with the sigma that the step looks up. With
-    /// VESDE_CORRECTOR_NCSNV2 it is the step, ncsnv2's index of the level.
+    /// VESDE_CORRECTOR_NCSNV2 it is the step, ncsnv2's index of the level, and along a table of
+    /// sigmas the step.
     pub label: u64,
     /// Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
     /// diffusers' order. They may come from different generators. A condition with a draw of its
     /// own takes counter noise of the options' stream plus this number, or the generator's next
     /// numbers; 0 if it has none.
     pub draw: u64,
-    /// The noise scale: what the network is given.
+    /// The noise scale: what the network is given; for a condition along a table of sigmas the one
+    /// that the step has come to.
     pub sigma: f32,
-    /// The continuous timestep.
+    /// The continuous timestep; along a table of sigmas vesde_get_timestep of the sigma, which may
+    /// lie outside 0..=1.
     pub timestep: f32,
     /// Behind what a condition comes: one of enum vesde_after.
     pub after: i32,
@@ -132,8 +164,10 @@ pub enum OperandKind {
     Sample = 0,
     /// The model output.
     ModelOutput = 1,
+    /// The denoised sample, in plans that clamp it.
+    Denoised = 2,
     /// The history's first buffer; its next ones have the next numbers.
-    Kept = 2,
+    Kept = 3,
 }
 
 /// A factor of a plan and its buffer.
@@ -149,9 +183,27 @@ pub struct CPlanTerm {
     pub second_factor: f32,
 }
 
+/// What becomes history: a sum of what the buffers hold before the plan is run.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct CKeep {
+    /// The terms, in the order in which they are added.
+    pub terms: [CPlanTerm; VESDE_MOST_TERMS],
+    /// Their number.
+    pub terms_len: usize,
+    /// The buffer of the history that takes it: 0 for VESDE_OPERAND_KEPT.
+    pub slot: usize,
+}
+
+/// The most sums that a plan keeps.
+pub const VESDE_MOST_KEEPS: usize = 2;
+
+const _: () = assert!(VESDE_MOST_KEEPS == MOST_KEEPS);
+
 /// What a turn of the sampler does to the sample: the sum of its terms and of noise_factor·noise,
 /// as vesde_linear computes it. Without terms and noise the sample stays as it is; where
-/// noise_factor is 0 no noise is read.
+/// noise_factor is 0 no noise is read. All sums, also those that are kept, are of what the buffers
+/// hold before; vesde_run_plan makes them.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CPlan {
@@ -167,13 +219,23 @@ pub struct CPlan {
     pub clamp_low: f32,
     /// The greatest value of the result.
     pub clamp_high: f32,
-    /// The buffer of the history that takes keep_sample·sample + keep_model_output·model_output
-    /// before the sample is updated: 0 for VESDE_OPERAND_KEPT. −1 if there is none.
-    pub keep: i32,
-    /// What is kept of the sample.
-    pub keep_sample: f32,
-    /// What is kept of the model output.
-    pub keep_model_output: f32,
+    /// What becomes history.
+    pub keeps: [CKeep; VESDE_MOST_KEEPS],
+    /// How many of them there are.
+    pub keeps_len: usize,
+    /// 1 where the plan takes a score, of which the next four say what the denoised sample is, and
+    /// 0 if not.
+    pub has_denoised: i32,
+    /// The denoised sample's factor of the sample.
+    pub denoised_sample: f32,
+    /// Its factor of the model output.
+    pub denoised_model_output: f32,
+    /// 1 if it is clamped, and 0 if not.
+    pub denoised_clamped: i32,
+    /// Its least value.
+    pub denoised_low: f32,
+    /// Its greatest value.
+    pub denoised_high: f32,
     /// What must be computed first: one of enum vesde_reduction.
     pub reduction: i32,
     /// Over what the norms of a reduction are averaged: one of enum vesde_averaging.
@@ -186,24 +248,63 @@ pub struct CPlan {
     pub draw: u64,
     /// The noise, if it is counter noise: element i of the batch takes element counter.index + i.
     pub counter: Counter,
+    /// The factor of more counter noise, which is added to the result: where the initial sample is
+    /// followed by a step that begins with churn. 0 for none.
+    pub churn_factor: f32,
+    /// Which draw it is.
+    pub churn_draw: u64,
+    /// That noise.
+    pub churn_counter: Counter,
+}
+
+/// Terms as C has them.
+fn terms_of(terms: &[PlanTerm]) -> [CPlanTerm; VESDE_MOST_TERMS] {
+    let mut all = [CPlanTerm { factor: 0.0, operand: 0, second_factor: 0.0 }; VESDE_MOST_TERMS];
+    for (to, &PlanTerm { factor, second_factor, operand }) in all.iter_mut().zip(terms) {
+        let operand = match operand {
+            Operand::Sample => OperandKind::Sample as i32,
+            Operand::ModelOutput => OperandKind::ModelOutput as i32,
+            Operand::Denoised => OperandKind::Denoised as i32,
+            Operand::Kept(slot) => OperandKind::Kept as i32 + slot as i32,
+        };
+        *to = CPlanTerm { factor, operand, second_factor };
+    }
+    all
+}
+
+/// Terms that C has.
+fn terms_from(terms: &[CPlanTerm; VESDE_MOST_TERMS], len: usize) -> Result<Terms, Error> {
+    let terms = terms.get(..len).ok_or(Error::TooLarge)?;
+    let mut all = Terms::NONE;
+    for &CPlanTerm { factor, operand, second_factor } in terms {
+        let operand = match operand {
+            x if x == OperandKind::Sample as i32 => Operand::Sample,
+            x if x == OperandKind::ModelOutput as i32 => Operand::ModelOutput,
+            x if x == OperandKind::Denoised as i32 => Operand::Denoised,
+            x => {
+                let slot = x.checked_sub(OperandKind::Kept as i32).ok_or(Error::UnknownEnum)?;
+                Operand::Kept(usize::try_from(slot).map_err(|_| Error::UnknownEnum)?)
+            }
+        };
+        all.push(PlanTerm { factor, second_factor, operand });
+    }
+    Ok(all)
 }
 
 impl From<&Plan> for CPlan {
     fn from(plan: &Plan) -> Self {
-        let mut terms = [CPlanTerm { factor: 0.0, operand: 0, second_factor: 0.0 }; VESDE_MOST_TERMS];
-        for (to, &PlanTerm { factor, second_factor, operand }) in terms.iter_mut().zip(plan.terms()) {
-            let operand = match operand {
-                Operand::Sample => OperandKind::Sample as i32,
-                Operand::ModelOutput => OperandKind::ModelOutput as i32,
-                Operand::Kept(slot) => OperandKind::Kept as i32 + slot as i32,
-            };
-            *to = CPlanTerm { factor, operand, second_factor };
-        }
         let (clamp_low, clamp_high) = plan.clamp.unwrap_or_default();
-        let (keep, keep_sample, keep_model_output) = match plan.keep {
-            None => (-1, 0.0, 0.0),
-            Some(Keep { slot, sample, model_output }) => (slot as i32, sample, model_output),
-        };
+        let none = CKeep { terms: terms_of(&[]), terms_len: 0, slot: 0 };
+        let mut keeps = [none; VESDE_MOST_KEEPS];
+        for (to, keep) in keeps.iter_mut().zip(plan.keeps()) {
+            let terms = keep.terms();
+            *to = CKeep { terms: terms_of(terms), terms_len: terms.len(), slot: keep.slot };
+        }
+        let nothing = Denoised { sample: 0.0, model_output: 0.0, clamp: None };
+        let denoised = plan.denoised.unwrap_or(nothing);
+        let (denoised_low, denoised_high) = denoised.clamp.unwrap_or_default();
+        let no_churn = PlanNoise { factor: 0.0, draw: 0, counter: Counter::default() };
+        let churn = plan.churn.unwrap_or(no_churn);
         let (reduction, snr, averaging, norm) = match plan.reduction {
             Reduction::None => (ReductionKind::None, 0.0, Averaging::Batch, Norm::Exact),
             Reduction::CorrectorNorms { snr, averaging, norm } => {
@@ -211,22 +312,63 @@ impl From<&Plan> for CPlan {
             }
         };
         Self {
-            terms,
+            terms: terms_of(plan.terms()),
             terms_len: plan.terms().len(),
             noise_factor: plan.noise_factor,
             clamped: i32::from(plan.clamp.is_some()),
             clamp_low,
             clamp_high,
-            keep,
-            keep_sample,
-            keep_model_output,
+            keeps,
+            keeps_len: plan.keeps().len(),
+            has_denoised: i32::from(plan.denoised.is_some()),
+            denoised_sample: denoised.sample,
+            denoised_model_output: denoised.model_output,
+            denoised_clamped: i32::from(denoised.clamp.is_some()),
+            denoised_low,
+            denoised_high,
             reduction: reduction as i32,
             averaging: averaging as i32,
             norm: norm as i32,
             snr,
             draw: plan.draw,
             counter: plan.counter,
+            churn_factor: churn.factor,
+            churn_draw: churn.draw,
+            churn_counter: churn.counter,
         }
+    }
+}
+
+impl CPlan {
+    /// The Rust object. Reductions are not run from it.
+    fn view(&self) -> Result<Plan, Error> {
+        if self.reduction != ReductionKind::None as i32 {
+            return Err(Error::InvalidSampler);
+        }
+        let range =
+            |is_clamped: i32, low, high| Ok(known(is_clamped, &[false, true])?.then_some((low, high)));
+        let has_denoised = known(self.has_denoised, &[false, true])?;
+        let denoised = Denoised {
+            sample: self.denoised_sample,
+            model_output: self.denoised_model_output,
+            clamp: range(self.denoised_clamped, self.denoised_low, self.denoised_high)?,
+        };
+        let churn =
+            PlanNoise { factor: self.churn_factor, draw: self.churn_draw, counter: self.churn_counter };
+        let mut plan = Plan {
+            terms: terms_from(&self.terms, self.terms_len)?,
+            noise_factor: self.noise_factor,
+            clamp: range(self.clamped, self.clamp_low, self.clamp_high)?,
+            denoised: has_denoised.then_some(denoised),
+            draw: self.draw,
+            counter: self.counter,
+            churn: (churn.factor != 0.0).then_some(churn),
+            ..Plan::NOTHING
+        };
+        for keep in self.keeps.get(..self.keeps_len).ok_or(Error::TooLarge)? {
+            plan = plan.keeping(Keep { slot: keep.slot, terms: terms_from(&keep.terms, keep.terms_len)? });
+        }
+        Ok(plan)
     }
 }
 
@@ -248,12 +390,41 @@ pub struct CBuffers {
     pub workspace: *mut f32,
     /// Floats of the workspace.
     pub workspace_len: usize,
+    /// Room for the denoised sample of the score that a call takes, `len` floats: previews. NULL if
+    /// it is not wanted; left as it is by a call that takes no score.
+    pub denoised: *mut f32,
 }
 
-/// Makes a sampler: the predictor–corrector loop of Song et al. 2021 (algorithm 1) for a batch of
-/// `batch` samples. It keeps a copy of `config`, and takes nothing but the tables from the
-/// scheduler that vesde_sampler_next is given. A `first_step` without a given sample is
-/// VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
+impl CBuffers {
+    /// Where a job writes: the sample, the history and the denoised sample.
+    fn outs(&self) -> [Span; 3] {
+        let Self { sample, len, workspace, workspace_len, denoised, .. } = *self;
+        [span(sample, len), span(workspace, workspace_len), span(denoised, len)]
+    }
+
+    /// The Rust object.
+    ///
+    /// # Safety
+    /// Each pointer is NULL or valid for its length as long as `'a`.
+    unsafe fn view<'a>(self) -> Result<Buffers<'a>, Error> {
+        let Self { sample, model_output, len, noise, workspace, workspace_len, denoised } = self;
+        // SAFETY: this function's own condition.
+        unsafe {
+            Ok(Buffers {
+                sample: output(sample, len)?,
+                model_output: input(model_output, len)?,
+                noise: if noise.is_null() { None } else { Some(input(noise, len)?) },
+                workspace: if workspace_len == 0 { Out::NONE } else { output(workspace, workspace_len)? },
+                denoised: if denoised.is_null() { None } else { Some(output(denoised, len)?) },
+            })
+        }
+    }
+}
+
+/// Makes a sampler: a job of `options->method` for a batch of `batch` samples. It keeps a copy of
+/// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given:
+/// a method along a table of sigmas takes `sigmas` alone, n + 1 of them for n steps, and the other
+/// tables may be NULL. A `first_step` without a given sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
 ///
 /// # Safety
 /// `config` and `options` are NULL or readable; `sampler` is NULL or writable.
@@ -281,6 +452,18 @@ pub unsafe extern "C" fn vesde_sampler_init(
                 &[Conditions::None, Conditions::Drawing, Conditions::Quiet],
             )?,
             step_lr: options.step_lr,
+            method: known(options.method, Method::ALL)?,
+            prediction: known(options.prediction, Prediction::ALL)?,
+            order: options.order,
+            eta: options.eta,
+            s_noise: Some(options.s_noise).filter(|&s_noise| s_noise != 0.0),
+            churn: Churn {
+                s_churn: options.s_churn,
+                s_tmin: options.s_tmin,
+                s_tmax: if options.s_tmax == 0.0 { f32::INFINITY } else { options.s_tmax },
+            },
+            clamp_denoised: known(options.denoised_clamped, &[false, true])?
+                .then_some((options.denoised_low, options.denoised_high)),
             result: known(
                 options.result,
                 &[SamplerResult::Mean, SamplerResult::Noisy, SamplerResult::Denoised],
@@ -380,8 +563,33 @@ pub unsafe extern "C" fn vesde_sampler_plan(
         check_disjoint(request, 1, &outs[..1])?;
         let (next, wanted) = sampler.plan(&schedule)?;
         plan.write(CPlan::from(&next));
-        request.write(request_of(wanted, schedule.timesteps.len()));
+        request.write(request_of(wanted, sampler.steps(&schedule)));
         Ok(())
+    })
+}
+
+/// What vesde_sampler_next does with a plan, for the `len` elements from `start` on of a job's
+/// buffers: on the engine's threads, in any split. Noise is buffers->noise, or, where that is NULL,
+/// the plan's counter noise. A plan with a reduction is VESDE_ERROR_INVALID_SAMPLER: compute its
+/// factors and set `reduction` to VESDE_REDUCTION_NONE first. A part that is not within the buffers
+/// is VESDE_ERROR_LENGTH_MISMATCH.
+///
+/// # Safety
+/// `plan` and `buffers` are NULL or readable; every buffer is NULL or valid for its length,
+/// initialised where the plan reads it, and nothing else accesses these elements meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_run_plan(
+    plan: *const CPlan,
+    buffers: *const CBuffers,
+    start: usize,
+    len: usize,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    status(|| unsafe {
+        super::check(buffers, 1)?;
+        let buffers = buffers.read();
+        let plan = object(plan, &buffers.outs())?.view()?;
+        plan.run(buffers.view()?, start, len)
     })
 }
 
@@ -449,19 +657,13 @@ pub unsafe extern "C" fn vesde_sampler_next_drawing(
     status(|| unsafe {
         super::check(buffers, 1)?;
         let buffers = CBuffers { noise: core::ptr::null(), ..buffers.read() };
-        let CBuffers { sample, model_output, len, workspace, workspace_len, .. } = buffers;
+        let (len, [a, b, c]) = (buffers.len, buffers.outs());
         let out = output(noise, len)?;
-        let [a, b, c, d, e, noise_span] = [
-            span(sample, len),
-            span(model_output, len),
-            span(workspace, workspace_len),
-            span(request, 1),
-            span(sampler, 1),
-            span(noise, len),
-        ];
-        check_disjoint(noise, len, &[a, b, c, d, e])?;
+        let [d, e, f, noise_span] =
+            [span(buffers.model_output, len), span(request, 1), span(sampler, 1), span(noise, len)];
+        check_disjoint(noise, len, &[a, b, c, d, e, f])?;
         let drawn = [noise_span, span(generators, generators_len)];
-        let generators = table_mut(generators, generators_len, &[a, b, c, d, e, noise_span])?;
+        let generators = table_mut(generators, generators_len, &[a, b, c, d, e, f, noise_span])?;
         next(sampler, scheduler, buffers, request, drawn, &mut |sampler, schedule, job| {
             sampler.next_drawn(schedule, job, generators, out.again())
         })
@@ -481,36 +683,31 @@ unsafe fn next(
     next: &mut dyn FnMut(&mut Sampler, &Schedule<'_>, Buffers<'_>) -> Result<Request, Error>,
 ) -> Result<(), Error> {
     super::check(request, 1)?;
-    let CBuffers { sample, model_output, len, noise: given, workspace, workspace_len } = buffers;
-    let outs = [span(sample, len), span(workspace, workspace_len)];
-    let [sample_span, workspace_span] = outs;
+    let CBuffers { model_output, len, noise: given, .. } = buffers;
+    let outs = buffers.outs();
+    let [sample_span, workspace_span, denoised_span] = outs;
     let (request_span, sampler_span) = (span(request, 1), span(sampler, 1));
     let [noise, generators] = drawn;
-    let written = [sample_span, workspace_span, request_span, sampler_span, noise, generators];
+    let written = [sample_span, workspace_span, denoised_span, request_span, sampler_span, noise, generators];
     // SAFETY: this function's own condition, here and below.
     let schedule = unsafe { CScheduler::view(scheduler, &written)?.schedule };
-    let (score_span, given_span) = (span(model_output, len), span(given, len));
+    let [a, b, c] = outs;
+    let others = [a, b, c, request_span, span(model_output, len), span(given, len)];
     // SAFETY: as above.
-    let sampler =
-        unsafe { object_mut(sampler, &[sample_span, workspace_span, request_span, score_span, given_span])? };
+    let sampler = unsafe { object_mut(sampler, &others)? };
     check_disjoint(request, 1, &outs)?;
     // SAFETY: as above.
-    let job = unsafe {
-        Buffers {
-            sample: output(sample, len)?,
-            model_output: input(model_output, len)?,
-            noise: if given.is_null() { None } else { Some(input(given, len)?) },
-            workspace: if workspace_len == 0 { Out::NONE } else { output(workspace, workspace_len)? },
-        }
-    };
-    let wanted = request_of(next(sampler, &schedule, job)?, schedule.timesteps.len());
+    let job = unsafe { buffers.view()? };
+    let wanted = next(sampler, &schedule, job)?;
+    let wanted = request_of(wanted, sampler.steps(&schedule));
     // SAFETY: checked not to be NULL, misaligned or in what is written; the rest is as above.
     unsafe { request.write(wanted) };
     Ok(())
 }
 
-/// How many floats of history a job of `len` floats keeps in its workspace: 0 in the
-/// predictor–corrector method.
+/// How many floats of history a job of `len` floats keeps in its workspace: none in the
+/// predictor–corrector method and Euler's, those of a sample for Heun, DPM-Solver-2, 2S and 2M, of
+/// two for 3M, three for UniPC-2, four for UniPC-3, and one less than the order for Adams' methods.
 ///
 /// # Safety
 /// `sampler` is NULL or was made by vesde_sampler_init; `workspace_len` is NULL or writable.

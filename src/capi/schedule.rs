@@ -185,6 +185,41 @@ pub unsafe extern "C" fn vesde_set_ncsnv2_sigmas(
     })
 }
 
+/// Writes sigmas in geometric progression from sigma_max down to sigma_min: equal steps of log σ,
+/// which are the VE SDE's own and EDM's "VE" row (Karras et al. 2022, table 1). One sigma alone is
+/// sigma_max. In double, rounded once. For a step to 0 put it behind.
+///
+/// # Safety
+/// `sigmas` is NULL or writable for `sigmas_len` floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_set_geometric_sigmas(
+    sigma_min: f64,
+    sigma_max: f64,
+    sigmas_len: usize,
+    sigmas: *mut f32,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    status(|| schedule::set_geometric_sigmas(sigma_min, sigma_max, unsafe { output(sigmas, sigmas_len)? }))
+}
+
+/// Writes sigmas whose rho-th roots are equally spaced (Karras et al. 2022, equation 5, with rho 7;
+/// k-diffusion's get_sigmas_karras), from sigma_max down to sigma_min. One sigma alone is
+/// sigma_max. In double, rounded once. For a step to 0 put it behind.
+///
+/// # Safety
+/// `sigmas` is NULL or writable for `sigmas_len` floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vesde_set_karras_sigmas(
+    sigma_min: f64,
+    sigma_max: f64,
+    rho: f64,
+    sigmas_len: usize,
+    sigmas: *mut f32,
+) -> vesde_status {
+    // SAFETY: the caller's promise.
+    status(|| schedule::set_karras_sigmas(sigma_min, sigma_max, rho, unsafe { output(sigmas, sigmas_len)? }))
+}
+
 /// σ(t) = sigma_min·(sigma_max/sigma_min)^t, as vesde_set_sigmas has it.
 ///
 /// # Safety

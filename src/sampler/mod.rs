@@ -34,9 +34,9 @@ pub use ode::{
 pub use options::{
     After, Churn, Conditions, Corrector, Method, Prediction, SamplerNoise, SamplerOptions, SamplerResult,
 };
-#[cfg(feature = "capi")]
-pub(crate) use plan::MOST_KEEPS;
 pub use plan::{Denoised, Keep, Operand, Plan, PlanNoise, PlanTerm, Reduction};
+#[cfg(feature = "capi")]
+pub(crate) use plan::{MOST_KEEPS, Terms};
 
 /// The buffers of a job, of one length.
 #[derive(Debug)]

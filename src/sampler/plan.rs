@@ -53,7 +53,7 @@ pub struct PlanTerm {
 
 /// The terms of a sum, in the order in which they are added.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     terms: [PlanTerm; MOST_TERMS],
     len: usize,
 }
@@ -66,7 +66,7 @@ impl PartialEq for Terms {
 
 impl Terms {
     /// None.
-    const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         terms: [PlanTerm { factor: 0.0, second_factor: 1.0, operand: Operand::Sample }; MOST_TERMS],
         len: 0,
     };
@@ -78,6 +78,15 @@ impl Terms {
             *to = PlanTerm { factor, second_factor: 1.0, operand };
         }
         all
+    }
+
+    /// One more, if there is room.
+    #[cfg(feature = "capi")]
+    pub(crate) fn push(&mut self, term: PlanTerm) {
+        if let Some(to) = self.terms.get_mut(self.len) {
+            *to = term;
+            self.len += 1;
+        }
     }
 
     /// Another factor for a term.
@@ -109,7 +118,7 @@ pub struct Denoised {
 pub struct Keep {
     /// The number of the buffer that takes it: for the next plans [`Operand::Kept`] of it.
     pub slot: usize,
-    pub(super) terms: Terms,
+    pub(crate) terms: Terms,
 }
 
 impl Keep {
@@ -145,13 +154,13 @@ pub(crate) const MOST_KEEPS: usize = 2;
 /// those of [`keeps`](Self::keeps), are of what the buffers hold before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
-    pub(super) terms: Terms,
+    pub(crate) terms: Terms,
     /// The factor of the noise, unless a reduction computes it.
     pub noise_factor: f32,
     /// The range that the result is clamped to.
     pub clamp: Option<(f32, f32)>,
-    pub(super) keeps: [Keep; MOST_KEEPS],
-    pub(super) keeps_len: usize,
+    pub(crate) keeps: [Keep; MOST_KEEPS],
+    pub(crate) keeps_len: usize,
     /// The denoised sample, where the plan takes a score.
     pub denoised: Option<Denoised>,
     /// What must be computed first.
@@ -167,7 +176,7 @@ pub struct Plan {
 
 impl Plan {
     /// Leaves the sample as it is.
-    pub(super) const NOTHING: Self = Self {
+    pub(crate) const NOTHING: Self = Self {
         terms: Terms::NONE,
         noise_factor: 0.0,
         clamp: None,
@@ -193,7 +202,7 @@ impl Plan {
     }
 
     /// The same, and what it keeps, [`MOST_KEEPS`] at the most.
-    pub(super) fn keeping(mut self, keep: Keep) -> Self {
+    pub(crate) fn keeping(mut self, keep: Keep) -> Self {
         if let Some(to) = self.keeps.get_mut(self.keeps_len) {
             *to = keep;
             self.keeps_len += 1;
@@ -221,6 +230,16 @@ impl Plan {
         let PlanNoise { factor, draw, counter } = churn;
         let terms = if self.terms.len == 0 { Terms::of(&[(1.0, Operand::Sample)]) } else { self.terms };
         Self { terms, noise_factor: factor, draw, counter, ..self }
+    }
+
+    /// The terms of all sums.
+    pub(super) fn all_terms(&self) -> impl Iterator<Item = &PlanTerm> {
+        [self.terms()].into_iter().chain(self.keeps().iter().map(Keep::terms)).flatten()
+    }
+
+    /// Whether a sum reads the denoised sample.
+    pub(super) fn clamps_denoised(&self) -> bool {
+        self.all_terms().any(|term| term.operand == Operand::Denoised)
     }
 
     /// Whether the noise matters to it.

@@ -32,8 +32,7 @@ impl Plan {
     /// reduction, which is to be made first ([`with_corrector_step`](Self::with_corrector_step)).
     pub fn run(&self, buffers: Buffers<'_>, start: usize, len: usize) -> Result<(), Error> {
         let whole = buffers.sample.len();
-        let operands = [self.terms()].into_iter().chain(self.keeps().iter().map(Keep::terms)).flatten();
-        let slots = operands.map(|term| match term.operand {
+        let slots = self.all_terms().map(|term| match term.operand {
             Operand::Kept(slot) => slot.saturating_add(1),
             _ => 0,
         });
@@ -99,11 +98,9 @@ fn run_part(plan: &Plan, buffers: &Buffers<'_>, noise: Noise<'_>, start: usize, 
     }
     let source = if plan.noise_factor == 0.0 { None } else { noise.source() };
     let all = Part { buffers, start, len, denoised: In::NONE };
-    let is_denoised = |term: &PlanTerm| term.operand == Operand::Denoised;
-    let needs_denoised = plan.terms().iter().any(is_denoised);
-    if plan.keeps_len == 0 && !needs_denoised {
+    if plan.keeps().is_empty() && !plan.clamps_denoised() {
         all.sum(plan, source);
-    } else if needs_denoised || !all.sum_and_keep(plan, source) {
+    } else if plan.clamps_denoised() || !all.sum_and_keep(plan, source) {
         all.by_parts(plan, source);
     }
     if let Some(PlanNoise { factor, counter, .. }) = plan.churn {
@@ -195,7 +192,7 @@ impl<'a> Part<'a> {
             let len = (PART - offset).min(end - start);
             let denoised = on_stack.part(PART * MOST_KEEPS, len);
             let mut part = Part { start, len, ..*self };
-            if let Some(how) = plan.denoised.filter(|how| how.clamp.is_some()) {
+            if let Some(how) = plan.denoised.filter(|_| plan.clamps_denoised()) {
                 let (x, m) = (self.buffers.sample.as_in(), self.buffers.model_output);
                 let terms = [(how.sample, x.part(start, len)), (how.model_output, m.part(start, len))];
                 let rest = usize::from(how.sample == 0.0);
