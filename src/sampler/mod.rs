@@ -307,7 +307,8 @@ impl Sampler {
     /// length at every call.
     ///
     /// # Errors
-    /// Those of [`Scheduler::step_pred`] and [`Scheduler::step_correct`], the former also where a
+    /// Those of [`Scheduler::step_pred`](crate::Scheduler::step_pred) and
+    /// [`Scheduler::step_correct`](crate::Scheduler::step_correct), the former also where a
     /// timestep or a sigma that the network would be asked about is none, or the options start
     /// behind the last step; `LengthMismatch` where `sigmas` is shorter than `timesteps` or the
     /// batch does not divide the sample; `NullPointer` where noise was asked for and is missing;

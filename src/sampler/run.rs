@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 
 use super::Buffers;
-use super::plan::{Keep, MOST_KEEPS, Operand, Plan, PlanNoise, PlanTerm, Reduction};
+use super::plan::{MOST_KEEPS, Operand, Plan, PlanNoise, PlanTerm, Reduction};
 use crate::buf::{In, Out};
 use crate::config::Config;
 use crate::error::Error;
@@ -216,6 +216,7 @@ impl<'a> Part<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Keep;
     use super::*;
 
     /// A multistep method of order two with slots in turn, as a plan has it.

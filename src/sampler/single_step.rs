@@ -1,6 +1,6 @@
 //! The methods that remember nothing between steps: Euler's (DDIM), Heun's, DPM-Solver-2 and
 //! DPM-Solver++(2S), each with churn (Karras et al. 2022, algorithm 2) or, with η, ancestral: a step
-//! goes to σ_down and adds noise of σ_up (k-diffusion's `get_ancestral_step`). Coefficients only.
+//! goes to `sigma_down` and adds noise of `sigma_up` (k-diffusion's `get_ancestral_step`). Coefficients only.
 //!
 //! With two calls of the network a step has a trial, to where the second one is.
 
@@ -22,7 +22,7 @@ fn is_two_call(method: Method) -> bool {
 }
 
 /// The sigma that a step begins at, raised by churn, and the factor of the noise that raises it: σ̂
-/// = σ·(1 + γ) and √(σ̂² − σ²)·S_noise.
+/// = σ·(1 + γ) and √(σ̂² − σ²)·`s_noise`.
 pub(super) fn churn(walk: &Walk<'_>, step: usize) -> Result<(f32, f32), Error> {
     let (sigma, _) = walk.sigmas(step)?;
     let (churn, mut gamma) = (walk.churn, 0.0);
@@ -36,7 +36,7 @@ pub(super) fn churn(walk: &Walk<'_>, step: usize) -> Result<(f32, f32), Error> {
     Ok((raised, rounded(libm::sqrt(variance) * walk.s_noise)?))
 }
 
-/// The sigma at which a step begins, the one that it goes to, σ_down, and σ_up.
+/// The sigma at which a step begins, `sigma_down`, to which it goes, and `sigma_up`.
 fn sigmas(walk: &Walk<'_>, step: usize) -> Result<(f64, f64, f64), Error> {
     let (_, next) = walk.sigmas(step)?;
     let (sigma, _) = churn(walk, step)?;
@@ -97,7 +97,7 @@ pub(super) fn prediction(walk: &Walk<'_>, step: usize) -> Result<Plan, Error> {
     let (kept, length) = match walk.method {
         Method::Heun => (1.0, 0.5 * (down - sigma)),
         Method::Dpm2 => (1.0, down - sigma),
-        // x′ = (σ_down/σ)·x + (1 − σ_down/σ)·D.
+        // x′ = (down/σ)·x + (1 − down/σ)·D.
         _ => {
             return walk
                 .network(second)?
