@@ -223,8 +223,8 @@ impl Sampler {
     /// Those of [`Config::validate`]; `Empty` where the batch is zero; `InvalidSnr` where `step_lr`
     /// is negative or not finite; `InvalidOption` where one of the options of methods along sigmas
     /// is negative, not a number or (but for `s_tmax`) infinite, where `order` is above 4 or a range
-    /// is none, where there are both η and churn, and where the predictor–corrector method is to
-    /// take something else than a score.
+    /// is none, where there are both η and churn, and where an option is not for the method: the
+    /// predictor–corrector method takes scores, and clamps no denoised sample.
     pub fn new(config: &Config, batch: usize, options: SamplerOptions) -> Result<Self, Error> {
         config.validate()?;
         if batch == 0 {
@@ -236,13 +236,17 @@ impl Sampler {
         let Churn { s_churn, s_tmin, s_tmax } = options.churn;
         let s_noise = options.s_noise.unwrap_or(1.0);
         let range = options.clamp_denoised;
-        let is_valid = [options.eta, s_noise, s_churn, s_tmin].iter().all(|x| *x >= 0.0 && x.is_finite())
+        let method = options.method;
+        let is_in_range = [options.eta, s_noise, s_churn, s_tmin].iter().all(|x| *x >= 0.0 && x.is_finite())
             && s_tmax >= 0.0
             && options.order <= 4
-            && range.is_none_or(|(low, high)| low <= high)
-            && (options.eta == 0.0 || s_churn == 0.0)
-            && (options.method != Method::PredictorCorrector || options.prediction == Prediction::Score);
-        if !is_valid {
+            && range.is_none_or(|(low, high)| low <= high);
+        let is_for_method = (options.eta == 0.0 || method.takes_eta())
+            && (s_churn == 0.0 || method.takes_churn() && options.eta == 0.0)
+            && (options.order == 0 || method.takes_order())
+            && (options.prediction == Prediction::Score || method != Method::PredictorCorrector)
+            && (range.is_none() || method != Method::PredictorCorrector);
+        if !(is_in_range && is_for_method) {
             return Err(Error::InvalidOption);
         }
         let (denoised_low, denoised_high) = range.unwrap_or((f32::NAN, f32::NAN));

@@ -50,15 +50,10 @@ fn slot(walk: &Walk<'_>, step: usize) -> usize {
 /// The factor of a step's noise.
 pub(super) fn noise(walk: &Walk<'_>, step: usize) -> Result<f64, Error> {
     let (sigma, next) = walk.sigmas(step)?;
-    let is_stochastic = !corrects(walk) && !is_adams(walk.method);
-    if !is_stochastic || next == 0.0 {
+    if next == 0.0 {
         return Ok(0.0);
     }
     Ok(next * libm::sqrt(-libm::expm1(-2.0 * walk.eta * libm::log(sigma / next))) * walk.s_noise)
-}
-
-fn is_adams(method: Method) -> bool {
-    matches!(method, Method::Lms | Method::Ipndm)
 }
 
 /// The update of a step.
@@ -71,7 +66,7 @@ pub(super) fn prediction(walk: &Walk<'_>, step: usize) -> Result<Plan, Error> {
     }
     let past = step.saturating_sub(walk.first_step).min(memory(walk));
     // What the step makes of a sample, here or of what is the corrected one.
-    let (decay, rest) = if is_adams(walk.method) {
+    let (decay, rest) = if walk.method.takes_order() {
         (1.0, adams(walk, step, past)?)
     } else {
         let moments = match (walk.method, past) {
@@ -84,7 +79,7 @@ pub(super) fn prediction(walk: &Walk<'_>, step: usize) -> Result<Plan, Error> {
     let sample = if corrects(walk) { corrected(walk, step)? } else { Sum::new(1.0, 0.0) };
     let mut plan = network.plan(&rest.and(decay, &sample))?;
     if kept(walk) > 0 && !walk.is_last(step) {
-        let value = if is_adams(walk.method) { epsilon(sigma) } else { denoised };
+        let value = if walk.method.takes_order() { epsilon(sigma) } else { denoised };
         plan = plan.keeping(network.keep(slot(walk, step), &value)?);
         if corrects(walk) {
             plan = plan.keeping(network.keep(values(walk), &sample)?);

@@ -165,6 +165,22 @@ impl Method {
         Self::Ipndm,
     ];
 
+    /// Whether η adds noise to its steps.
+    pub(super) fn takes_eta(self) -> bool {
+        let deterministic = [Self::PredictorCorrector, Self::Unipc2, Self::Unipc3, Self::Lms, Self::Ipndm];
+        !deterministic.contains(&self)
+    }
+
+    /// Whether its steps may begin with churn.
+    pub(super) fn takes_churn(self) -> bool {
+        matches!(self, Self::Euler | Self::Heun | Self::Dpm2)
+    }
+
+    /// Whether its order is an option.
+    pub(super) fn takes_order(self) -> bool {
+        matches!(self, Self::Lms | Self::Ipndm)
+    }
+
     /// Whether it remembers nothing between steps.
     pub(super) fn is_single_step(self) -> bool {
         matches!(self, Self::Euler | Self::Heun | Self::Dpm2 | Self::Dpmpp2s)

@@ -25,12 +25,11 @@ fn is_two_call(method: Method) -> bool {
 /// = σ·(1 + γ) and √(σ̂² − σ²)·`s_noise`.
 pub(super) fn churn(walk: &Walk<'_>, step: usize) -> Result<(f32, f32), Error> {
     let (sigma, _) = walk.sigmas(step)?;
-    let (churn, mut gamma) = (walk.churn, 0.0);
-    let churns = matches!(walk.method, Method::Euler | Method::Heun | Method::Dpm2);
-    if churns && (f64::from(churn.s_tmin)..=f64::from(churn.s_tmax)).contains(&sigma) {
-        let most = core::f64::consts::SQRT_2 - 1.0;
-        gamma = libm::fmin(f64::from(churn.s_churn) / walk.steps() as f64, most);
+    if !walk.churns(sigma) {
+        return Ok((sigma as f32, 0.0));
     }
+    let most = core::f64::consts::SQRT_2 - 1.0;
+    let gamma = libm::fmin(f64::from(walk.churn.s_churn) / walk.steps() as f64, most);
     let raised = rounded(sigma * (1.0 + gamma))?;
     let variance = f64::from(raised) * f64::from(raised) - sigma * sigma;
     Ok((raised, rounded(libm::sqrt(variance) * walk.s_noise)?))
@@ -54,8 +53,9 @@ pub(super) fn noise(walk: &Walk<'_>, step: usize) -> Result<f64, Error> {
 
 /// Whether a step has two scores.
 pub(super) fn has_trial(walk: &Walk<'_>, step: usize) -> Result<bool, Error> {
-    if !is_two_call(walk.method) {
-        return Ok(false);
+    let (_, next) = walk.sigmas(step)?;
+    if walk.eta == 0.0 || !is_two_call(walk.method) {
+        return Ok(next > 0.0 && is_two_call(walk.method));
     }
     let (_, down, _) = sigmas(walk, step)?;
     Ok(down > 0.0)

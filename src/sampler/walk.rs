@@ -80,8 +80,17 @@ impl Walk<'_> {
         if self.method.is_single_step() { single_step::kept(self) } else { multistep::kept(self) }
     }
 
+    /// Whether a step that begins at this sigma raises it.
+    pub(super) fn churns(&self, sigma: f64) -> bool {
+        let Churn { s_churn, s_tmin, s_tmax } = self.churn;
+        s_churn > 0.0 && sigma >= f64::from(s_tmin) && sigma <= f64::from(s_tmax)
+    }
+
     /// The factor of a step's noise.
     fn noise(&self, step: usize) -> Result<f32, Error> {
+        if self.eta == 0.0 {
+            return Ok(0.0);
+        }
         let noise = if self.method.is_single_step() {
             single_step::noise(self, step)
         } else {
@@ -90,12 +99,13 @@ impl Walk<'_> {
         super::plan::rounded(noise?)
     }
 
-    /// What a step asks for.
+    /// What a step asks for. It takes no roots where that can be: turns are counted by it.
     pub(super) fn shape(&self, step: usize) -> Result<Shape, Error> {
+        let (sigma, next) = self.sigmas(step)?;
         Ok(Shape {
-            churns: single_step::churn(self, step)?.1 != 0.0,
+            churns: self.churns(sigma) && self.s_noise > 0.0,
             has_trial: single_step::has_trial(self, step)?,
-            has_noise: self.noise(step)? != 0.0,
+            has_noise: self.eta > 0.0 && next > 0.0 && self.s_noise > 0.0,
         })
     }
 
