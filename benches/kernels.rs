@@ -15,10 +15,10 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use vesde::{
-    Averaging, Combination, Config, Counter, CudaGrid, Imputation, Noise, Norm, Numpy, Ode, OdeBuffers,
-    OdeDots, OdeOptions, Recolouring, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, decouple,
-    fill_from_rng, guide, impute, limit_simd_level, linear, norm_blocks, recolour, set_sigmas, set_timesteps,
-    sum_squares, torch_norm,
+    Averaging, Buffers, Combination, Config, Counter, CudaGrid, Imputation, Method, Noise, Norm, Numpy, Ode,
+    OdeBuffers, OdeDots, OdeOptions, Recolouring, Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler,
+    SimdLevel, Step, TorchCpu, TorchCuda, decouple, fill_from_rng, guide, impute, limit_simd_level, linear,
+    norm_blocks, recolour, set_karras_sigmas, set_sigmas, set_timesteps, sum_squares, torch_norm,
 };
 
 /// Floats of a buffer, and how many sets of four buffers a benchmark takes in turn: one set for
@@ -109,6 +109,20 @@ bare_loop!(read_2_write_2(x: &mut [f32], m: &[f32], mean: &mut [f32]) {
 bare_loop!(read_3_write_1(x: &mut [f32], m: &[f32], z: &[f32]) {
     for ((x, m), z) in x.iter_mut().zip(m).zip(z) {
         *x = *x + A * m + B * z;
+    }
+});
+bare_loop!(read_3_write_2_in_place(x: &mut [f32], m: &[f32], h: &mut [f32]) {
+    for ((x, m), h) in x.iter_mut().zip(m).zip(h) {
+        let (denoised, sum) = (*x + A * m, B * *x + A * *h);
+        *x = sum + B * m;
+        *h = denoised;
+    }
+});
+bare_loop!(read_4_write_2_in_place(x: &mut [f32], m: &[f32], h: &mut [f32], z: &[f32]) {
+    for (((x, m), h), z) in x.iter_mut().zip(m).zip(h).zip(z) {
+        let (denoised, sum) = (*x + A * m, B * *x + A * *h);
+        *x = sum + B * m + A * z;
+        *h = denoised;
     }
 });
 bare_loop!(read_3_write_2(x: &mut [f32], m: &[f32], z: &[f32], mean: &mut [f32]) {
@@ -649,6 +663,49 @@ fn ode(c: &mut Criterion) {
     }
 }
 
+/// A step along a table of sigmas, as a job makes it, coefficients included.
+fn multistep(c: &mut Criterion) {
+    let mut memory = Memory::new();
+    let mut table = [0.0; 21];
+    set_karras_sigmas(0.03, 15.0, 7.0, &mut table[..20]).expect("sigmas");
+    let schedule = Schedule { timesteps: &[], sigmas: &table, discrete_sigmas: &[] };
+    for (size, len, count) in SIZES {
+        for (level, name) in levels() {
+            let mut sets = Sets::new(memory.get(), len, count);
+            let mut g = group(c, &format!("multistep/{name}/{size}"), len);
+            // The state of a job whose next call is the whole update of a step in its middle.
+            let middle = |method, eta, noise, requests| {
+                let options = SamplerOptions { method, eta, noise, ..SamplerOptions::default() };
+                let mut job = Sampler::new(&Config::default(), 1, options).expect("options");
+                for _ in 0..requests {
+                    job.plan(&schedule).expect("a plan");
+                }
+                job
+            };
+            bench!(g, sets, "bare loop, read 3 write 2 in place", |s| {
+                read_3_write_2_in_place(level, s.sample, s.score, s.mean);
+            });
+            for (what, eta) in [("2M", 0.0), ("2M SDE, counter noise", 1.0)] {
+                let job = middle(Method::Dpmpp2m, eta, SamplerNoise::Counter, 8);
+                bench!(g, sets, what, |s| {
+                    let buffers = Buffers::new(s.sample, s.score).with_workspace(s.mean);
+                    black_box({ job }.next(&schedule, buffers).expect("a step"));
+                });
+            }
+            bench!(g, sets, "bare loop, read 4 write 2 in place", |s| {
+                read_4_write_2_in_place(level, s.sample, s.score, s.mean, s.noise);
+            });
+            let job = middle(Method::Dpmpp2m, 1.0, SamplerNoise::Given, 17);
+            bench!(g, sets, "2M SDE, given noise", |s| {
+                let buffers = Buffers::new(s.sample, s.score).with_workspace(s.mean);
+                black_box({ job }.next(&schedule, buffers.with_noise(&*s.noise)).expect("a step"));
+            });
+            g.finish();
+        }
+        limit_simd_level(SimdLevel::Avx512);
+    }
+}
+
 /// One group of elements: what a call costs beyond its kernel.
 fn call_overhead(c: &mut Criterion) {
     const LEN: usize = 64;
@@ -738,6 +795,6 @@ criterion_group! {
         .sample_size(15)
         .warm_up_time(Duration::from_millis(60))
         .measurement_time(Duration::from_millis(250));
-    targets = kernels, ode, call_overhead, threads, schedule
+    targets = kernels, ode, multistep, call_overhead, threads, schedule
 }
 criterion_main!(benches);

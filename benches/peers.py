@@ -128,6 +128,9 @@ def jobs(ours, shape, large):
             yield job(IMPUTE, "impute", ctypes.byref(known))
             prepare, run = job(ODE, "limit_simd_level", level)[2], ode_step(ours.scheduler.config, length)
             yield ODE, who, prepare, run
+        for operation, eta in ((MULTISTEP, 0), (MULTISTEP_SDE, 1)):
+            prepare = vesde.bind("limit_simd_level", level)
+            yield operation, who, prepare, multistep(ours.scheduler.config, eta, sample, score, prev)
 
     if torch is not None:
         yield from torch_jobs([torch.from_numpy(b).view(1, *shape) for b in (*buffers, mask)], large)
@@ -144,6 +147,30 @@ def jobs(ours, shape, large):
     yield NOISE, "NumPy Generator, f32", None, lambda: generator.standard_normal(dtype=np.float32, out=prev)
     for operation in (NOISE, NUMPY_NOISE):
         yield operation, "NumPy RandomState, f64", None, lambda: legacy.standard_normal(length)
+
+
+DPMPP2M = 5
+SIGMAS = np.float32([14.6, 11.1, 8.3, 6.2, 4.5, 3.3, 2.3, 1.6, 1.1, 0.0])
+
+
+def multistep(config, eta, sample, score, history):
+    """The call of `vesde_sampler_next` that makes a step in the middle of DPM++ 2M, or of 2M SDE with eta."""
+    options, sampler, request = vesde.SamplerOptions(method=DPMPP2M, eta=eta), vesde.Sampler(), vesde.Request()
+    scheduler = vesde.Scheduler(config, None, 0, pointer(SIGMAS), len(SIGMAS), None, 0)
+    buffers = vesde.Buffers(pointer(sample), pointer(score), sample.size, None, pointer(history), history.size)
+    vesde.call("sampler_init", ctypes.byref(config), ctypes.c_size_t(1), ctypes.byref(options), ctypes.byref(sampler))
+    objects = sampler, scheduler, buffers, request
+    advance = vesde.bind("sampler_next", *(ctypes.byref(thing) for thing in objects))
+    for _ in range(5):
+        advance()
+    middle = vesde.Sampler.from_buffer_copy(sampler)
+
+    def run():
+        ctypes.memmove(ctypes.byref(sampler), ctypes.byref(middle), ctypes.sizeof(sampler))
+        advance()
+
+    run.buffers = objects, options, sample, score, history
+    return run
 
 
 def ode_step(config, length):
@@ -204,11 +231,14 @@ CORRECT_GIVEN = "corrector, noise given"
 ADD = "add_noise, noise given"
 IMPUTE = "impute, noise given, in place"
 ODE = "a step of the ODE (RK45), without the network"
+MULTISTEP = "a step of DPM++ 2M"
+MULTISTEP_SDE = "a step of DPM++ 2M SDE, noise generated"
 NOISE = "noise alone"
 TORCH_NOISE = "noise alone, torch's bits"
 CUDA_NOISE = "noise alone, torch's on an H200"
 NUMPY_NOISE = "noise alone, NumPy's legacy bits"
 OPERATIONS = (PRED, PRED_GIVEN, PRED_MEAN, CORRECT, CORRECT_GIVEN, ADD, IMPUTE, ODE)
+OPERATIONS += (MULTISTEP, MULTISTEP_SDE)
 OPERATIONS += (NOISE, TORCH_NOISE, CUDA_NOISE, NUMPY_NOISE)
 
 
@@ -234,6 +264,30 @@ def torch_jobs(buffers, large):
         torch.add(score, noise, alpha=SIGMA, out=prev).mul_(mask)
         sample.mul_(torch.sub(1.0, mask, out=mean)).add_(prev)
 
+    def multistep(eta):
+        """k-diffusion's formulas in torch, as its functions have them, but for the noise, which is torch's own."""
+        t, t_next, h_last = (torch.tensor(value) for value in (-1.19, -0.83, 0.3))
+        h = t_next - t
+        r = h_last / h
+        state = [mean]
+
+        def step():
+            denoised = sample + score * 10.8
+            if eta:
+                eta_h = eta * h
+                x = t_next.neg().exp() / t.neg().exp() * (-eta_h).exp() * sample
+                x = x + (-h - eta_h).expm1().neg() * denoised
+                x = x + 0.5 * (-h - eta_h).expm1().neg() * (1 / r) * (denoised - state[0])
+                noise.normal_(generator=generator)
+                x = x + noise * t_next.neg().exp() * (-2 * eta_h).expm1().neg().sqrt()
+            else:
+                denoised_d = (1 + 1 / (2 * r)) * denoised - (1 / (2 * r)) * state[0]
+                x = (t_next.neg().exp() / t.neg().exp()) * sample - (-h).expm1() * denoised_d
+            state[0] = denoised
+            return x
+
+        return step
+
     def generated(step):
         def run():
             noise.normal_(generator=generator)
@@ -247,6 +301,8 @@ def torch_jobs(buffers, large):
     yield CORRECT, who, None, generated(correct)
     yield CORRECT_GIVEN, who, None, correct
     if not large:
+        for operation, eta in ((MULTISTEP, 0), (MULTISTEP_SDE, 1)):
+            yield operation, who + ", k-diffusion's formulas", None, multistep(eta)
         yield PRED_MEAN, who, None, pred_with_mean
         yield IMPUTE, who, None, impute
         yield ADD, who, None, lambda: torch.add(score, noise, alpha=3.67, out=prev)

@@ -93,6 +93,44 @@ class Imputation(ctypes.Structure):
     ]
 
 
+class SamplerOptions(ctypes.Structure):
+    """All zeros is the default."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in ("seed", "stream", "first_step")]
+    _fields_ += [
+        (name, ctypes.c_int32)
+        for name in (
+            *("noise", "averaging", "norm", "unclamped", "result", "start", "predictor", "corrector"),
+            "conditions",
+        )
+    ]
+    _fields_ += [("step_lr", ctypes.c_float), ("method", ctypes.c_int32), ("prediction", ctypes.c_int32)]
+    _fields_ += [("order", ctypes.c_uint32)]
+    _fields_ += [(name, ctypes.c_float) for name in ("eta", "s_noise", "s_churn", "s_tmin", "s_tmax")]
+    _fields_ += [("denoised_clamped", ctypes.c_int32)]
+    _fields_ += [(name, ctypes.c_float) for name in ("denoised_low", "denoised_high")]
+
+
+class Sampler(ctypes.Structure):
+    """A job's state: copied, not looked into."""
+
+    _fields_ = [("config", Config), ("numbers", ctypes.c_uint64 * 5), ("choices", ctypes.c_int32 * 20)]
+
+
+class Buffers(ctypes.Structure):
+    _fields_ = [("sample", ctypes.c_void_p), ("model_output", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+    _fields_ += [("noise", ctypes.c_void_p), ("workspace", ctypes.c_void_p)]
+    _fields_ += [("workspace_len", ctypes.c_size_t), ("denoised", ctypes.c_void_p)]
+
+
+class Request(ctypes.Structure):
+    _fields_ = [("kind", ctypes.c_int32), ("correction", ctypes.c_uint32)]
+    _fields_ += [(name, ctypes.c_size_t) for name in ("step", "steps")]
+    _fields_ += [(name, ctypes.c_uint64) for name in ("label", "draw")]
+    _fields_ += [(name, ctypes.c_float) for name in ("sigma", "timestep")]
+    _fields_ += [(name, ctypes.c_int32) for name in ("after", "last")]
+
+
 class OdeOptions(ctypes.Structure):
     """All zeros is the default."""
 

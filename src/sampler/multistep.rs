@@ -242,3 +242,74 @@ impl Nodes {
         polynomial.iter().zip(integrals).map(|(a, b)| a * b).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The integral of H·e^(−H·(1 − t))·tʲ over a step, by Simpson's rule.
+    fn by_quadrature(h: f64, j: i32) -> f64 {
+        const PARTS: i32 = 2000;
+        let value = |i: i32| {
+            let t = f64::from(i) / f64::from(PARTS);
+            h * (-h * (1.0 - t)).exp() * t.powi(j)
+        };
+        let weighted = |i: i32| value(i) * if i % 2 == 1 { 4.0 } else { 2.0 };
+        let inside: f64 = (1..PARTS).map(weighted).sum();
+        (value(0) + inside + value(PARTS)) / (3.0 * f64::from(PARTS))
+    }
+
+    #[test]
+    fn moments_are_integrals_of_powers() {
+        for h in [1e-9, 1e-3, 0.1, 0.499999, 0.5, 0.7, 2.0, 9.0] {
+            for (j, moment) in exponential_moments(h).into_iter().enumerate() {
+                let wanted = by_quadrature(h, j as i32);
+                assert!((moment - wanted).abs() <= 1e-9 * wanted, "M{j}({h}): {moment}, not {wanted}");
+            }
+        }
+    }
+
+    /// The weights for values at these nodes.
+    fn weights(at: &[f64], integrals: &[f64; MOST_NODES]) -> Vec<f64> {
+        let node = |k: usize| Ok(at[k]);
+        let nodes = Nodes::new(None, at.len() - 1, node).unwrap();
+        (0..at.len()).map(|k| nodes.weight(k, integrals)).collect()
+    }
+
+    #[test]
+    fn weights_of_unequal_and_equal_adams_steps() {
+        let integrals = [1.0, 1.0 / 2.0, 1.0 / 3.0, 1.0 / 4.0];
+        // A step of 0.5 after ones of 0.8 and 1.3.
+        let unequal = weights(&[0.0, -1.6, -4.2], &integrals);
+        for (weight, wanted) in unequal.into_iter().zip([1.4812, -0.5849, 0.1038]) {
+            assert!((weight - wanted).abs() < 5e-5, "{weight}, not {wanted}");
+        }
+        let equal = weights(&[0.0, -1.0, -2.0, -3.0], &integrals);
+        for (weight, wanted) in equal.into_iter().zip([55.0, -59.0, 37.0, -9.0]) {
+            assert!((weight - wanted / 24.0).abs() < 1e-14, "{weight}, not {wanted}/24");
+        }
+    }
+
+    /// Against the formula in differences, which is how the third order is published.
+    #[test]
+    fn weights_of_the_third_order_are_differences() {
+        for (h, r0, r1) in [(0.3, 1.1, 0.9), (0.9, 0.6, 0.5), (2.5, 0.2, 3.0)] {
+            let moments = exponential_moments(h);
+            let ours = weights(&[0.0, -r0, -(r0 + r1)], &moments);
+            let phi_2 = 1.0 - (1.0 - (-h).exp()) / h;
+            let phi_3 = phi_2 / h - 0.5;
+            let of = |values: [f64; 3]| {
+                let (first, second) = ((values[0] - values[1]) / r0, (values[1] - values[2]) / r1);
+                let difference = (first - second) / (r0 + r1);
+                let slope = first + r0 * difference;
+                (1.0 - (-h).exp()) * values[0] + phi_2 * slope - 2.0 * phi_3 * difference
+            };
+            let wanted = [of([1.0, 0.0, 0.0]), of([0.0, 1.0, 0.0]), of([0.0, 0.0, 1.0])];
+            for (weight, wanted) in ours.iter().zip(wanted) {
+                assert!((weight - wanted).abs() < 1e-12, "{weight}, not {wanted}, at {h}");
+            }
+            // Constants are kept.
+            assert!((ours.iter().sum::<f64>() - moments[0]).abs() < 1e-14);
+        }
+    }
+}
