@@ -258,6 +258,7 @@ pub struct CPlan {
 }
 
 /// Terms as C has them.
+#[inline(never)] // so that it is in the library once
 fn terms_of(terms: &[PlanTerm]) -> [CPlanTerm; VESDE_MOST_TERMS] {
     let mut all = [CPlanTerm { factor: 0.0, operand: 0, second_factor: 0.0 }; VESDE_MOST_TERMS];
     for (to, &PlanTerm { factor, second_factor, operand }) in all.iter_mut().zip(terms) {
@@ -273,6 +274,7 @@ fn terms_of(terms: &[PlanTerm]) -> [CPlanTerm; VESDE_MOST_TERMS] {
 }
 
 /// Terms that C has.
+#[inline(never)] // so that it is in the library once
 fn terms_from(terms: &[CPlanTerm; VESDE_MOST_TERMS], len: usize) -> Result<Terms, Error> {
     let terms = terms.get(..len).ok_or(Error::TooLarge)?;
     let mut all = Terms::NONE;

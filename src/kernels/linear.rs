@@ -417,9 +417,8 @@ impl<const N: usize> Kernel for SumAndKeep<'_, N> {
             [sum_of(l, &ins, &factors, at)[0], sum_of(l, &ins[..2], &keep, at)[0]]
         }));
     }
-    fn widest(&self) -> SimdLevel {
-        self.outs.first().map_or(SimdLevel::Avx512, |out| widest_for_memory(out.len()))
-    }
+    // Wider registers gain nothing but in the nearest cache.
+    const HIGHEST: SimdLevel = SimdLevel::Avx2;
 }
 
 /// The same with `s·z`, z being counter noise, behind the sum.

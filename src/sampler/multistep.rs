@@ -120,6 +120,7 @@ enum Moments {
 /// The decay of the sample and the sum of values in a step, `past` values of the past being there.
 /// The present value is the denoised sample, or, for a corrector, that is the value at `ahead`, the
 /// step's end, and the present one is in the past, too.
+#[inline(never)] // so that it is in the library once
 fn exponential(
     walk: &Walk<'_>,
     step: usize,
@@ -225,6 +226,7 @@ impl Nodes {
 
     /// The weight of a value: the integral of the polynomial that is 1 at its node and 0 at the
     /// others.
+    #[inline(never)] // so that it is in the library once
     fn weight(&self, k: usize, integrals: &[f64; MOST_NODES]) -> f64 {
         let nodes = self.at.get(..self.len).unwrap_or_default();
         let at = nodes.get(k).copied().unwrap_or(0.0);

@@ -282,6 +282,7 @@ impl Sum {
     }
 
     /// This sum and `factor` times another.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn and(self, factor: f64, other: &Self) -> Self {
         let (sample, denoised) =
             (self.sample + factor * other.sample, self.denoised + factor * other.denoised);
@@ -310,6 +311,7 @@ impl Network {
     ///
     /// # Errors
     /// `InvalidSigma` where a factor is not finite.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn plan(&self, sum: &Sum) -> Result<Plan, Error> {
         let terms = self.terms(sum)?;
         let denoised = Denoised {
@@ -326,6 +328,7 @@ impl Network {
     }
 
     /// The sum as terms, those with a factor of 0 left out.
+    #[inline(never)] // so that it is in the library once
     fn terms(&self, sum: &Sum) -> Result<Terms, Error> {
         let (sample, second) = match self.clamp {
             None => (

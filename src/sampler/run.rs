@@ -91,6 +91,7 @@ fn preview(plan: &Plan, buffers: &Buffers<'_>, start: usize, len: usize) {
 const PART: usize = 256;
 
 /// Runs elements of a plan that has no reduction.
+#[inline(never)] // so that it is in the library once
 fn run_part(plan: &Plan, buffers: &Buffers<'_>, noise: Noise<'_>, start: usize, len: usize) {
     preview(plan, buffers, start, len);
     if plan.is_nothing() {
@@ -126,6 +127,7 @@ impl<'a> Part<'a> {
     }
 
     /// The terms of a sum.
+    #[inline(never)] // so that it is in the library once
     fn terms(&self, terms: &[PlanTerm]) -> [Term<'a>; MOST_TERMS] {
         let mut all = [(0.0, In::NONE); MOST_TERMS];
         for (to, term) in all.iter_mut().zip(terms) {
@@ -141,6 +143,7 @@ impl<'a> Part<'a> {
     }
 
     /// The sum of a plan, in place.
+    #[inline(never)] // so that it is in the library once
     fn sum(&self, plan: &Plan, source: Option<Source<'_>>) {
         let all = self.terms(plan.terms());
         let terms = all.get(..plan.terms().len()).unwrap_or_default();

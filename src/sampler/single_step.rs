@@ -23,6 +23,7 @@ fn is_two_call(method: Method) -> bool {
 
 /// The sigma that a step begins at, raised by churn, and the factor of the noise that raises it: σ̂
 /// = σ·(1 + γ) and √(σ̂² − σ²)·`s_noise`.
+#[inline(never)] // so that it is in the library once
 pub(super) fn churn(walk: &Walk<'_>, step: usize) -> Result<(f32, f32), Error> {
     let (sigma, _) = walk.sigmas(step)?;
     if !walk.churns(sigma) {
@@ -36,6 +37,7 @@ pub(super) fn churn(walk: &Walk<'_>, step: usize) -> Result<(f32, f32), Error> {
 }
 
 /// The sigma at which a step begins, `sigma_down`, to which it goes, and `sigma_up`.
+#[inline(never)] // so that it is in the library once
 fn sigmas(walk: &Walk<'_>, step: usize) -> Result<(f64, f64, f64), Error> {
     let (_, next) = walk.sigmas(step)?;
     let (sigma, _) = churn(walk, step)?;
@@ -52,6 +54,7 @@ pub(super) fn noise(walk: &Walk<'_>, step: usize) -> Result<f64, Error> {
 }
 
 /// Whether a step has two scores.
+#[inline(never)] // so that it is in the library once
 pub(super) fn has_trial(walk: &Walk<'_>, step: usize) -> Result<bool, Error> {
     let (_, next) = walk.sigmas(step)?;
     if walk.eta == 0.0 || !is_two_call(walk.method) {
@@ -62,6 +65,7 @@ pub(super) fn has_trial(walk: &Walk<'_>, step: usize) -> Result<bool, Error> {
 }
 
 /// The sigma of the second score.
+#[inline(never)] // so that it is in the library once
 pub(super) fn second_sigma(walk: &Walk<'_>, step: usize) -> Result<f32, Error> {
     let (sigma, down, _) = sigmas(walk, step)?;
     rounded(if walk.method == Method::Heun { down } else { libm::sqrt(sigma * down) })

@@ -87,6 +87,7 @@ impl Turns<'_> {
     ///
     /// # Errors
     /// `InvalidSigma` where a table's sigmas up to there do not fall.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn asked(&self, turn: u64) -> Result<Asked, Error> {
         let Some(steps_left) = self.steps.checked_sub(self.first_step).filter(|&left| left > 0) else {
             return Ok(Asked::Nothing);
@@ -174,6 +175,7 @@ impl Turns<'_> {
     }
 
     /// The number of an update's draw, counted from the schedule's beginning.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn draw(&self, update: Update) -> u64 {
         let (corrections, of_conditions) = (self.corrections(), self.condition_draws());
         let draws_of_a_step = corrections + self.predictions() + of_conditions;

@@ -46,6 +46,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// `InvalidSigma` where they are not finite, or do not fall.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn sigmas(&self, step: usize) -> Result<(f64, f64), Error> {
         let sigma = |step: usize| self.table.get(step).copied().map(f64::from).ok_or(Error::InvalidSampler);
         let (sigma, next) = (sigma(step)?, sigma(step.saturating_add(1))?);
@@ -62,6 +63,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// `InvalidSigma` where a factor is not finite.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn network(&self, sigma: f64) -> Result<Network, Error> {
         let (sample, model_output) = match self.prediction {
             Prediction::Score => (1.0, sigma * sigma),
@@ -100,6 +102,7 @@ impl Walk<'_> {
     }
 
     /// What a step asks for. It takes no roots where that can be: turns are counted by it.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn shape(&self, step: usize) -> Result<Shape, Error> {
         let (sigma, next) = self.sigmas(step)?;
         Ok(Shape {
@@ -110,6 +113,7 @@ impl Walk<'_> {
     }
 
     /// The sigma at which the score of a step's prediction is taken.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn sigma(&self, step: usize, is_trial: bool) -> Result<f32, Error> {
         if is_trial || !single_step::has_trial(self, step)? {
             single_step::churn(self, step).map(|(sigma, _)| sigma)
@@ -134,6 +138,7 @@ impl Walk<'_> {
     }
 
     /// The update that ends a step.
+    #[inline(never)] // so that it is in the library once
     pub(super) fn prediction(&self, step: usize) -> Result<Plan, Error> {
         let plan = if self.method.is_single_step() {
             single_step::prediction(self, step)
