@@ -455,8 +455,10 @@ def case(name, job, *peers):
     put(f"sampler/{name}", **arrays)
 
 
-CHURN = (40, 0.05, 50, 1.003)
-ALL_CHURN = (80, 0, np.inf, 1)
+CHURN = (4, 0.05, 50, 1.003)
+ALL_CHURN = (2.5, 0, np.inf, 1)
+# In tables so short that is sqrt(2) - 1 of each step.
+MOST_CHURN = (40, 0.05, 50, 1.003)
 
 
 def is_to_zero(table):
@@ -492,6 +494,7 @@ def one_steps():
     for table in ("k18", "g20", "hand", "k25n"):
         case(f"heun_churn_{table}", Job(HEUN, table, churn=CHURN))
     case("heun_churn_all", Job(HEUN, "k10", churn=ALL_CHURN))
+    case("heun_churn_most", Job(HEUN, "k18", churn=MOST_CHURN))
     case("dpm2_churn", Job(DPM2, "k18", churn=CHURN))
     clip = {"clip_sample": True, "clip_sample_range": 0.75}
     case("heun_clamp", Job(HEUN, "g10", clamp=(-0.75, 0.75)), ("HeunDiscrete", clip))
