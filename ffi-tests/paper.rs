@@ -3,12 +3,14 @@
 //! original's tables, noise and norm results are the same bit for bit, but where a test says
 //! otherwise.
 
+mod mixture;
 #[path = "../examples/digits/network.rs"]
 mod network;
 mod vectors;
 
 use std::sync::OnceLock;
 
+use mixture::Mixture;
 use network::{Network, PIXELS};
 use vectors::{Case, Tables, assert_same_bits, cases, fnv1a, ulps};
 use vesde::{
@@ -83,63 +85,6 @@ impl Gaussian {
     }
 }
 
-/// The score of a mixture of Gaussians of one variance, in f64: the score is s = (m − x)/v with m
-/// the mean of the components' means, weighted by their posteriors w.
-struct Mixture {
-    mus: Vec<f64>,
-    logw: Vec<f64>,
-    s2: f64,
-}
-
-impl Mixture {
-    fn of(case: &Case) -> Self {
-        let f64s = |name| case.f32s(name).into_iter().map(f64::from).collect();
-        Self { mus: f64s("mus"), logw: f64s("logw"), s2: case.f64("s2") }
-    }
-
-    fn len(&self) -> usize {
-        self.mus.len() / self.logw.len()
-    }
-
-    /// The sum over the components of `weights[c]·mus[c]`, element by element.
-    fn mean(&self, weights: &[f64]) -> Vec<f64> {
-        let mut mean = vec![0.0; self.len()];
-        for (w, mu) in weights.iter().zip(self.mus.chunks(self.len())) {
-            mean.iter_mut().zip(mu).for_each(|(mean, mu)| *mean += w * mu);
-        }
-        mean
-    }
-
-    /// Of one sample. Jν is (Σ w·μ·(μ·ν) − m·(m·ν))/v² − ν/v.
-    fn score(&self, x: &[f32], sigma: f32, score: &mut [f32], product: Option<(&[f32], &mut [f32])>) {
-        let v = f64::from(sigma).powi(2) + self.s2;
-        let components = self.logw.iter().zip(self.mus.chunks(self.len()));
-        let log = |(logw, mu): (&f64, &[f64])| {
-            let square: f64 = x.iter().zip(mu).map(|(&x, mu)| (f64::from(x) - mu).powi(2)).sum();
-            logw - square / (2.0 * v)
-        };
-        let logs: Vec<f64> = components.map(log).collect();
-        let greatest = logs.iter().copied().fold(f64::MIN, f64::max);
-        let weights: Vec<f64> = logs.iter().map(|log| (log - greatest).exp()).collect();
-        let total: f64 = weights.iter().sum();
-        let weights: Vec<f64> = weights.iter().map(|w| w / total).collect();
-        let mean = self.mean(&weights);
-        for ((score, mean), &x) in score.iter_mut().zip(&mean).zip(x) {
-            *score = ((mean - f64::from(x)) / v) as f32;
-        }
-        let Some((direction, product)) = product else { return };
-        let along = |mu: &[f64]| mu.iter().zip(direction).map(|(mu, &d)| mu * f64::from(d)).sum::<f64>();
-        let weights: Vec<f64> =
-            weights.iter().zip(self.mus.chunks(self.len())).map(|(w, mu)| w * along(mu)).collect();
-        let mean_along = along(&mean);
-        for (((product, second), mean), &d) in
-            product.iter_mut().zip(self.mean(&weights)).zip(&mean).zip(direction)
-        {
-            *product = ((second - mean * mean_along) / (v * v) - f64::from(d) / v) as f32;
-        }
-    }
-}
-
 /// The score of a case, whichever it is.
 enum Score {
     Gaussian(Gaussian),
@@ -164,7 +109,7 @@ impl Score {
             Self::Mixture(mixture) => {
                 let len = mixture.len();
                 for (x, score) in x.chunks(len).zip(score.chunks_mut(len)) {
-                    mixture.score(x, sigma, score, None);
+                    narrow(&mixture.score(&widened(x), sigma.into()), score);
                 }
             }
             Self::Digits(classes) => {
@@ -193,13 +138,25 @@ impl Score {
                         *product = -v / (sigma * sigma + s2);
                     }
                 }
-                Self::Mixture(mixture) => mixture.score(x, sigma, score, Some((v, product))),
+                Self::Mixture(mixture) => {
+                    let both = mixture.score_and_product(&widened(x), sigma.into(), &widened(v));
+                    narrow(&both.0, score);
+                    narrow(&both.1, product);
+                }
                 Self::Digits(classes) => {
                     digits().score_and_product(x, sigma, classes[i], v, score, product);
                 }
             }
         }
     }
+}
+
+fn widened(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| x.into()).collect()
+}
+
+fn narrow(x: &[f64], out: &mut [f32]) {
+    out.iter_mut().zip(x).for_each(|(out, &x)| *out = x as f32);
 }
 
 fn digits() -> &'static Network {

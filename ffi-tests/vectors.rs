@@ -40,6 +40,7 @@ pub fn cases(group: &str) -> impl Iterator<Item = (&'static str, &'static Case)>
             include_str!("vectors/golden.txt"),
             include_str!("vectors/cuda.txt"),
             include_str!("vectors/paper.txt"),
+            include_str!("vectors/samplers.txt"),
         ];
         let mut all = BTreeMap::new();
         for line in texts.iter().flat_map(|text| text.lines()).filter(|line| !line.starts_with('#')) {

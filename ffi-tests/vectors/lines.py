@@ -1,8 +1,24 @@
-"""The lines of the vector files: CASE NAME TYPE COUNT WORD..., the words being the bits in hex."""
+"""The lines of the vector files: CASE NAME TYPE COUNT WORD..., the words being the bits in hex, and
+the versions of what they are made with."""
+
+import importlib.metadata
+import pathlib
+import sys
 
 import numpy as np
 
+HERE = pathlib.Path(__file__).resolve().parent
 TYPES = {"float32": "f32", "float64": "f64", "uint32": "u32", "uint64": "u64"}
+
+
+def pinned():
+    """The versions of requirements.txt, by package; exits where others are installed."""
+    versions = dict(line.split("==") for line in (HERE / "requirements.txt").read_text().split())
+    for package, wanted in versions.items():
+        found = importlib.metadata.version(package).split("+")[0]
+        if found != wanted:
+            sys.exit(f"{package} {found} is installed, but the vectors need {package}=={wanted}")
+    return versions
 
 
 def array_line(case, name, array):

@@ -4,28 +4,22 @@ ScoreSdeVeScheduler, by torch's CPU generator, by NumPy's RandomState and by sci
 refuse other versions than those in requirements.txt.
 """
 
-import importlib.metadata
 import os
 import pathlib
 import sys
 from types import SimpleNamespace
 
+from lines import array_line, f32, f64, fnv1a, pinned, u32, u64
+
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE / "golden.txt"
-PINNED = dict(line.split("==") for line in (HERE / "requirements.txt").read_text().split())
-for package, wanted in PINNED.items():
-    found = importlib.metadata.version(package).split("+")[0]
-    if found != wanted:
-        sys.exit(f"{package} {found} is installed, but the vectors are made with {package}=={wanted}")
-
+PINNED = pinned()
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy as np
 import torch
 from diffusers import ScoreSdeVePipeline, ScoreSdeVeScheduler
 from scipy.integrate import solve_ivp
-
-from lines import array_line, f32, f64, fnv1a, u32, u64
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
