@@ -1,6 +1,7 @@
 //! Inverse problems and guidance: known elements and known channels put into a sample, and two
 //! scores combined. One rounding an operation, from left to right; fused where torch fuses.
 
+use core::array::from_ref;
 use core::mem::MaybeUninit;
 
 use super::Source;
@@ -76,7 +77,7 @@ impl Kernel for Impute<'_> {
     fn run<L: Lanes>(self, l: L) {
         let sigma = self.noise.map(|sigma| l.splat(sigma));
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, [self.out], &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, from_ref(&self.out), &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
                 each_stored!(l: L, outs, non_temporal NONE, |at, _, _| {
@@ -107,7 +108,7 @@ impl Kernel for Guide<'_> {
     fn run<L: Lanes>(self, l: L) {
         let weight = l.splat(self.weight);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, [self.out], &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, from_ref(&self.out), &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
                 each_stored!(l: L, outs, non_temporal NONE, |at, _, _| {
@@ -196,7 +197,7 @@ impl Kernel for Mix<'_> {
     fn run<L: Lanes>(self, l: L) {
         let columns = splat(l, *self.matrix);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
                 each!(L, |at, _, _| {
@@ -241,7 +242,7 @@ impl Kernel for Recolour<'_> {
         let (decouple, couple) = (splat(l, DECOUPLE), splat(l, COUPLE));
         let sigma = self.noise.map(|sigma| l.splat(sigma));
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
                 each_stored!(l: L, outs, non_temporal NONE, |at, _, _| {

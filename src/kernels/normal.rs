@@ -22,6 +22,8 @@
 //! lane l gives words 2l (its low half) and 2l+1 (its high half) of a, b, c, d for k = 0, 1, 2, 3,
 //! and the results of word i are elements i, 16+i, 32+i and 48+i.
 
+use core::array::from_ref;
+
 use super::Place;
 use super::philox::{Philox4x32, pack};
 use crate::buf::{GROUP, Out, Pads, Tiles};
@@ -345,7 +347,7 @@ impl Kernel for Fill<'_> {
     fn run<L: Lanes>(self, l: L) {
         let mut noise = CounterGroups::new(l, self.place);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::overhanging(self.place.offset_in_group(), [], [self.out], &mut pads);
+        let mut tiles = Tiles::overhanging(self.place.offset_in_group(), &[], from_ref(&self.out), &mut pads);
         while let Some(mut run) = tiles.run() {
             while !run.is_done() {
                 let mut block = noise.block(l);

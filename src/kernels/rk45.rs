@@ -62,7 +62,7 @@ impl Kernel for StageOf<'_> {
         let (last, h, a) = (l.splat_d(self.last), l.splat_d(self.h), l.splat(self.a));
         let coefficients = self.coefficients.get(..self.others).unwrap_or_default();
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
         each_tile!(L, non_temporal if false, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
             let [y, score, slopes @ ..] = &ins;
             let k = a * l.load(score.get(at));
@@ -316,7 +316,7 @@ impl<V: Values<I>, const I: usize> Kernel for BlockSum<'_, '_, V, I> {
             }
         }
         let mut pads = Pads::new();
-        let mut tiles = Tiles::new(self.ins, [], &mut pads);
+        let mut tiles = Tiles::new(&self.ins, &[], &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, [])) = run.next() {
                 each!(L, |at, part, row| {

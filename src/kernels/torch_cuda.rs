@@ -141,7 +141,7 @@ impl<L: Lanes, const OUTS: usize> Job<L> for Rows<'_, L, OUTS> {
     fn run(self, l: L) {
         let Self { launch: Launch { threads, first, words }, rows } = self;
         let mut pads = Pads::new();
-        let mut tiles = Tiles::new([], rows, &mut pads);
+        let mut tiles = Tiles::new(&[], &rows, &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some(([], mut outs)) = run.next() {
                 // What is made of words that nobody reads is not computed.
