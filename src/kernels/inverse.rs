@@ -74,7 +74,7 @@ struct Impute<'a> {
 impl Kernel for Impute<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let sigma = self.noise.map(|sigma| l.splat(sigma));
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, &self.ins, from_ref(&self.out), &mut pads);
@@ -105,7 +105,7 @@ pub(crate) struct Guide<'a> {
 impl Kernel for Guide<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let weight = l.splat(self.weight);
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, &self.ins, from_ref(&self.out), &mut pads);
@@ -194,7 +194,7 @@ pub(crate) struct Mix<'a> {
 impl Kernel for Mix<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let columns = splat(l, *self.matrix);
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
@@ -238,7 +238,7 @@ struct Recolour<'a> {
 impl Kernel for Recolour<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (decouple, couple) = (splat(l, DECOUPLE), splat(l, COUPLE));
         let sigma = self.noise.map(|sigma| l.splat(sigma));
         let mut pads = Pads::new();

@@ -315,7 +315,7 @@ struct Scale<'a> {
 impl Kernel for Scale<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (a, range) = (l.splat(self.a), self.clamp.map(|(low, high)| (l.splat(low), l.splat(high))));
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, from_ref(&self.x), from_ref(&self.out), &mut pads);
@@ -338,7 +338,7 @@ struct Sum<'a, const N: usize, const A: usize, const O: usize> {
 impl<const N: usize, const A: usize, const O: usize> Kernel for Sum<'_, N, A, O> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let factors = self.factors.map(|a| l.splat(a));
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
@@ -385,7 +385,7 @@ struct NoisySum<'a, const N: usize, const A: usize, const O: usize> {
 impl<const N: usize, const A: usize, const O: usize> Kernel for NoisySum<'_, N, A, O> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (factors, (scale, place)) = (self.factors.map(|a| l.splat(a)), self.noise);
         let scale = l.splat(scale);
         let mut pads = Pads::new();
@@ -410,7 +410,7 @@ struct SumAndKeep<'a, const N: usize> {
 impl<const N: usize> Kernel for SumAndKeep<'_, N> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (factors, keep) = (self.factors.map(|a| l.splat(a)), self.keep.map(|a| l.splat(a)));
         let mut pads = Pads::new();
         let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
@@ -434,7 +434,7 @@ struct NoisySumAndKeep<'a, const N: usize> {
 impl<const N: usize> Kernel for NoisySumAndKeep<'_, N> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (factors, keep) = (self.factors.map(|a| l.splat(a)), self.keep.map(|a| l.splat(a)));
         let (scale, place) = self.noise;
         let scale = l.splat(scale);

@@ -26,7 +26,7 @@ pub(crate) struct SumSquares<'a> {
 impl Kernel for SumSquares<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let zero = [[l.zero_d(); MAX_PARTS]; TURNS];
         match self.x {
             Source::Given(x) => {
@@ -177,7 +177,7 @@ const TORCH_LANES: usize = 8;
 impl Kernel for TorchNorm<'_> {
     type Output = f32;
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) -> f32 {
+    fn run<L: Lanes>(&mut self, l: L) -> f32 {
         let mut sums = [0.0_f32; TORCH_LANES];
         let mut tail = [0.0_f32; TORCH_LANES];
         let mut rest = self.len;

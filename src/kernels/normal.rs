@@ -344,7 +344,7 @@ pub(crate) struct Fill<'a> {
 impl Kernel for Fill<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let mut noise = CounterGroups::new(l, self.place);
         let mut pads = Pads::new();
         let mut tiles = Tiles::overhanging(self.place.offset_in_group(), &[], from_ref(&self.out), &mut pads);
@@ -381,7 +381,7 @@ pub(crate) struct FromWords<'a> {
 impl Kernel for FromWords<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let mut words = [[l.splat_u(0); 4]; MAX_PARTS];
         each!(L, |at, part, row| words[part][row] = l.load_u(self.words, at));
         scatter(l, &normals(l, &words), self.out);

@@ -24,7 +24,7 @@ pub(crate) struct Randn<'a> {
 impl Kernel for Randn<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let len = self.out.len();
         let mut rest = len - len % TORCH_BLOCK;
         let mut words = Words([0; GROUP]);
