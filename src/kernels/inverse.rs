@@ -245,12 +245,12 @@ impl Kernel for Recolour<'_> {
         let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
-                each_stored!(l: L, outs, non_temporal NONE, |at, _, _| {
+                each!(L, |at, _, _| {
                     let [x0, x1, x2, g0, g1, g2, z] = ins;
                     let [x, g] = [[x0, x1, x2], [g0, g1, g2]].map(|x| x.map(|x| l.load(x.get(at))));
                     let known = noisy(l, mixed(l, g, decouple[0]), z, at, sigma);
                     let y = [known, mixed(l, x, decouple[1]), mixed(l, x, decouple[2])];
-                    couple.map(|column| mixed(l, y, column))
+                    store_mixed(l, y, couple, &mut outs, at);
                 });
             }
         }
