@@ -218,6 +218,9 @@ impl Mean {
 
 /// The mean of each sample's norm.
 pub(crate) fn mean_of(batch: usize, norm: Norm, norm_of: impl Fn(usize) -> f64) -> f64 {
+    if batch == 1 {
+        return norm_of(0); // to the bit, and torch's sum is half a kilobyte
+    }
     let mut mean = Mean::new(norm, batch);
     for i in 0..batch {
         mean.push(norm_of(i));

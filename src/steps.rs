@@ -232,10 +232,12 @@ impl<'a> Combination<'a> {
 /// [`MOST_TERMS`]; `Empty` without terms and noise, and for a mean without terms; `NullPointer`
 /// without noise where its factor is not 0.
 pub fn linear(combination: Combination<'_>) -> Result<(), Error> {
-    let Combination { terms, terms_len, second_factors, noise_factor, noise, clamp, out, mean } = combination;
-    let terms = terms.get(..terms_len).ok_or(Error::TooLarge)?;
-    let second_factors = second_factors.get(..terms_len).unwrap_or_default();
-    let source = noise.source_for(noise_factor)?;
+    // Not taken apart: to move the terms would copy them.
+    let Combination { terms, terms_len, second_factors, noise_factor, noise, clamp, out, mean } =
+        &combination;
+    let terms = terms.get(..*terms_len).ok_or(Error::TooLarge)?;
+    let second_factors = second_factors.get(..*terms_len).unwrap_or_default();
+    let source = noise.source_for(*noise_factor)?;
     if terms.is_empty() && (source.is_none() || mean.is_some()) {
         return Err(Error::Empty);
     }
@@ -244,16 +246,16 @@ pub fn linear(combination: Combination<'_>) -> Result<(), Error> {
         *to = x;
     }
     let ins = ins.get(..=terms.len()).unwrap_or_default();
-    match &mean {
-        Some(mean) => buf::check(ins, &[&out, mean])?,
-        None => buf::check(ins, &[&out])?,
+    match mean {
+        Some(mean) => buf::check(ins, &[out, mean])?,
+        None => buf::check(ins, &[out])?,
     }
     noise.check(out.len())?;
-    let noise = source.map(|z| (noise_factor, z));
+    let noise = source.map(|z| (*noise_factor, z));
     if second_factors.iter().all(|&b| b == 1.0) {
-        linear::linear(terms, noise, &out, mean.as_ref(), clamp);
+        linear::linear(terms, noise, out, mean.as_ref(), *clamp);
     } else {
-        linear::linear_twice(terms, second_factors, noise, &out, mean.as_ref(), clamp);
+        linear::linear_twice(terms, second_factors, noise, out, mean.as_ref(), *clamp);
     }
     Ok(())
 }

@@ -101,9 +101,12 @@ impl<const I: usize, const O: usize> Pads<I, O> {
 /// These are loops of the caller's and not a function that takes a closure: a closure does not
 /// inherit the caller's target features, so intrinsics in it would be calls. Where the loop over a
 /// run calls nothing, its constants stay in registers.
+///
+/// The views stay where they are: a copy made by wider registers than wrote them waits until all
+/// that was stored before has reached the cache.
 pub(crate) struct Tiles<'a, const I: usize, const O: usize> {
-    ins: [In<'a>; I],
-    outs: [Out<'a>; O],
+    ins: &'a [In<'a>; I],
+    outs: &'a [Out<'a>; O],
     pads: &'a mut Pads<I, O>,
     len: usize,
     /// Where the next run begins: below zero if the first tile hangs over the beginning.
@@ -127,7 +130,7 @@ pub(crate) struct Run<'t, const I: usize, const O: usize> {
 
 impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     /// All views must have the same length, or there are no tiles.
-    pub(crate) fn new(ins: [In<'a>; I], outs: [Out<'a>; O], pads: &'a mut Pads<I, O>) -> Self {
+    pub(crate) fn new(ins: &'a [In<'a>; I], outs: &'a [Out<'a>; O], pads: &'a mut Pads<I, O>) -> Self {
         Self::overhanging(0, ins, outs, pads)
     }
 
@@ -138,15 +141,15 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     /// would cost more.
     pub(crate) fn aligned(
         unit: usize,
-        ins: [In<'a>; I],
-        outs: [Out<'a>; O],
+        ins: &'a [In<'a>; I],
+        outs: &'a [Out<'a>; O],
         pads: &'a mut Pads<I, O>,
     ) -> Self {
         let out = outs.first().filter(|out| out.len >= ALIGN_FROM);
         let overhang = out.and_then(|out| (out.ptr.addr() / size_of::<f32>()).checked_rem(unit)).unwrap_or(0);
         let mut tiles = Self::overhanging(overhang, ins, outs, pads);
         if tiles.len >= NON_TEMPORAL_FROM_IF_UNREAD {
-            tiles.non_temporal = first_non_temporal(&tiles.ins, &tiles.outs, overhang, unit);
+            tiles.non_temporal = first_non_temporal(ins, outs, overhang, unit);
         }
         tiles
     }
@@ -154,13 +157,11 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
     /// Tiles of which the first begins `overhang` floats, less than [`GROUP`], before the buffers.
     pub(crate) fn overhanging(
         overhang: usize,
-        ins: [In<'a>; I],
-        outs: [Out<'a>; O],
+        ins: &'a [In<'a>; I],
+        outs: &'a [Out<'a>; O],
         pads: &'a mut Pads<I, O>,
     ) -> Self {
-        let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
-        let len = lens.next().unwrap_or(0);
-        let len = if lens.all(|other| other == len) { len } else { 0 };
+        let len = common_len(ins, outs);
         let next = if len > 0 { -overhang.cast_signed() } else { 0 };
         Self { ins, outs, pads, len, next, non_temporal: O, padded: false }
     }
@@ -190,26 +191,19 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
             self.write_back();
         }
         let start = self.next;
-        let mut run = Run {
-            ins: self.ins.map(|x| x.ptr.wrapping_offset(start)),
-            outs: self.outs.each_ref().map(|x| x.ptr.wrapping_offset(start)),
-            non_temporal: self.non_temporal,
-            at: 0,
-            end: GROUP,
-            lives: PhantomData,
-        };
+        let (at, lives) = (0, PhantomData);
         if is_whole(start, self.len) {
-            run.end = self.len.saturating_sub(start.unsigned_abs()) / GROUP * GROUP;
-        } else {
-            self.padded = true;
-            run.non_temporal = O;
-            pad_ins(&self.ins, &mut self.pads.ins, start, &mut run.ins);
-            for (pad, ptr) in self.pads.outs.iter_mut().zip(&mut run.outs) {
-                *ptr = pad.write([0.0; GROUP]).as_mut_ptr();
-            }
+            let end = self.len.saturating_sub(start.unsigned_abs()) / GROUP * GROUP;
+            self.next = start + end.cast_signed();
+            let ins = self.ins.each_ref().map(|x| x.ptr.wrapping_offset(start));
+            let outs = self.outs.each_ref().map(|x| x.ptr.wrapping_offset(start));
+            return Some(Run { ins, outs, non_temporal: self.non_temporal, at, end, lives });
         }
-        self.next = start + run.end.cast_signed();
-        Some(run)
+        (self.padded, self.next) = (true, start + TILE);
+        pad_ins(self.ins, &mut self.pads.ins, start);
+        let ins = self.pads.ins.each_ref().map(|pad| pad.as_ptr().cast());
+        let outs = self.pads.outs.each_mut().map(|pad| pad.write([0.0; GROUP]).as_mut_ptr());
+        Some(Run { ins, outs, non_temporal: O, at, end: GROUP, lives })
     }
 
     /// Copies the pads of the tile before to the outputs.
@@ -217,19 +211,25 @@ impl<'a, const I: usize, const O: usize> Tiles<'a, I, O> {
         self.padded = false;
         // SAFETY: `padded` means that the tile before was handed out by `next_run`, which has
         // initialised these pads.
-        unsafe { write_back(&self.outs, &self.pads.outs, self.next - TILE) };
+        unsafe { write_back(self.outs, &self.pads.outs, self.next - TILE) };
     }
 }
 
-/// Copies of the inputs' tiles at `start`, which hang over an end, with zeros around; and where
-/// they are.
+/// The length of all views, or 0 if there is none.
 #[inline(never)]
-fn pad_ins(ins: &[In<'_>], pads: &mut [Pad], start: isize, tiles: &mut [*const f32]) {
+fn common_len(ins: &[In<'_>], outs: &[Out<'_>]) -> usize {
+    let len = ins.first().map(|x| x.len).or(outs.first().map(|out| out.len)).unwrap_or(0);
+    let is_common = ins.iter().all(|x| x.len == len) && outs.iter().all(|out| out.len == len);
+    if is_common { len } else { 0 }
+}
+
+/// Copies of the inputs' tiles at `start`, which hang over an end, with zeros around.
+#[inline(never)]
+fn pad_ins(ins: &[In<'_>], pads: &mut [Pad], start: isize) {
     let (missing, from) = hang(start);
-    for ((x, pad), tile) in ins.iter().zip(pads).zip(tiles) {
+    for (x, pad) in ins.iter().zip(pads) {
         let floats = pad.write([0.0; GROUP]);
         x.read(from, floats.get_mut(missing..).unwrap_or_default());
-        *tile = floats.as_ptr();
     }
 }
 

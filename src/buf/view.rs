@@ -184,21 +184,21 @@ impl<'a> Out<'a> {
 /// Checks what every operation asks of its buffers: inputs and outputs of the same length, at least
 /// one float, and outputs that are disjoint from each other and equal to or disjoint from each
 /// input.
+#[inline(never)] // so that it is in the library once
 pub(crate) fn check(ins: &[In<'_>], outs: &[&Out<'_>]) -> Result<(), Error> {
-    let mut lens = ins.iter().map(|x| x.len).chain(outs.iter().map(|x| x.len));
-    let len = lens.next().unwrap_or(0);
+    let len = ins.first().map_or_else(|| outs.first().map_or(0, |out| out.len), |x| x.len);
     if len == 0 {
         return Err(Error::Empty);
     }
-    if lens.any(|other| other != len) {
+    if ins.iter().any(|x| x.len != len) || outs.iter().any(|out| out.len != len) {
         return Err(Error::LengthMismatch);
     }
-    if len > isize::MAX as usize / size_of::<f32>() {
-        return Err(Error::TooLarge);
-    }
+    let bytes = len.checked_mul(size_of::<f32>()).filter(|&bytes| bytes <= isize::MAX as usize);
+    let bytes = bytes.ok_or(Error::TooLarge)?;
     for (i, out) in outs.iter().enumerate() {
-        let clash = |&other: &In<'_>| !core::ptr::eq(other.ptr, out.ptr) && out.overlaps(other);
-        if ins.iter().any(clash) || outs.iter().skip(i + 1).any(|x| out.overlaps(x.as_in())) {
+        let apart = |ptr: *const f32| ptr.addr().abs_diff(out.ptr.addr());
+        let clash = |x: &In<'_>| (1..bytes).contains(&apart(x.ptr));
+        if ins.iter().any(clash) || outs.iter().skip(i + 1).any(|other| apart(other.ptr) < bytes) {
             return Err(Error::Overlap);
         }
     }

@@ -155,7 +155,7 @@ mod tests {
 
     impl Kernel for Hash {
         type Output = u64;
-        fn run<L: Lanes>(self, l: L) -> u64 {
+        fn run<L: Lanes>(&mut self, l: L) -> u64 {
             let mut hash = 0xcbf2_9ce4_8422_2325_u64;
             let mut lanes = [0; 16];
             for start in (0..1 << 23).step_by(L::N) {

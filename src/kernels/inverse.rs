@@ -1,6 +1,7 @@
 //! Inverse problems and guidance: known elements and known channels put into a sample, and two
 //! scores combined. One rounding an operation, from left to right; fused where torch fuses.
 
+use core::array::from_ref;
 use core::mem::MaybeUninit;
 
 use super::Source;
@@ -73,10 +74,10 @@ struct Impute<'a> {
 impl Kernel for Impute<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let sigma = self.noise.map(|sigma| l.splat(sigma));
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, [self.out], &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, from_ref(&self.out), &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
                 each_stored!(l: L, outs, non_temporal NONE, |at, _, _| {
@@ -104,10 +105,10 @@ pub(crate) struct Guide<'a> {
 impl Kernel for Guide<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let weight = l.splat(self.weight);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, [self.out], &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, from_ref(&self.out), &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
                 each_stored!(l: L, outs, non_temporal NONE, |at, _, _| {
@@ -193,10 +194,10 @@ pub(crate) struct Mix<'a> {
 impl Kernel for Mix<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let columns = splat(l, *self.matrix);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
                 each!(L, |at, _, _| {
@@ -237,19 +238,19 @@ struct Recolour<'a> {
 impl Kernel for Recolour<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (decouple, couple) = (splat(l, DECOUPLE), splat(l, COUPLE));
         let sigma = self.noise.map(|sigma| l.splat(sigma));
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, mut outs)) = run.next() {
-                each_stored!(l: L, outs, non_temporal NONE, |at, _, _| {
+                each!(L, |at, _, _| {
                     let [x0, x1, x2, g0, g1, g2, z] = ins;
                     let [x, g] = [[x0, x1, x2], [g0, g1, g2]].map(|x| x.map(|x| l.load(x.get(at))));
                     let known = noisy(l, mixed(l, g, decouple[0]), z, at, sigma);
                     let y = [known, mixed(l, x, decouple[1]), mixed(l, x, decouple[2])];
-                    couple.map(|column| mixed(l, y, column))
+                    store_mixed(l, y, couple, &mut outs, at);
                 });
             }
         }

@@ -1,6 +1,7 @@
 //! The one elementwise kernel of all steps, a linear combination: `mean = a₀·x₀ + a₁·x₁ + ...` and
 //! `out = mean + s·z`, one rounding an operation, from left to right, memory passed once.
 
+use core::array::from_ref;
 use core::mem::MaybeUninit;
 
 use super::normal::{CounterGroups, Fill};
@@ -314,10 +315,10 @@ struct Scale<'a> {
 impl Kernel for Scale<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (a, range) = (l.splat(self.a), self.clamp.map(|(low, high)| (l.splat(low), l.splat(high))));
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, [self.x], [self.out], &mut pads);
+        let mut tiles = Tiles::aligned(L::N, from_ref(&self.x), from_ref(&self.out), &mut pads);
         each_tile!(L, non_temporal if true, tiles, |FIRST, [x], mut out| each_stored!(l: L, out, non_temporal FIRST, |at, _, _| {
             [clamped(l, a * l.load(x.get(at)), range)]
         }));
@@ -337,10 +338,10 @@ struct Sum<'a, const N: usize, const A: usize, const O: usize> {
 impl<const N: usize, const A: usize, const O: usize> Kernel for Sum<'_, N, A, O> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let factors = self.factors.map(|a| l.splat(a));
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
         // All inputs of these lanes are read before an output is written: the outputs may be the
         // inputs.
         each_tile!(L, non_temporal if A < N, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
@@ -384,11 +385,11 @@ struct NoisySum<'a, const N: usize, const A: usize, const O: usize> {
 impl<const N: usize, const A: usize, const O: usize> Kernel for NoisySum<'_, N, A, O> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (factors, (scale, place)) = (self.factors.map(|a| l.splat(a)), self.noise);
         let scale = l.splat(scale);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::overhanging(place.offset_in_group(), self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::overhanging(place.offset_in_group(), &self.ins, &self.outs, &mut pads);
         each_noisy_tile!(l, place, tiles, |ins, group, mut outs| {
             each_stored!(l: L, outs, non_temporal NONE, |at, part, row| {
                 let [sum, _] = sum_of(l, &ins, &factors, at);
@@ -409,10 +410,10 @@ struct SumAndKeep<'a, const N: usize> {
 impl<const N: usize> Kernel for SumAndKeep<'_, N> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (factors, keep) = (self.factors.map(|a| l.splat(a)), self.keep.map(|a| l.splat(a)));
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
         each_tile!(L, non_temporal if false, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
             [sum_of(l, &ins, &factors, at)[0], sum_of(l, &ins[..2], &keep, at)[0]]
         }));
@@ -433,12 +434,12 @@ struct NoisySumAndKeep<'a, const N: usize> {
 impl<const N: usize> Kernel for NoisySumAndKeep<'_, N> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (factors, keep) = (self.factors.map(|a| l.splat(a)), self.keep.map(|a| l.splat(a)));
         let (scale, place) = self.noise;
         let scale = l.splat(scale);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::overhanging(place.offset_in_group(), self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::overhanging(place.offset_in_group(), &self.ins, &self.outs, &mut pads);
         each_noisy_tile!(l, place, tiles, |ins, group, mut outs| {
             each_stored!(l: L, outs, non_temporal NONE, |at, part, row| {
                 let [sum, _] = sum_of(l, &ins, &factors, at);

@@ -115,8 +115,8 @@ impl<L: Lanes> Job<L> for Twist<'_> {
 impl Kernel for Twist<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        l.outlined(self);
+    fn run<L: Lanes>(&mut self, l: L) {
+        l.outlined(Twist(self.0));
     }
 }
 

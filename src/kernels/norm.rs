@@ -1,6 +1,8 @@
 //! Sums of squares, in two ways: exact to `f64` and independent of how the work is split, and
 //! torch's.
 
+use core::array::from_ref;
+
 use super::Source;
 use super::normal::CounterGroups;
 use crate::buf::{GROUP, Pads, Tile, Tiles};
@@ -24,14 +26,15 @@ pub(crate) struct SumSquares<'a> {
 impl Kernel for SumSquares<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let zero = [[l.zero_d(); MAX_PARTS]; TURNS];
         match self.x {
             Source::Given(x) => {
                 let mut sums = zero;
                 let mut left = NORM_BLOCK / GROUP;
                 let mut pads = Pads::new();
-                let mut tiles = Tiles::new([x.part(0, self.len)], [], &mut pads);
+                let ins = [x.part(0, self.len)];
+                let mut tiles = Tiles::new(&ins, &[], &mut pads);
                 while let Some(mut run) = tiles.run() {
                     while !run.is_done() {
                         while left > 0
@@ -174,7 +177,7 @@ const TORCH_LANES: usize = 8;
 impl Kernel for TorchNorm<'_> {
     type Output = f32;
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) -> f32 {
+    fn run<L: Lanes>(&mut self, l: L) -> f32 {
         let mut sums = [0.0_f32; TORCH_LANES];
         let mut tail = [0.0_f32; TORCH_LANES];
         let mut rest = self.len;
@@ -195,7 +198,7 @@ impl Kernel for TorchNorm<'_> {
         match self.x {
             Source::Given(x) => {
                 let mut pads = Pads::new();
-                let mut tiles = Tiles::new([x], [], &mut pads);
+                let mut tiles = Tiles::new(from_ref(&x), &[], &mut pads);
                 while let Some(mut run) = tiles.run() {
                     while let Some(([x], [])) = run.next() {
                         add(x);

@@ -22,6 +22,8 @@
 //! lane l gives words 2l (its low half) and 2l+1 (its high half) of a, b, c, d for k = 0, 1, 2, 3,
 //! and the results of word i are elements i, 16+i, 32+i and 48+i.
 
+use core::array::from_ref;
+
 use super::Place;
 use super::philox::{Philox4x32, pack};
 use crate::buf::{GROUP, Out, Pads, Tiles};
@@ -342,10 +344,10 @@ pub(crate) struct Fill<'a> {
 impl Kernel for Fill<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let mut noise = CounterGroups::new(l, self.place);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::overhanging(self.place.offset_in_group(), [], [self.out], &mut pads);
+        let mut tiles = Tiles::overhanging(self.place.offset_in_group(), &[], from_ref(&self.out), &mut pads);
         while let Some(mut run) = tiles.run() {
             while !run.is_done() {
                 let mut block = noise.block(l);
@@ -379,7 +381,7 @@ pub(crate) struct FromWords<'a> {
 impl Kernel for FromWords<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let mut words = [[l.splat_u(0); 4]; MAX_PARTS];
         each!(L, |at, part, row| words[part][row] = l.load_u(self.words, at));
         scatter(l, &normals(l, &words), self.out);

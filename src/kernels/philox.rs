@@ -105,7 +105,7 @@ mod tests {
 
     impl Kernel for Known {
         type Output = [Vec<u32>; 4];
-        fn run<L: Lanes>(self, l: L) -> Self::Output {
+        fn run<L: Lanes>(&mut self, l: L) -> Self::Output {
             let counter = self.0.map(|word| l.splat_wide(u64::from(word) | 0xdead_beef << 32));
             let philox = Philox4x32::new(l, self.1);
             let [_, words] = philox.words(l, [[l.splat_wide(0); 4], counter]);

@@ -58,11 +58,11 @@ struct StageOf<'a> {
 impl Kernel for StageOf<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let (last, h, a) = (l.splat_d(self.last), l.splat_d(self.h), l.splat(self.a));
         let coefficients = self.coefficients.get(..self.others).unwrap_or_default();
         let mut pads = Pads::new();
-        let mut tiles = Tiles::aligned(L::N, self.ins, self.outs, &mut pads);
+        let mut tiles = Tiles::aligned(L::N, &self.ins, &self.outs, &mut pads);
         each_tile!(L, non_temporal if false, tiles, |FIRST, ins, mut outs| each_stored!(l: L, outs, non_temporal FIRST, |at, _, _| {
             let [y, score, slopes @ ..] = &ins;
             let k = a * l.load(score.get(at));
@@ -308,7 +308,7 @@ struct BlockSum<'a, 's, V: Values<I>, const I: usize> {
 impl<V: Values<I>, const I: usize> Kernel for BlockSum<'_, '_, V, I> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let mut sums: Sums<L> = [[l.zero_d(); MAX_PARTS]; TURNS];
         for (sums, lanes) in sums.iter_mut().zip(self.lanes.as_chunks::<LANES>().0) {
             for (sum, lanes) in sums.iter_mut().zip(lanes.chunks(L::N)) {
@@ -316,7 +316,7 @@ impl<V: Values<I>, const I: usize> Kernel for BlockSum<'_, '_, V, I> {
             }
         }
         let mut pads = Pads::new();
-        let mut tiles = Tiles::new(self.ins, [], &mut pads);
+        let mut tiles = Tiles::new(&self.ins, &[], &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some((ins, [])) = run.next() {
                 each!(L, |at, part, row| {

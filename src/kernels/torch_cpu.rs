@@ -24,12 +24,13 @@ pub(crate) struct Randn<'a> {
 impl Kernel for Randn<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
+    fn run<L: Lanes>(&mut self, l: L) {
         let len = self.out.len();
         let mut rest = len - len % TORCH_BLOCK;
         let mut words = Words([0; GROUP]);
         let mut pads = Pads::new();
-        let mut tiles = Tiles::new([], [self.out.part(0, rest)], &mut pads);
+        let outs = [self.out.part(0, rest)];
+        let mut tiles = Tiles::new(&[], &outs, &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some(([], [mut out])) = run.next() {
                 self.mt.take(l, words.0.get_mut(..rest.min(GROUP)).unwrap_or_default());
@@ -42,7 +43,8 @@ impl Kernel for Randn<'_> {
             self.mt.take(l, words.0.get_mut(..tail).unwrap_or_default());
             self.mt.take(l, words.0.get_mut(..TORCH_BLOCK).unwrap_or_default());
             let mut pads = Pads::new();
-            let mut tiles = Tiles::new([], [self.out.part(start, TORCH_BLOCK)], &mut pads);
+            let outs = [self.out.part(start, TORCH_BLOCK)];
+            let mut tiles = Tiles::new(&[], &outs, &mut pads);
             while let Some(mut run) = tiles.run() {
                 while let Some(([], [mut out])) = run.next() {
                     l.outlined(BoxMuller { words: &words, out: &mut out });

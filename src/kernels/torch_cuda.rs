@@ -36,8 +36,8 @@ pub(crate) struct CudaRandn<'a> {
 impl Kernel for CudaRandn<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let Self { draw, mut start, out } = self;
+    fn run<L: Lanes>(&mut self, l: L) {
+        let Self { draw, start, out } = self;
         let stride = draw.threads.get() as usize;
         let mut launch = Launch::new(l, draw.seed);
         let mut done = 0;
@@ -45,7 +45,7 @@ impl Kernel for CudaRandn<'_> {
             let out = out.part(done, out.len());
             // Element `thread + stride·row` is the `row % 4`-th normal of its thread's pass `row /
             // 4`.
-            let (row, thread) = (start / draw.threads, start % draw.threads);
+            let (row, thread) = (*start / draw.threads, *start % draw.threads);
             let (pass, first) = (u64::from(row / UNROLL), row % UNROLL);
             launch.start(l, draw.counter.wrapping_add(pass), first);
             let count = if first == 0 && thread == 0 {
@@ -64,7 +64,7 @@ impl Kernel for CudaRandn<'_> {
                 count
             };
             done += count;
-            start = start.wrapping_add(count as u32);
+            *start = start.wrapping_add(count as u32);
         }
     }
 }
@@ -141,7 +141,7 @@ impl<L: Lanes, const OUTS: usize> Job<L> for Rows<'_, L, OUTS> {
     fn run(self, l: L) {
         let Self { launch: Launch { threads, first, words }, rows } = self;
         let mut pads = Pads::new();
-        let mut tiles = Tiles::new([], rows, &mut pads);
+        let mut tiles = Tiles::new(&[], &rows, &mut pads);
         while let Some(mut run) = tiles.run() {
             while let Some(([], mut outs)) = run.next() {
                 // What is made of words that nobody reads is not computed.

@@ -33,7 +33,7 @@ pub(crate) trait Kernel {
     /// What it returns.
     type Output;
     /// Runs it.
-    fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+    fn run<L: Lanes>(&mut self, lanes: L) -> Self::Output;
     /// The highest level that it is compiled for.
     const HIGHEST: SimdLevel = SimdLevel::Avx512;
     /// The level above which it gains nothing.
@@ -72,7 +72,7 @@ pub fn simd_level() -> SimdLevel {
     struct Which;
     impl Kernel for Which {
         type Output = SimdLevel;
-        fn run<L: Lanes>(self, _: L) -> SimdLevel {
+        fn run<L: Lanes>(&mut self, _: L) -> SimdLevel {
             match L::N {
                 16 => SimdLevel::Avx512,
                 8 => SimdLevel::Avx2,
@@ -83,9 +83,10 @@ pub fn simd_level() -> SimdLevel {
     dispatch(Which)
 }
 
-/// Runs a kernel on the best registers of this machine. Not inlined: the baseline's code is in it.
+/// Runs a kernel on the best registers of this machine. Not inlined, nor is what it runs: it goes
+/// there without a stack frame, and the kernel stays where it is.
 #[inline(never)]
-pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+pub(crate) fn dispatch<K: Kernel>(mut kernel: K) -> K::Output {
     let highest = HIGHEST.load(Ordering::Relaxed).min(kernel.widest() as u8);
     #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
     let _ = highest;
@@ -95,14 +96,20 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
             && highest >= SimdLevel::Avx512 as u8
             && let Some(token) = x86::Avx512::detect()
         {
-            return token.run(kernel);
+            return token.run(&mut kernel);
         }
         if highest >= SimdLevel::Avx2 as u8
             && let Some(token) = x86::Avx2::detect()
         {
-            return token.run(kernel);
+            return token.run(&mut kernel);
         }
     }
+    run_on_baseline(&mut kernel)
+}
+
+/// Runs a kernel on what the library was compiled for.
+#[cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), inline(never))]
+fn run_on_baseline<K: Kernel>(kernel: &mut K) -> K::Output {
     kernel.run(baseline::Baseline)
 }
 
@@ -141,7 +148,7 @@ mod tests {
 
     impl Kernel for Split {
         type Output = (f32, f32);
-        fn run<L: Lanes>(self, l: L) -> (f32, f32) {
+        fn run<L: Lanes>(&mut self, l: L) -> (f32, f32) {
             let (m, e) = l.split::<3>(l.splat(self.0));
             let [m, e] = [m, e].map(|x| l.store(x));
             assert!([m, e].iter().all(|x| x.as_ref().iter().all(|lane| *lane == x.as_ref()[0])));
@@ -154,7 +161,7 @@ mod tests {
 
     impl Kernel for Products {
         type Output = [Vec<u32>; 3];
-        fn run<L: Lanes>(self, l: L) -> Self::Output {
+        fn run<L: Lanes>(&mut self, l: L) -> Self::Output {
             let mut words = [0; LANES];
             words.iter_mut().zip(self.0..).for_each(|(to, word)| *to = word);
             let x = l.load_u(&words, 0);
@@ -174,7 +181,7 @@ mod tests {
 
     impl Kernel for Doubles {
         type Output = Vec<u64>;
-        fn run<L: Lanes>(self, l: L) -> Vec<u64> {
+        fn run<L: Lanes>(&mut self, l: L) -> Vec<u64> {
             let mut all = vec![];
             for part in 0..L::PARTS {
                 let load = |from: &[f32; LANES]| {

@@ -44,9 +44,9 @@ impl Avx2 {
 
     /// Runs a kernel in code that is compiled for these instructions.
     #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(crate) fn run<K: Kernel>(self, kernel: &mut K) -> K::Output {
         #[target_feature(enable = "avx2,fma")]
-        fn run<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
+        fn run<K: Kernel>(token: Avx2, kernel: &mut K) -> K::Output {
             kernel.run(token)
         }
         // SAFETY: the token is the proof of the features.
@@ -63,11 +63,11 @@ impl Avx512 {
 
     /// Runs a kernel in code that is compiled for these instructions.
     #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(crate) fn run<K: Kernel>(self, kernel: &mut K) -> K::Output {
         #[target_feature(
             enable = "avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx2,fma"
         )]
-        fn run<K: Kernel>(token: Avx512, kernel: K) -> K::Output {
+        fn run<K: Kernel>(token: Avx512, kernel: &mut K) -> K::Output {
             kernel.run(token)
         }
         // SAFETY: the token is the proof of the features.
