@@ -333,16 +333,20 @@ fn jobs() -> impl Iterator<Item = Job> {
     }))
 }
 
-/// All of them, or a few where an emulator runs them, of which all would take minutes.
+/// So many, or a few where an emulator runs them, where all would take minutes.
+fn some(all: usize, few: usize) -> usize {
+    if std::env::var_os("VESDE_RUNNER").is_some() { few } else { all }
+}
+
 fn some_jobs() -> impl Iterator<Item = Job> {
-    jobs().step_by(if std::env::var_os("VESDE_RUNNER").is_some() { 5 } else { 1 })
+    jobs().step_by(some(1, 5))
 }
 
 #[test]
 fn parts_give_the_bits_of_the_whole() {
     for job in some_jobs() {
         let whole = job.clone().run();
-        for blocks in [1, 2, 3] {
+        for blocks in [2, 1, 3].into_iter().take(some(3, 1)) {
             let mut split = job.clone();
             loop {
                 let request = split.next_in_parts(blocks).unwrap();
@@ -373,8 +377,9 @@ fn hash() -> u64 {
 #[test]
 fn every_level_and_every_target_gives_the_same_bits() {
     for level in [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512] {
-        limit_simd_level(level);
-        assert_eq!(hash(), 0x883f7b74d3995eb0, "{level:?}");
+        if limit_simd_level(level) == level {
+            assert_eq!(hash(), 0x883f7b74d3995eb0, "{level:?}");
+        }
     }
 }
 
@@ -382,7 +387,7 @@ fn every_level_and_every_target_gives_the_same_bits() {
 fn a_copy_continues_as_the_original_does() {
     for job in some_jobs() {
         let whole = job.clone().run();
-        for at in [0, 1, 2, 3, 7, 8, 9, 15, 40] {
+        for at in [9, 0, 1, 2, 3, 7, 8, 15, 40].into_iter().take(some(9, 1)) {
             let mut job = job.clone();
             for _ in 0..at {
                 let request = job.next().unwrap();
@@ -423,7 +428,7 @@ fn bytes(ode: &Ode) -> Vec<u8> {
 
 #[test]
 fn what_is_not_finite_is_an_error_before_anything_is_written() {
-    for job in some_jobs() {
+    for job in jobs().take(some(usize::MAX, 1)) {
         let whole = job.clone().run();
         let mut job = job;
         let mut noticed = 0;
@@ -624,7 +629,7 @@ fn damaged_states_are_refused_or_go_on() {
         2,
         OdeOptions { divergence: Divergence::Differences, ..tight(1e-2) },
     )]) {
-        for _ in 0..3000 {
+        for _ in 0..some(3000, 200) {
             let mut job = job.clone();
             for _ in 0..random() % 60 {
                 let Ok(request) = job.next() else { break };
@@ -657,5 +662,5 @@ fn damaged_states_are_refused_or_go_on() {
             let _ = (job.stats(), job.ode.log_densities_len(), job.ode.reduction(12));
         }
     }
-    assert!(refused > 100 && went_on > 1000, "{refused} {went_on}");
+    assert!(refused > some(100, 10) && went_on > some(1000, 100), "{refused} {went_on}");
 }

@@ -5,9 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly to=target/wasm page=target/web most=1000000
 source ffi-tests/targets/env.sh
+mkdir -p "$to"
 
-RUSTFLAGS="-C target-feature=+simd128" cargo rustc --lib --profile c --features capi --crate-type staticlib --target-dir "$to" \
-  --target wasm32-unknown-unknown -Zbuild-std=core -- --cfg vesde_staticlib
+ffi-tests/targets/archive.sh wasm32-unknown-unknown
 
 # Of the C library there is strstr, strtoul and memory, and nothing that calls a system. Functions stay apart because a browser
 # optimises a function when it is called again: a sampler in one piece, called once, would stay slow.
@@ -16,7 +16,7 @@ clang-22 --target=wasm32-wasip1 -isystem /usr/include/wasm32-wasi -msimd128 -O3 
 rm -rf "$page"
 mkdir "$page"
 wasm-ld-22 --no-entry --gc-sections --strip-all --stack-first -z stack-size=65536 "$to/digits.o" \
-  "$to/wasm32-unknown-unknown/c/libvesde.a" -L/usr/lib/wasm32-wasi -lc -o "$page/digits.wasm"
+  target/bare/wasm32-unknown-unknown.a -L/usr/lib/wasm32-wasi -lc -o "$page/digits.wasm"
 cp examples/web/{index.html,page.js,worker.js} examples/digits/{weights.safetensors,scheduler_config.json} "$page"
 
 (cd "$page" && wc -c ./*)

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 . ffi-tests/targets/env.sh
 # GNU's dialect, because newlib's strict one lacks declarations that C11 has.
-readonly flags=(-std=gnu11 -Wall -Wextra -Werror -O2 -ffp-contract=off -Iinclude)
+readonly flags=(-std=gnu11 -Wall -Wextra -Werror -O2 -ffp-contract=off -Iinclude -DEMULATED)
 readonly qemu=(-nographic -monitor none -serial none -semihosting-config enable=on,target=native)
 
 # cortex_m TRIPLE BOARD CODE DATA FLAGS...: newlib, its stdio on semihosting. The boards have 4 MB for each.

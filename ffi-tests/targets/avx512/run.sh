@@ -21,7 +21,7 @@ archive() { # FOLDER: the library of the source there, in target/ffi of this fol
 }
 
 run() { # SOURCE [FOLDER]: what the program printed, with the library of that folder, is in $dir/output.txt
-  musl-gcc -O2 -static -fno-pie -no-pie -ffp-contract=off -Iinclude -Wl,-Ttext-segment=0x8000000 \
+  musl-gcc -O2 -static -fno-pie -no-pie -ffp-contract=off -DEMULATED -Iinclude -Wl,-Ttext-segment=0x8000000 \
     "$1" "${2:-.}/target/ffi/vesde.o" -lm -o "$dir/disc/program"
   genisoimage -quiet -o "$dir/disc.iso" -b isolinux.bin -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table "$dir/disc"
   rm -f "$dir/serial.txt"
