@@ -179,7 +179,7 @@ pub struct CPlanTerm {
     /// What it multiplies: one of enum vesde_operand, or more than VESDE_OPERAND_KEPT for more
     /// history.
     pub operand: i32,
-    /// What multiplies the product once more, rounded again; 1 if nothing does.
+    /// What multiplies the product once more, rounded again; 0 and 1 if nothing does.
     pub second_factor: f32,
 }
 
@@ -288,6 +288,8 @@ fn terms_from(terms: &[CPlanTerm; VESDE_MOST_TERMS], len: usize) -> Result<Terms
                 Operand::Kept(usize::try_from(slot).map_err(|_| Error::UnknownEnum)?)
             }
         };
+        // As in vesde_linear.
+        let second_factor = if second_factor == 0.0 { 1.0 } else { second_factor };
         all.push(PlanTerm { factor, second_factor, operand });
     }
     Ok(all)
@@ -368,6 +370,9 @@ impl CPlan {
             ..Plan::NOTHING
         };
         for keep in self.keeps.get(..self.keeps_len).ok_or(Error::TooLarge)? {
+            if keep.terms_len == 0 {
+                return Err(Error::Empty);
+            }
             plan = plan.keeping(Keep { slot: keep.slot, terms: terms_from(&keep.terms, keep.terms_len)? });
         }
         Ok(plan)
