@@ -339,6 +339,15 @@ fn sampling_loops() {
     C.run("sampling.c", &[]);
 }
 
+#[test]
+fn samplers() {
+    let standards = if emulated() { &C.standards[1..] } else { C.standards };
+    for standard in standards {
+        let mut program = C.build("ffi-tests/c/samplers.c", standard, &["-lm"]);
+        succeed(program.args(if emulated() { &["16"][..] } else { &[] }), "");
+    }
+}
+
 /// The C of docs/ is one program, in the order in which docs/README.md lists the pages; docs.c runs
 /// its functions.
 #[test]
