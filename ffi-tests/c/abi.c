@@ -947,9 +947,12 @@ static void options_of_methods(void) {
     const vesde_sampler_options kept = options;
     const float wrong[] = {-1, NAN, -INFINITY, INFINITY};
     float *const numbers[] = {&options.eta, &options.s_noise, &options.s_churn, &options.s_tmin, &options.s_tmax};
-    const int methods[] = {VESDE_METHOD_PREDICTOR_CORRECTOR, VESDE_METHOD_HEUN, VESDE_METHOD_UNIPC3};
-    for (int method = 0; method < 3; ++method) {
-        options.method = methods[method];
+    for (options.method = 0; options.method < 13; ++options.method) {
+        const int32_t method = options.method;
+        const int is_along_sigmas = method != VESDE_METHOD_PREDICTOR_CORRECTOR;
+        const int takes_order = method == VESDE_METHOD_LMS || method == VESDE_METHOD_IPNDM;
+        const int takes_eta = is_along_sigmas && method < VESDE_METHOD_UNIPC2;
+        const int takes_churn = is_along_sigmas && method <= VESDE_METHOD_DPM2;
         OK(call("sampler_init"));
         for (int i = 0; i < 5 * 4; ++i) {
             // The greatest sigma may be any.
@@ -960,16 +963,21 @@ static void options_of_methods(void) {
         }
         for (uint32_t order = 0; order < 7; ++order) {
             options.order = order < 6 ? order : UINT32_MAX;
-            STATUS(order <= 4 ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+            const int is_order = order == 0 || (takes_order && order <= 4);
+            STATUS(is_order ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
         }
         options.order = 0;
         for (options.prediction = 1; options.prediction < 4; ++options.prediction) {
-            STATUS(method == 0 ? VESDE_ERROR_INVALID_OPTION : VESDE_OK, call("sampler_init"));
+            STATUS(is_along_sigmas ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
         }
         options.prediction = VESDE_PREDICTION_SCORE;
-        options.eta = options.s_churn = 1;
+        options.eta = 1;
+        STATUS(takes_eta ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+        options.s_churn = 1;
         STATUS(VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
-        options.eta = options.s_churn = 0;
+        options.eta = 0;
+        STATUS(takes_churn ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+        options.s_churn = 0;
         const struct {
             float low, high;
             int is_range;
@@ -979,11 +987,14 @@ static void options_of_methods(void) {
             options.denoised_high = ranges[i].high;
             OK(call("sampler_init"));  // nothing is clamped
             options.denoised_clamped = 1;
-            STATUS(ranges[i].is_range ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+            const int is_one = ranges[i].is_range && is_along_sigmas;
+            STATUS(is_one ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
             options.denoised_clamped = 0;
         }
         options = kept;
+        options.method = method;
     }
+    options = kept;
 }
 
 static void tables_of_sigmas(void) {

@@ -296,10 +296,11 @@ static int job_of(int32_t i, vesde_sampler_options *made) {
 
 // The options of a method along a table, in one of many ways.
 static vesde_sampler_options method_options(int32_t method, int32_t way) {
-    vesde_sampler_options made = {.seed = 7, .method = method, .prediction = way % 4, .order = (uint32_t)way % 5};
+    vesde_sampler_options made = {.seed = 7, .method = method, .prediction = way % 4};
     made.noise = way % 2;
-    made.eta = way % 3 == 1 ? 1 : 0;
-    made.s_churn = way % 3 == 2 ? 3 : 0;
+    made.order = method >= VESDE_METHOD_LMS ? (uint32_t)way % 5 : 0;
+    made.eta = way % 3 == 1 && method < VESDE_METHOD_UNIPC2 ? 1 : 0;
+    made.s_churn = way % 3 == 2 && method <= VESDE_METHOD_DPM2 ? 3 : 0;
     made.conditions = way / 2 % 3;
     made.result = way / 4 % 3;
     made.denoised_clamped = way % 5 == 0;

@@ -1301,10 +1301,8 @@ static void samplers() {
     options.predictor = vesde::predictor::ancestral;
     options.step_lr = 0.5f;
     options.s_noise = 0.9f;
-    options.s_churn = 2;
     options.s_tmin = 0.01f;
     options.s_tmax = 5;
-    options.denoised_clamped = true;
     options.denoised_low = -1;
     options.denoised_high = 2;
     vesde_sampler_options their_options = {5,
@@ -1325,10 +1323,10 @@ static void samplers() {
                                            0,
                                            0,
                                            0.9f,
-                                           2,
+                                           0,
                                            0.01f,
                                            5,
-                                           1,
+                                           0,
                                            -1,
                                            2};
     CHECK(same_options(options, their_options));
@@ -1357,9 +1355,18 @@ static void samplers() {
     others.prediction = vesde::prediction::v;
     their_others.prediction = VESDE_PREDICTION_V;
     others.order = their_others.order = 3;
-    others.s_churn = their_others.s_churn = 0;
-    others.eta = their_others.eta = 0.25f;
+    others.denoised_clamped = true;
+    their_others.denoised_clamped = 1;
     CHECK(same_options(others, their_others));
+    vesde::sampler_options stochastic = others;
+    vesde_sampler_options their_stochastic = their_others;
+    stochastic.method = vesde::method::heun;
+    their_stochastic.method = VESDE_METHOD_HEUN;
+    stochastic.s_churn = their_stochastic.s_churn = 3;
+    stochastic.eta = their_stochastic.eta = 0.25f;
+    CHECK(same_options(stochastic, their_stochastic));
+    // Options that do not go with each other.
+    STATUS(VESDE_ERROR_INVALID_OPTION, sampler.init(made.config, BATCH, stochastic));
     OK(sampler.init(made.config, BATCH, others));
     OK(vesde_sampler_init(&made.config, BATCH, &their_others, &theirs));
     CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
@@ -1585,9 +1592,9 @@ static void jobs_along_a_table() {
         options.seed = 9;
         options.method = vesde::method(which);
         options.prediction = vesde::prediction(which % 4);
-        options.order = which % 2 == 0 ? 2 : 0;
-        options.eta = which % 3 == 0 ? 0.5f : 0;
-        options.s_churn = which % 3 == 1 ? 1.0f : 0;
+        options.order = options.method == vesde::method::lms ? 2 : 0;
+        options.eta = which > 2 && options.method < vesde::method::unipc2 ? 0.5f : 0;
+        options.s_churn = which <= 2 ? 1.0f : 0;
         options.denoised_clamped = which % 2 == 1;
         options.denoised_high = 1;
         vesde_sampler_options their_options = options;
