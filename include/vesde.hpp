@@ -978,11 +978,12 @@ struct plan {
     vesde::reduction reduction = vesde::reduction::none;
     vesde::averaging averaging = vesde::averaging::batch;
     vesde::norm norm = vesde::norm::exact;
+    // The factor of more counter noise, which is added to the result; 0 for none.
+    float churn_factor = 0;
     double snr = 0;
     std::uint64_t draw = 0;
     vesde::counter counter{};
-    // More counter noise, which is added to the result; a factor of 0 for none.
-    float churn_factor = 0;
+    // The draw of that noise, and the noise.
     std::uint64_t churn_draw = 0;
     vesde::counter churn_counter{};
 
@@ -1003,10 +1004,10 @@ struct plan {
           reduction(vesde::reduction(made.reduction)),
           averaging(vesde::averaging(made.averaging)),
           norm(vesde::norm(made.norm)),
+          churn_factor(made.churn_factor),
           snr(made.snr),
           draw(made.draw),
           counter{made.counter.seed, made.counter.stream, made.counter.index},
-          churn_factor(made.churn_factor),
           churn_draw(made.churn_draw),
           churn_counter{made.churn_counter.seed, made.churn_counter.stream, made.churn_counter.index} {
         copy(made.terms, terms);
@@ -1035,10 +1036,10 @@ struct plan {
                         std::int32_t(reduction),
                         std::int32_t(averaging),
                         std::int32_t(norm),
+                        churn_factor,
                         snr,
                         draw,
                         counter,
-                        churn_factor,
                         churn_draw,
                         churn_counter};
         copy(terms, made.terms);
