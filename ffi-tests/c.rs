@@ -281,8 +281,15 @@ fn a_change_of_the_abi_is_seen() {
     assert_eq!(count(|x| matches!(x, Item::Struct { .. })), lines("typedef struct"));
     assert_eq!(count(|x| matches!(x, Item::Function { .. })), lines(");"));
     assert_eq!(count(|x| matches!(x, Item::Type { .. })), lines("typedef int32_t"));
-    let constants =
-        ["VESDE_OK 0", "VESDE_MOST_TERMS 8", "VESDE_ODE_MOST_TERMS 5", "VESDE_NORM_BLOCK", " = "].map(lines);
+    let constants = [
+        "VESDE_OK 0",
+        "VESDE_MOST_TERMS 8",
+        "VESDE_MOST_KEEPS 2",
+        "VESDE_ODE_MOST_TERMS 5",
+        "VESDE_NORM_BLOCK",
+        " = ",
+    ]
+    .map(lines);
     assert_eq!(count(|x| matches!(x, Item::Constant(_))), constants.iter().sum::<usize>());
 
     let recorded = fs::read_to_string("ffi-tests/abi.txt").unwrap();
@@ -340,6 +347,15 @@ fn hashes() {
 #[test]
 fn sampling_loops() {
     C.run("sampling.c", &[]);
+}
+
+#[test]
+fn samplers() {
+    let standards = if emulated() { &C.standards[1..] } else { C.standards };
+    for standard in standards {
+        let mut program = C.build("ffi-tests/c/samplers.c", standard, &["-lm"]);
+        succeed(program.args(if emulated() { &["16"][..] } else { &[] }), "");
+    }
 }
 
 /// The C of docs/ is one program, in the order in which docs/README.md lists the pages; docs.c runs

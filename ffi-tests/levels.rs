@@ -6,11 +6,11 @@
 use std::fmt::Write;
 
 use vesde::{
-    Averaging, Buffers, Config, Counter, CudaGrid, Divergence, Imputation, NORM_BLOCK, Noise, Norm, Numpy,
-    Ode, OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeVariable, Predictor, Recolouring, Request,
-    Sampler, SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda, fill_from_rng, guide,
-    impute, limit_simd_level, norm_blocks, recolour, set_sigmas, set_timesteps, simd_level, sum_squares,
-    torch_norm,
+    Averaging, Buffers, Churn, Config, Counter, CudaGrid, Divergence, Imputation, Method, NORM_BLOCK, Noise,
+    Norm, Numpy, Ode, OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeVariable, Prediction, Predictor,
+    Recolouring, Request, Sampler, SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda,
+    fill_from_rng, guide, impute, limit_simd_level, norm_blocks, recolour, set_karras_sigmas, set_sigmas,
+    set_timesteps, simd_level, sum_squares, torch_norm,
 };
 
 /// FNV-1a over the little-endian bytes of floats.
@@ -48,6 +48,55 @@ type Run<'r> = dyn Fn(usize, Step<'_>) + 'r;
 
 /// What is done with noise, three buffers of a length and an output.
 type RunOn = dyn Fn(usize, Noise<'_>, &[&[f32]; 3], &mut [f32]);
+
+/// Jobs along a table of sigmas.
+fn few_call_jobs() -> [(&'static str, SamplerOptions); 6] {
+    let options = |method, prediction, eta| SamplerOptions {
+        seed: 12,
+        method,
+        prediction,
+        eta,
+        unclamped: true,
+        ..Default::default()
+    };
+    let churn = Churn { s_churn: 2.0, s_tmin: 0.1, ..Default::default() };
+    [
+        ("dpmpp2m_sde", options(Method::Dpmpp2m, Prediction::Score, 1.0)),
+        ("dpmpp3m", options(Method::Dpmpp3m, Prediction::Denoised, 0.0)),
+        ("unipc3", options(Method::Unipc3, Prediction::Epsilon, 0.0)),
+        ("heun_churn", SamplerOptions { churn, ..options(Method::Heun, Prediction::Score, 0.0) }),
+        ("dpmpp2s_ancestral_v", options(Method::Dpmpp2s, Prediction::V, 1.0)),
+        (
+            "lms_clamped",
+            SamplerOptions {
+                clamp_denoised: Some((-0.5, 0.75)),
+                ..options(Method::Lms, Prediction::Score, 0.0)
+            },
+        ),
+    ]
+}
+
+/// What one makes of `len` floats, its network being of no use but to have the same bits everywhere,
+/// and the last preview.
+fn few_calls(config: &Config, options: SamplerOptions, len: usize) -> Vec<f32> {
+    const CALLS: usize = 6;
+    let mut sigmas = [0.0; CALLS + 1];
+    set_karras_sigmas(0.02, 10.0, 7.0, &mut sigmas[..CALLS]).unwrap();
+    let schedule = Schedule { timesteps: &[], sigmas: &sigmas, discrete_sigmas: &[] };
+    let mut sampler = Sampler::new(config, 1, options).unwrap();
+    let (mut x, mut output) = (vec![0.0; 2 * len], vec![0.0; len]);
+    let mut workspace = vec![0.0; sampler.workspace_len(len).unwrap()];
+    let (sample, denoised) = x.split_at_mut(len);
+    loop {
+        let buffers = Buffers::new(sample, &output).with_workspace(&mut workspace);
+        let request = sampler.next(&schedule, buffers.with_denoised(&mut *denoised)).unwrap();
+        let Request::Score { sigma, .. } = request else { break };
+        for (output, x) in output.iter_mut().zip(&*sample) {
+            *output = (0.5 - x) / (sigma * sigma + 0.04);
+        }
+    }
+    x
+}
 
 /// One line a job: its name and the hash of all that it computes.
 fn hashes() -> String {
@@ -202,6 +251,14 @@ fn hashes() -> String {
         }
         hash.floats(&x);
     });
+    // One job a kind of method along sigmas: kernels that keep, sums that are kept, trials.
+    for (name, options) in few_call_jobs() {
+        job(name, &|hash| {
+            for len in [1, 63, 64, 65, 1025] {
+                hash.floats(&few_calls(&config, options, len));
+            }
+        });
+    }
     for (name, given) in [("given", true), ("counter", false)] {
         let each = |hash: &mut Hash, step: usize, run: &RunOn| {
             for len in lengths().map(|len| len / step * step).filter(|&len| len > 0) {

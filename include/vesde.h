@@ -849,7 +849,7 @@ typedef struct vesde_plan_term {
     // What it multiplies: one of enum vesde_operand, or more than VESDE_OPERAND_KEPT for more
     // history.
     int32_t operand;
-    // What multiplies the product once more, rounded again; 1 if nothing does.
+    // What multiplies the product once more, rounded again; 0 and 1 if nothing does.
     float second_factor;
 } vesde_plan_term;
 

@@ -60,6 +60,7 @@ enum class [[nodiscard]] status : std::int32_t {
     json_depth = VESDE_ERROR_JSON_DEPTH,
     invalid_sampler = VESDE_ERROR_INVALID_SAMPLER,
     sampler_done = VESDE_ERROR_SAMPLER_DONE,
+    invalid_option = VESDE_ERROR_INVALID_OPTION,
     invalid_random_state = VESDE_ERROR_INVALID_RANDOM_STATE,
     unknown_gpu = VESDE_ERROR_UNKNOWN_GPU,
     unsplittable_draw = VESDE_ERROR_UNSPLITTABLE_DRAW,
@@ -124,6 +125,31 @@ enum class corrector : std::int32_t {
     none = VESDE_CORRECTOR_NONE,
 };
 
+// How a job goes from noise to a sample: by predictor and corrector, or along a table of sigmas.
+enum class method : std::int32_t {
+    predictor_corrector = VESDE_METHOD_PREDICTOR_CORRECTOR,
+    euler = VESDE_METHOD_EULER,
+    heun = VESDE_METHOD_HEUN,
+    dpm2 = VESDE_METHOD_DPM2,
+    dpmpp2s = VESDE_METHOD_DPMPP2S,
+    dpmpp2m = VESDE_METHOD_DPMPP2M,
+    dpmpp2m_exact = VESDE_METHOD_DPMPP2M_EXACT,
+    dpmpp3m_published = VESDE_METHOD_DPMPP3M_PUBLISHED,
+    dpmpp3m = VESDE_METHOD_DPMPP3M,
+    unipc2 = VESDE_METHOD_UNIPC2,
+    unipc3 = VESDE_METHOD_UNIPC3,
+    lms = VESDE_METHOD_LMS,
+    ipndm = VESDE_METHOD_IPNDM,
+};
+
+// What the network gives.
+enum class prediction : std::int32_t {
+    score = VESDE_PREDICTION_SCORE,
+    epsilon = VESDE_PREDICTION_EPSILON,
+    denoised = VESDE_PREDICTION_DENOISED,
+    v = VESDE_PREDICTION_V,
+};
+
 // Whether a job asks for the sample to be changed on the way, with noise or without.
 enum class conditions : std::int32_t {
     none = VESDE_CONDITIONS_NONE,
@@ -144,11 +170,12 @@ enum class sampler_start : std::int32_t {
     given = VESDE_SAMPLER_START_GIVEN,
 };
 
-// A buffer of a plan: the sample, the model output, or the history's first; the history's next ones
-// have the next numbers.
+// A buffer of a plan: the sample, the model output, the denoised sample, where the plan clamps it,
+// or the history's first; the history's next ones have the next numbers.
 enum class operand : std::int32_t {
     sample = VESDE_OPERAND_SAMPLE,
     model_output = VESDE_OPERAND_MODEL_OUTPUT,
+    denoised = VESDE_OPERAND_DENOISED,
     kept = VESDE_OPERAND_KEPT,
 };
 
@@ -705,6 +732,18 @@ struct config : vesde_config {
     }
 };
 
+// Sigmas in geometric progression, from sigma_max down to sigma_min. For a step to 0 put it behind.
+inline status set_geometric_sigmas(double sigma_min, double sigma_max, span<float> sigmas) noexcept {
+    return status(vesde_set_geometric_sigmas(sigma_min, sigma_max, sigmas.size(), sigmas.data()));
+}
+
+// Sigmas whose rho-th roots are equally spaced, from sigma_max down to sigma_min. For a step to 0
+// put it behind.
+inline status set_karras_sigmas(double sigma_min, double sigma_max, double rho,
+                                span<float> sigmas) noexcept {
+    return status(vesde_set_karras_sigmas(sigma_min, sigma_max, rho, sigmas.size(), sigmas.data()));
+}
+
 // The buffers of a step: `batch` samples of equal length, one after the other. A prev_sample_mean
 // that is not wanted is left out.
 struct step {
@@ -810,29 +849,69 @@ struct sampler_options {
     vesde::conditions conditions = vesde::conditions::none;
     // The step size of corrector::ncsnv2 at the last sigma.
     float step_lr = 0;
+    // How the job goes, and what the network gives.
+    vesde::method method = vesde::method::predictor_corrector;
+    vesde::prediction prediction = vesde::prediction::score;
+    // The order of method::lms and method::ipndm, up to 4; 0 is 4.
+    std::uint32_t order = 0;
+    // How much noise a step adds: 0 for none, 1 for as much as the reverse-time SDE has.
+    float eta = 0;
+    // What the noise of steps and of churn is multiplied by; 0 is 1.
+    float s_noise = 0;
+    // Churn of sigmas from s_tmin to s_tmax, of which 0 is no limit.
+    float s_churn = 0;
+    float s_tmin = 0;
+    float s_tmax = 0;
+    // Whether the denoised sample is clamped in each step, and its range.
+    bool denoised_clamped = false;
+    float denoised_low = 0;
+    float denoised_high = 0;
 
     constexpr operator vesde_sampler_options() const noexcept {
-        return {seed, stream, first_step, std::int32_t(noise), std::int32_t(averaging), std::int32_t(norm),
-                unclamped, std::int32_t(result), std::int32_t(start), std::int32_t(predictor),
-                std::int32_t(corrector), std::int32_t(conditions), step_lr};
+        return {seed,
+                stream,
+                first_step,
+                std::int32_t(noise),
+                std::int32_t(averaging),
+                std::int32_t(norm),
+                unclamped,
+                std::int32_t(result),
+                std::int32_t(start),
+                std::int32_t(predictor),
+                std::int32_t(corrector),
+                std::int32_t(conditions),
+                step_lr,
+                std::int32_t(method),
+                std::int32_t(prediction),
+                order,
+                eta,
+                s_noise,
+                s_churn,
+                s_tmin,
+                s_tmax,
+                denoised_clamped,
+                denoised_low,
+                denoised_high};
     }
 };
 
-// The buffers of a job. `noise` is what was asked for.
+// The buffers of a job. `noise` is what was asked for, `denoised` room for a preview.
 struct buffers {
     span<float> sample{};
     span<const float> model_output{};
     span<const float> noise{};
     span<float> workspace{};
+    span<float> denoised{};
 
     // Whether those of the sample's length have it.
     [[nodiscard]] constexpr bool fits() const noexcept {
-        return detail::fit(noise, model_output, sample);
+        return detail::fit(noise, model_output, sample) && detail::fit(denoised, sample);
     }
 
     constexpr operator vesde_buffers() const noexcept {
-        return {sample.data(),          model_output.data(), sample.size(), detail::or_null(noise),
-                detail::or_null(workspace), workspace.size()};
+        return {sample.data(),          model_output.data(), sample.size(),
+                detail::or_null(noise), detail::or_null(workspace), workspace.size(),
+                detail::or_null(denoised)};
     }
 };
 
@@ -851,12 +930,33 @@ struct request {
     std::int32_t last = 0;
 };
 
-// A factor of a plan, its buffer, and what multiplies their product; 1 if nothing does.
+// A factor of a plan, its buffer, and what multiplies their product; 0 and 1 if nothing does.
 struct plan_term {
     float factor = 0;
     vesde::operand operand = vesde::operand::sample;
     float second_factor = 1;
+
+    constexpr plan_term() noexcept = default;
+    constexpr plan_term(float of, vesde::operand buffer, float second = 1) noexcept
+        : factor(of), operand(buffer), second_factor(second) {}
+    constexpr plan_term(const vesde_plan_term &made) noexcept
+        : plan_term(made.factor, vesde::operand(made.operand), made.second_factor) {}
+
+    constexpr operator vesde_plan_term() const noexcept {
+        return {factor, std::int32_t(operand), second_factor};
+    }
 };
+
+// What becomes history: a sum of what the buffers hold before the plan is run.
+struct keep {
+    plan_term terms[most_terms]{};
+    std::size_t terms_len = 0;
+    // The buffer of the history that takes it.
+    std::size_t slot = 0;
+};
+
+// The most sums that a plan keeps.
+inline constexpr std::size_t most_keeps = VESDE_MOST_KEEPS;
 
 // What a turn does to the sample, with the fields of vesde_plan.
 struct plan {
@@ -866,18 +966,104 @@ struct plan {
     bool clamped = false;
     float clamp_low = 0;
     float clamp_high = 0;
-    std::int32_t keep = -1;
-    float keep_sample = 0;
-    float keep_model_output = 0;
+    keep keeps[most_keeps]{};
+    std::size_t keeps_len = 0;
+    // Whether the plan takes a score, of which the next five say what the denoised sample is.
+    bool has_denoised = false;
+    float denoised_sample = 0;
+    float denoised_model_output = 0;
+    bool denoised_clamped = false;
+    float denoised_low = 0;
+    float denoised_high = 0;
     vesde::reduction reduction = vesde::reduction::none;
     vesde::averaging averaging = vesde::averaging::batch;
     vesde::norm norm = vesde::norm::exact;
+    // The factor of more counter noise, which is added to the result; 0 for none.
+    float churn_factor = 0;
     double snr = 0;
     std::uint64_t draw = 0;
     vesde::counter counter{};
+    // The draw of that noise, and the noise.
+    std::uint64_t churn_draw = 0;
+    vesde::counter churn_counter{};
+
+    constexpr plan() noexcept = default;
+    constexpr plan(const vesde_plan &made) noexcept
+        : terms_len(made.terms_len),
+          noise_factor(made.noise_factor),
+          clamped(made.clamped != 0),
+          clamp_low(made.clamp_low),
+          clamp_high(made.clamp_high),
+          keeps_len(made.keeps_len),
+          has_denoised(made.has_denoised != 0),
+          denoised_sample(made.denoised_sample),
+          denoised_model_output(made.denoised_model_output),
+          denoised_clamped(made.denoised_clamped != 0),
+          denoised_low(made.denoised_low),
+          denoised_high(made.denoised_high),
+          reduction(vesde::reduction(made.reduction)),
+          averaging(vesde::averaging(made.averaging)),
+          norm(vesde::norm(made.norm)),
+          churn_factor(made.churn_factor),
+          snr(made.snr),
+          draw(made.draw),
+          counter{made.counter.seed, made.counter.stream, made.counter.index},
+          churn_draw(made.churn_draw),
+          churn_counter{made.churn_counter.seed, made.churn_counter.stream, made.churn_counter.index} {
+        copy(made.terms, terms);
+        for (std::size_t i = 0; i < most_keeps; ++i) {
+            copy(made.keeps[i].terms, keeps[i].terms);
+            keeps[i].terms_len = made.keeps[i].terms_len;
+            keeps[i].slot = made.keeps[i].slot;
+        }
+    }
+
+    constexpr operator vesde_plan() const noexcept {
+        vesde_plan made{{},
+                        terms_len,
+                        noise_factor,
+                        clamped,
+                        clamp_low,
+                        clamp_high,
+                        {},
+                        keeps_len,
+                        has_denoised,
+                        denoised_sample,
+                        denoised_model_output,
+                        denoised_clamped,
+                        denoised_low,
+                        denoised_high,
+                        std::int32_t(reduction),
+                        std::int32_t(averaging),
+                        std::int32_t(norm),
+                        churn_factor,
+                        snr,
+                        draw,
+                        counter,
+                        churn_draw,
+                        churn_counter};
+        copy(terms, made.terms);
+        for (std::size_t i = 0; i < most_keeps; ++i) {
+            copy(keeps[i].terms, made.keeps[i].terms);
+            made.keeps[i].terms_len = keeps[i].terms_len;
+            made.keeps[i].slot = keeps[i].slot;
+        }
+        return made;
+    }
+
+    // What sampler::next does with it, for the `len` elements from `start` on: on an engine's
+    // threads, in any split. Noise is the job's, or, where it has none, counter noise.
+    status run(const buffers &job, std::size_t start, std::size_t len) const noexcept {
+        if (!job.fits()) {
+            return status::length_mismatch;
+        }
+        return status(
+            vesde_run_plan(detail::as<vesde_plan>(*this), detail::as<vesde_buffers>(job), start, len));
+    }
 
     // What linear computes for a plan whose factors are known, of any part of the buffers:
-    // `operands` are the sample, the model output and the history, as enum operand numbers them. A
+    // `operands` are the sample, the model output, the denoised sample, where the plan clamps it,
+    // and the history, as enum operand numbers them. What is kept is not in it; run does all. A
     // plan that leaves the sample as it is copies it.
     [[nodiscard]] constexpr vesde::combination combination(span<const span<const float>> operands,
                                                            const noise &with,
@@ -905,9 +1091,17 @@ struct plan {
         sum.clamp_high = clamp_high;
         return sum;
     }
+
+private:
+    template <typename From, typename To>
+    static constexpr void copy(const From (&from)[most_terms], To (&to)[most_terms]) noexcept {
+        for (std::size_t i = 0; i < most_terms; ++i) {
+            to[i] = from[i];
+        }
+    }
 };
 
-// A predictor–corrector loop, to be made by init; before that, next says invalid_sampler.
+// A whole job, to be made by init; before that, next says invalid_sampler.
 class sampler {
 public:
     status init(const config &settings, std::size_t batch, const sampler_options &options = {}) noexcept {
@@ -957,7 +1151,7 @@ public:
         const status code{
             vesde_sampler_plan(&state_, detail::as<vesde_scheduler>(schedule), &planned, &made)};
         if (code == status::ok) {
-            update = translated(planned);
+            update = planned;
             wanted = translated(made);
         }
         return code;
@@ -967,18 +1161,6 @@ private:
     static request translated(const vesde_request &made) noexcept {
         return {request_kind(made.kind), made.correction, made.step, made.steps, made.label, made.draw,
                 made.sigma, made.timestep, vesde::after(made.after), made.last};
-    }
-
-    static vesde::plan translated(const vesde_plan &made) noexcept {
-        const vesde_counter &from = made.counter;
-        vesde::plan plan{{}, made.terms_len, made.noise_factor, made.clamped != 0, made.clamp_low,
-                         made.clamp_high, made.keep, made.keep_sample, made.keep_model_output,
-                         vesde::reduction(made.reduction), vesde::averaging(made.averaging),
-                         vesde::norm(made.norm), made.snr, made.draw, {from.seed, from.stream, from.index}};
-        for (std::size_t i = 0; i < most_terms; ++i) {
-            plan.terms[i] = {made.terms[i].factor, operand(made.terms[i].operand), made.terms[i].second_factor};
-        }
-        return plan;
     }
 
     vesde_sampler state_{};
@@ -1247,6 +1429,7 @@ static_assert(same_layout<counter, vesde_counter> && same_layout<cuda_grid, vesd
 static_assert(same_layout<generator, vesde_generator> && same_layout<sampler, vesde_sampler>);
 static_assert(same_layout<sampler_options, vesde_sampler_options> && same_layout<request, vesde_request>);
 static_assert(same_layout<plan, vesde_plan> && same_layout<plan_term, vesde_plan_term>);
+static_assert(same_layout<keep, vesde_keep>);
 static_assert(same_layout<ode_options, vesde_ode_options> && same_layout<ode, vesde_ode>);
 static_assert(same_layout<ode_request, vesde_ode_request>);
 static_assert(same_layout<ode_reduction, vesde_ode_reduction> && same_layout<ode_plan, vesde_ode_plan>);

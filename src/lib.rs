@@ -72,6 +72,8 @@ mod docs {
     mod inverse_problems {}
     #[doc = include_str!("../docs/likelihood.md")]
     mod likelihood {}
+    #[doc = include_str!("../docs/samplers.md")]
+    mod samplers {}
 }
 
 pub use buf::{In, Out};

@@ -338,6 +338,17 @@ impl Scheduler<'_> {
     /// `ZeroGradientNorm`, `NonFiniteGradientNorm` and `NonFiniteNoiseNorm` where there is no step
     /// size; `NullPointer` without noise, on whose norm it depends.
     pub fn step_correct(&self, averaging: Averaging, norm: Norm, step: Step<'_>) -> Result<(), Error> {
+        self.step_correct_after(averaging, norm, step, &|| ())
+    }
+
+    /// The same, and `before` as soon as nothing can fail.
+    pub(crate) fn step_correct_after(
+        &self,
+        averaging: Averaging,
+        norm: Norm,
+        step: Step<'_>,
+        before: &dyn Fn(), // not generic: once in the library
+    ) -> Result<(), Error> {
         let noise = step.noise.source().ok_or(Error::NullPointer)?;
         let (per_sample, batch) = (step.check()?, step.batch);
         let norm_of =
@@ -351,6 +362,7 @@ impl Scheduler<'_> {
             let scratch = step.scratch(|| factors(grad_norm, most).is_ok());
             let noise_norm = mean_of(batch, norm, |i| norm_of(noise, scratch.as_ref(), i));
             let factors = factors(grad_norm, noise_norm)?.into();
+            before();
             step.run(Some(after_norm(noise, scratch.as_ref())), 0, batch * per_sample, factors);
             return Ok(());
         }
@@ -364,6 +376,7 @@ impl Scheduler<'_> {
                 *to = factors;
             }
         }
+        before();
         for i in 0..batch {
             let factors = first.get(i).map_or_else(|| factors_of(i), |&factors| Ok(factors))?;
             step.run(Some(after_norm(noise, scratch)), i * per_sample, per_sample, factors.into());

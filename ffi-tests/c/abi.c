@@ -99,7 +99,8 @@ static void every_call_succeeds_and_writes_all_of_its_outputs(void) {
         OK(attempt(f, p, n));
         for (int i = 0; i < parameters(f); ++i) {
             const struct parameter *x = &f->parameters[i];
-            for (size_t k = 0; x->role == OUT && x->size > 1 && k < bytes_of(f, i, n); k += x->size) {
+            const int is_out = (x->role == OUT || x->role == OUT_APART) && x->size > 1;
+            for (size_t k = 0; is_out && k < bytes_of(f, i, n); k += x->size) {
                 unsigned char untouched[sizeof(vesde_generator)];
                 memset(untouched, SENTINEL, x->size);
                 CHECK(memcmp((char *)p[i] + k, untouched, x->size) != 0);
@@ -212,7 +213,8 @@ static void every_partial_overlap_is_refused(void) {
             for (int i = 0; i < 7; ++i) {
                 at(f, "pointer %d at pointer %d, shifted by %d", a, b, shifts[i]);
                 p[a] = (char *)p[b] + shifts[i];
-                if (shifts[i] != 0 || other->role != IN || is_object || out->role == IDLE) {
+                const int is_apart = out->role == OUT_APART || out->role == IDLE;
+                if (shifts[i] != 0 || other->role != IN || is_object || is_apart) {
                     int beside = shifts[i] <= -len || shifts[i] >= other_len;
                     STATUS(beside || is_built ? VESDE_OK : VESDE_ERROR_OVERLAP, attempt(f, p, n));
                 }
@@ -952,6 +954,110 @@ static void inverse_problems_and_guidance(void) {
     STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_couple(image, LEN, SIZE_MAX, out));
 }
 
+// Numbers of the options that are none of theirs, and options that do not go with each other.
+static void options_of_methods(void) {
+    const vesde_sampler_options kept = options;
+    const float wrong[] = {-1, NAN, -INFINITY, INFINITY};
+    float *const numbers[] = {&options.eta, &options.s_noise, &options.s_churn, &options.s_tmin, &options.s_tmax};
+    for (options.method = 0; options.method < 13; ++options.method) {
+        const int32_t method = options.method;
+        const int is_along_sigmas = method != VESDE_METHOD_PREDICTOR_CORRECTOR;
+        const int takes_order = method == VESDE_METHOD_LMS || method == VESDE_METHOD_IPNDM;
+        const int takes_eta = is_along_sigmas && method < VESDE_METHOD_UNIPC2;
+        const int takes_churn = is_along_sigmas && method <= VESDE_METHOD_DPM2;
+        OK(call("sampler_init"));
+        for (int i = 0; i < 5 * 4; ++i) {
+            // The greatest sigma may be any.
+            const int is_no_limit = numbers[i / 4] == &options.s_tmax && wrong[i % 4] == INFINITY;
+            *numbers[i / 4] = wrong[i % 4];
+            STATUS(is_no_limit ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+            *numbers[i / 4] = 0;
+        }
+        for (uint32_t order = 0; order < 7; ++order) {
+            options.order = order < 6 ? order : UINT32_MAX;
+            const int is_order = order == 0 || (takes_order && order <= 4);
+            STATUS(is_order ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+        }
+        options.order = 0;
+        for (options.prediction = 1; options.prediction < 4; ++options.prediction) {
+            STATUS(is_along_sigmas ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+        }
+        options.prediction = VESDE_PREDICTION_SCORE;
+        options.eta = 1;
+        STATUS(takes_eta ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+        options.s_churn = 1;
+        STATUS(VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+        options.eta = 0;
+        STATUS(takes_churn ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+        options.s_churn = 0;
+        const struct {
+            float low, high;
+            int is_range;
+        } ranges[] = {{0, 0, 1}, {-INFINITY, INFINITY, 1}, {1, 0, 0}, {NAN, 1, 0}, {0, NAN, 0}, {NAN, NAN, 0}};
+        for (int i = 0; i < 6; ++i) {
+            options.denoised_low = ranges[i].low;
+            options.denoised_high = ranges[i].high;
+            OK(call("sampler_init"));  // nothing is clamped
+            options.denoised_clamped = 1;
+            const int is_one = ranges[i].is_range && is_along_sigmas;
+            STATUS(is_one ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
+            options.denoised_clamped = 0;
+        }
+        options = kept;
+        options.method = method;
+    }
+    options = kept;
+}
+
+static void tables_of_sigmas(void) {
+    float karras[MOST], untouched[1];
+    memset(prev, SENTINEL, sizeof prev);
+    memcpy(untouched, prev, sizeof untouched);
+    const struct {
+        double sigma_min, sigma_max;
+        vesde_status status;
+    } ends[] = {
+        {0, 1, VESDE_ERROR_INVALID_SIGMA_MIN},        {-0.0, 1, VESDE_ERROR_INVALID_SIGMA_MIN},
+        {-1, 1, VESDE_ERROR_INVALID_SIGMA_MIN},       {NAN, 1, VESDE_ERROR_INVALID_SIGMA_MIN},
+        {1e-60, 1, VESDE_ERROR_INVALID_SIGMA_MIN},    {1, 0.999, VESDE_ERROR_INVALID_SIGMA_MAX},
+        {1, NAN, VESDE_ERROR_INVALID_SIGMA_MAX},      {1, INFINITY, VESDE_ERROR_INVALID_SIGMA_MAX},
+        {1, 1e39, VESDE_ERROR_INVALID_SIGMA_MAX},     {1, -INFINITY, VESDE_ERROR_INVALID_SIGMA_MAX},
+        {INFINITY, INFINITY, VESDE_ERROR_INVALID_SIGMA_MAX}, {1, 1, VESDE_OK}, {1e-45, 3e38, VESDE_OK},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; ++i) {
+        snprintf(context, sizeof context, "from %g to %g", ends[i].sigma_max, ends[i].sigma_min);
+        prev[0] = *untouched;
+        STATUS(ends[i].status, vesde_set_geometric_sigmas(ends[i].sigma_min, ends[i].sigma_max, 3, prev));
+        CHECK((bits(*prev) == bits(*untouched)) == (ends[i].status != VESDE_OK));
+        prev[0] = *untouched;
+        STATUS(ends[i].status, vesde_set_karras_sigmas(ends[i].sigma_min, ends[i].sigma_max, 7, 3, prev));
+        CHECK((bits(*prev) == bits(*untouched)) == (ends[i].status != VESDE_OK));
+    }
+    const double wrong[] = {0, -0.0, -7, NAN, INFINITY, -INFINITY};
+    prev[0] = *untouched;
+    for (int i = 0; i < 6; ++i) {
+        STATUS(VESDE_ERROR_INVALID_OPTION, vesde_set_karras_sigmas(0.1, 1, wrong[i], 3, prev));
+        CHECK(bits(*prev) == bits(*untouched));
+    }
+    for (size_t len = 1; len <= MOST; ++len) {
+        snprintf(context, sizeof context, "%d sigmas", (int)len);
+        OK(vesde_set_geometric_sigmas(0.01, 50, len, prev));
+        OK(vesde_set_karras_sigmas(0.01, 50, 7, len, karras));
+        CHECK(prev[0] == 50 && karras[0] == 50);
+        CHECK(len == 1 || (prev[len - 1] == 0.01f && karras[len - 1] == 0.01f));
+        for (size_t i = 1; i < len; ++i) {
+            const float mean = i + 1 < len ? prev[i - 1] * prev[i + 1] : prev[i] * prev[i];
+            CHECK(ulps(prev[i] * prev[i], mean) <= 4 && prev[i] < prev[i - 1]);
+            CHECK(karras[i] < karras[i - 1] && (i + 1 == len || karras[i] > prev[i]));
+        }
+    }
+    // Of order 1 they are equally spaced.
+    OK(vesde_set_karras_sigmas(1, 5, 1, 5, karras));
+    for (int i = 0; i < 5; ++i) {
+        CHECK(karras[i] == 5 - (float)i);
+    }
+}
+
 static void enumerations(void) {
     const struct {
         int32_t *value, known;
@@ -982,6 +1088,12 @@ static void enumerations(void) {
         {&options.predictor, 6, {"sampler_init"}},
         {&options.corrector, 4, {"sampler_init"}},
         {&options.conditions, 3, {"sampler_init"}},
+        {&options.method, 13, {"sampler_init"}},
+        {&options.prediction, 4, {"sampler_init"}},
+        {&options.denoised_clamped, 2, {"sampler_init"}},
+        {&plan_keeping.clamped, 2, {"run_plan"}},
+        {&plan_keeping.has_denoised, 2, {"run_plan"}},
+        {&plan_clamping.denoised_clamped, 2, {"run_plan_clamping"}},
         {&predictor, 6, {"step_pred", "step_pred_counter", "get_predictor_step"}},
         {&ode_options.noise, 2, {"ode_init"}},
         {&ode_options.start, 2, {"ode_init"}},
@@ -1418,8 +1530,9 @@ static void combinations_of_plans(void) {
     }
 }
 
-// No method keeps history yet: a workspace may be there, and is left alone. No output, state, table
-// or input may lie in it, and given noise not partly in the sample, wherever a job is.
+// The predictor–corrector method keeps no history: a workspace may be there, and is left alone.
+// No output, state, table or input may lie in it, and given noise not partly in the sample,
+// wherever a job is.
 static void workspaces(void) {
     size_t len = 7;
     OK(vesde_sampler_workspace_len(&sampler, SIZE_MAX, &len));
@@ -1436,7 +1549,7 @@ static void workspaces(void) {
         memcpy(z, noise, sizeof z);
         memcpy(history_of_it, history[0], sizeof history_of_it);
         OK(vesde_sampler_init(&config, BATCH, &here, &state));
-        const vesde_buffers right = {x, score, LEN, z, history_of_it, LEN};
+        const vesde_buffers right = {x, score, LEN, z, history_of_it, LEN, NULL};
         void *const places[] = {&state, &request, &tables, timesteps, x + LEN - 1, score + LEN - 1, z + LEN - 1};
         for (int turn = 0; request.kind != VESDE_REQUEST_KIND_DONE && turn < 20; ++turn) {
             vesde_buffers job = right;
@@ -1663,7 +1776,7 @@ static void every_status_was_seen(void) {
         VESDE_ERROR_JSON_NUMBER, VESDE_ERROR_JSON_CLASS_NAME, VESDE_ERROR_JSON_DEPTH, VESDE_ERROR_INVALID_SAMPLER,
         VESDE_ERROR_SAMPLER_DONE, VESDE_ERROR_INVALID_RANDOM_STATE, VESDE_ERROR_UNKNOWN_GPU,
         VESDE_ERROR_UNSPLITTABLE_DRAW, VESDE_ERROR_NON_FINITE_SCORE, VESDE_ERROR_STEP_TOO_SMALL,
-        VESDE_ERROR_TOO_MANY_EVALUATIONS, VESDE_ERROR_INVALID_TOLERANCE,
+        VESDE_ERROR_TOO_MANY_EVALUATIONS, VESDE_ERROR_INVALID_TOLERANCE, VESDE_ERROR_INVALID_OPTION,
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
         const char *message = vesde_status_message(all[i]);
@@ -1707,6 +1820,8 @@ int main(void) {
         corrector_steps,
         corrector_statuses,
         inverse_problems_and_guidance,
+        options_of_methods,
+        tables_of_sigmas,
         enumerations,
         counter_noise,
         torch_noise,

@@ -90,6 +90,44 @@ static void predictor_corrector(const vesde_scheduler *scheduler) {
     CHECK(most_apart(x, reference) == 0);
 }
 
+static void samplers(const vesde_config *config) {
+    static float preview[LEN];
+    float geometric[CALLS + 1], karras[CALLS + 1];
+    vesde_buffers buffers = {.sample = x, .model_output = score, .len = LEN, .workspace = workspace,
+                             .workspace_len = LEN, .denoised = preview};
+    OK(make_tables(config, geometric, karras));
+    OK(sample_in_few(config, &few, geometric, BATCH, &buffers, score));
+    CHECK(is_gaussian(x, 1, 0.08, 0.12));
+    memcpy(reference, x, sizeof x);
+    // The last step is to what the network said, clamped.
+    for (size_t i = 0; i < LEN; ++i) {
+        preview[i] = fminf(fmaxf(preview[i], 0), 1);
+    }
+    CHECK(most_apart(preview, reference) == 0);
+
+    const vesde_scheduler along = {.config = *config, .sigmas = geometric, .sigmas_len = CALLS + 1};
+    for (size_t parts = 1; parts <= 3; ++parts) {
+        vesde_sampler sampler;
+        vesde_request request;
+        OK(vesde_sampler_init(config, BATCH, &few, &sampler));
+        do {
+            if (!OK(next_on_threads(&sampler, &along, &buffers, parts, &request))) {
+                return;
+            }
+            network(x, request.sigma, score);
+        } while (request.kind != VESDE_REQUEST_KIND_DONE);
+        CHECK(most_apart(x, reference) == 0);
+    }
+
+    OK(sample_in_few(config, &few, karras, BATCH, &buffers, score));
+    CHECK(is_gaussian(x, 1, 0.08, 0.12));
+    // From a step of little noise a picture stays what it is, nearly.
+    OK(image_to_image(config, karras, CALLS - 1, reference, &buffers, score));
+    CHECK(most_apart(x, reference) < 0.1f && most_apart(x, reference) > 0);
+    buffers.workspace_len = 1;
+    STATUS(VESDE_ERROR_BUFFER_TOO_SMALL, sample_in_few(config, &few, karras, BATCH, &buffers, score));
+}
+
 static void annealed(vesde_config config) {
     float levels[LEVELS], table[LEVELS];
     config.correct_steps = 5;
@@ -199,6 +237,7 @@ int main(void) {
     OK(vesde_set_timesteps(&scheduler.config, STEPS, timesteps));
     OK(vesde_set_sigmas(&scheduler.config, timesteps, STEPS, STEPS, sigmas, discrete_sigmas));
     predictor_corrector(&scheduler);
+    samplers(&scheduler.config);
     annealed(scheduler.config);
     ode(&scheduler.config);
     likelihood(&scheduler.config);

@@ -294,10 +294,29 @@ static int job_of(int32_t i, vesde_sampler_options *made) {
     return i == 0;
 }
 
+// The options of a method along a table, in one of many ways.
+static vesde_sampler_options method_options(int32_t method, int32_t way) {
+    vesde_sampler_options made = {.seed = 7, .method = method, .prediction = way % 4};
+    made.noise = way % 2;
+    made.order = method >= VESDE_METHOD_LMS ? (uint32_t)way % 5 : 0;
+    made.eta = way % 3 == 1 && method < VESDE_METHOD_UNIPC2 ? 1 : 0;
+    made.s_churn = way % 3 == 2 && method <= VESDE_METHOD_DPM2 ? 3 : 0;
+    made.conditions = way / 2 % 3;
+    made.result = way / 4 % 3;
+    made.denoised_clamped = way % 5 == 0;
+    made.denoised_high = 1;
+    return made;
+}
+
+enum { METHODS = 13, MOST_KEPT = 4 };  // buffers of history
+
 enum { MOST_STATES = 2000, MOST_PICKED = 4 };
 
 static vesde_sampler states_of_jobs[MOST_STATES];  // those of `places`, and two of every job
 static int states_len;
+static int states_of_steps_len;  // of the predictor–corrector method; the others go along `short_table`
+static float short_table[12];
+static vesde_scheduler along;
 static vesde_sampler picked[MOST_PICKED];  // with two factors at the score, and with clamps
 static int picked_len;
 
@@ -337,6 +356,21 @@ static void make_states(void) {
         }
     }
     CHECK(picked_len == MOST_PICKED && states_len > PLACES + 2 * 400);
+    states_of_steps_len = states_len;
+    OK(vesde_set_karras_sigmas(0.02, 20, 7, 11, short_table));
+    along = (vesde_scheduler){config, NULL, 0, short_table, 12, NULL, 0};
+    for (int32_t i = 0; i < 8 * 12; ++i, ++states_len) {
+        vesde_sampler_options of = method_options(1 + i / 8, i);
+        snprintf(context, sizeof context, "method %d, %d", (int)of.method, (int)i);
+        OK(vesde_sampler_init(&config, 1, &of, &states_of_jobs[states_len]));
+        states_of_jobs[states_len].turn = (uint64_t)(i * 5 % 11);
+    }
+    CHECK(states_len < MOST_STATES);
+}
+
+// What a state's job goes along.
+static const vesde_scheduler *tables_of(int state) {
+    return state < states_of_steps_len ? &scheduler : &along;
 }
 
 // ---- every length between pages that do not exist ----
@@ -630,8 +664,9 @@ static void objects_over_buffers(void) {
     const struct {
         const char *name;
         int object, buffer;
-    } pairs[] = {{"sampler_next", 7, 3}, {"sampler_next", 7, 6}, {"sampler_next", 0, 3}, {"sampler_next", 0, 4},
-                 {"sampler_next", 0, 5}, {"sampler_next", 0, 6}, {"config_to_json", 2, 1},
+    } pairs[] = {{"sampler_next", 8, 3}, {"sampler_next", 8, 6}, {"sampler_next", 8, 7}, {"sampler_next", 0, 3},
+                 {"sampler_next", 0, 4}, {"sampler_next", 0, 5}, {"sampler_next", 0, 6}, {"sampler_next", 0, 7},
+                 {"config_to_json", 2, 1},
                  {"ode_next_product", 0, 2}, {"ode_next_product", 0, 3}, {"ode_next_product", 0, 4},
                  {"ode_next_product", 0, 5}, {"ode_next_product", 0, 6}, {"ode_next_product", 0, 7},
                  {"ode_next_product", 0, 8}, {"ode_next_product", 0, 9}, {"ode_next_product", 10, 2},
@@ -1076,75 +1111,285 @@ static void generators_of_anything(void) {
     }
 }
 
-// What vesde_sampler_next is: its plan, run by the functions for steps. What becomes of the sampler
-// and of its sample, and its request.
-static vesde_status next_by_plan(vesde_sampler *state, float *x, size_t len, vesde_request *request) {
-    vesde_plan plan;
+// What vesde_sampler_next is: its plan, run by vesde_run_plan in parts or by the functions for
+// steps. What becomes of the sampler and of its buffers, and its request.
+static vesde_status next_by_plan(vesde_sampler *state, const vesde_scheduler *with, vesde_buffers job,
+                                 vesde_request *request) {
+    vesde_plan made;
+    float *const x = job.sample, by_linear[LEN];
     const size_t batch = (size_t)state->batch;
     const int makes_noise = state->noise == VESDE_SAMPLER_NOISE_COUNTER;
-    vesde_status status = vesde_sampler_plan(state, &scheduler, &plan, request);
+    vesde_status status = vesde_sampler_plan(state, with, &made, request);
     if (status != VESDE_OK) {
         return status;
     }
-    const vesde_noise z = makes_noise ? vesde_counter_noise(plan.counter) : vesde_given_noise(noise);
-    CHECK(plan.keep == -1 && plan.keep_sample == 0 && plan.keep_model_output == 0);
-    if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS) {
-        const vesde_scheduler tables = {.config.snr = plan.snr};
-        const vesde_step step = {model_output, x, len, batch, z, x, NULL, 0};
-        CHECK(plan.terms_len == 2 && plan.terms[0].factor == 1 && plan.terms[0].operand == VESDE_OPERAND_SAMPLE);
-        CHECK(plan.terms[1].factor == 0 && plan.terms[1].operand == VESDE_OPERAND_MODEL_OUTPUT);
-        CHECK(plan.noise_factor == 0 && plan.terms[1].second_factor == 1);
-        CHECK(plan.snr == state->config.snr && plan.averaging == state->averaging && plan.norm == state->norm);
-        const vesde_combination clamp = {.terms = {{1, x}}, .terms_len = 1, .len = len, .clamped = plan.clamped,
-                                         .clamp_low = plan.clamp_low, .clamp_high = plan.clamp_high, .out = x};
-        status = vesde_step_correct(&tables, plan.averaging, plan.norm, &step);
+    const vesde_noise z = makes_noise ? vesde_counter_noise(made.counter) : vesde_given_noise(noise);
+    if (made.reduction == VESDE_REDUCTION_CORRECTOR_NORMS) {
+        const vesde_scheduler tables = {.config.snr = made.snr};
+        const vesde_step step = {model_output, x, LEN, batch, z, x, NULL, 0};
+        CHECK(made.terms_len == 2 && made.terms[0].factor == 1 && made.terms[0].operand == VESDE_OPERAND_SAMPLE);
+        CHECK(made.terms[1].factor == 0 && made.terms[1].operand == VESDE_OPERAND_MODEL_OUTPUT);
+        CHECK(made.noise_factor == 0 && made.terms[1].second_factor == 1);
+        CHECK(made.snr == state->config.snr && made.averaging == state->averaging && made.norm == state->norm);
+        CHECK(made.keeps_len == 0 && made.churn_factor == 0 && made.has_denoised && !made.denoised_clamped);
+        const vesde_combination preview = {
+            .terms = {{made.denoised_sample, x}, {made.denoised_model_output, model_output}}, .terms_len = 2,
+            .len = LEN, .out = job.denoised};
+        const vesde_combination clamp = {.terms = {{1, x}}, .terms_len = 1, .len = LEN, .clamped = made.clamped,
+                                         .clamp_low = made.clamp_low, .clamp_high = made.clamp_high, .out = x};
+        STATUS(VESDE_ERROR_INVALID_SAMPLER, vesde_run_plan(&made, &job, 0, LEN));
+        OK(vesde_linear(&preview));
+        status = vesde_step_correct(&tables, made.averaging, made.norm, &step);
         return status != VESDE_OK ? status : vesde_linear(&clamp);
     }
-    CHECK(plan.reduction == VESDE_REDUCTION_NONE && plan.snr == 0 && plan.averaging == 0 && plan.norm == 0);
-    const float *const operands[] = {x, model_output};
-    for (size_t i = 0; i < plan.terms_len; ++i) {
-        CHECK(plan.terms[i].operand == VESDE_OPERAND_SAMPLE || plan.terms[i].operand == VESDE_OPERAND_MODEL_OUTPUT);
+    CHECK(made.reduction == VESDE_REDUCTION_NONE && made.snr == 0 && made.averaging == 0 && made.norm == 0);
+    const float *const operands[] = {x, model_output, NULL, job.workspace, job.workspace + LEN,
+                                     job.workspace + 2 * LEN, job.workspace + 3 * LEN};
+    const int is_linear = !made.denoised_clamped && made.churn_factor == 0;
+    if (is_linear) {
+        const vesde_combination sum = vesde_plan_combination(&made, operands, z, LEN, by_linear);
+        OK(vesde_linear(&sum));
     }
-    const vesde_combination sum = vesde_plan_combination(&plan, operands, z, len, x);
-    return vesde_linear(&sum);
+    job.noise = makes_noise ? NULL : noise;
+    OK(vesde_run_plan(&made, &job, 13, LEN - 13));
+    OK(vesde_run_plan(&made, &job, 0, 13));
+    CHECK(!is_linear || memcmp(by_linear, x, sizeof by_linear) == 0);
+    return VESDE_OK;
+}
+
+// The buffers of a job that another one's are compared with.
+struct memory_of_job {
+    float sample[LEN], workspace[MOST_KEPT * LEN], denoised[LEN];
+};
+
+static vesde_buffers fresh_buffers(struct memory_of_job *of) {
+    memset(of, SENTINEL, sizeof *of);
+    memcpy(of->sample, sample, sizeof of->sample);
+    memcpy(of->workspace, derivatives, sizeof of->workspace);
+    return (vesde_buffers){of->sample, model_output, LEN, noise, of->workspace, MOST_KEPT * LEN, of->denoised};
 }
 
 static void samplers_of_anything(void) {
-    int accepted[MANNERS] = {0}, tried[MANNERS] = {0};
+    int accepted[2][MANNERS] = {{0}}, tried[2][MANNERS] = {{0}};
     for (int i = 0; i < tries; ++i) {
-        ++tried[i % MANNERS];
-        vesde_sampler any = states_of_jobs[i / MANNERS % states_len], any_before, by_plan;
+        const int which = i / MANNERS % states_len, is_method = which >= states_of_steps_len;
+        vesde_sampler any = states_of_jobs[which], any_before, by_plan;
         vesde_request request, request_before, by_plan_request;
-        float x[LEN], x_before[LEN];
-        const vesde_buffers job = {.sample = x, .model_output = model_output, .len = LEN, .noise = noise};
+        struct memory_of_job memory, memory_before;
+        const vesde_buffers job = fresh_buffers(&memory), job_before = fresh_buffers(&memory_before);
+        ++tried[is_method][i % MANNERS];
         snprintf(context, sizeof context, "sampler %d", i);
         spoil(&any, sizeof any, i % MANNERS);
         vesde_limit_simd_level(levels[i % levels_len]);
-        memcpy(x, sample, sizeof x);
         memset(&request, SENTINEL, sizeof request);
-        memcpy(x_before, x, sizeof x);
         memcpy(&request_before, &request, sizeof request);
         any_before = by_plan = any;
-        vesde_status status = vesde_sampler_next(&any, &scheduler, &job, &request);
+        vesde_status status = vesde_sampler_next(&any, tables_of(which), &job, &request);
         if (status == VESDE_OK) {
-            ++accepted[i % MANNERS];
-            OK(next_by_plan(&by_plan, x_before, LEN, &by_plan_request));
-            CHECK(memcmp(&any, &by_plan, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
+            ++accepted[is_method][i % MANNERS];
+            OK(next_by_plan(&by_plan, tables_of(which), job_before, &by_plan_request));
+            CHECK(memcmp(&any, &by_plan, sizeof any) == 0 && memcmp(&memory, &memory_before, sizeof memory) == 0);
             CHECK(memcmp(&request, &by_plan_request, sizeof request) == 0);
         } else {
             // The plan's status, or the batch's, or that of a step size which overflows by the
             // configuration.
-            vesde_plan plan;
-            vesde_status of_plan = vesde_sampler_plan(&by_plan, &scheduler, &plan, &by_plan_request);
+            vesde_plan made;
+            vesde_status of_plan = vesde_sampler_plan(&by_plan, tables_of(which), &made, &by_plan_request);
             STATUS(of_plan != VESDE_OK            ? of_plan
                    : LEN % any_before.batch != 0 ? VESDE_ERROR_LENGTH_MISMATCH
                                                  : VESDE_ERROR_NON_FINITE_GRADIENT_NORM,
                    status);
-            CHECK(memcmp(&any, &any_before, sizeof any) == 0 && memcmp(x, x_before, sizeof x) == 0);
+            CHECK(memcmp(&any, &any_before, sizeof any) == 0 && memcmp(&memory, &memory_before, sizeof memory) == 0);
             CHECK(memcmp(&request, &request_before, sizeof request) == 0);
         }
     }
+    some_were_accepted(accepted[0], tried[0]);
+    some_were_accepted(accepted[1], tried[1]);
+}
+
+// Plans of any bits: a status, and nothing but outputs is written. Zeros are a plan that does
+// nothing.
+static void plans_of_anything(void) {
+    const struct {
+        const char *name;
+        vesde_plan *plan;
+    } kinds[] = {{"run_plan", &plan_keeping}, {"run_plan_correcting", &plan_correcting},
+                 {"run_plan_clamping", &plan_clamping}};
+    int accepted[MANNERS] = {0}, tried[MANNERS] = {0};
+    for (int i = 0; i < tries / 3; ++i) {
+        const int how = i % MANNERS, kind = i / MANNERS % 3;
+        const struct function *f = find(kinds[kind].name);
+        const vesde_plan right = *kinds[kind].plan;
+        void *p[PARAMETERS];
+        size_t n[LENGTHS];
+        usual(f, n);
+        lay_out(f, n, i / 18 % 2, p);
+        spoil(kinds[kind].plan, sizeof right, how);
+        at(f, "plan %d", i);
+        vesde_limit_simd_level(levels[i % levels_len]);
+        ++tried[how];
+        accepted[how] += attempt(f, p, n) == VESDE_OK;
+        *kinds[kind].plan = right;
+    }
+    CHECK(accepted[0] == tried[0]);
+    accepted[0] = 0;
     some_were_accepted(accepted, tried);
+}
+
+// What is wrong with a plan, a part or the buffers of one.
+static void damaged_plans(void) {
+    const vesde_plan right = plan_correcting;
+    vesde_plan *const it = &plan_correcting;
+    const char *const name = "run_plan_correcting";
+#define DAMAGED(status, change)     \
+    do {                            \
+        change;                     \
+        STATUS(status, call(name)); \
+        *it = right;                \
+    } while (0)
+    DAMAGED(VESDE_OK, it->keeps_len = 0);
+    DAMAGED(VESDE_ERROR_TOO_LARGE, it->terms_len = VESDE_MOST_TERMS + 1);
+    DAMAGED(VESDE_ERROR_TOO_LARGE, it->terms_len = SIZE_MAX);
+    DAMAGED(VESDE_ERROR_TOO_LARGE, it->keeps_len = VESDE_MOST_KEEPS + 1);
+    DAMAGED(VESDE_ERROR_TOO_LARGE, it->keeps_len = SIZE_MAX);
+    DAMAGED(VESDE_ERROR_TOO_LARGE, it->keeps[1].terms_len = VESDE_MOST_TERMS + 1);
+    DAMAGED(VESDE_ERROR_EMPTY, it->keeps[0].terms_len = 0);
+    DAMAGED(VESDE_ERROR_UNKNOWN_ENUM, it->terms[0].operand = -1);
+    DAMAGED(VESDE_ERROR_UNKNOWN_ENUM, it->keeps[1].terms[0].operand = INT32_MIN);
+    DAMAGED(VESDE_ERROR_BUFFER_TOO_SMALL, it->terms[0].operand = VESDE_OPERAND_KEPT + 3);
+    DAMAGED(VESDE_ERROR_BUFFER_TOO_SMALL, it->keeps[0].terms[0].operand = INT32_MAX);
+    DAMAGED(VESDE_ERROR_BUFFER_TOO_SMALL, it->keeps[0].slot = 3);
+    DAMAGED(VESDE_ERROR_TOO_LARGE, it->keeps[0].slot = SIZE_MAX);
+    DAMAGED(VESDE_ERROR_TOO_LARGE, it->keeps[1].slot = SIZE_MAX / LEN);
+    DAMAGED(VESDE_ERROR_INVALID_SAMPLER, it->reduction = VESDE_REDUCTION_CORRECTOR_NORMS);
+    DAMAGED(VESDE_ERROR_INVALID_SAMPLER, it->reduction = -7);
+    DAMAGED(VESDE_ERROR_TOO_LARGE, it->counter.index = UINT64_MAX);
+    DAMAGED(VESDE_ERROR_TOO_LARGE, (it->churn_factor = 1, it->churn_counter.index = UINT64_MAX));
+    DAMAGED(VESDE_OK, it->churn_factor = 1);
+    // A denoised sample that is not clamped may be a term, too; one that is not there may not.
+    DAMAGED(VESDE_OK, it->terms[1].operand = VESDE_OPERAND_DENOISED);
+    DAMAGED(VESDE_ERROR_INVALID_SAMPLER, (it->terms[1].operand = VESDE_OPERAND_DENOISED, it->has_denoised = 0));
+    DAMAGED(VESDE_ERROR_INVALID_SAMPLER,
+            (it->keeps[1].terms[0].operand = VESDE_OPERAND_DENOISED, it->has_denoised = 0));
+    DAMAGED(VESDE_OK, (it->clamped = 1, it->clamp_low = NAN, it->clamp_high = NAN));
+    DAMAGED(VESDE_OK, (it->clamped = 1, it->clamp_low = 2, it->clamp_high = 1));
+#undef DAMAGED
+
+    struct memory_of_job memory, before_it;
+    const vesde_buffers job = fresh_buffers(&memory);
+    fresh_buffers(&before_it);
+    const struct {
+        size_t start, len;
+        vesde_status status;
+    } parts[] = {
+        {0, 0, VESDE_ERROR_EMPTY},           {LEN, 0, VESDE_ERROR_EMPTY},
+        {LEN, 1, VESDE_ERROR_LENGTH_MISMATCH}, {LEN - 1, 2, VESDE_ERROR_LENGTH_MISMATCH},
+        {1, LEN, VESDE_ERROR_LENGTH_MISMATCH}, {SIZE_MAX, 2, VESDE_ERROR_LENGTH_MISMATCH},
+        {2, SIZE_MAX, VESDE_ERROR_LENGTH_MISMATCH}, {SIZE_MAX, SIZE_MAX, VESDE_ERROR_LENGTH_MISMATCH},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) {
+        snprintf(context, sizeof context, "part %d", (int)i);
+        STATUS(parts[i].status, vesde_run_plan(it, &job, parts[i].start, parts[i].len));
+    }
+    // A workspace without its last float; a second factor of a sum that is kept; and of 0, as in
+    // vesde_linear.
+    vesde_buffers less = job;
+    less.workspace_len = 3 * LEN - 1;
+    STATUS(VESDE_ERROR_BUFFER_TOO_SMALL, vesde_run_plan(it, &less, 0, LEN));
+    CHECK(memcmp(&memory, &before_it, sizeof memory) == 0);
+    OK(vesde_run_plan(it, &job, 0, LEN));
+    const struct memory_of_job run = memory;
+    fresh_buffers(&memory);
+    it->keeps[1].terms[0].second_factor = 0;
+    OK(vesde_run_plan(it, &job, 0, LEN));
+    CHECK(memcmp(&memory, &run, sizeof memory) == 0);
+    fresh_buffers(&memory);
+    it->keeps[1].terms_len = 1;
+    it->keeps[1].terms[0].second_factor = 2;
+    OK(vesde_run_plan(it, &job, 0, LEN));
+    const vesde_plan_term *const term = &it->keeps[1].terms[0];
+    const float *const x = term->operand == VESDE_OPERAND_SAMPLE ? sample : model_output;
+    for (size_t i = 0; i < LEN && CHECK(term->operand <= VESDE_OPERAND_MODEL_OUTPUT); ++i) {
+        CHECK(bits(memory.workspace[it->keeps[1].slot * LEN + i]) == bits(term->factor * x[i] * 2));
+    }
+    *it = right;
+}
+
+// Jobs along tables whose sigmas do not fall, are none, or are too few; jobs that begin behind the
+// end; jobs without room for their history. Nothing changes.
+static void tables_of_anything(void) {
+    for (int32_t method = 1; method < METHODS; ++method) {
+        for (int k = 0; k < 5 * STRANGE * 2; ++k) {
+            float edited[5] = {8, 4, 2, 1, 0.5f};
+            const int where = k / 2 % 5;
+            const float value = strange[k / 10];
+            edited[where] = value;
+            const vesde_scheduler tables = {config, NULL, 0, edited, 5, NULL, 0};
+            int falls = isfinite(edited[0]) && edited[4] >= 0;
+            for (int i = 0; i < 4; ++i) {
+                falls &= edited[i] > edited[i + 1];
+            }
+            snprintf(context, sizeof context, "method %d, sigma %d is %g", (int)method, where, value);
+            vesde_sampler_options here = method_options(method, k);
+            here.conditions = VESDE_CONDITIONS_NONE;
+            vesde_sampler state, state_before;
+            OK(vesde_sampler_init(&config, 1, &here, &state));
+            vesde_status status = VESDE_OK;
+            vesde_request request = {.kind = VESDE_REQUEST_KIND_SCORE};
+            for (int turn = 0; status == VESDE_OK && request.kind != VESDE_REQUEST_KIND_DONE && turn < 50; ++turn) {
+                struct memory_of_job memory, before_it;
+                const vesde_buffers job = fresh_buffers(&memory);
+                fresh_buffers(&before_it);
+                state_before = state;
+                status = vesde_sampler_next(&state, &tables, &job, &request);
+                CHECK(status == VESDE_OK || (memcmp(&memory, &before_it, sizeof memory) == 0 &&
+                                             memcmp(&state, &state_before, sizeof state) == 0));
+            }
+            // Numbers so large or so small make factors that are not finite.
+            const int is_usual = value == 0 || (fabsf(value) > 1e-3f && fabsf(value) < 1e3f);
+            CHECK(status == (falls ? VESDE_OK : VESDE_ERROR_INVALID_SIGMA) ||
+                  (!is_usual && status == VESDE_ERROR_INVALID_SIGMA));
+        }
+        vesde_sampler_options here = method_options(method, 0);
+        vesde_sampler state;
+        vesde_request request;
+        vesde_plan made;
+        size_t history = 77;
+        snprintf(context, sizeof context, "method %d", (int)method);
+        OK(vesde_sampler_init(&config, 1, &here, &state));
+        OK(vesde_sampler_workspace_len(&state, LEN, &history));
+        CHECK(history % LEN == 0 && history <= MOST_KEPT * LEN);
+        size_t much = 77;
+        STATUS(history > LEN ? VESDE_ERROR_TOO_LARGE : VESDE_OK,
+               vesde_sampler_workspace_len(&state, SIZE_MAX, &much));
+        CHECK(history > LEN ? much == 77 : much == (history == 0 ? 0 : SIZE_MAX));
+        const vesde_sampler begun = state;
+        vesde_scheduler tables = along;
+        tables.sigmas_len = 1;
+        STATUS(VESDE_ERROR_EMPTY, vesde_sampler_plan(&state, &tables, &made, &request));
+        tables.sigmas_len = 0;
+        STATUS(VESDE_ERROR_EMPTY, vesde_sampler_plan(&state, &tables, &made, &request));
+        tables.sigmas = NULL;
+        STATUS(VESDE_ERROR_EMPTY, vesde_sampler_plan(&state, &tables, &made, &request));
+        tables.sigmas_len = 12;
+        STATUS(VESDE_ERROR_NULL_POINTER, vesde_sampler_plan(&state, &tables, &made, &request));
+        struct memory_of_job memory, before_it;
+        vesde_buffers job = fresh_buffers(&memory);
+        fresh_buffers(&before_it);
+        for (int k = 0; k < 2 && history > 0; ++k) {
+            job.workspace_len = k == 0 ? history - 1 : 0;
+            STATUS(VESDE_ERROR_BUFFER_TOO_SMALL, vesde_sampler_next(&state, &along, &job, &request));
+        }
+        CHECK(memcmp(&state, &begun, sizeof state) == 0 && memcmp(&memory, &before_it, sizeof memory) == 0);
+        const uint64_t behind[] = {11, 12, UINT32_MAX, UINT64_MAX};
+        here.start = VESDE_SAMPLER_START_GIVEN;
+        for (int k = 0; k < 4; ++k) {
+            here.first_step = behind[k];
+            STATUS(behind[k] > SIZE_MAX ? VESDE_ERROR_TIMESTEP_OUT_OF_RANGE : VESDE_OK,
+                   vesde_sampler_init(&config, 1, &here, &state));
+            STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_sampler_plan(&state, &along, &made, &request));
+        }
+    }
 }
 
 // The same with generators, of which one is spoiled where the sampler is not. It is what becomes of
@@ -1156,12 +1401,13 @@ static void samplers_of_anything_that_draw(void) {
     for (int i = 0; i < tries / 3; ++i) {
         const int how = i % MANNERS;
         ++tried[how];
-        vesde_sampler any = states_of_jobs[i / MANNERS % states_len];
+        const int which = i / MANNERS % states_len;
+        vesde_sampler any = states_of_jobs[which];
         any.batch = i % 5 ? BATCH : 1;
         const size_t count = any.batch == BATCH && i % 3 ? BATCH : 1;
         vesde_generator states[2][BATCH];
         vesde_request requests[2];
-        float x[2][LEN], z[2][LEN];
+        float x[2][LEN], z[2][LEN], workspaces[2][MOST_KEPT * LEN];
         snprintf(context, sizeof context, "sampler %d that draws", i);
         memcpy(states[0], kinds[random_word() % 4], sizeof states[0]);
         if (random_word() % 2) {
@@ -1175,22 +1421,26 @@ static void samplers_of_anything_that_draw(void) {
         for (int k = 0; k < 2; ++k) {
             memcpy(x[k], sample, sizeof x[k]);
             memcpy(z[k], noise, sizeof z[k]);
+            memcpy(workspaces[k], derivatives, sizeof workspaces[k]);
             memset(&requests[k], SENTINEL, sizeof requests[k]);
         }
         vesde_sampler by_requests = any;
         vesde_limit_simd_level(levels[i % levels_len]);
-        const vesde_buffers job = {.sample = x[0], .model_output = model_output, .len = LEN};
-        const vesde_buffers asking = {.sample = x[1], .model_output = model_output, .len = LEN, .noise = z[1]};
+        const vesde_buffers job = {.sample = x[0], .model_output = model_output, .len = LEN,
+                                   .workspace = workspaces[0], .workspace_len = MOST_KEPT * LEN};
+        const vesde_buffers asking = {.sample = x[1], .model_output = model_output, .len = LEN, .noise = z[1],
+                                      .workspace = workspaces[1], .workspace_len = MOST_KEPT * LEN};
         const int is_batch = count == 1 || count == any.batch;
         vesde_status wanted_status = VESDE_ERROR_LENGTH_MISMATCH;
         const vesde_status status =
-            vesde_sampler_next_drawing(&any, &scheduler, &job, states[0], count, z[0], &requests[0]);
+            vesde_sampler_next_drawing(&any, tables_of(which), &job, states[0], count, z[0], &requests[0]);
         vesde_request asked;
         while (is_batch) {
             const vesde_sampler turn = by_requests;
-            float x_before[LEN];
+            float x_before[LEN], workspace_before[MOST_KEPT * LEN];
             memcpy(x_before, x[1], sizeof x_before);
-            wanted_status = vesde_sampler_next(&by_requests, &scheduler, &asking, &asked);
+            memcpy(workspace_before, workspaces[1], sizeof workspace_before);
+            wanted_status = vesde_sampler_next(&by_requests, tables_of(which), &asking, &asked);
             if (wanted_status != VESDE_OK) {
                 break;
             }
@@ -1200,6 +1450,7 @@ static void samplers_of_anything_that_draw(void) {
                 if (wanted_status != VESDE_OK) {
                     by_requests = turn;
                     memcpy(x[1], x_before, sizeof x_before);
+                    memcpy(workspaces[1], workspace_before, sizeof workspace_before);
                     break;
                 }
                 ++drew[how];
@@ -1214,6 +1465,7 @@ static void samplers_of_anything_that_draw(void) {
         CHECK(memcmp(&any, &by_requests, sizeof any) == 0 && memcmp(&requests[0], &requests[1], sizeof asked) == 0);
         CHECK(memcmp(x[0], x[1], sizeof x[0]) == 0 && memcmp(z[0], z[1], sizeof z[0]) == 0);
         CHECK(memcmp(states[0], states[1], sizeof states[0]) == 0);
+        CHECK(memcmp(workspaces[0], workspaces[1], sizeof workspaces[0]) == 0);
     }
     some_were_accepted(ended, tried);
     some_were_accepted(drew, tried);
@@ -1550,6 +1802,9 @@ int main(int argc, char **argv) {
         configurations_of_anything,
         generators_of_anything,
         samplers_of_anything,
+        plans_of_anything,
+        damaged_plans,
+        tables_of_anything,
         samplers_of_anything_that_draw,
         odes_of_anything,
         plans_and_reductions_of_anything,

@@ -33,6 +33,10 @@ static uint64_t draw_len = 1000000, draw_start = 12345;
 static vesde_sampler_options options;
 static vesde_sampler sampler;  // at a step of the corrector, which has its score and now asks for noise
 static vesde_sampler started;  // a job from a given sample, at its beginning
+static float table[MOST + 1];  // sigmas that fall to 0
+// Plans of jobs along the table: of one kernel that keeps, of two sums that are kept, and of one that
+// clamps the denoised sample.
+static vesde_plan plan_keeping, plan_correcting, plan_clamping;
 static vesde_ode_options ode_options;
 // Jobs that have the score of a step's last derivative: without a divergence, and with one by a
 // product or by differences, with the caller's noise and probe; and one that has its noise.
@@ -98,6 +102,24 @@ static inline void prepare_odes(void) {
     CHECK(plan_differences.shift == VESDE_ODE_SHIFT_KIND_PROBE);
 }
 
+// The plan of a job along the table at the score of step `step`.
+static inline vesde_plan plan_at(vesde_sampler_options how, size_t step) {
+    const vesde_scheduler along = {config, NULL, 0, table, MOST + 1, NULL, 0};
+    vesde_sampler made;
+    vesde_plan last = {.terms_len = 0};
+    vesde_request request = {.kind = VESDE_REQUEST_KIND_NOISE};
+    OK(vesde_sampler_init(&config, 1, &how, &made));
+    for (int turn = 0; turn < 100; ++turn) {
+        const int is_there = request.kind == VESDE_REQUEST_KIND_SCORE && request.step == step;
+        OK(vesde_sampler_plan(&made, &along, &last, &request));
+        if (is_there) {
+            return last;
+        }
+    }
+    CHECK(!"no such step");
+    return last;
+}
+
 static inline void prepare(void) {
     vesde_counter content = {1, 0, 0};
     float *buffers[] = {model_output, sample, noise};
@@ -138,6 +160,14 @@ static inline void prepare(void) {
         CHECK(request.kind == (turn == 1 ? VESDE_REQUEST_KIND_SCORE : VESDE_REQUEST_KIND_NOISE));
         CHECK(request.draw == (turn == 2));
     }
+    OK(vesde_set_karras_sigmas(config.sigma_min, 10, 7, MOST, table));
+    plan_keeping = plan_at((vesde_sampler_options){.seed = 3, .method = VESDE_METHOD_DPMPP2M, .eta = 1}, 3);
+    plan_correcting = plan_at((vesde_sampler_options){.method = VESDE_METHOD_UNIPC2}, 2);
+    plan_clamping = plan_at((vesde_sampler_options){.seed = 4, .method = VESDE_METHOD_DPMPP2M, .eta = 1,
+                                                    .prediction = VESDE_PREDICTION_V, .denoised_clamped = 1,
+                                                    .denoised_low = -1, .denoised_high = 1}, 2);
+    CHECK(plan_keeping.keeps_len == 1 && plan_keeping.terms_len == 3 && plan_keeping.noise_factor != 0);
+    CHECK(plan_correcting.keeps_len == 2 && plan_correcting.has_denoised && plan_clamping.denoised_clamped);
     prepare_odes();
 }
 
@@ -145,8 +175,9 @@ static inline void prepare(void) {
 
 // IN_APART is an input that no output may overlap, not even exactly, and IDLE an output that may be
 // no input, and is neither read nor written for now. BUILT is a struct of buffers and lengths, of
-// which a call takes a copy: what it only writes may lie there.
-enum role { IN, IN_APART, BUILT, OUT, IDLE, IN_OUT };
+// which a call takes a copy: what it only writes may lie there. OUT_APART is an output that is
+// written before inputs are read, and may be none of them.
+enum role { IN, IN_APART, BUILT, OUT, OUT_APART, IDLE, IN_OUT };
 
 struct parameter {
     enum role role;
@@ -311,15 +342,41 @@ static void recolour_alone(void **p, const size_t *n, void *to) {
     build_recolouring(p, n, VESDE_NOISE_KIND_NONE, to);
 }
 
-static void job_buffers(void **p, const size_t *n, void *to) {
-    const vesde_buffers job = {p[0], p[1], n[0], p[2], p[3], n[1]};
+// The sample, the model output, noise or none, a workspace of n[1] floats, and the denoised sample.
+static inline void build_job(void **p, size_t len, int has_noise, size_t workspace_len, void *to) {
+    vesde_buffers job;
+    memset(&job, 0, sizeof job);
+    job.sample = *p++;
+    job.model_output = *p++;
+    job.len = len;
+    job.noise = has_noise ? *p++ : NULL;
+    job.workspace = *p++;
+    job.workspace_len = workspace_len;
+    job.denoised = *p;
     memcpy(to, &job, sizeof job);
+}
+
+static void job_buffers(void **p, const size_t *n, void *to) {
+    build_job(p, n[0], 1, n[1], to);
 }
 
 // What is drawn lies behind the buffers, and the generators behind that.
 static void job_drawing(void **p, const size_t *n, void *to) {
-    const vesde_buffers job = {p[0], p[1], n[0], NULL, p[4], n[1]};
+    const vesde_buffers job = {p[0], p[1], n[0], NULL, p[5], n[1], p[2]};
     memcpy(to, &job, sizeof job);
+}
+
+// As much history as a plan has.
+static void job_of_plan(void **p, const size_t *n, void *to) {
+    build_job(p, n[0], 0, n[0], to);
+}
+
+static void job_of_plan_given(void **p, const size_t *n, void *to) {
+    build_job(p, n[0], 1, n[0], to);
+}
+
+static void job_of_plan_correcting(void **p, const size_t *n, void *to) {
+    build_job(p, n[0], 0, n[0] > ROOM ? n[0] : 3 * n[0], to);
 }
 
 // What an ODE job has besides what all have.
@@ -385,6 +442,8 @@ CALL(get_timestep_index, p[0], timestep, p[1])
 CALL(get_adjacent_sigma, p[0], 5, p[1])
 CALL(get_predictor_step, p[0], predictor, timestep, p[1])
 CALL(set_ncsnv2_sigmas, p[0], n[0], p[1])
+CALL(set_geometric_sigmas, 0.01, 50.0, n[0], p[0])
+CALL(set_karras_sigmas, 0.01, 50.0, 7.0, n[0], p[0])
 CALL(get_sigma, p[0], timestep, p[1])
 CALL(get_timestep, p[0], 2.5, p[1])
 CALL(get_diffusion, p[0], 2.5f, p[1])
@@ -417,8 +476,9 @@ CALL(generator_fill_part, p[0], draw_len, draw_start, n[0], p[1])
 CALL(generator_skip, p[0], draw_len)
 CALL(sampler_init, p[0], n[0], p[1], p[2])
 CALL(sampler_plan, p[0], p[1], p[2], p[3])
-CALL(sampler_next, p[0], p[1], p[2], p[7])
-CALL(sampler_next_drawing, p[0], p[1], p[2], p[6], 1, p[5], p[8])
+CALL(run_plan, p[0], p[1], 0, n[0])
+CALL(sampler_next, p[0], p[1], p[2], p[8])
+CALL(sampler_next_drawing, p[0], p[1], p[2], p[7], 1, p[6], p[9])
 CALL(sampler_workspace_len, p[0], LEN, p[1])
 CALL(ode_init, p[0], n[0], p[1], p[2])
 CALL(ode_workspace_len, p[0], LEN, p[1])
@@ -451,6 +511,9 @@ CALL(get_log_likelihood, 50.0, p[0], n[0], -2.5, p[1])
 #define MEAN {OUT, sizeof(float), 0, VESDE_OK, NULL, NULL}
 #define SAMPLE {IN_OUT, sizeof(float), 0, NULL_IS, sample, NULL}
 #define WORKSPACE(length) {IDLE, sizeof(float), length, NULL_IS, NULL, NULL}
+#define HISTORY(count) {IN_OUT, (count) * sizeof(float), 0, NULL_IS, derivatives, NULL}
+#define DENOISED {OUT_APART, sizeof(float), 0, VESDE_OK, NULL, NULL}
+#define NO_DENOISED {IDLE, sizeof(float), 0, VESDE_OK, NULL, NULL}
 #define INPUT {IN_OUT, sizeof(float), 0, NULL_IS, history[1], NULL}
 #define DERIVATIVES {IN_OUT, 6 * sizeof(float), 0, NULL_IS, derivatives, NULL}
 #define READ_SIX(array, length) {IN_APART, 6 * sizeof *(array), length, NULL_IS, array, NULL}
@@ -481,6 +544,8 @@ static const struct function functions[] = {
     {"get_adjacent_sigma", get_adjacent_sigma, {NONE}, {GET(scheduler), MAKE(float)}},
     {"get_predictor_step", get_predictor_step, {NONE}, {GET(scheduler), MAKE(vesde_predictor_step)}},
     {"set_ncsnv2_sigmas", set_ncsnv2_sigmas, {LENS}, {GET(config), WRITE(float, 0)}},
+    {"set_geometric_sigmas", set_geometric_sigmas, {LENS}, {WRITE(float, 0)}},
+    {"set_karras_sigmas", set_karras_sigmas, {LENS}, {WRITE(float, 0)}},
     {"get_sigma", get_sigma, {NONE}, {GET(config), MAKE(float)}},
     {"get_timestep", get_timestep, {NONE}, {GET(config), MAKE(double)}},
     {"get_diffusion", get_diffusion, {NONE}, {GET(config), MAKE(float)}},
@@ -561,11 +626,20 @@ static const struct function functions[] = {
     {"sampler_plan", sampler_plan, {NONE}, {CHANGE(sampler), GET(scheduler), MAKE(vesde_plan), MAKE(vesde_request)}},
     {"sampler_next", sampler_next, {LENS, DRAWN},
      {CHANGE(sampler), GET(scheduler), BUILD(vesde_buffers, job_buffers), SAMPLE, READ(model_output, 0), READ(noise, 0),
-      WORKSPACE(1), MAKE(vesde_request)}},
+      WORKSPACE(1), DENOISED, MAKE(vesde_request)}},
     // From a given sample, for which nothing is drawn.
     {"sampler_next_drawing", sampler_next_drawing, {LENS, DRAWN},
-     {CHANGE(started), GET(scheduler), BUILD(vesde_buffers, job_drawing), SAMPLE, READ(model_output, 0), WORKSPACE(0),
-      CHANGE(torch_cpus[0]), WORKSPACE(1), MAKE(vesde_request)}},
+     {CHANGE(started), GET(scheduler), BUILD(vesde_buffers, job_drawing), SAMPLE, READ(model_output, 0), NO_DENOISED,
+      WORKSPACE(0), CHANGE(torch_cpus[0]), WORKSPACE(1), MAKE(vesde_request)}},
+    {"run_plan", run_plan, {LENS},
+     {GET(plan_keeping), BUILD(vesde_buffers, job_of_plan), SAMPLE, READ(model_output, 0), HISTORY(1), DENOISED}},
+    {"run_plan_correcting", run_plan, {LENS},
+     {GET(plan_correcting), BUILD(vesde_buffers, job_of_plan_correcting), SAMPLE, READ(model_output, 0), HISTORY(3),
+      DENOISED}},
+    // Without the noise it is the plan's own.
+    {"run_plan_clamping", run_plan, {LENS},
+     {GET(plan_clamping), BUILD(vesde_buffers, job_of_plan_given), SAMPLE, READ(model_output, 0),
+      {IN, sizeof(float), 0, VESDE_OK, noise, NULL}, HISTORY(1), DENOISED}},
     {"sampler_workspace_len", sampler_workspace_len, {NONE}, {GET(sampler), MAKE(size_t)}},
     {"ode_init", ode_init, {ANY_BATCH}, {GET(config), GET(ode_options), MAKE(vesde_ode)}},
     {"ode_workspace_len", ode_workspace_len, {NONE}, {GET(ode), MAKE(size_t)}},
@@ -618,7 +692,7 @@ static inline int parameters(const struct function *f) {
 }
 
 static inline int is_written(const struct parameter *x) {
-    return x->role == OUT || x->role == IN_OUT;
+    return x->role == OUT || x->role == OUT_APART || x->role == IN_OUT;
 }
 
 // The bytes of parameter `i` for lengths that memory has.

@@ -221,6 +221,56 @@ static void whole_loop(int variant) {
     hash_floats(sample, LEN);
 }
 
+// Jobs along a table of sigmas, and their last previews.
+static void few_calls(int variant) {
+    enum { CALLS = 6 };
+    static const size_t lens[] = {1, 63, 64, 65, 1025};
+    static float table[CALLS + 1];
+    const vesde_scheduler along = {scheduler.config, NULL, 0, table, CALLS + 1, NULL, 0};
+    vesde_sampler_options options = {.seed = 12, .unclamped = 1, .method = variant};
+    switch (variant) {
+    case VESDE_METHOD_DPMPP2M:
+        options.eta = 1;
+        break;
+    case VESDE_METHOD_DPMPP3M:
+        options.prediction = VESDE_PREDICTION_DENOISED;
+        break;
+    case VESDE_METHOD_UNIPC3:
+        options.prediction = VESDE_PREDICTION_EPSILON;
+        break;
+    case VESDE_METHOD_HEUN:
+        options.s_churn = 2;
+        options.s_tmin = 0.1f;
+        break;
+    case VESDE_METHOD_DPMPP2S:
+        options.eta = 1;
+        options.prediction = VESDE_PREDICTION_V;
+        break;
+    default:
+        options.denoised_clamped = 1;
+        options.denoised_low = -0.5f;
+        options.denoised_high = 0.75f;
+    }
+    OK(vesde_set_karras_sigmas(0.02, 10, 7, CALLS, table));
+    for (size_t k = 0; k < sizeof lens / sizeof *lens; ++k) {
+        const size_t len = lens[k];
+        vesde_buffers buffers = {.sample = sample, .model_output = score, .len = len, .workspace = original,
+                                 .denoised = prev};
+        vesde_sampler sampler;
+        vesde_request request;
+        OK(vesde_sampler_init(&scheduler.config, 1, &options, &sampler));
+        OK(vesde_sampler_workspace_len(&sampler, len, &buffers.workspace_len));
+        while (OK(vesde_sampler_next(&sampler, &along, &buffers, &request))
+               && request.kind != VESDE_REQUEST_KIND_DONE) {
+            for (size_t i = 0; i < len; ++i) {
+                score[i] = (0.5f - sample[i]) / (request.sigma * request.sigma + 0.04f);
+            }
+        }
+        hash_floats(sample, len);
+        hash_floats(prev, len);
+    }
+}
+
 enum { IMPUTE = 0, RECOLOUR = 1 };
 
 static void inverse_problems(int variant) {
@@ -293,6 +343,12 @@ static const struct job {
     {"ode", sampling_by_ode, 0},
     {"likelihood", likelihood, 0},
     {"sampler", whole_loop, 0},
+    {"dpmpp2m_sde", few_calls, VESDE_METHOD_DPMPP2M},
+    {"dpmpp3m", few_calls, VESDE_METHOD_DPMPP3M},
+    {"unipc3", few_calls, VESDE_METHOD_UNIPC3},
+    {"heun_churn", few_calls, VESDE_METHOD_HEUN},
+    {"dpmpp2s_ancestral_v", few_calls, VESDE_METHOD_DPMPP2S},
+    {"lms_clamped", few_calls, VESDE_METHOD_LMS},
     {"impute_given", inverse_problems, IMPUTE},
     {"recolour_given", inverse_problems, RECOLOUR},
     {"impute_counter", inverse_problems, IMPUTE | COUNTER},

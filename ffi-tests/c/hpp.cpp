@@ -41,10 +41,11 @@ constexpr bool are_plain = ((std::is_trivially_copyable_v<Types> && std::is_stan
 static_assert(are_plain<vesde_config, vesde_scheduler, vesde_predictor_step, vesde_corrector_step,
                         vesde_counter, vesde_noise, vesde_cuda_grid, vesde_generator, vesde_step,
                         vesde_combination, vesde_imputation, vesde_recolouring, vesde_sampler_options, vesde_sampler, vesde_buffers, vesde_plan,
-                        vesde_request>);
+                        vesde_keep, vesde_request>);
 static_assert(are_plain<vesde::config, vesde::scheduler, vesde::counter, vesde::noise, vesde::cuda_grid,
                         vesde::generator, vesde::step, vesde::combination, vesde::imputation,
-                        vesde::recolouring, vesde::sampler_options, vesde::sampler, vesde::buffers, vesde::plan, vesde::request, span<float>>);
+                        vesde::recolouring, vesde::sampler_options, vesde::sampler, vesde::buffers, vesde::plan,
+                        vesde::keep, vesde::request, span<float>>);
 static_assert(std::is_aggregate_v<vesde::step> && std::is_aggregate_v<vesde::combination> &&
               std::is_aggregate_v<vesde::buffers>);
 static_assert(std::extent_v<decltype(vesde::combination::terms)> == VESDE_MOST_TERMS);
@@ -156,6 +157,7 @@ static vesde::status translated(vesde_error error) {
         case VESDE_ERROR_JSON_DEPTH: return status::json_depth;
         case VESDE_ERROR_INVALID_SAMPLER: return status::invalid_sampler;
         case VESDE_ERROR_SAMPLER_DONE: return status::sampler_done;
+        case VESDE_ERROR_INVALID_OPTION: return status::invalid_option;
         case VESDE_ERROR_INVALID_RANDOM_STATE: return status::invalid_random_state;
         case VESDE_ERROR_UNKNOWN_GPU: return status::unknown_gpu;
         case VESDE_ERROR_UNSPLITTABLE_DRAW: return status::unsplittable_draw;
@@ -206,6 +208,7 @@ static vesde::operand translated(vesde_operand operand) {
     switch (operand) {
         case VESDE_OPERAND_SAMPLE: return vesde::operand::sample;
         case VESDE_OPERAND_MODEL_OUTPUT: return vesde::operand::model_output;
+        case VESDE_OPERAND_DENOISED: return vesde::operand::denoised;
         case VESDE_OPERAND_KEPT: return vesde::operand::kept;
     }
     return {};
@@ -246,6 +249,35 @@ static vesde::corrector translated(vesde_corrector corrector) {
         case VESDE_CORRECTOR_ANNEALED_LANGEVIN: return vesde::corrector::annealed_langevin;
         case VESDE_CORRECTOR_NCSNV2: return vesde::corrector::ncsnv2;
         case VESDE_CORRECTOR_NONE: return vesde::corrector::none;
+    }
+    return {};
+}
+
+static vesde::method translated(vesde_method method) {
+    switch (method) {
+        case VESDE_METHOD_PREDICTOR_CORRECTOR: return vesde::method::predictor_corrector;
+        case VESDE_METHOD_EULER: return vesde::method::euler;
+        case VESDE_METHOD_HEUN: return vesde::method::heun;
+        case VESDE_METHOD_DPM2: return vesde::method::dpm2;
+        case VESDE_METHOD_DPMPP2S: return vesde::method::dpmpp2s;
+        case VESDE_METHOD_DPMPP2M: return vesde::method::dpmpp2m;
+        case VESDE_METHOD_DPMPP2M_EXACT: return vesde::method::dpmpp2m_exact;
+        case VESDE_METHOD_DPMPP3M_PUBLISHED: return vesde::method::dpmpp3m_published;
+        case VESDE_METHOD_DPMPP3M: return vesde::method::dpmpp3m;
+        case VESDE_METHOD_UNIPC2: return vesde::method::unipc2;
+        case VESDE_METHOD_UNIPC3: return vesde::method::unipc3;
+        case VESDE_METHOD_LMS: return vesde::method::lms;
+        case VESDE_METHOD_IPNDM: return vesde::method::ipndm;
+    }
+    return {};
+}
+
+static vesde::prediction translated(vesde_prediction prediction) {
+    switch (prediction) {
+        case VESDE_PREDICTION_SCORE: return vesde::prediction::score;
+        case VESDE_PREDICTION_EPSILON: return vesde::prediction::epsilon;
+        case VESDE_PREDICTION_DENOISED: return vesde::prediction::denoised;
+        case VESDE_PREDICTION_V: return vesde::prediction::v;
     }
     return {};
 }
@@ -415,7 +447,8 @@ static void enumerations() {
     has_the_values_of({VESDE_NOISE_KIND_NONE, VESDE_NOISE_KIND_GIVEN, VESDE_NOISE_KIND_COUNTER});
     has_the_values_of({VESDE_GENERATOR_KIND_COUNTER, VESDE_GENERATOR_KIND_TORCH_CPU,
                        VESDE_GENERATOR_KIND_TORCH_CUDA, VESDE_GENERATOR_KIND_NUMPY});
-    has_the_values_of({VESDE_OPERAND_SAMPLE, VESDE_OPERAND_MODEL_OUTPUT, VESDE_OPERAND_KEPT});
+    has_the_values_of({VESDE_OPERAND_SAMPLE, VESDE_OPERAND_MODEL_OUTPUT, VESDE_OPERAND_DENOISED,
+                       VESDE_OPERAND_KEPT});
     has_the_values_of({VESDE_SAMPLER_NOISE_COUNTER, VESDE_SAMPLER_NOISE_GIVEN});
     has_the_values_of({VESDE_SAMPLER_RESULT_MEAN, VESDE_SAMPLER_RESULT_NOISY,
                        VESDE_SAMPLER_RESULT_DENOISED});
@@ -424,6 +457,12 @@ static void enumerations() {
                        VESDE_PREDICTOR_EULER_MARUYAMA_FLOW});
     has_the_values_of({VESDE_CORRECTOR_LANGEVIN, VESDE_CORRECTOR_ANNEALED_LANGEVIN, VESDE_CORRECTOR_NCSNV2,
                        VESDE_CORRECTOR_NONE});
+    has_the_values_of({VESDE_METHOD_PREDICTOR_CORRECTOR, VESDE_METHOD_EULER, VESDE_METHOD_HEUN,
+                       VESDE_METHOD_DPM2, VESDE_METHOD_DPMPP2S, VESDE_METHOD_DPMPP2M,
+                       VESDE_METHOD_DPMPP2M_EXACT, VESDE_METHOD_DPMPP3M_PUBLISHED, VESDE_METHOD_DPMPP3M,
+                       VESDE_METHOD_UNIPC2, VESDE_METHOD_UNIPC3, VESDE_METHOD_LMS, VESDE_METHOD_IPNDM});
+    has_the_values_of({VESDE_PREDICTION_SCORE, VESDE_PREDICTION_EPSILON, VESDE_PREDICTION_DENOISED,
+                       VESDE_PREDICTION_V});
     has_the_values_of({VESDE_CONDITIONS_NONE, VESDE_CONDITIONS_DRAWING, VESDE_CONDITIONS_QUIET});
     has_the_values_of({VESDE_AFTER_INITIAL, VESDE_AFTER_CORRECTOR, VESDE_AFTER_PREDICTOR});
     has_the_values_of({VESDE_SAMPLER_START_NOISE, VESDE_SAMPLER_START_GIVEN});
@@ -1192,13 +1231,64 @@ static void a_job_on_mixed_generators() {
     CHECK(same(sample, job(true)) && same(sample, job(false)));
 }
 
+// All but what lies behind the last field.
+static bool same_options(const vesde_sampler_options &a, const vesde_sampler_options &b) {
+    return std::memcmp(&a, &b, offsetof(vesde_sampler_options, denoised_high) + sizeof(float)) == 0;
+}
+
+static bool same_counter(const vesde::counter &ours, const vesde_counter &theirs) {
+    return ours.seed == theirs.seed && ours.stream == theirs.stream && ours.index == theirs.index;
+}
+
+static void same_terms(const vesde::plan_term (&ours)[vesde::most_terms],
+                       const vesde_plan_term (&theirs)[vesde::most_terms], std::size_t len) {
+    for (std::size_t i = 0; i < len; ++i) {
+        const std::int32_t which = theirs[i].operand;
+        CHECK(ours[i].factor == theirs[i].factor && ours[i].second_factor == theirs[i].second_factor);
+        // More history has the numbers behind.
+        const bool is_more = which > VESDE_OPERAND_KEPT;
+        CHECK(ours[i].operand == (is_more ? vesde::operand(which)
+                                          : translated(static_cast<vesde_operand>(which))));
+    }
+}
+
+// Of a plan every field, and of what it says in C again.
+static void same_plan(const vesde::plan &ours, const vesde_plan &theirs) {
+    same_terms(ours.terms, theirs.terms, theirs.terms_len);
+    CHECK(ours.terms_len == theirs.terms_len && ours.noise_factor == theirs.noise_factor);
+    CHECK(ours.clamped == (theirs.clamped != 0));
+    CHECK(ours.clamp_low == theirs.clamp_low && ours.clamp_high == theirs.clamp_high);
+    CHECK(ours.keeps_len == theirs.keeps_len);
+    for (std::size_t i = 0; i < theirs.keeps_len; ++i) {
+        same_terms(ours.keeps[i].terms, theirs.keeps[i].terms, theirs.keeps[i].terms_len);
+        CHECK(ours.keeps[i].terms_len == theirs.keeps[i].terms_len);
+        CHECK(ours.keeps[i].slot == theirs.keeps[i].slot);
+    }
+    CHECK(ours.has_denoised == (theirs.has_denoised != 0));
+    CHECK(ours.denoised_sample == theirs.denoised_sample);
+    CHECK(ours.denoised_model_output == theirs.denoised_model_output);
+    CHECK(ours.denoised_clamped == (theirs.denoised_clamped != 0));
+    CHECK(ours.denoised_low == theirs.denoised_low && ours.denoised_high == theirs.denoised_high);
+    CHECK(ours.reduction == translated(static_cast<vesde_reduction>(theirs.reduction)));
+    CHECK(ours.averaging == translated(static_cast<vesde_averaging>(theirs.averaging)));
+    CHECK(ours.norm == translated(static_cast<vesde_norm>(theirs.norm)));
+    CHECK(ours.snr == theirs.snr && ours.draw == theirs.draw && same_counter(ours.counter, theirs.counter));
+    CHECK(ours.churn_factor == theirs.churn_factor && ours.churn_draw == theirs.churn_draw);
+    CHECK(same_counter(ours.churn_counter, theirs.churn_counter));
+    const vesde_plan again = ours;
+    const vesde::plan once_more(again);
+    CHECK(again.terms_len == theirs.terms_len && again.keeps_len == theirs.keeps_len);
+    CHECK(once_more.churn_factor == theirs.churn_factor && once_more.snr == theirs.snr);
+    CHECK(same_counter(once_more.churn_counter, theirs.churn_counter));
+}
+
 // The options and the requests are those of C, field by field, in the first requests of a job.
 static void samplers() {
     constexpr std::size_t len = 60;
     const tables made(STEPS);
     const vesde::scheduler scheduler = made.scheduler();
     const vesde_scheduler their_scheduler = scheduler;
-    CHECK(same_bytes<vesde_sampler_options>(vesde::sampler_options(), vesde_sampler_options{}));
+    CHECK(same_options(vesde::sampler_options(), vesde_sampler_options{}));
 
     vesde::sampler_options options;
     options.seed = 5;
@@ -1210,6 +1300,11 @@ static void samplers() {
     options.result = vesde::sampler_result::noisy;
     options.predictor = vesde::predictor::ancestral;
     options.step_lr = 0.5f;
+    options.s_noise = 0.9f;
+    options.s_tmin = 0.01f;
+    options.s_tmax = 5;
+    options.denoised_low = -1;
+    options.denoised_high = 2;
     vesde_sampler_options their_options = {5,
                                            6,
                                            0,
@@ -1222,7 +1317,19 @@ static void samplers() {
                                            VESDE_PREDICTOR_ANCESTRAL,
                                            VESDE_CORRECTOR_LANGEVIN,
                                            VESDE_CONDITIONS_NONE,
-                                           0.5f};
+                                           0.5f,
+                                           VESDE_METHOD_PREDICTOR_CORRECTOR,
+                                           VESDE_PREDICTION_SCORE,
+                                           0,
+                                           0,
+                                           0.9f,
+                                           0,
+                                           0.01f,
+                                           5,
+                                           0,
+                                           -1,
+                                           2};
+    CHECK(same_options(options, their_options));
     floats sample(len), score(len, 0.5f), noise(len, 0.25f), their_sample(len), workspace(7);
     vesde::sampler sampler;
     vesde::request request;
@@ -1243,6 +1350,23 @@ static void samplers() {
     their_others.corrector = VESDE_CORRECTOR_NCSNV2;
     others.conditions = vesde::conditions::quiet;
     their_others.conditions = VESDE_CONDITIONS_QUIET;
+    others.method = vesde::method::lms;
+    their_others.method = VESDE_METHOD_LMS;
+    others.prediction = vesde::prediction::v;
+    their_others.prediction = VESDE_PREDICTION_V;
+    others.order = their_others.order = 3;
+    others.denoised_clamped = true;
+    their_others.denoised_clamped = 1;
+    CHECK(same_options(others, their_others));
+    vesde::sampler_options stochastic = others;
+    vesde_sampler_options their_stochastic = their_others;
+    stochastic.method = vesde::method::heun;
+    their_stochastic.method = VESDE_METHOD_HEUN;
+    stochastic.s_churn = their_stochastic.s_churn = 3;
+    stochastic.eta = their_stochastic.eta = 0.25f;
+    CHECK(same_options(stochastic, their_stochastic));
+    // Options that do not go with each other.
+    STATUS(VESDE_ERROR_INVALID_OPTION, sampler.init(made.config, BATCH, stochastic));
     OK(sampler.init(made.config, BATCH, others));
     OK(vesde_sampler_init(&made.config, BATCH, &their_others, &theirs));
     CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
@@ -1346,21 +1470,8 @@ static void samplers() {
         vesde_plan their_plan;
         OK(sampler.plan(scheduler, plan, request));
         OK(vesde_sampler_plan(&theirs, &their_scheduler, &their_plan, &wanted));
-        CHECK(plan.terms_len == their_plan.terms_len);
-        for (std::size_t i = 0; i < plan.terms_len; ++i) {
-            CHECK(plan.terms[i].factor == their_plan.terms[i].factor);
-            CHECK(plan.terms[i].operand ==
-                  translated(static_cast<vesde_operand>(their_plan.terms[i].operand)));
-        }
-        CHECK(plan.noise_factor == their_plan.noise_factor && plan.draw == their_plan.draw);
-        CHECK(plan.reduction == translated(static_cast<vesde_reduction>(their_plan.reduction)));
-        CHECK(plan.averaging == translated(static_cast<vesde_averaging>(their_plan.averaging)));
-        CHECK(plan.norm == translated(static_cast<vesde_norm>(their_plan.norm)));
-        CHECK(plan.snr == their_plan.snr && plan.clamped == (their_plan.clamped != 0));
-        CHECK(plan.clamp_low == their_plan.clamp_low && plan.clamp_high == their_plan.clamp_high);
-        CHECK(plan.keep == their_plan.keep && plan.keep_sample == their_plan.keep_sample);
-        CHECK(plan.keep_model_output == their_plan.keep_model_output);
-        CHECK(plan.counter.stream == their_plan.counter.stream && plan.counter.seed == 5);
+        same_plan(plan, their_plan);
+        CHECK(plan.counter.seed == 5);
         CHECK(request.step == wanted.step && request.sigma == wanted.sigma);
         CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
     }
@@ -1371,8 +1482,10 @@ static void samplers() {
 static void combinations_of_plans() {
     constexpr std::size_t len = 60;
     const floats sample = draw(1), score = draw(2), kept = draw(3), noise = draw(4);
-    const float *const theirs[] = {sample.data(), score.data(), kept.data()};
-    const span<const float> ours[] = {{sample.data(), len}, {score.data(), len}, {kept.data(), len}};
+    const floats denoised = draw(5);
+    const float *const theirs[] = {sample.data(), score.data(), denoised.data(), kept.data()};
+    const span<const float> ours[] = {
+        {sample.data(), len}, {score.data(), len}, {denoised.data(), len}, {kept.data(), len}};
     floats wanted(len), got(len);
     for (std::size_t terms_len : {0u, 1u, 3u, 8u}) {
         for (float noise_factor : {0.0f, 1.5f}) {
@@ -1382,7 +1495,7 @@ static void combinations_of_plans() {
                 for (std::size_t i = 0; i < terms_len; ++i) {
                     // The last one has the factor 0, which is a term.
                     const float factor = i == 7 ? 0.0f : 0.75f + static_cast<float>(i);
-                    const int which = static_cast<int>((i + terms_len) % 3);
+                    const int which = static_cast<int>((i + terms_len) % 4);
                     const float second_factor = i == 1 ? 0.3f : 1.0f;
                     their_plan.terms[i] = {factor, which, second_factor};
                     plan.terms[i] = {factor, vesde::operand(which), second_factor};
@@ -1408,8 +1521,9 @@ static void combinations_of_plans() {
     plan.terms[0] = {1, vesde::operand::kept, 1};
     plan.terms_len = 1;
     const floats before = got;
-    const span<const float> two[] = {ours[0], ours[1]}, cut[] = {ours[0], ours[1], {kept.data(), 59}};
-    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::linear(plan.combination(two, {}, got)));
+    const span<const float> three[] = {ours[0], ours[1], ours[2]};
+    const span<const float> cut[] = {ours[0], ours[1], ours[2], {kept.data(), 59}};
+    STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::linear(plan.combination(three, {}, got)));
     STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde::linear(plan.combination(cut, {}, got)));
     plan.noise_factor = 1;
     STATUS(VESDE_ERROR_NULL_POINTER, vesde::linear(plan.combination(ours, {}, got)));
@@ -1456,6 +1570,77 @@ static void a_job_by_plans() {
         CHECK(same(x, sample) && same_bytes(request, planned));
         std::transform(x.begin(), x.end(), score.begin(), [](float value) { return 0.5f - value; });
     } while (failures == 0 && request.kind != vesde::request_kind::done);
+}
+
+// Jobs of every method along a table, beside C's: by next, and by plans that are run in parts.
+static void jobs_along_a_table() {
+    constexpr std::size_t len = 60, calls = 6;
+    float karras[calls + 1] = {0}, geometric[calls + 1] = {0}, wanted[calls + 1] = {0};
+    OK(vesde::set_karras_sigmas(0.01, 10, 7, span<float>(karras, calls)));
+    OK(vesde_set_karras_sigmas(0.01, 10, 7, calls, wanted));
+    CHECK(same(karras, wanted) && karras[0] == 10 && karras[calls] == 0);
+    OK(vesde::set_geometric_sigmas(0.01, 10, span<float>(geometric, calls)));
+    OK(vesde_set_geometric_sigmas(0.01, 10, calls, wanted));
+    CHECK(same(geometric, wanted) && !same(geometric, karras));
+    STATUS(VESDE_ERROR_INVALID_SIGMA_MIN, vesde::set_geometric_sigmas(0, 10, geometric));
+    STATUS(VESDE_ERROR_INVALID_SIGMA_MAX, vesde::set_karras_sigmas(1, 0.5, 7, geometric));
+    STATUS(VESDE_ERROR_INVALID_OPTION, vesde::set_karras_sigmas(0.1, 0.5, -1, geometric));
+
+    const vesde::scheduler scheduler{{}, {}, karras, {}};
+    for (int which = 1; which <= static_cast<int>(vesde::method::ipndm); ++which) {
+        vesde::sampler_options options;
+        options.seed = 9;
+        options.method = vesde::method(which);
+        options.prediction = vesde::prediction(which % 4);
+        options.order = options.method == vesde::method::lms ? 2 : 0;
+        options.eta = which > 2 && options.method < vesde::method::unipc2 ? 0.5f : 0;
+        options.s_churn = which <= 2 ? 1.0f : 0;
+        options.denoised_clamped = which % 2 == 1;
+        options.denoised_high = 1;
+        vesde_sampler_options their_options = options;
+        vesde::sampler sampler, planner;
+        vesde_sampler theirs;
+        OK(sampler.init(scheduler.config, BATCH, options));
+        OK(planner.init(scheduler.config, BATCH, options));
+        OK(vesde_sampler_init(&scheduler.config, BATCH, &their_options, &theirs));
+        std::size_t history = 77;
+        OK(sampler.workspace_len(len, history));
+        floats sample(len), score(len), x(len), y(len), workspaces[3], previews[3];
+        for (int i = 0; i < 3; ++i) {
+            workspaces[i].resize(history);
+            previews[i].resize(len);
+        }
+        vesde::request request, planned;
+        vesde_request their_request;
+        const vesde_scheduler their_scheduler = scheduler;
+        do {
+            vesde::plan plan;
+            vesde_plan their_plan;
+            vesde_sampler copy = theirs;
+            const span<float> cut(previews[0].data(), 59);
+            STATUS(VESDE_ERROR_LENGTH_MISMATCH,
+                   sampler.next(scheduler, {sample, score, {}, workspaces[0], cut}, request));
+            OK(sampler.next(scheduler, {sample, score, {}, workspaces[0], previews[0]}, request));
+            const vesde_buffers theirs_of_it{x.data(), score.data(), len, nullptr, workspaces[1].data(),
+                                             history, previews[1].data()};
+            OK(vesde_sampler_next(&theirs, &their_scheduler, &theirs_of_it, &their_request));
+            OK(planner.plan(scheduler, plan, planned));
+            OK(vesde_sampler_plan(&copy, &their_scheduler, &their_plan, &their_request));
+            same_plan(plan, their_plan);
+            const vesde::buffers job{y, score, {}, workspaces[2], previews[2]};
+            OK(plan.run(job, 31, len - 31));
+            OK(plan.run(job, 0, 31));
+            STATUS(VESDE_ERROR_LENGTH_MISMATCH, plan.run({y, score, {}, workspaces[2], cut}, 0, 31));
+            CHECK(same(sample, x) && same(sample, y) && same_bytes(request, planned));
+            for (int i = 1; i < 3; ++i) {
+                CHECK(same(workspaces[0], workspaces[i]) && same(previews[0], previews[i]));
+            }
+            CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
+            CHECK(std::memcmp(&planner, &theirs, sizeof theirs) == 0);
+            std::transform(sample.begin(), sample.end(), score.begin(),
+                           [](float value) { return 0.5f - value; });
+        } while (failures == 0 && request.kind != vesde::request_kind::done);
+    }
 }
 
 // ---- the probability-flow ODE ----
@@ -1682,6 +1867,7 @@ int main() {
     samplers();
     combinations_of_plans();
     a_job_by_plans();
+    jobs_along_a_table();
     odes();
     return report();
 }

@@ -301,7 +301,7 @@ static void plans_say_what_a_turn_does(void) {
         uint64_t draws = 0, draw = 0;
         do {
             OK(vesde_sampler_plan(&job.sampler, &job.scheduler, &plan, &job.request));
-            CHECK(plan.keep == -1 && plan.terms_len <= 2);
+            CHECK(plan.keeps_len == 0 && plan.churn_factor == 0 && plan.terms_len <= 2);
             if (given == VESDE_SAMPLER_NOISE_COUNTER) {
                 OK(vesde_counter_fill(plan.counter, LEN, noise));
             } else if (job.request.kind == VESDE_REQUEST_KIND_NOISE) {

@@ -179,7 +179,7 @@ pub struct CPlanTerm {
     /// What it multiplies: one of enum vesde_operand, or more than VESDE_OPERAND_KEPT for more
     /// history.
     pub operand: i32,
-    /// What multiplies the product once more, rounded again; 1 if nothing does.
+    /// What multiplies the product once more, rounded again; 0 and 1 if nothing does.
     pub second_factor: f32,
 }
 
@@ -242,20 +242,30 @@ pub struct CPlan {
     pub averaging: i32,
     /// How they are computed: one of enum vesde_norm.
     pub norm: i32,
+    /// The factor of more counter noise, which is added to the result: where the initial sample is
+    /// followed by a step that begins with churn. 0 for none.
+    pub churn_factor: f32,
     /// The signal-to-noise ratio that vesde_get_corrector_step takes.
     pub snr: f64,
     /// Which draw the noise is: 0 is the initial sample's.
     pub draw: u64,
     /// The noise, if it is counter noise: element i of the batch takes element counter.index + i.
     pub counter: Counter,
-    /// The factor of more counter noise, which is added to the result: where the initial sample is
-    /// followed by a step that begins with churn. 0 for none.
-    pub churn_factor: f32,
-    /// Which draw it is.
+    /// Which draw the churn is.
     pub churn_draw: u64,
-    /// That noise.
+    /// Its noise.
     pub churn_counter: Counter,
 }
+
+// Without padding: plans are copied and compared byte by byte.
+const _: () = assert!(
+    size_of::<CPlan>()
+        == (1 + VESDE_MOST_KEEPS) * VESDE_MOST_TERMS * size_of::<CPlanTerm>()
+            + (2 + 2 * VESDE_MOST_KEEPS) * size_of::<usize>()
+            + 14 * size_of::<i32>()
+            + 3 * size_of::<u64>()
+            + 2 * size_of::<Counter>()
+);
 
 /// Terms as C has them.
 #[inline(never)] // so that it is in the library once
@@ -288,6 +298,8 @@ fn terms_from(terms: &[CPlanTerm; VESDE_MOST_TERMS], len: usize) -> Result<Terms
                 Operand::Kept(usize::try_from(slot).map_err(|_| Error::UnknownEnum)?)
             }
         };
+        // As in vesde_linear.
+        let second_factor = if second_factor == 0.0 { 1.0 } else { second_factor };
         all.push(PlanTerm { factor, second_factor, operand });
     }
     Ok(all)
@@ -368,6 +380,9 @@ impl CPlan {
             ..Plan::NOTHING
         };
         for keep in self.keeps.get(..self.keeps_len).ok_or(Error::TooLarge)? {
+            if keep.terms_len == 0 {
+                return Err(Error::Empty);
+            }
             plan = plan.keeping(Keep { slot: keep.slot, terms: terms_from(&keep.terms, keep.terms_len)? });
         }
         Ok(plan)

@@ -7,7 +7,7 @@ use super::plan::{MOST_KEEPS, Operand, Plan, PlanNoise, PlanTerm, Reduction};
 use crate::buf::{In, Out};
 use crate::config::Config;
 use crate::error::Error;
-use crate::kernels::linear::{MOST_TERMS, Term, linear, linear_and_keep, linear_twice};
+use crate::kernels::linear::{MOST_TERMS, NoiseTerm, Term, linear, linear_and_keep, linear_twice};
 use crate::kernels::{Place, Source};
 use crate::noise::Noise;
 use crate::norms::CorrectorStep;
@@ -29,7 +29,8 @@ impl Plan {
     /// # Errors
     /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` and `BufferTooSmall` for the buffers;
     /// `LengthMismatch` where the part is not within them; `InvalidSampler` where the plan has a
-    /// reduction, which is to be made first ([`with_corrector_step`](Self::with_corrector_step)).
+    /// reduction, which is to be made first ([`with_corrector_step`](Self::with_corrector_step)), or
+    /// its terms have a denoised sample that it lacks.
     pub fn run(&self, buffers: Buffers<'_>, start: usize, len: usize) -> Result<(), Error> {
         let whole = buffers.sample.len();
         let slots = self.all_terms().map(|term| match term.operand {
@@ -45,7 +46,8 @@ impl Plan {
         if start.checked_add(len).is_none_or(|end| end > whole) {
             return Err(Error::LengthMismatch);
         }
-        if self.reduction != Reduction::None {
+        let lacks_denoised = self.denoised.is_none() && self.clamps_denoised();
+        if self.reduction != Reduction::None || lacks_denoised {
             return Err(Error::InvalidSampler);
         }
         let counters = [Some(self.counter), self.churn.map(|churn| churn.counter)];
@@ -66,12 +68,12 @@ pub(super) fn run(plan: &Plan, buffers: &Buffers<'_>, batch: u64, noise: Noise<'
         run_part(plan, buffers, noise, 0, sample.len());
         return Ok(());
     };
-    preview(plan, buffers, 0, sample.len());
     let config = Config { snr, ..Config::default() };
     let schedule = Schedule { timesteps: &[], sigmas: &[], discrete_sigmas: &[] };
     let batch = usize::try_from(batch).map_err(|_| Error::LengthMismatch)?;
     let step = Step::over(*model_output, sample).with_batch(batch).with_noise(noise);
-    Scheduler { config, schedule }.step_correct(averaging, norm, step)?;
+    let preview = || preview(plan, buffers, 0, sample.len());
+    Scheduler { config, schedule }.step_correct_after(averaging, norm, step, &preview)?;
     let Some((low, high)) = plan.clamp else { return Ok(()) };
     crate::steps::linear(Combination::new(sample.again()).plus(1.0, sample.as_in()).clamped(low, high))
 }
@@ -110,6 +112,11 @@ fn run_part(plan: &Plan, buffers: &Buffers<'_>, noise: Noise<'_>, start: usize, 
     }
 }
 
+/// Whether something multiplies a term's product once more.
+fn has_second_factor(terms: &[PlanTerm]) -> bool {
+    terms.iter().any(|term| term.second_factor != 1.0)
+}
+
 /// Some elements of a job's buffers, and of the denoised sample, if it is on the stack.
 #[derive(Clone, Copy)]
 struct Part<'a> {
@@ -145,25 +152,38 @@ impl<'a> Part<'a> {
     /// The sum of a plan, in place.
     #[inline(never)] // so that it is in the library once
     fn sum(&self, plan: &Plan, source: Option<Source<'_>>) {
-        let all = self.terms(plan.terms());
-        let terms = all.get(..plan.terms().len()).unwrap_or_default();
         let noise = source.map(|source| (plan.noise_factor, source.part(self.start, self.len)));
         let out = self.buffers.sample.part(self.start, self.len);
-        if plan.terms().iter().all(|term| term.second_factor == 1.0) {
-            linear(terms, noise, &out, None, plan.clamp);
-        } else {
-            let mut second_factors = [1.0; MOST_TERMS];
-            for (to, term) in second_factors.iter_mut().zip(plan.terms()) {
-                *to = term.second_factor;
-            }
-            let second_factors = second_factors.get(..terms.len()).unwrap_or_default();
-            linear_twice(terms, second_factors, noise, &out, None, plan.clamp);
+        self.sum_of(plan.terms(), noise, &out, plan.clamp);
+    }
+
+    /// The sum of some terms and noise.
+    fn sum_of(
+        &self,
+        summed: &[PlanTerm],
+        noise: Option<NoiseTerm<'_>>,
+        out: &Out<'_>,
+        clamp: Option<(f32, f32)>,
+    ) {
+        let all = self.terms(summed);
+        let terms = all.get(..summed.len()).unwrap_or_default();
+        if !has_second_factor(summed) {
+            return linear(terms, noise, out, None, clamp);
         }
+        let mut second_factors = [1.0; MOST_TERMS];
+        for (to, term) in second_factors.iter_mut().zip(summed) {
+            *to = term.second_factor;
+        }
+        let second_factors = second_factors.get(..terms.len()).unwrap_or_default();
+        linear_twice(terms, second_factors, noise, out, None, clamp);
     }
 
     /// The same and what is kept in one pass, where there is a kernel for it.
     fn sum_and_keep(&self, plan: &Plan, source: Option<Source<'_>>) -> bool {
         let ([keep], None) = (plan.keeps(), plan.clamp) else { return false };
+        if has_second_factor(plan.terms()) || has_second_factor(keep.terms()) {
+            return false;
+        }
         let factors = match *keep.terms() {
             [
                 PlanTerm { factor: a, operand: Operand::Sample, .. },
@@ -203,9 +223,7 @@ impl<'a> Part<'a> {
                 part.denoised = denoised.as_in();
             }
             for (i, keep) in plan.keeps().iter().enumerate() {
-                let all = part.terms(keep.terms());
-                let terms = all.get(..keep.terms().len()).unwrap_or_default();
-                linear(terms, None, &on_stack.part(PART * i, len), None, None);
+                part.sum_of(keep.terms(), None, &on_stack.part(PART * i, len), None);
             }
             part.sum(plan, source);
             for (i, keep) in plan.keeps().iter().enumerate() {
