@@ -294,7 +294,9 @@ def draw(cells: dict, path: Path) -> None:
     from PIL import Image
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9.6, 5.4), dpi=100)
-    colors = dict(zip((name for name in SAMPLERS if name != "pc"), pyplot.get_cmap("tab20").colors))
+    palette = pyplot.get_cmap("tab20").colors
+    names = sorted((name for name in SAMPLERS if name != "pc"), key=lambda name: not name.startswith("2m"))
+    colors = dict(zip(names, (palette[6], palette[0], *palette[2:6:2], *palette[8::2], *palette[1::2])))
     titles = {"clamped": "samples clamped to 0..1, as pictures", "raw": "samples as they are"}
     for axis, (measure, title) in zip(axes, titles.items()):
         for name in SAMPLERS:
