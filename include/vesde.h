@@ -903,18 +903,18 @@ typedef struct vesde_plan {
     int32_t averaging;
     // How they are computed: one of enum vesde_norm.
     int32_t norm;
+    // The factor of more counter noise, which is added to the result: where the initial sample is
+    // followed by a step that begins with churn. 0 for none.
+    float churn_factor;
     // The signal-to-noise ratio that vesde_get_corrector_step takes.
     double snr;
     // Which draw the noise is: 0 is the initial sample's.
     uint64_t draw;
     // The noise, if it is counter noise: element i of the batch takes element counter.index + i.
     struct vesde_counter counter;
-    // The factor of more counter noise, which is added to the result: where the initial sample is
-    // followed by a step that begins with churn. 0 for none.
-    float churn_factor;
-    // Which draw it is.
+    // Which draw the churn is.
     uint64_t churn_draw;
-    // That noise.
+    // Its noise.
     struct vesde_counter churn_counter;
 } vesde_plan;
 
