@@ -36,10 +36,10 @@ archive() {
     ar rcs "$vesde" target/ffi/vesde.o
 }
 
-reference() { # reference ENDING...: the C program, and what it samples as files that end so
+reference() { # reference ENDING...: the C program, and what it samples as engines do, as files that end so
   local ending
   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c "$vesde" -lm -o "$to/digits" || return
   for ending in "$@"; do
-    "$to/digits" "$to/reference.$ending" || return
+    "$to/digits" --sampler pc "$to/reference.$ending" || return
   done
 }

@@ -36,7 +36,7 @@ use abi_record::{Item, breaks};
 use network::{CLASSES, Network};
 use ode::OdeJob;
 use picture::Picture;
-use sampling::{Job, Known, sample};
+use sampling::{Job, Known, Named, Table, sample};
 
 // Where cargo builds the library. Cargo runs a test in the package's root, to which all paths are
 // relative.
@@ -461,14 +461,15 @@ fn pictures() -> &'static [Option<usize>] {
     if emulated() { &[None] } else { &[None, Some(3)] }
 }
 
-/// A job of a class, or of all.
+/// A job of a class, or of all: two calls of the network a step.
 fn numbers(class: Option<usize>) -> Vec<u64> {
-    [SEED, steps() as u64].into_iter().chain(class.map(|class| class as u64)).collect()
+    [SEED, 2 * steps() as u64].into_iter().chain(class.map(|class| class as u64)).collect()
 }
 
 fn job<'a>(config: Config, classes: &'a [usize], known: Option<Known<'a>>) -> Job<'a> {
     let (predictor, corrector) = (Predictor::default(), Corrector::default());
-    Job { config, seed: SEED, steps: steps(), predictor, corrector, classes, known, filmed: 0 }
+    let (sampler, steps, table) = (Named::PC, steps(), Table::Karras);
+    Job { config, seed: SEED, sampler, steps, table, predictor, corrector, classes, known, filmed: 0 }
 }
 
 #[test]
@@ -477,7 +478,27 @@ fn digits_in_c_are_those_in_rust_pixel_for_pixel() {
     for &class in pictures() {
         let classes = classes_of(class);
         let pixels = sample(&job(config, &classes, None), &network, |_| ()).unwrap().pixels;
-        assert_same(&digits_in_c(&[], &numbers(class)), &Picture::of_digits(&pixels, COLUMNS));
+        let flags = ["--sampler", "pc"];
+        assert_same(&digits_in_c(&flags, &numbers(class)), &Picture::of_digits(&pixels, COLUMNS));
+    }
+}
+
+#[test]
+fn digits_by_each_sampler_in_c_are_those_in_rust_pixel_for_pixel() {
+    const EVALUATIONS: usize = 5;
+    let (config, network) = digits();
+    let classes = classes_of(None);
+    let some = if emulated() { 5 } else { 1 };
+    let samplers = Named::ALL.iter().filter(|sampler| **sampler != Named::PC);
+    for (i, &sampler) in samplers.enumerate().step_by(some) {
+        let (table, name) =
+            if i % 2 == 0 { (Table::Karras, "karras") } else { (Table::Geometric, "geometric") };
+        let job =
+            Job { sampler, table, steps: sampler.steps(EVALUATIONS, 0), ..job(config, &classes, None) };
+        let pixels = sample(&job, &network, |_| ()).unwrap().pixels;
+        let picture = Picture::of_digits(&pixels, COLUMNS);
+        let flags = ["--sampler", sampler.name, "--table", name];
+        assert_same(&digits_in_c(&flags, &[SEED, EVALUATIONS as u64]), &picture);
     }
 }
 

@@ -4,8 +4,9 @@
  * example sample by the probability-flow ODE (ode.h), and complete the lower half of real digits (inpainting.h).
  *
  *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/vesde.o -lm -o digits
- *   ./digits [--ode TOLERANCE | --inpaint] [OUTPUT.png [SEED [STEPS [CLASS]]]]
+ *   ./digits [--ode TOLERANCE | --inpaint] [--sampler NAME] [--table NAME] [OUTPUT.png [SEED [EVALUATIONS [CLASS]]]]
  *
+ * EVALUATIONS is how often the network may be called: 20, and 400 by the sampler pc, which --inpaint takes if none is named.
  * An OUTPUT that ends in .f32 gets the floats instead, to be compared bit by bit.
  */
 
@@ -36,8 +37,7 @@ static void solve(const network *net, const vesde_config *config, const char *to
            (unsigned long)stats.accepted, (unsigned long)stats.rejected);
 }
 
-static void complete(const network *net, const vesde_config *config, uint64_t seed, size_t steps, size_t class_, float *tables,
-                     const char *output) {
+static void complete(digits_job job, const char *output) {
     static const char *const path = "examples/digits/held_out.pgm";
     static float picture[INPAINTING_COLUMNS * CLASSES * PIXELS];
     static known_pixels known;
@@ -45,48 +45,73 @@ static void complete(const network *net, const vesde_config *config, uint64_t se
     char *const file = read_file(path, &len);
     if (len < sizeof digits / sizeof *digits)
         fail(path, "has no hundred digits");
-    know_upper_halves((const unsigned char *)file + len - sizeof digits / sizeof *digits, class_, seed, &known);
+    know_upper_halves((const unsigned char *)file + len - sizeof digits / sizeof *digits, job.class_, job.seed, &known);
     free(file);
-    check(complete_digits(net, config, &known, steps, class_, tables, score, digits, print_step), "sampling");
+    check(complete_digits(job, &known), "sampling");
     fprintf(stderr, "\n");
     put_beside(&known, digits, picture);
     if (!write_floats(output, digits, DIGITS * PIXELS) && write_tiles(output, picture, INPAINTING_COLUMNS, CLASSES) != 0)
         fail(output, "cannot be written");
 }
 
+/* The value of a flag that comes next in `*args`, which then goes on; NULL if another word does. */
+static const char *flag(char ***args, const char *name) {
+    const char *value = NULL;
+    if (**args != NULL && strcmp(**args, name) == 0) {
+        value = (*args)[1] == NULL ? "" : (*args)[1];
+        *args += (*args)[1] == NULL ? 1 : 2;
+    }
+    return value;
+}
+
 int main(int argc, char **argv) {
-    const int has_ode = argc > 1 && strcmp(argv[1], "--ode") == 0, inpaints = argc > 1 && strcmp(argv[1], "--inpaint") == 0;
-    const char *const tolerance = has_ode && argc > 2 ? argv[2] : "";
-    const int flags = has_ode && argc > 2 ? 2 : has_ode || inpaints;
-    char **const names = argv + flags;
-    const int count = argc - flags;
-    const char *output = count > 1 ? names[1] : "digits.png";
-    const uint64_t seed = number(count > 2 ? names[2] : "42", "SEED");
-    const size_t steps = (size_t)number(count > 3 ? names[3] : "200", "STEPS");
-    const size_t class_ = count > 4 ? (size_t)number(names[4], "CLASS") : CLASSES;
+    char **args = argv + (argc > 0);
+    const char *const tolerance = flag(&args, "--ode");
+    const int inpaints = tolerance == NULL && *args != NULL && strcmp(*args, "--inpaint") == 0 && args++;
+    const char *const sampler = flag(&args, "--sampler"), *const table = flag(&args, "--table");
+    const int count = argc - (int)(args - argv);
+    const char *output = count > 0 ? args[0] : "digits.png";
     vesde_config config;
     network net;
     char *const file = read_digits(&net, &config);
-    float *tables;
+    digits_job job = {0};
+    size_t evaluations;
 
-    if (steps == 0)
-        fail("STEPS", "must be at least 1");
-    if (count > 4 && class_ >= CLASSES)
+    job.net = &net;
+    job.config = &config;
+    job.digits = digits;
+    job.score = score;
+    job.progress = print_step;
+    if ((job.sampler = find_sampler(sampler != NULL ? sampler : inpaints ? "pc" : SAMPLERS[0].name)) == NULL)
+        fail("--sampler", "must be one of SAMPLERS in sampling.h");
+    if (table != NULL && strcmp(table, "karras") != 0 && strcmp(table, "geometric") != 0)
+        fail("--table", "must be geometric or karras");
+    job.table = table != NULL && strcmp(table, "geometric") == 0 ? GEOMETRIC : KARRAS;
+    job.seed = number(count > 1 ? args[1] : "42", "SEED");
+    evaluations = job.sampler->method == VESDE_METHOD_PREDICTOR_CORRECTOR ? 400 : 20;
+    if (count > 2 && (evaluations = (size_t)number(args[2], "EVALUATIONS")) == 0)
+        fail("EVALUATIONS", "must be at least 1");
+    job.steps = steps_of(job.sampler, &config, evaluations);
+    job.class_ = count > 3 ? (size_t)number(args[3], "CLASS") : CLASSES;
+    if (count > 3 && job.class_ >= CLASSES)
         fail("CLASS", "must be 0 to 9");
-    tables = (float *)allocate(steps, 3 * sizeof *tables);
+    job.tables = (float *)allocate(job.steps + 1, 3 * sizeof *job.tables);
+    job.history_len = MOST_HISTORY;
+    job.history = (float *)allocate(job.history_len, sizeof *job.history);
     if (inpaints) {
-        complete(&net, &config, seed, steps, class_, tables, output);
+        complete(job, output);
     } else {
-        if (has_ode) {
-            solve(&net, &config, tolerance, seed, class_);
+        if (tolerance != NULL) {
+            solve(&net, &config, tolerance, job.seed, job.class_);
         } else {
-            check(sample_digits(&net, &config, seed, steps, class_, tables, score, digits, print_step), "sampling");
+            check(sample_digits(&job), "sampling");
             fprintf(stderr, "\n");
         }
         write_digits(output, digits, DIGITS * PIXELS);
     }
     printf("%s\n", output);
     free(file);
-    free(tables);
+    free(job.tables);
+    free(job.history);
     return 0;
 }

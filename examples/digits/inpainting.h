@@ -55,14 +55,14 @@ static inline vesde_status keep_known(const void *known, const vesde_request *re
     return impute_known((const known_pixels *)known, sigma, request->draw, digits);
 }
 
-/* Completes all DIGITS as one batch, as sample_digits samples them. */
-static inline vesde_status complete_digits(const network *net, const vesde_config *config,
-                                           const known_pixels *known, size_t steps, size_t class_,
-                                           float *tables, float *score, float *digits,
-                                           void (*progress)(const vesde_request *request)) {
-    const vesde_status status = sample_under(keep_known, known, net, config, known->seed, steps,
-                                             class_, tables, score, digits, progress);
-    return status != VESDE_OK ? status : impute_known(known, 0.0f, 0, digits);
+/* Completes all DIGITS as one batch, as sample_digits samples them, with the seed of what is known. */
+static inline vesde_status complete_digits(digits_job job, const known_pixels *known) {
+    vesde_status status;
+    job.seed = known->seed;
+    job.change = keep_known;
+    job.known = known;
+    status = sample_digits(&job);
+    return status != VESDE_OK ? status : impute_known(known, 0.0f, 0, job.digits);
 }
 
 /* A picture of INPAINTING_COLUMNS digits a row: a real one, what is known of it, and its

@@ -26,35 +26,45 @@ use held_out::{LEVELS, PER_CLASS, UPPER_HALF};
 use network::{CLASSES, Network};
 use ode::OdeJob;
 use picture::Picture;
-use sampling::{Digits, FRAMES, Job, Known, sample};
+use sampling::{Digits, FRAMES, Job, Known, Named, Table, sample};
 
 /// Digits in a row of the grid.
 const COLUMNS: usize = 10;
 /// The digit that the strip shows: row 3 has digits that the eye recognises early.
 const FILMED: usize = 3 * COLUMNS;
 
-/// Sample handwritten digits with a score network and vesde's predictor–corrector sampler, and do
-/// the other jobs of Song et al. 2021 with them.
+/// Sample handwritten digits with a score network and vesde's samplers, and do the other jobs of
+/// Song et al. 2021 with them.
 #[derive(Parser)]
 struct Options {
     /// Seed of the noise: the same seed gives the same picture on every machine
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Number of noise scales, from the largest to the smallest
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
-    steps: u32,
-    /// The corrector's signal-to-noise ratio [default: the network's, or 0.3 without a predictor]
+    /// How to sample [default: 2m-sde; pc to complete digits and where one of its options is given]
+    #[arg(long, value_name = "NAME", value_parser = named(), conflicts_with = "ode")]
+    sampler: Option<Named>,
+    /// Calls of the network, at most [default: 20; of pc as --steps has it]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "ode")]
+    evaluations: Option<u32>,
+    /// How the noise scales lie, but for pc's
+    #[arg(long, default_value = "karras", value_parser = one_of(Table::ALL))]
+    table: Table,
+    /// pc: number of noise scales, from the largest to the smallest [default: 200]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "evaluations")]
+    steps: Option<u32>,
+    /// pc: the corrector's signal-to-noise ratio [default: the network's, or 0.3 without a
+    /// predictor]
     #[arg(long)]
     snr: Option<f64>,
-    /// Corrector steps before each predictor step [default: the network's]
+    /// pc: corrector steps before each predictor step [default: the network's]
     #[arg(long)]
     correct_steps: Option<u32>,
-    /// How to go on from one noise scale to the next
-    #[arg(long, default_value = "reverse-diffusion", value_parser = one_of(Predictor::ALL))]
-    predictor: Predictor,
-    /// How to make the corrector's steps
-    #[arg(long, default_value = "langevin", value_parser = one_of(Corrector::ALL))]
-    corrector: Corrector,
+    /// pc: how to go on from one noise scale to the next [default: reverse-diffusion]
+    #[arg(long, value_parser = one_of(Predictor::ALL))]
+    predictor: Option<Predictor>,
+    /// pc: how to make the corrector's steps [default: langevin]
+    #[arg(long, value_parser = one_of(Corrector::ALL))]
+    corrector: Option<Corrector>,
     /// Sample by the probability-flow ODE with this tolerance; or encode, or tell likelihoods, with
     /// it [default there: 1e-5]
     #[arg(long, value_name = "TOLERANCE", conflicts_with = "inpaint")]
@@ -84,6 +94,13 @@ fn one_of<T: Copy + Debug + Send + Sync>(values: &'static [T]) -> impl TypedValu
         let mut named = values.iter().copied();
         named.find(|value| kebab_case(&format!("{value:?}")) == name).ok_or("is none of them")
     })
+}
+
+/// The sampler of a name.
+fn named() -> impl TypedValueParser<Value = Named> {
+    let find = |name: String| Named::ALL.iter().copied().find(|sampler| sampler.name == name);
+    PossibleValuesParser::new(Named::ALL.iter().map(|sampler| sampler.name))
+        .try_map(move |name| find(name).ok_or("is none of them"))
 }
 
 fn kebab_case(camel_case: &str) -> String {
@@ -136,6 +153,22 @@ impl Options {
         (0..CLASSES * times).map(|i| self.class().unwrap_or(i / times)).collect()
     }
 
+    /// The sampler that is named, or the one that the other options need.
+    fn sampler(&self) -> Result<Named, String> {
+        let Self { steps, snr, correct_steps, predictor, corrector, .. } = *self;
+        let chooses_pc = steps.is_some()
+            || snr.is_some()
+            || correct_steps.is_some()
+            || predictor.is_some()
+            || corrector.is_some();
+        let default = if chooses_pc || self.inpaint { Named::PC } else { Named::DEFAULT };
+        let sampler = self.sampler.unwrap_or(default);
+        if chooses_pc && sampler != Named::PC {
+            return Err(format!("{} has none of pc's options", sampler.name));
+        }
+        Ok(sampler)
+    }
+
     fn ode_job<'a>(&self, config: Config, classes: &'a [usize]) -> OdeJob<'a> {
         OdeJob { config, seed: self.seed, tolerance: self.ode.unwrap_or(1e-5), classes }
     }
@@ -146,7 +179,7 @@ impl Options {
         network: &Network,
         known: Option<Known<'_>>,
     ) -> Result<Digits, Box<dyn Error>> {
-        let (steps, classes) = (self.steps as usize, self.classes(COLUMNS));
+        let classes = self.classes(COLUMNS);
         if self.ode.is_some() {
             let bar = bar(1000, "solving {bar:40} {percent} % ({eta} left)")?;
             let progress = |left: f32| bar.set_position(((1.0 - left) * 1000.0) as u64);
@@ -155,12 +188,22 @@ impl Options {
             print_evaluations("sampling", &stats);
             return Ok(digits);
         }
-        let Self { seed, predictor, corrector, .. } = *self;
+        let Self { seed, table, .. } = *self;
+        let (predictor, corrector) = (self.predictor.unwrap_or_default(), self.corrector.unwrap_or_default());
         if (predictor, corrector) == (Predictor::None, Corrector::None) {
             return Err("without a predictor and a corrector nothing would be done".into());
         }
+        let sampler = self.sampler()?;
+        let corrections = if corrector == Corrector::None { 0 } else { config.correct_steps as usize };
+        let steps = match (self.evaluations, sampler) {
+            (Some(evaluations), _) => sampler.steps(evaluations as usize, corrections),
+            (None, Named::PC) => self.steps.unwrap_or(200) as usize,
+            (None, _) => sampler.steps(20, 0),
+        };
         let bar = bar(steps as u64, "sampling {bar:40} step {pos} of {len} ({eta} left)")?;
-        let job = Job { config, seed, steps, predictor, corrector, classes: &classes, known, filmed: FILMED };
+        let classes = &classes;
+        let filmed = FILMED;
+        let job = Job { config, seed, sampler, steps, table, predictor, corrector, classes, known, filmed };
         let digits = sample(&job, network, |step| bar.set_position(step as u64))?;
         bar.finish();
         Ok(digits)
@@ -226,7 +269,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let mut config = Config::from_json(include_bytes!("scheduler_config.json"))?;
     // The corrector alone has to go as far as the predictor would.
-    let snr = if options.predictor == Predictor::None { 0.3 } else { config.snr };
+    let snr = if options.predictor == Some(Predictor::None) { 0.3 } else { config.snr };
     config.snr = options.snr.unwrap_or(snr);
     config.correct_steps = options.correct_steps.unwrap_or(config.correct_steps);
     config.validate()?;

@@ -6,8 +6,88 @@
 #include "network.h"
 #include "vesde.h"
 
+/* A method with its options, by the name that engines have for it. */
+typedef struct named_sampler {
+    const char *name;
+    int32_t method;
+    float eta, s_churn;
+} named_sampler;
+
+/* The first is the default: the best of 20 calls of the network, by study.py. */
+static const named_sampler SAMPLERS[] = {
+    {"2m-sde", VESDE_METHOD_DPMPP2M, 1.0f, 0.0f},
+    {"2m", VESDE_METHOD_DPMPP2M, 0.0f, 0.0f},
+    {"euler", VESDE_METHOD_EULER, 0.0f, 0.0f},
+    {"euler-a", VESDE_METHOD_EULER, 1.0f, 0.0f},
+    {"heun", VESDE_METHOD_HEUN, 0.0f, 0.0f},
+    {"edm", VESDE_METHOD_HEUN, 0.0f, 40.0f},
+    {"dpm2", VESDE_METHOD_DPM2, 0.0f, 0.0f},
+    {"2s-a", VESDE_METHOD_DPMPP2S, 1.0f, 0.0f},
+    {"3m", VESDE_METHOD_DPMPP3M, 0.0f, 0.0f},
+    {"3m-sde", VESDE_METHOD_DPMPP3M, 1.0f, 0.0f},
+    {"unipc2", VESDE_METHOD_UNIPC2, 0.0f, 0.0f},
+    {"unipc3", VESDE_METHOD_UNIPC3, 0.0f, 0.0f},
+    {"lms", VESDE_METHOD_LMS, 0.0f, 0.0f},
+    {"ipndm", VESDE_METHOD_IPNDM, 0.0f, 0.0f},
+    {"pc", VESDE_METHOD_PREDICTOR_CORRECTOR, 0.0f, 0.0f},
+};
+
+/* The sampler of a name; NULL if there is none. */
+static inline const named_sampler *find_sampler(const char *name) {
+    size_t i;
+    for (i = 0; i < sizeof SAMPLERS / sizeof *SAMPLERS; i++)
+        if (strcmp(SAMPLERS[i].name, name) == 0)
+            return &SAMPLERS[i];
+    return NULL;
+}
+
+/* How many steps need no more calls of the network than these. */
+static inline size_t steps_of(const named_sampler *sampler, const vesde_config *config, size_t evaluations) {
+    size_t steps = evaluations;
+    switch (sampler->method) {
+    case VESDE_METHOD_PREDICTOR_CORRECTOR:
+        steps /= 1 + (size_t)config->correct_steps;
+        break;
+    case VESDE_METHOD_HEUN:
+    case VESDE_METHOD_DPM2:
+    case VESDE_METHOD_DPMPP2S: /* one call in the last step */
+        steps = steps / 2 + steps % 2;
+        break;
+    default:
+        break;
+    }
+    return steps > 0 ? steps : 1;
+}
+
+/* How the sigmas lie between the greatest and the least, but for the predictor–corrector method's, which are the SDE's own. */
+typedef enum sigma_table { KARRAS, GEOMETRIC } sigma_table;
+
+/* What changes the digits where a job is to. */
+typedef vesde_status condition(const void *known, const vesde_request *request, float *digits);
+
+/* The most history of a job: UniPC-3's. */
+enum { MOST_HISTORY = 4 * DIGITS * PIXELS };
+
+/* All DIGITS as one batch, of one class, or of one class a row if `class_` is CLASSES, under a condition if it is not NULL. The
+ * memory is the caller's. */
+typedef struct digits_job {
+    const network *net;
+    const vesde_config *config;
+    const named_sampler *sampler;
+    sigma_table table;
+    uint64_t seed;
+    size_t steps, class_;
+    float *digits, *score; /* DIGITS·PIXELS floats each */
+    float *tables;         /* steps + 1 floats, and with the predictor–corrector method 3·steps */
+    float *history;
+    size_t history_len; /* what vesde_sampler_workspace_len says of all digits, or more */
+    condition *change;
+    const void *known;
+    void (*progress)(const vesde_request *request); /* is told each step as it begins */
+} digits_job;
+
 /* Fills 3·steps floats, the caller's, with a scheduler's tables. */
-static vesde_status make_scheduler(const vesde_config *config, size_t steps, float *tables, vesde_scheduler *scheduler) {
+static inline vesde_status make_scheduler(const vesde_config *config, size_t steps, float *tables, vesde_scheduler *scheduler) {
     float *const timesteps = tables, *const sigmas = tables + steps, *const discrete_sigmas = tables + 2 * steps;
     const vesde_status status = vesde_set_timesteps(config, steps, timesteps);
     scheduler->config = *config;
@@ -16,6 +96,19 @@ static vesde_status make_scheduler(const vesde_config *config, size_t steps, flo
     scheduler->discrete_sigmas = discrete_sigmas;
     scheduler->timesteps_len = scheduler->sigmas_len = scheduler->discrete_sigmas_len = steps;
     return status != VESDE_OK ? status : vesde_set_sigmas(config, timesteps, steps, steps, sigmas, discrete_sigmas);
+}
+
+/* The same of sigmas alone, down to 0: steps + 1 floats. */
+static inline vesde_status make_sigmas(const vesde_config *config, sigma_table table, size_t steps, float *sigmas,
+                                       vesde_scheduler *scheduler) {
+    const vesde_scheduler empty = {0};
+    *scheduler = empty;
+    scheduler->config = *config;
+    scheduler->sigmas = sigmas;
+    scheduler->sigmas_len = steps + 1;
+    sigmas[steps] = 0.0f;
+    return table == GEOMETRIC ? vesde_set_geometric_sigmas(config->sigma_min, config->sigma_max, steps, sigmas)
+                              : vesde_set_karras_sigmas(config->sigma_min, config->sigma_max, 7.0, steps, sigmas);
 }
 
 /* The scores of all DIGITS at a noise scale: of one class, or of one class a row if `class_` is
@@ -28,16 +121,8 @@ static inline void score_digits(const network *net, const float *digits, float s
                  score + i * PIXELS);
 }
 
-/* What changes the digits where a job is to. */
-typedef vesde_status condition(const void *known, const vesde_request *request, float *digits);
-
-/* Samples all DIGITS as one batch, of one class, or of one class a row if `class_` is CLASSES,
- * under a condition if it is not NULL. The memory is the caller's: 3·steps floats of tables, as many
- * of score as of digits. `progress` is told each step as it begins. */
-static inline vesde_status sample_under(condition *change, const void *known, const network *net,
-                                        const vesde_config *config, uint64_t seed, size_t steps,
-                                        size_t class_, float *tables, float *score, float *digits,
-                                        void (*progress)(const vesde_request *request)) {
+static inline vesde_status sample_digits(const digits_job *job) {
+    const int is_pc = job->sampler->method == VESDE_METHOD_PREDICTOR_CORRECTOR;
     vesde_scheduler scheduler;
     vesde_sampler_options options = {0}; /* the defaults */
     vesde_buffers buffers = {0};
@@ -45,34 +130,38 @@ static inline vesde_status sample_under(condition *change, const void *known, co
     vesde_request request;
     vesde_status status;
 
-    options.seed = seed;
-    options.conditions = change == NULL ? VESDE_CONDITIONS_NONE : VESDE_CONDITIONS_DRAWING;
-    buffers.sample = digits;
-    buffers.model_output = score;
+    options.seed = job->seed;
+    options.method = job->sampler->method;
+    options.eta = job->sampler->eta;
+    if (job->sampler->s_churn > 0.0f) { /* as in Karras et al. 2022, table 5, on ImageNet */
+        options.s_churn = job->sampler->s_churn;
+        options.s_tmin = 0.05f;
+        options.s_tmax = 50.0f;
+        options.s_noise = 1.003f;
+    }
+    options.conditions = job->change == NULL ? VESDE_CONDITIONS_NONE : VESDE_CONDITIONS_DRAWING;
+    buffers.sample = job->digits;
+    buffers.model_output = job->score;
     buffers.len = (size_t)DIGITS * PIXELS;
-    if ((status = make_scheduler(config, steps, tables, &scheduler)) != VESDE_OK
-        || (status = vesde_sampler_init(config, DIGITS, &options, &sampler)) != VESDE_OK)
+    buffers.workspace = job->history;
+    buffers.workspace_len = job->history_len;
+    status = is_pc ? make_scheduler(job->config, job->steps, job->tables, &scheduler)
+                   : make_sigmas(job->config, job->table, job->steps, job->tables, &scheduler);
+    if (status != VESDE_OK || (status = vesde_sampler_init(job->config, DIGITS, &options, &sampler)) != VESDE_OK)
         return status;
     for (;;) {
         status = vesde_sampler_next(&sampler, &scheduler, &buffers, &request);
         if (status != VESDE_OK || request.kind == VESDE_REQUEST_KIND_DONE)
             return status;
         if (request.kind == VESDE_REQUEST_KIND_CONDITION) {
-            if (change != NULL && (status = change(known, &request, digits)) != VESDE_OK)
+            if (job->change != NULL && (status = job->change(job->known, &request, job->digits)) != VESDE_OK)
                 return status;
             continue;
         }
         if (request.correction == 0)
-            progress(&request);
-        score_digits(net, digits, request.sigma, class_, score);
+            job->progress(&request);
+        score_digits(job->net, job->digits, request.sigma, job->class_, job->score);
     }
-}
-
-/* The same without a condition. */
-static inline vesde_status sample_digits(const network *net, const vesde_config *config, uint64_t seed, size_t steps,
-                                         size_t class_, float *tables, float *score, float *digits,
-                                         void (*progress)(const vesde_request *request)) {
-    return sample_under(NULL, NULL, net, config, seed, steps, class_, tables, score, digits, progress);
 }
 
 #endif

@@ -2,18 +2,19 @@
  * heap and no stdio. It samples the same hundred digits, prints them as text, and writes the same PNG through the
  * debug probe.
  *
- *   [OUTPUT.png [SEED [STEPS]]] on semihosting's command line, behind the program's name
+ *   [OUTPUT.png [SEED [EVALUATIONS]]] on semihosting's command line, behind the program's name
  */
 
 #include "sampling.h"
 #include "startup.h"
 
-enum { MAX_STEPS = 1000 };
+/* The sampler is the default one: a call of the network a step, and a sample of history. */
+enum { MAX_EVALUATIONS = 1000 };
 
 extern const float weights[]; /* files.S */
 extern const char weights_end[], scheduler_config[], scheduler_config_end[];
 
-static float digits[DIGITS * PIXELS], score[DIGITS * PIXELS], tables[3 * MAX_STEPS];
+static float digits[DIGITS * PIXELS], score[DIGITS * PIXELS], history[DIGITS * PIXELS], sigmas[MAX_EVALUATIONS + 1];
 
 static void print(const char *text) { semihost(SYS_WRITE0, text); }
 
@@ -78,18 +79,21 @@ static void write_png(const char *path) {
 
 int main(int argc, char **argv) {
     const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 42;
-    const size_t steps = argc > 3 ? strtoul(argv[3], NULL, 10) : 200;
+    const size_t evaluations = argc > 3 ? strtoul(argv[3], NULL, 10) : 20;
     const size_t len = (size_t)(weights_end - (const char *)weights);
     network net;
     vesde_config config;
+    digits_job job = {.net = &net, .config = &config, .sampler = SAMPLERS, .seed = seed, .steps = evaluations,
+                      .class_ = CLASSES, .digits = digits, .score = score, .tables = sigmas, .history = history,
+                      .history_len = sizeof history / sizeof *history, .progress = print_step};
 
-    if (steps == 0 || steps > MAX_STEPS)
-        fail("STEPS", "must be 1 to 1000");
+    if (evaluations == 0 || evaluations > MAX_EVALUATIONS)
+        fail("EVALUATIONS", "must be 1 to 1000");
     check(vesde_config_from_json(scheduler_config, (size_t)(scheduler_config_end - scheduler_config), &config),
           "scheduler_config.json");
     if (load_network(weights, len, &net) != 0)
         fail("weights.safetensors", "is not the digits network");
-    check(sample_digits(&net, &config, seed, steps, CLASSES, tables, score, digits, print_step), "sampling");
+    check(sample_digits(&job), "sampling");
     print("\n");
     print_digits();
     if (argc > 1)

@@ -2,16 +2,16 @@
 # From a checkout to the digits of an emulated Cortex-M: builds vesde and the firmware, runs it, and compares its picture
 # with that of examples/digits/digits.c on this machine, byte for byte. Everything it makes is under target/.
 #
-#   run.sh [SEED [STEPS]]
+#   run.sh [SEED [EVALUATIONS]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-readonly seed=${1:-7} steps=${2:-25} triple=thumbv7em-none-eabihf to=target/firmware
+readonly seed=${1:-7} evaluations=${2:-20} triple=thumbv7em-none-eabihf to=target/firmware
 mkdir -p "$to"
 
 cargo rustc --quiet --lib --profile c --features capi --crate-type staticlib --target-dir target/ffi -- \
   --cfg vesde_staticlib --emit obj=target/ffi/vesde.o
 cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/ffi/vesde.o -lm -o "$to/digits"
-"$to/digits" "$to/native.png" "$seed" "$steps" 2>"$to/log"
+"$to/digits" "$to/native.png" "$seed" "$evaluations" 2>"$to/log"
 
 ffi-tests/targets/archive.sh "$triple"
 arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -std=c11 -Wall -Wextra -Werror \
@@ -24,7 +24,7 @@ arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -st
 rm -f "$to/firmware.png"
 timeout 600 qemu-system-arm -M netduinoplus2 -nographic -monitor none -serial none \
   -semihosting-config enable=on,target=native -kernel "$to/firmware.elf" \
-  -append "$to/firmware.png $seed $steps" 2>&1 | tee "$to/printed"
+  -append "$to/firmware.png $seed $evaluations" 2>&1 | tee "$to/printed"
 
 cmp "$to/native.png" "$to/firmware.png"
 echo "firmware: the picture of examples/digits/digits.c, byte for byte"

@@ -1,7 +1,7 @@
 // The form starts a worker for each job and ends it to stop; what the worker posts is shown.
 
 const [form] = document.forms;
-const { seed, digit, steps, button } = form.elements;
+const { seed, digit, sampler, evaluations, button } = form.elements;
 const [canvas, progress, count, status, save] =
   ["canvas", "progress", "count", "status", "save"].map((id) => document.getElementById(id));
 const context = canvas.getContext("2d");
@@ -28,23 +28,26 @@ const end = (text) => {
 };
 
 const start = () => {
-  const job = { seed: BigInt(seed.value), steps: steps.valueAsNumber, digit: Number(digit.value) };
+  const job = {
+    seed: BigInt(seed.value), digit: Number(digit.value), sampler: sampler.value, evaluations: evaluations.valueAsNumber,
+  };
   const digits = job.digit < 10 ? `of the class ${job.digit}` : "of the classes 0 to 9, one a row";
   worker = new Worker("worker.js");
   worker.onerror = (event) => end(`Failed: ${event.message}`);
-  worker.onmessage = ({ data: { step, frame, milliseconds, png, error } }) => {
+  worker.onmessage = ({ data: { step, steps, frame, milliseconds, png, error } }) => {
     if (frame) {
-      show(step, job.steps);
-      if (!still.matches || step === job.steps) {
+      show(step, steps);
+      if (!still.matches || step === steps) {
         context.putImageData(new ImageData(frame, canvas.width), 0, 0);
-        canvas.ariaLabel = step < job.steps ? `Noise turning into digits ${digits}` : `A hundred handwritten digits ${digits}`;
+        canvas.ariaLabel = step < steps ? `Noise turning into digits ${digits}` : `A hundred handwritten digits ${digits}`;
       }
     } else if (png) {
       URL.revokeObjectURL(save.href);
       save.href = URL.createObjectURL(png);
-      save.download = `digits-${job.seed}-${job.steps}${job.digit < 10 ? `-${job.digit}` : ""}.png`;
+      const names = ["digits", job.sampler, job.seed, job.evaluations, ...(job.digit < 10 ? [job.digit] : [])];
+      save.download = `${names.join("-")}.png`;
       save.hidden = false;
-      end(`Done, ${(milliseconds / job.steps).toFixed(1)} ms a step.`);
+      end(`Done in ${milliseconds.toFixed(0)} ms.`);
     } else {
       end(`Failed: ${error}`);
     }
@@ -53,13 +56,18 @@ const start = () => {
   button.textContent = "Stop";
   status.textContent = "Sampling…";
   save.hidden = true;
-  show(0, job.steps);
+  show(0, job.evaluations);
 };
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (worker) end(`Stopped at step ${count.textContent}.`);
   else start();
+});
+
+// What a sampler needs: the predictor–corrector method ten times and more as many calls as the others.
+sampler.addEventListener("change", () => {
+  evaluations.value = sampler.selectedOptions[0].dataset.evaluations ?? 20;
 });
 
 // A seed has 64 bits, more than a number field can tell apart.

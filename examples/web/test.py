@@ -126,9 +126,9 @@ def wait(what, condition, seconds=60):
         time.sleep(0.02)
 
 
-def native(folder, *args):
+def native(folder, sampler, *numbers):
     path = folder / "native.png"
-    subprocess.run([DIGITS, path, *args], check=True, capture_output=True)
+    subprocess.run([DIGITS, "--sampler", sampler, path, *numbers], check=True, capture_output=True)
     return path.read_bytes()
 
 
@@ -156,7 +156,8 @@ def check_names(browser):
     expected = {
         "main": ("main", ""), "h1": ("heading", "Digits from noise"),
         "canvas": ("image", "Empty places for a hundred digits"),
-        "[name=seed]": ("textbox", "Seed"), "[name=digit]": ("combobox", "Class"), "[name=steps]": ("spinbutton", "Steps"),
+        "[name=seed]": ("textbox", "Seed"), "[name=digit]": ("combobox", "Class"), "[name=sampler]": ("combobox", "Sampler"),
+        "[name=evaluations]": ("spinbutton", "Network calls"),
         "button": ("button", "Start"), "progress": ("progressbar", "Progress"), "#status": ("status", ""),
         "section": ("region", "Sampling"),
     }
@@ -172,12 +173,8 @@ def check_mouse(browser, folder):
         new PerformanceObserver((list) => { for (const task of list.getEntries()) longest = Math.max(longest, task.duration); })
             .observe({ type: "longtask" });""")
     browser.click("button")
-    check(browser.role_and_name("button") == ("button", "Stop"), "the button does not say Stop")
-    seen = set()
-    while not browser.status().startswith("Done"):
-        seen.add(browser.step())
-    check(len(seen) > 2, "progress was seen at", seen)
-    check_result(browser, folder, "digits-42-200.png", native(folder), lambda: browser.click("#save"))
+    wait("the end", lambda: browser.status().startswith("Done"))
+    check_result(browser, folder, "digits-2m-sde-42-20.png", native(folder, "2m-sde"), lambda: browser.click("#save"))
     name = "A hundred handwritten digits of the classes 0 to 9, one a row"
     check(browser.role_and_name("canvas") == ("image", name), "the canvas' name")
     longest = browser.js("return longest")
@@ -186,14 +183,15 @@ def check_mouse(browser, folder):
 
 def check_stop(browser):
     """Starts, types while it samples, and stops, by keyboard."""
-    browser.click("[name=steps]")
+    browser.click("[name=evaluations]")
     browser.press("control+a", *"1000", "enter")
+    check(browser.role_and_name("button") == ("button", "Stop"), "the button does not say Stop")
     wait("the third step", lambda: browser.step() > 2)
     frame, started = browser.frame(), time.monotonic()
-    browser.press("shift+tab", "shift+tab", "control+a", *"123")
+    browser.press("shift+tab", "shift+tab", "shift+tab", "control+a", *"123")
     check(browser.js("return document.forms[0].elements.seed.value") == "123", "what was typed is not in the field")
     answered = time.monotonic() - started
-    browser.press("tab", "tab", "tab")
+    browser.press("tab", "tab", "tab", "tab")
     check(browser.focused() == "button", "the focus is on", browser.focused())
     wait("another frame", lambda: browser.frame() != frame)
     browser.press("space")
@@ -206,23 +204,27 @@ def check_stop(browser):
 
 
 def check_keyboard(browser, folder):
-    """The largest seed, another class and number of steps, and the link; with nothing but keys."""
+    """The largest seed, another class, sampler and number of calls, and the link; with nothing but keys."""
     browser.js("document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0)")
     browser.click("h1")
     browser.press("tab")
     check(browser.focused() == "seed", "the focus is on", browser.focused())
     browser.press("control+a", *str(2**64), "enter")
     check(browser.status().startswith("Stopped"), "it sampled from a seed of more than 64 bits")
-    browser.press("control+a", *str(2**64 - 1), "tab", "3", "tab", "control+a", *"37", "tab", "enter")
-    expected = native(folder, str(2**64 - 1), "37", "3")
-    check_result(browser, folder, f"digits-{2**64 - 1}-37-3.png", expected, lambda: browser.press("tab", "enter"))
+    browser.press("control+a", *str(2**64 - 1), "tab", "3", "tab", "p", "tab")
+    calls = "document.forms[0].elements.evaluations.value"
+    check(browser.js("return " + calls) == "400", "the predictor-corrector sampler is to have 400 calls")
+    browser.press("control+a", *"74", "tab", "enter")
+    expected = native(folder, "pc", str(2**64 - 1), "74", "3")
+    check_result(browser, folder, f"digits-pc-{2**64 - 1}-74-3.png", expected, lambda: browser.press("tab", "enter"))
+    check(browser.step() == 37, "steps of two calls were shown as", browser.step())
 
 
 def check_reduced_motion(browser):
     browser.media(reduced_motion="reduce")
     before = browser.frame()
-    browser.click("[name=steps]")
-    browser.press("control+a", *"300", "enter")
+    browser.click("[name=evaluations]")
+    browser.press("control+a", *"600", "enter")
     wait("the third step", lambda: browser.step() > 2)
     frame = browser.frame()
     check(browser.step() < 300, "it was over before it was looked at")

@@ -1,11 +1,11 @@
 // One job: takes what page.js posts, answers with a frame a step, then with the picture or with what went wrong.
 
-onmessage = ({ data: { module, weights, config, seed, steps, digit } }) => {
+onmessage = ({ data: { module, weights, config, sampler, seed, evaluations, digit } }) => {
   const parts = [];
   const copy = (at, len) => new Uint8ClampedArray(memory.buffer, at, len).slice();
   const { memory, sample } = new WebAssembly.Instance(module, {
     worker: {
-      show: (at, len, step) => postMessage({ step, frame: copy(at, len) }),
+      show: (at, len, step, steps) => postMessage({ step, steps, frame: copy(at, len) }),
       put: (to, at, len) => parts.push(copy(at, len)),
     },
   }).exports;
@@ -17,7 +17,8 @@ onmessage = ({ data: { module, weights, config, seed, steps, digit } }) => {
   };
 
   const start = performance.now();
-  const why = sample(...load(weights), ...load(config), seed, steps, digit);
+  const [name] = load(new TextEncoder().encode(sampler));
+  const why = sample(name, ...load(weights), ...load(config), seed, evaluations, digit);
   const milliseconds = performance.now() - start;
   if (why === 0) {
     postMessage({ milliseconds, png: new Blob(parts, { type: "image/png" }) });

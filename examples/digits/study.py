@@ -1,0 +1,347 @@
+"""Curves of quality against calls of the network, for all samplers of the library on the digits.
+
+Each cell is a sampler, a table of sigmas, a number of calls and a seed: as many digits of each
+class as real ones, three times. Samplers run in the library, by ctypes; the network in torch.
+Measured against all 1,797 real digits:
+
+  FD      Frechet distance in 48 features of a small convolutional classifier that is trained here,
+          the mean over the classes: of the samples clamped to 0..1, as pictures are, and as they are
+  SWD     sliced Wasserstein-2 distance of the pixels, over the classes, clamped
+  SVM     the share that check.py's support vector machine reads as the class that was asked for
+  spread  the mean distance between two digits of a class
+
+Cells are kept in a file, line by line: a second run goes on where the first one ended. In the end
+it prints tables, mean and standard deviation over the seeds, and draws the curves.
+"""
+
+import argparse
+import ctypes
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.svm import SVC
+
+from check import split_digits, spread
+from network import CLASSES, PIXELS, ScoreNetwork
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "parity"))
+import vesde  # noqa: E402
+
+TIMES = 3  # as many samples as real digits, times this
+CHUNK = 512  # samples that go through the network at once: they stay in the cache
+FEATURES, DIRECTIONS = 48, 256
+DONE, SCORE = 0, 1  # of enum vesde_request_kind
+RHO = 7.0
+
+# What main.rs calls them: the method (of enum vesde_method), calls in a step, options. Where a step
+# has two calls the last has one.
+SAMPLERS = {
+    "pc": (0, 2, {}),
+    "euler": (1, 1, {}),
+    "euler-a": (1, 1, {"eta": 1.0}),
+    "heun": (2, 2, {}),
+    "edm": (2, 2, {"s_churn": 40.0, "s_tmin": 0.05, "s_tmax": 50.0, "s_noise": 1.003}),
+    "dpm2": (3, 2, {}),
+    "2s-a": (4, 2, {"eta": 1.0}),
+    "2m": (5, 1, {}),
+    "2m-sde": (5, 1, {"eta": 1.0}),
+    "2m-sde, eta 0.5": (5, 1, {"eta": 0.5}),
+    "3m": (8, 1, {}),
+    "3m-sde": (8, 1, {"eta": 1.0}),
+    "unipc2": (9, 1, {}),
+    "unipc3": (10, 1, {}),
+    "lms": (11, 1, {}),
+    "ipndm": (12, 1, {}),
+}
+MEASURES = ("clamped", "raw", "SWD", "SVM", "spread")
+LIMITS = {"clamped": (0.37, 5.0), "raw": (0.18, 5.0)}  # of the curves
+FEW, MANY = (5, 8, 10, 20), (50, 100, 200)
+
+
+def cells(seeds: int) -> list[tuple]:
+    """All cells, seed by seed: both tables for few calls, and one for many."""
+    grid = [("pc", "geometric", calls) for calls in (*FEW[1:], *MANY)]  # the SDE's own table
+    for name in (name for name in SAMPLERS if name != "pc"):
+        grid += [(name, table, calls) for table in ("geometric", "karras") for calls in FEW]
+        grid += [(name, "karras", calls) for calls in MANY[: 2 if name.startswith("2m") else 1]]
+    return [(*cell, seed) for seed in range(seeds) for cell in grid]
+
+
+class Job:
+    """Sampling with a network: buffers, and one label a sample."""
+
+    def __init__(self, labels: np.ndarray):
+        self.labels = labels
+        self.network = ScoreNetwork.load(HERE / "weights.safetensors")
+        self.one_hot = torch.eye(CLASSES)[torch.from_numpy(labels)]
+        self.config = vesde.Config()
+        json_text = (HERE / "scheduler_config.json").read_bytes()
+        vesde.call("config_from_json", json_text, ctypes.c_size_t(len(json_text)), ctypes.byref(self.config))
+        self.x = np.empty((len(labels), PIXELS), np.float32)
+        self.score = np.empty_like(self.x)
+
+    def schedule(self, steps: int, table: str | None) -> tuple[vesde.Scheduler, list[np.ndarray]]:
+        """Of the SDE where there is no table; else of sigmas that end with 0."""
+        size = ctypes.c_size_t(steps)
+        if table is None:
+            tables = [np.empty(steps, np.float32) for _ in range(3)]
+            times, sigmas, discrete = (vesde.pointer(array) for array in tables)
+            vesde.call("set_timesteps", ctypes.byref(self.config), size, times)
+            vesde.call("set_sigmas", ctypes.byref(self.config), times, size, size, sigmas, discrete)
+            return vesde.Scheduler(self.config, times, steps, sigmas, steps, discrete, steps), tables
+        sigmas = np.zeros(steps + 1, np.float32)
+        ends = ctypes.c_double(self.config.sigma_min), ctypes.c_double(self.config.sigma_max)
+        shape = () if table == "geometric" else (ctypes.c_double(RHO),)
+        vesde.call(f"set_{table}_sigmas", *ends, *shape, size, vesde.pointer(sigmas))
+        return vesde.Scheduler(self.config, None, 0, vesde.pointer(sigmas), steps + 1, None, 0), [sigmas]
+
+    def sample(self, name: str, table: str, calls: int, seed: int) -> tuple[np.ndarray, int]:
+        """The samples, not clamped, and how many calls there were."""
+        method, per_step, options = SAMPLERS[name]
+        is_pc = method == 0
+        steps = calls // per_step if is_pc else -(-calls // per_step)
+        scheduler, _alive = self.schedule(steps, None if is_pc else table)
+        options = vesde.SamplerOptions(seed=seed, unclamped=1, method=method, **options)
+        state, request, length = vesde.Sampler(), vesde.Request(), ctypes.c_size_t()
+        batch = ctypes.c_size_t(len(self.x))
+        vesde.call("sampler_init", ctypes.byref(self.config), batch, ctypes.byref(options), ctypes.byref(state))
+        vesde.call("sampler_workspace_len", ctypes.byref(state), ctypes.c_size_t(self.x.size), ctypes.byref(length))
+        workspace = np.empty(length.value, np.float32)
+        buffers = vesde.Buffers(
+            sample=vesde.pointer(self.x), model_output=vesde.pointer(self.score), len=self.x.size,
+            workspace=vesde.pointer(workspace), workspace_len=workspace.size,
+        )  # fmt: skip
+        arguments = (state, scheduler, buffers, request)
+        turn = vesde.bind("sampler_next", *(ctypes.byref(argument) for argument in arguments))
+        x, score = torch.from_numpy(self.x), torch.from_numpy(self.score)
+        for count in range(calls + 1):
+            turn()
+            if request.kind == DONE:
+                return self.x.copy(), count
+            assert request.kind == SCORE
+            for chunk in zip(x.split(CHUNK), self.one_hot.split(CHUNK), score.split(CHUNK)):
+                x_part, one_hot, score_part = chunk
+                sigma = torch.full((len(x_part), 1), request.sigma)
+                score_part.copy_(self.network.score(x_part, sigma, one_hot))
+        raise SystemExit(f"{name} asks for more than {calls} calls")
+
+
+class Classifier(torch.nn.Module):
+    """A small convolutional network, whose last layer but one gives the features."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
+            torch.nn.Conv2d(16, 32, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(),
+            torch.nn.Linear(32 * 16, FEATURES), torch.nn.ReLU(),
+        )  # fmt: skip
+        self.head = torch.nn.Linear(FEATURES, CLASSES)
+
+    @classmethod
+    def trained(cls, images: np.ndarray, labels: np.ndarray) -> "Classifier":
+        """Trained with noise and shifts of a pixel, from a fixed seed."""
+        torch.manual_seed(0)
+        model, x, y = cls(), as_images(images), torch.from_numpy(labels)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2)
+        for _ in range(1000):
+            pick = torch.randint(len(x), (128,))
+            shift = torch.randint(-1, 2, (2,)).tolist()
+            batch = torch.roll(x[pick], shift, (2, 3)) + 0.1 * torch.randn(128, 1, 8, 8)
+            loss = torch.nn.functional.cross_entropy(model.head(model.body(batch)), y[pick])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        return model.eval()
+
+    @torch.no_grad()
+    def features(self, images: np.ndarray) -> np.ndarray:
+        return self.body(as_images(images)).numpy().astype(np.float64)
+
+
+def as_images(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pixels.astype(np.float32)).reshape(-1, 1, 8, 8)
+
+
+def moments(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return points.mean(axis=0), np.cov(points, rowvar=False)
+
+
+def frechet(first: tuple, second: tuple) -> float:
+    """Of two normal distributions: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))."""
+    (m1, c1), (m2, c2) = first, second
+    roots = np.sqrt(np.clip(np.linalg.eigvals(c1 @ c2).real, 0.0, None))
+    return float(((m1 - m2) ** 2).sum() + np.trace(c1 + c2) - 2.0 * roots.sum())
+
+
+class Judge:
+    """The measures, against all real digits."""
+
+    def __init__(self):
+        train, test, train_labels, test_labels = split_digits()
+        self.real, self.real_labels = load_digits(return_X_y=True)
+        self.real = self.real / 16.0
+        self.classifier = Classifier.trained(train, train_labels)
+        read = self.classifier.head(torch.from_numpy(self.classifier.features(test)).float()).argmax(dim=1)
+        print(f"the classifier reads {(read.numpy() == test_labels).mean():.1%} of held-out digits", flush=True)
+        self.svm = SVC(C=10.0).fit(train, train_labels)
+        features = self.classifier.features(self.real)
+        self.scale = 1.0 / features.std()  # unit variance over all
+        self.moments = [moments(features[self.real_labels == c] * self.scale) for c in range(CLASSES)]
+        rng = np.random.default_rng(0)
+        directions = rng.standard_normal((PIXELS, DIRECTIONS))
+        self.directions = directions / np.linalg.norm(directions, axis=0)
+
+    def distance(self, samples: np.ndarray, labels: np.ndarray) -> float:
+        features = self.classifier.features(samples) * self.scale
+        pairs = ((moments(features[labels == c]), self.moments[c]) for c in range(CLASSES))
+        return float(np.mean([frechet(*pair) for pair in pairs]))
+
+    def sliced(self, samples: np.ndarray, labels: np.ndarray) -> float:
+        """The samples of a class are a multiple of its real digits: all of them are matched."""
+        means = []
+        for c in range(CLASSES):
+            ours, real = samples[labels == c], self.real[self.real_labels == c]
+            real = np.repeat(np.sort(real @ self.directions, axis=0), len(ours) // len(real), axis=0)
+            means.append(((np.sort(ours @ self.directions, axis=0) - real) ** 2).mean(axis=0))
+        return float(np.sqrt(np.mean(means, axis=0)).mean())
+
+    def measure(self, samples: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        samples = np.nan_to_num(samples.astype(np.float64), posinf=1e6, neginf=-1e6)
+        clamped = samples.clip(0.0, 1.0)
+        once = slice(0, len(self.real))  # enough for these two
+        return {
+            "clamped": self.distance(clamped, labels),
+            "raw": self.distance(samples, labels),
+            "SWD": self.sliced(clamped, labels),
+            "SVM": float((self.svm.predict(clamped[once]) == labels[once]).mean()),
+            "spread": spread(clamped[once], labels[once]),
+        }
+
+
+def run(results: Path, seeds: int, samplers: list[str]) -> None:
+    """Makes the cells that the file lacks."""
+    done = {tuple(row["cell"]) for row in read(results)}
+    todo = [cell for cell in cells(seeds) if cell not in done and cell[0] in samplers]
+    if not todo:
+        return
+    judge = Judge()
+    job = Job(np.tile(judge.real_labels, TIMES))
+    with results.open("a") as file:
+        if not done:
+            rng = np.random.default_rng(1)
+            members = [np.flatnonzero(judge.real_labels == c) for c in range(CLASSES)]
+            drawn = np.array([rng.choice(members[c]) for c in job.labels])
+            row = {"cell": ["real digits, drawn anew", "", 0, 0], **judge.measure(judge.real[drawn], job.labels)}
+            print(json.dumps(row), file=file, flush=True)
+        for cell in todo:
+            samples, calls = job.sample(*cell)
+            row = {"cell": cell, "calls": calls, **judge.measure(samples, job.labels)}
+            print(json.dumps(row), file=file, flush=True)
+            print(*cell, *(f"{name} {row[name]:.4g}" for name in MEASURES), flush=True)
+
+
+def read(results: Path) -> list[dict]:
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+def summary(results: Path) -> dict[tuple, dict[str, tuple[float, float, int]]]:
+    """By sampler, table and calls: the mean of each measure, its standard deviation, how many seeds."""
+    cells: dict[tuple, list[dict]] = {}
+    for row in read(results):
+        cells.setdefault(tuple(row["cell"][:3]), []).append(row)
+    return {
+        cell: {
+            name: (np.mean([row[name] for row in rows]), np.std([row[name] for row in rows], ddof=min(1, len(rows) - 1)), len(rows))
+            for name in MEASURES
+        }
+        for cell, rows in cells.items()
+    }
+
+
+def print_tables(cells: dict) -> None:
+    """In Markdown, a row a sampler and table and a column a number of calls."""
+    columns = sorted({calls for _, _, calls in cells if calls > 0})
+    for name in MEASURES:
+        real = next((cell[name][0] for key, cell in cells.items() if key[2] == 0), float("nan"))
+        print(f"\n{name} (real digits, drawn anew: {real:.3g})\n")
+        print("| sampler, table |", " | ".join(map(str, columns)), "|")
+        print("|---" * (1 + len(columns)) + "|")
+        for sampler, table in dict.fromkeys(key[:2] for key in cells if key[2] > 0):
+            texts = (number(cells.get((sampler, table, calls), {}).get(name)) for calls in columns)
+            print(f"| {sampler}, {table} |", " | ".join(texts), "|")
+
+
+def number(statistics: tuple | None) -> str:
+    if statistics is None:
+        return ""
+    mean, deviation, count = statistics
+    digits = max(0, 3 - max(0, int(np.floor(np.log10(mean))) + 1))  # three figures behind the point, or fewer
+    return f"{mean:.{digits}f}" + (f" ±{deviation:.{digits}f}" if count > 1 else "")
+
+
+def draw(cells: dict, path: Path) -> None:
+    """FD against calls, clamped and raw: Karras' table, and geometric that of pc."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from PIL import Image
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(9.6, 5.4), dpi=100)
+    colors = dict(zip((name for name in SAMPLERS if name != "pc"), pyplot.get_cmap("tab20").colors))
+    titles = {"clamped": "samples clamped to 0..1, as pictures", "raw": "samples as they are"}
+    for axis, (measure, title) in zip(axes, titles.items()):
+        for name in SAMPLERS:
+            table = "geometric" if name == "pc" else "karras"
+            points = sorted((key[2], *cell[measure][:2]) for key, cell in cells.items() if key[:2] == (name, table))
+            if not points:
+                continue
+            calls, means, deviations = map(np.array, zip(*points))
+            is_plain = SAMPLERS[name][2] == {} and name != "pc"
+            style = {"color": colors.get(name, "black"), "linestyle": "--" if is_plain else "-"}
+            width = 2.6 if name in ("pc", "2m-sde", "2m") else 1.2
+            axis.plot(calls, means, label=name, linewidth=width, marker="o", markersize=2 + width, **style)
+            axis.fill_between(calls, means - deviations, means + deviations, color=style["color"], alpha=0.2, linewidth=0)
+        if ("pc", "geometric", 100) in cells:
+            axis.axhline(cells["pc", "geometric", 100][measure][0], color="black", linewidth=0.8, linestyle=":")
+        axis.set(xscale="log", yscale="log", ylim=LIMITS[measure], xlim=(4.6, 220), title=title)
+        axis.set_xticks([5, 8, 10, 20, 50, 100, 200], [5, 8, 10, 20, 50, 100, 200])
+        ticks = [tick for tick in (0.2, 0.3, 0.4, 0.5, 0.7, 1, 2, 3, 5) if LIMITS[measure][0] <= tick]
+        axis.set_yticks(ticks, ticks)
+        axis.minorticks_off()
+        axis.grid(color="0.9", linewidth=0.6)
+        axis.set_axisbelow(True)
+        axis.set_xlabel("calls of the network")
+    axes[0].set_ylabel("Frechet distance to real digits")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="lower center", ncols=8, frameon=False, fontsize=8)
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
+    figure.savefig(path)
+    # Few colours make a small file.
+    Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    target = HERE.parent.parent / "target"
+    parser.add_argument("--results", type=Path, default=target / "digits-study.jsonl", help="the cells' file")
+    parser.add_argument("--picture", type=Path, default=target / "digits-study.png", help="the curves")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds (default: %(default)s)")
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS), metavar="NAME", help="only these")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    run(args.results, args.seeds, args.samplers)
+    cells_done = summary(args.results)
+    print_tables(cells_done)
+    draw(cells_done, args.picture)
+
+
+if __name__ == "__main__":
+    main()
