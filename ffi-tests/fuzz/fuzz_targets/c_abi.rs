@@ -1855,6 +1855,7 @@ fn sampler_next(job: &mut Job<'_>) {
     let usual = if state.method == 0 || len > job.most { 0 } else { 4 * len };
     let workspace_len = if job.input.rarely(60) { job.length(4, 64) } else { usual };
     let workspace = job.place_unless_empty(Kind::Workspace, workspace_len);
+    job.excuse(Error::BufferTooSmall);
     let denoised: Buffer<f32> = job.place_if_any(Kind::Workspace, len);
     let s = job.scheduler();
     let buffers = job.object(
@@ -1898,6 +1899,7 @@ fn sampler_next_drawing(job: &mut Job<'_>) {
     let sample = job.place(Kind::Out, len);
     let request = job.place(Kind::Last, 1);
     let noise = job.place(Kind::Workspace, len);
+    job.excuse(Error::BufferTooSmall); // there is no history
     let count = if job.input.rarely(60) { job.length(4, MOST_GENERATORS) } else { 1 };
     let states = job.place::<GeneratorState>(Kind::State, count);
     for i in 0..count.min(MOST_GENERATORS) {
@@ -2082,6 +2084,7 @@ fn run_plan(job: &mut Job<'_>) {
     let usual = if len > job.most { 0 } else { 4 * len };
     let workspace_len = if job.input.rarely(60) { job.length(4, 64) } else { usual };
     let workspace = job.place_unless_empty::<f32>(Kind::Workspace, workspace_len);
+    job.excuse(Error::BufferTooSmall);
     let denoised: Buffer<f32> = job.place_if_any(Kind::Workspace, len);
     let (start, part) = match job.input.byte() {
         0..128 => (0, len),
