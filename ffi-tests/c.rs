@@ -293,7 +293,7 @@ fn a_change_of_the_abi_is_seen() {
     assert_eq!(count(|x| matches!(x, Item::Constant(_))), constants.iter().sum::<usize>());
 
     let recorded = fs::read_to_string("ffi-tests/abi.txt").unwrap();
-    for line in recorded.lines() {
+    for line in recorded.lines().step_by(if emulated() { 20 } else { 1 }) {
         let without = recorded.replace(&format!("{line}\n"), "");
         assert_eq!(breaks(&recorded, &without), [format!("- {line}")]);
     }
