@@ -409,7 +409,8 @@ fn openmp() {
         return;
     }
     let mut program = C.build("examples/openmp/openmp.c", "c99", &["-fopenmp"]);
-    for threads in ["1", "2", "3", "7"] {
+    let some = if emulated() { 1 } else { 4 };
+    for threads in ["3", "1", "2", "7"].into_iter().take(some) {
         succeed(program.env("OMP_NUM_THREADS", threads).env_remove("OMP_THREAD_LIMIT"), "");
     }
 }
