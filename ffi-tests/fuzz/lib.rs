@@ -550,12 +550,15 @@ impl State {
         turns
     }
 
+    /// Whether a step that begins at this sigma raises it: also where nothing of the noise is left.
+    fn raises(&self, sigma: f32) -> bool {
+        self.s_churn > 0.0 && (self.s_tmin..=self.s_tmax).contains(&sigma)
+    }
+
     /// What a step along a table asks for: noise before it, a second score, noise behind it.
     fn shape(&self, sigma: f32, next: f32) -> [bool; 3] {
         let (sigma, next, eta) = (f64::from(sigma), f64::from(next), f64::from(self.eta));
-        let churns = self.s_churn > 0.0
-            && (f64::from(self.s_tmin)..=f64::from(self.s_tmax)).contains(&sigma)
-            && self.s_noise > 0.0;
+        let churns = self.raises(sigma as f32) && self.s_noise > 0.0;
         let is_two_call =
             [Method::Heun, Method::Dpm2, Method::Dpmpp2s].iter().any(|&x| x as i32 == self.method);
         let has_noise = eta > 0.0 && next > 0.0 && self.s_noise > 0.0;
@@ -576,7 +579,7 @@ impl State {
             turns.push(Turn { update: update.take(), request });
         };
         let score =
-            |step, correction| Request::Score { sigma: 0.0, timestep: 0.0, label: step, step, correction };
+            |step, correction| Request::Score { sigma: 0.0, timestep: 0.0, label: 0, step, correction };
         let (sigma, timestep) = (0.0, 0.0);
         if self.start == 0 {
             if gives {
@@ -650,12 +653,15 @@ impl State {
         table: &[f32],
     ) {
         let place = match request {
-            Request::Score { step, correction: 0, .. } => Some((step, self.shape(table[step], 0.0)[0])),
+            Request::Score { step, correction: 0, .. } => Some((step, self.raises(table[step]))),
             Request::Condition { step, after, .. } => {
                 Some((step + usize::from(after != After::Initial), false))
             }
             _ => None,
         };
+        if let Request::Score { label, step, .. } = request {
+            assert_eq!(label, step);
+        }
         if let Request::Score { sigma, timestep, .. } | Request::Condition { sigma, timestep, .. } = request {
             let is_denoising = matches!(
                 turns.get(self.turn as usize + 1),
