@@ -4,9 +4,11 @@
  * example sample by the probability-flow ODE (ode.h), and complete the lower half of real digits (inpainting.h).
  *
  *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/vesde.o -lm -o digits
- *   ./digits [--ode TOLERANCE | --inpaint] [--sampler NAME] [--table NAME] [OUTPUT.png [SEED [EVALUATIONS [CLASS]]]]
+ *   ./digits [--ode TOLERANCE | --inpaint] [--sampler NAME] [--table NAME]
+ *            [OUTPUT.png [SEED [EVALUATIONS [CLASS]]]]
  *
- * EVALUATIONS is how often the network may be called: 20, and 400 by the sampler pc, which --inpaint takes if none is named.
+ * EVALUATIONS is how often the network may be called: 20, and 400 by the sampler pc, which --inpaint
+ * takes if none is named.
  * An OUTPUT that ends in .f32 gets the floats instead, to be compared bit by bit.
  */
 
@@ -45,7 +47,8 @@ static void complete(digits_job job, const char *output) {
     char *const file = read_file(path, &len);
     if (len < sizeof digits / sizeof *digits)
         fail(path, "has no hundred digits");
-    know_upper_halves((const unsigned char *)file + len - sizeof digits / sizeof *digits, job.class_, job.seed, &known);
+    know_upper_halves((const unsigned char *)file + len - sizeof digits / sizeof *digits, job.class_,
+                      job.seed, &known);
     free(file);
     check(complete_digits(job, &known), "sampling");
     fprintf(stderr, "\n");
@@ -67,7 +70,8 @@ static const char *flag(char ***args, const char *name) {
 int main(int argc, char **argv) {
     char **args = argv + (argc > 0);
     const char *const tolerance = flag(&args, "--ode");
-    const int inpaints = tolerance == NULL && *args != NULL && strcmp(*args, "--inpaint") == 0 && args++;
+    const int inpaints =
+        tolerance == NULL && *args != NULL && strcmp(*args, "--inpaint") == 0 && args++;
     const char *const sampler = flag(&args, "--sampler"), *const table = flag(&args, "--table");
     const int count = argc - (int)(args - argv);
     const char *output = count > 0 ? args[0] : "digits.png";
@@ -82,7 +86,8 @@ int main(int argc, char **argv) {
     job.digits = digits;
     job.score = score;
     job.progress = print_step;
-    if ((job.sampler = find_sampler(sampler != NULL ? sampler : inpaints ? "pc" : SAMPLERS[0].name)) == NULL)
+    job.sampler = find_sampler(sampler != NULL ? sampler : inpaints ? "pc" : SAMPLERS[0].name);
+    if (job.sampler == NULL)
         fail("--sampler", "must be one of SAMPLERS in sampling.h");
     if (table != NULL && strcmp(table, "karras") != 0 && strcmp(table, "geometric") != 0)
         fail("--table", "must be geometric or karras");

@@ -42,7 +42,8 @@ static inline const named_sampler *find_sampler(const char *name) {
 }
 
 /* How many steps need no more calls of the network than these. */
-static inline size_t steps_of(const named_sampler *sampler, const vesde_config *config, size_t evaluations) {
+static inline size_t steps_of(const named_sampler *sampler, const vesde_config *config,
+                              size_t evaluations) {
     size_t steps = evaluations;
     switch (sampler->method) {
     case VESDE_METHOD_PREDICTOR_CORRECTOR:
@@ -59,7 +60,8 @@ static inline size_t steps_of(const named_sampler *sampler, const vesde_config *
     return steps > 0 ? steps : 1;
 }
 
-/* How the sigmas lie between the greatest and the least, but for the predictor–corrector method's, which are the SDE's own. */
+/* How the sigmas lie between the greatest and the least; the predictor–corrector method has the
+ * SDE's own. */
 typedef enum sigma_table { KARRAS, GEOMETRIC } sigma_table;
 
 /* What changes the digits where a job is to. */
@@ -68,8 +70,8 @@ typedef vesde_status condition(const void *known, const vesde_request *request, 
 /* The most history of a job: UniPC-3's. */
 enum { MOST_HISTORY = 4 * DIGITS * PIXELS };
 
-/* All DIGITS as one batch, of one class, or of one class a row if `class_` is CLASSES, under a condition if it is not NULL. The
- * memory is the caller's. */
+/* All DIGITS as one batch, of one class, or of one class a row if `class_` is CLASSES, under a
+ * condition if it is not NULL. The memory is the caller's. */
 typedef struct digits_job {
     const network *net;
     const vesde_config *config;
@@ -78,7 +80,7 @@ typedef struct digits_job {
     uint64_t seed;
     size_t steps, class_;
     float *digits, *score; /* DIGITS·PIXELS floats each */
-    float *tables;         /* steps + 1 floats, and with the predictor–corrector method 3·steps */
+    float *tables;         /* steps + 1 floats; of the predictor–corrector method 3·steps */
     float *history;
     size_t history_len; /* what vesde_sampler_workspace_len says of all digits, or more */
     condition *change;
@@ -87,7 +89,8 @@ typedef struct digits_job {
 } digits_job;
 
 /* Fills 3·steps floats, the caller's, with a scheduler's tables. */
-static inline vesde_status make_scheduler(const vesde_config *config, size_t steps, float *tables, vesde_scheduler *scheduler) {
+static inline vesde_status make_scheduler(const vesde_config *config, size_t steps, float *tables,
+                                          vesde_scheduler *scheduler) {
     float *const timesteps = tables, *const sigmas = tables + steps, *const discrete_sigmas = tables + 2 * steps;
     const vesde_status status = vesde_set_timesteps(config, steps, timesteps);
     scheduler->config = *config;
@@ -99,16 +102,17 @@ static inline vesde_status make_scheduler(const vesde_config *config, size_t ste
 }
 
 /* The same of sigmas alone, down to 0: steps + 1 floats. */
-static inline vesde_status make_sigmas(const vesde_config *config, sigma_table table, size_t steps, float *sigmas,
-                                       vesde_scheduler *scheduler) {
+static inline vesde_status make_sigmas(const vesde_config *config, sigma_table table, size_t steps,
+                                       float *sigmas, vesde_scheduler *scheduler) {
+    const double least = config->sigma_min, greatest = config->sigma_max;
     const vesde_scheduler empty = {0};
     *scheduler = empty;
     scheduler->config = *config;
     scheduler->sigmas = sigmas;
     scheduler->sigmas_len = steps + 1;
     sigmas[steps] = 0.0f;
-    return table == GEOMETRIC ? vesde_set_geometric_sigmas(config->sigma_min, config->sigma_max, steps, sigmas)
-                              : vesde_set_karras_sigmas(config->sigma_min, config->sigma_max, 7.0, steps, sigmas);
+    return table == GEOMETRIC ? vesde_set_geometric_sigmas(least, greatest, steps, sigmas)
+                              : vesde_set_karras_sigmas(least, greatest, 7.0, steps, sigmas);
 }
 
 /* The scores of all DIGITS at a noise scale: of one class, or of one class a row if `class_` is
@@ -147,14 +151,18 @@ static inline vesde_status sample_digits(const digits_job *job) {
     buffers.workspace_len = job->history_len;
     status = is_pc ? make_scheduler(job->config, job->steps, job->tables, &scheduler)
                    : make_sigmas(job->config, job->table, job->steps, job->tables, &scheduler);
-    if (status != VESDE_OK || (status = vesde_sampler_init(job->config, DIGITS, &options, &sampler)) != VESDE_OK)
+    if (status == VESDE_OK)
+        status = vesde_sampler_init(job->config, DIGITS, &options, &sampler);
+    if (status != VESDE_OK)
         return status;
     for (;;) {
         status = vesde_sampler_next(&sampler, &scheduler, &buffers, &request);
         if (status != VESDE_OK || request.kind == VESDE_REQUEST_KIND_DONE)
             return status;
         if (request.kind == VESDE_REQUEST_KIND_CONDITION) {
-            if (job->change != NULL && (status = job->change(job->known, &request, job->digits)) != VESDE_OK)
+            if (job->change != NULL)
+                status = job->change(job->known, &request, job->digits);
+            if (status != VESDE_OK)
                 return status;
             continue;
         }

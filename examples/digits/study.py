@@ -5,7 +5,7 @@ class as real ones, three times. Samplers run in the library, by ctypes; the net
 Measured against all 1,797 real digits:
 
   FD      Frechet distance in 48 features of a small convolutional classifier that is trained here,
-          the mean over the classes: of the samples clamped to 0..1, as pictures are, and as they are
+          the mean over the classes: of the samples clamped to 0..1, as pictures are, and raw
   SWD     sliced Wasserstein-2 distance of the pixels, over the classes, clamped
   SVM     the share that check.py's support vector machine reads as the class that was asked for
   spread  the mean distance between two digits of a class
@@ -81,7 +81,12 @@ class Job:
         self.one_hot = torch.eye(CLASSES)[torch.from_numpy(labels)]
         self.config = vesde.Config()
         json_text = (HERE / "scheduler_config.json").read_bytes()
-        vesde.call("config_from_json", json_text, ctypes.c_size_t(len(json_text)), ctypes.byref(self.config))
+        vesde.call(
+            "config_from_json",
+            json_text,
+            ctypes.c_size_t(len(json_text)),
+            ctypes.byref(self.config),
+        )
         self.x = np.empty((len(labels), PIXELS), np.float32)
         self.score = np.empty_like(self.x)
 
@@ -93,12 +98,16 @@ class Job:
             times, sigmas, discrete = (vesde.pointer(array) for array in tables)
             vesde.call("set_timesteps", ctypes.byref(self.config), size, times)
             vesde.call("set_sigmas", ctypes.byref(self.config), times, size, size, sigmas, discrete)
-            return vesde.Scheduler(self.config, times, steps, sigmas, steps, discrete, steps), tables
+            return vesde.Scheduler(
+                self.config, times, steps, sigmas, steps, discrete, steps
+            ), tables
         sigmas = np.zeros(steps + 1, np.float32)
         ends = ctypes.c_double(self.config.sigma_min), ctypes.c_double(self.config.sigma_max)
         shape = () if table == "geometric" else (ctypes.c_double(RHO),)
         vesde.call(f"set_{table}_sigmas", *ends, *shape, size, vesde.pointer(sigmas))
-        return vesde.Scheduler(self.config, None, 0, vesde.pointer(sigmas), steps + 1, None, 0), [sigmas]
+        return vesde.Scheduler(self.config, None, 0, vesde.pointer(sigmas), steps + 1, None, 0), [
+            sigmas
+        ]
 
     def sample(self, name: str, table: str, calls: int, seed: int) -> tuple[np.ndarray, int]:
         """The samples, not clamped, and how many calls there were."""
@@ -109,8 +118,19 @@ class Job:
         options = vesde.SamplerOptions(seed=seed, unclamped=1, method=method, **options)
         state, request, length = vesde.Sampler(), vesde.Request(), ctypes.c_size_t()
         batch = ctypes.c_size_t(len(self.x))
-        vesde.call("sampler_init", ctypes.byref(self.config), batch, ctypes.byref(options), ctypes.byref(state))
-        vesde.call("sampler_workspace_len", ctypes.byref(state), ctypes.c_size_t(self.x.size), ctypes.byref(length))
+        vesde.call(
+            "sampler_init",
+            ctypes.byref(self.config),
+            batch,
+            ctypes.byref(options),
+            ctypes.byref(state),
+        )
+        vesde.call(
+            "sampler_workspace_len",
+            ctypes.byref(state),
+            ctypes.c_size_t(self.x.size),
+            ctypes.byref(length),
+        )
         workspace = np.empty(length.value, np.float32)
         buffers = vesde.Buffers(
             sample=vesde.pointer(self.x), model_output=vesde.pointer(self.score), len=self.x.size,
@@ -187,12 +207,19 @@ class Judge:
         self.real, self.real_labels = load_digits(return_X_y=True)
         self.real = self.real / 16.0
         self.classifier = Classifier.trained(train, train_labels)
-        read = self.classifier.head(torch.from_numpy(self.classifier.features(test)).float()).argmax(dim=1)
-        print(f"the classifier reads {(read.numpy() == test_labels).mean():.1%} of held-out digits", flush=True)
+        read = self.classifier.head(
+            torch.from_numpy(self.classifier.features(test)).float()
+        ).argmax(dim=1)
+        print(
+            f"the classifier reads {(read.numpy() == test_labels).mean():.1%} of held-out digits",
+            flush=True,
+        )
         self.svm = SVC(C=10.0).fit(train, train_labels)
         features = self.classifier.features(self.real)
         self.scale = 1.0 / features.std()  # unit variance over all
-        self.moments = [moments(features[self.real_labels == c] * self.scale) for c in range(CLASSES)]
+        self.moments = [
+            moments(features[self.real_labels == c] * self.scale) for c in range(CLASSES)
+        ]
         rng = np.random.default_rng(0)
         directions = rng.standard_normal((PIXELS, DIRECTIONS))
         self.directions = directions / np.linalg.norm(directions, axis=0)
@@ -207,7 +234,9 @@ class Judge:
         means = []
         for c in range(CLASSES):
             ours, real = samples[labels == c], self.real[self.real_labels == c]
-            real = np.repeat(np.sort(real @ self.directions, axis=0), len(ours) // len(real), axis=0)
+            real = np.repeat(
+                np.sort(real @ self.directions, axis=0), len(ours) // len(real), axis=0
+            )
             means.append(((np.sort(ours @ self.directions, axis=0) - real) ** 2).mean(axis=0))
         return float(np.sqrt(np.mean(means, axis=0)).mean())
 
@@ -237,7 +266,10 @@ def run(results: Path, seeds: int, samplers: list[str]) -> None:
             rng = np.random.default_rng(1)
             members = [np.flatnonzero(judge.real_labels == c) for c in range(CLASSES)]
             drawn = np.array([rng.choice(members[c]) for c in job.labels])
-            row = {"cell": ["real digits, drawn anew", "", 0, 0], **judge.measure(judge.real[drawn], job.labels)}
+            row = {
+                "cell": ["real digits, drawn anew", "", 0, 0],
+                **judge.measure(judge.real[drawn], job.labels),
+            }
             print(json.dumps(row), file=file, flush=True)
         for cell in todo:
             samples, calls = job.sample(*cell)
@@ -247,19 +279,22 @@ def run(results: Path, seeds: int, samplers: list[str]) -> None:
 
 
 def read(results: Path) -> list[dict]:
-    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    return (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    )
 
 
 def summary(results: Path) -> dict[tuple, dict[str, tuple[float, float, int]]]:
-    """By sampler, table and calls: the mean of each measure, its standard deviation, how many seeds."""
+    """By sampler, table and calls: each measure's mean, standard deviation and number of seeds."""
     cells: dict[tuple, list[dict]] = {}
     for row in read(results):
         cells.setdefault(tuple(row["cell"][:3]), []).append(row)
+
+    def statistics(values: list[float]) -> tuple[float, float, int]:
+        return np.mean(values), np.std(values, ddof=min(1, len(values) - 1)), len(values)
+
     return {
-        cell: {
-            name: (np.mean([row[name] for row in rows]), np.std([row[name] for row in rows], ddof=min(1, len(rows) - 1)), len(rows))
-            for name in MEASURES
-        }
+        cell: {name: statistics([row[name] for row in rows]) for name in MEASURES}
         for cell, rows in cells.items()
     }
 
@@ -281,7 +316,7 @@ def number(statistics: tuple | None) -> str:
     if statistics is None:
         return ""
     mean, deviation, count = statistics
-    digits = max(0, 3 - max(0, int(np.floor(np.log10(mean))) + 1))  # three figures behind the point, or fewer
+    digits = max(0, 3 - max(0, int(np.floor(np.log10(mean))) + 1))  # behind the point
     return f"{mean:.{digits}f}" + (f" ±{deviation:.{digits}f}" if count > 1 else "")
 
 
@@ -294,25 +329,51 @@ def draw(cells: dict, path: Path) -> None:
     from PIL import Image
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9.6, 5.4), dpi=100)
-    colors = dict(zip((name for name in SAMPLERS if name != "pc"), pyplot.get_cmap("tab20").colors))
+    palette = pyplot.get_cmap("tab20").colors
+    names = sorted(
+        (name for name in SAMPLERS if name != "pc"), key=lambda name: not name.startswith("2m")
+    )
+    colors = dict(
+        zip(names, (palette[6], palette[0], *palette[2:6:2], *palette[8::2], *palette[1::2]))
+    )
     titles = {"clamped": "samples clamped to 0..1, as pictures", "raw": "samples as they are"}
     for axis, (measure, title) in zip(axes, titles.items()):
         for name in SAMPLERS:
             table = "geometric" if name == "pc" else "karras"
-            points = sorted((key[2], *cell[measure][:2]) for key, cell in cells.items() if key[:2] == (name, table))
+            points = sorted(
+                (key[2], *cell[measure][:2])
+                for key, cell in cells.items()
+                if key[:2] == (name, table)
+            )
             if not points:
                 continue
             calls, means, deviations = map(np.array, zip(*points))
             is_plain = SAMPLERS[name][2] == {} and name != "pc"
             style = {"color": colors.get(name, "black"), "linestyle": "--" if is_plain else "-"}
             width = 2.6 if name in ("pc", "2m-sde", "2m") else 1.2
-            axis.plot(calls, means, label=name, linewidth=width, marker="o", markersize=2 + width, **style)
-            axis.fill_between(calls, means - deviations, means + deviations, color=style["color"], alpha=0.2, linewidth=0)
+            axis.plot(
+                calls, means, label=name, linewidth=width, marker="o", markersize=2 + width, **style
+            )
+            axis.fill_between(
+                calls,
+                means - deviations,
+                means + deviations,
+                color=style["color"],
+                alpha=0.2,
+                linewidth=0,
+            )
         if ("pc", "geometric", 100) in cells:
-            axis.axhline(cells["pc", "geometric", 100][measure][0], color="black", linewidth=0.8, linestyle=":")
+            axis.axhline(
+                cells["pc", "geometric", 100][measure][0],
+                color="black",
+                linewidth=0.8,
+                linestyle=":",
+            )
         axis.set(xscale="log", yscale="log", ylim=LIMITS[measure], xlim=(4.6, 220), title=title)
         axis.set_xticks([5, 8, 10, 20, 50, 100, 200], [5, 8, 10, 20, 50, 100, 200])
-        ticks = [tick for tick in (0.2, 0.3, 0.4, 0.5, 0.7, 1, 2, 3, 5) if LIMITS[measure][0] <= tick]
+        ticks = [
+            tick for tick in (0.2, 0.3, 0.4, 0.5, 0.7, 1, 2, 3, 5) if LIMITS[measure][0] <= tick
+        ]
         axis.set_yticks(ticks, ticks)
         axis.minorticks_off()
         axis.grid(color="0.9", linewidth=0.6)
@@ -324,17 +385,32 @@ def draw(cells: dict, path: Path) -> None:
     figure.tight_layout(rect=(0, 0.09, 1, 1))
     figure.savefig(path)
     # Few colours make a small file.
-    Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     target = HERE.parent.parent / "target"
-    parser.add_argument("--results", type=Path, default=target / "digits-study.jsonl", help="the cells' file")
-    parser.add_argument("--picture", type=Path, default=target / "digits-study.png", help="the curves")
+    parser.add_argument(
+        "--results", type=Path, default=target / "digits-study.jsonl", help="the cells' file"
+    )
+    parser.add_argument(
+        "--picture", type=Path, default=target / "digits-study.png", help="the curves"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="seeds (default: %(default)s)")
-    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS), metavar="NAME", help="only these")
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
+    parser.add_argument(
+        "--samplers",
+        nargs="+",
+        choices=SAMPLERS,
+        default=list(SAMPLERS),
+        metavar="NAME",
+        help="only these",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of torch (default: %(default)s)"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     run(args.results, args.seeds, args.samplers)

@@ -14,7 +14,8 @@ enum { MAX_EVALUATIONS = 1000 };
 extern const float weights[]; /* files.S */
 extern const char weights_end[], scheduler_config[], scheduler_config_end[];
 
-static float digits[DIGITS * PIXELS], score[DIGITS * PIXELS], history[DIGITS * PIXELS], sigmas[MAX_EVALUATIONS + 1];
+static float digits[DIGITS * PIXELS], score[DIGITS * PIXELS], history[DIGITS * PIXELS];
+static float sigmas[MAX_EVALUATIONS + 1];
 
 static void print(const char *text) { semihost(SYS_WRITE0, text); }
 
@@ -83,9 +84,10 @@ int main(int argc, char **argv) {
     const size_t len = (size_t)(weights_end - (const char *)weights);
     network net;
     vesde_config config;
-    digits_job job = {.net = &net, .config = &config, .sampler = SAMPLERS, .seed = seed, .steps = evaluations,
-                      .class_ = CLASSES, .digits = digits, .score = score, .tables = sigmas, .history = history,
-                      .history_len = sizeof history / sizeof *history, .progress = print_step};
+    const digits_job job = {.net = &net, .config = &config, .sampler = SAMPLERS, .seed = seed,
+                            .steps = evaluations, .class_ = CLASSES, .digits = digits, .score = score,
+                            .tables = sigmas, .history = history,
+                            .history_len = sizeof history / sizeof *history, .progress = print_step};
 
     if (evaluations == 0 || evaluations > MAX_EVALUATIONS)
         fail("EVALUATIONS", "must be 1 to 1000");

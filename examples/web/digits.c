@@ -11,12 +11,13 @@ enum { MAX_EVALUATIONS = 2000, FRAME_WIDTH = WIDTH / SCALE, FRAME_HEIGHT = HEIGH
 
 _Static_assert(GAP == SCALE, "a frame has one pixel for each SCALE × SCALE of the picture");
 
-/* A frame as a canvas takes it, before step `step` of `steps`: the bytes of a pixel are red, green, blue and alpha. */
+/* A frame as a canvas takes it, before step `step` of `steps`: the bytes of a pixel are red, green,
+ * blue and alpha. */
 IMPORT("show") extern void show(const uint32_t *frame, size_t len, size_t step, size_t steps);
 IMPORT("put") extern void put(void *to, const void *bytes, size_t len);
 
-static float digits[DIGITS * PIXELS], score[DIGITS * PIXELS], dimmed[DIGITS * PIXELS], tables[3 * MAX_EVALUATIONS + 1],
-    history[MOST_HISTORY];
+static float digits[DIGITS * PIXELS], score[DIGITS * PIXELS], dimmed[DIGITS * PIXELS];
+static float tables[3 * MAX_EVALUATIONS + 1], history[MOST_HISTORY];
 
 static void draw(const float *from, size_t step, size_t steps) {
     static uint32_t frame[FRAME_WIDTH * FRAME_HEIGHT];
@@ -38,8 +39,9 @@ static void draw_noisy(const vesde_request *request) {
 }
 
 /* Samples digits of one class, or of one class a row if that is 10, and puts their picture; returns NULL, or why it could not. */
-EXPORT("sample") const char *sample(const char *sampler, const void *weights, size_t weights_len, const char *json,
-                                    size_t json_len, uint64_t seed, size_t evaluations, size_t class_) {
+EXPORT("sample") const char *sample(const char *sampler, const void *weights, size_t weights_len,
+                                    const char *json, size_t json_len, uint64_t seed,
+                                    size_t evaluations, size_t class_) {
     png out = {put, NULL, 0};
     network net;
     vesde_config config;

@@ -29,7 +29,8 @@ const end = (text) => {
 
 const start = () => {
   const job = {
-    seed: BigInt(seed.value), digit: Number(digit.value), sampler: sampler.value, evaluations: evaluations.valueAsNumber,
+    seed: BigInt(seed.value), digit: Number(digit.value), sampler: sampler.value,
+    evaluations: evaluations.valueAsNumber,
   };
   const digits = job.digit < 10 ? `of the class ${job.digit}` : "of the classes 0 to 9, one a row";
   worker = new Worker("worker.js");
@@ -44,8 +45,9 @@ const start = () => {
     } else if (png) {
       URL.revokeObjectURL(save.href);
       save.href = URL.createObjectURL(png);
-      const names = ["digits", job.sampler, job.seed, job.evaluations, ...(job.digit < 10 ? [job.digit] : [])];
-      save.download = `${names.join("-")}.png`;
+      const parts = ["digits", job.sampler, job.seed, job.evaluations];
+      if (job.digit < 10) parts.push(job.digit);
+      save.download = `${parts.join("-")}.png`;
       save.hidden = false;
       end(`Done in ${milliseconds.toFixed(0)} ms.`);
     } else {
@@ -65,7 +67,7 @@ form.addEventListener("submit", (event) => {
   else start();
 });
 
-// What a sampler needs: the predictor–corrector method ten times and more as many calls as the others.
+// What a sampler needs: EDM's and the predictor–corrector one more calls than the others.
 sampler.addEventListener("change", () => {
   evaluations.value = sampler.selectedOptions[0].dataset.evaluations ?? 20;
 });
