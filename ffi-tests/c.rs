@@ -494,8 +494,7 @@ fn digits_by_each_sampler_in_c_are_those_in_rust_pixel_for_pixel() {
     for (i, &sampler) in samplers.enumerate().step_by(some) {
         let (table, name) =
             if i % 2 == 0 { (Table::Karras, "karras") } else { (Table::Geometric, "geometric") };
-        let job =
-            Job { sampler, table, steps: sampler.steps(EVALUATIONS, 0), ..job(config, &classes, None) };
+        let job = Job { sampler, table, steps: sampler.steps(EVALUATIONS, 0), ..job(config, &classes, None) };
         let pixels = sample(&job, &network, |_| ()).unwrap().pixels;
         let picture = Picture::of_digits(&pixels, COLUMNS);
         let flags = ["--sampler", sampler.name, "--table", name];
