@@ -293,7 +293,7 @@ fn a_change_of_the_abi_is_seen() {
     assert_eq!(count(|x| matches!(x, Item::Constant(_))), constants.iter().sum::<usize>());
 
     let recorded = fs::read_to_string("ffi-tests/abi.txt").unwrap();
-    for line in recorded.lines() {
+    for line in recorded.lines().step_by(if emulated() { 20 } else { 1 }) {
         let without = recorded.replace(&format!("{line}\n"), "");
         assert_eq!(breaks(&recorded, &without), [format!("- {line}")]);
     }
@@ -409,7 +409,8 @@ fn openmp() {
         return;
     }
     let mut program = C.build("examples/openmp/openmp.c", "c99", &["-fopenmp"]);
-    for threads in ["1", "2", "3", "7"] {
+    let some = if emulated() { 1 } else { 4 };
+    for threads in ["3", "1", "2", "7"].into_iter().take(some) {
         succeed(program.env("OMP_NUM_THREADS", threads).env_remove("OMP_THREAD_LIMIT"), "");
     }
 }
@@ -493,8 +494,7 @@ fn digits_by_each_sampler_in_c_are_those_in_rust_pixel_for_pixel() {
     for (i, &sampler) in samplers.enumerate().step_by(some) {
         let (table, name) =
             if i % 2 == 0 { (Table::Karras, "karras") } else { (Table::Geometric, "geometric") };
-        let job =
-            Job { sampler, table, steps: sampler.steps(EVALUATIONS, 0), ..job(config, &classes, None) };
+        let job = Job { sampler, table, steps: sampler.steps(EVALUATIONS, 0), ..job(config, &classes, None) };
         let pixels = sample(&job, &network, |_| ()).unwrap().pixels;
         let picture = Picture::of_digits(&pixels, COLUMNS);
         let flags = ["--sampler", sampler.name, "--table", name];

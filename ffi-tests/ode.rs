@@ -339,7 +339,8 @@ fn some(all: usize, few: usize) -> usize {
 }
 
 fn some_jobs() -> impl Iterator<Item = Job> {
-    jobs().step_by(some(1, 5))
+    let numbered = jobs().enumerate();
+    numbered.filter(|(i, job)| i % some(1, 5) == 0 || job.sample.len() < 100).map(|(_, job)| job)
 }
 
 #[test]
@@ -359,10 +360,10 @@ fn parts_give_the_bits_of_the_whole() {
     }
 }
 
-/// FNV-1a over the bits of all jobs' results.
+/// FNV-1a over the bits of the jobs' results.
 fn hash() -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for job in jobs() {
+    for job in some_jobs() {
         let (sample, densities, evaluations) = job.run().bits();
         let samples = sample.into_iter().map(u64::from);
         for word in samples.chain(densities).chain([evaluations]) {
@@ -378,7 +379,8 @@ fn hash() -> u64 {
 fn every_level_and_every_target_gives_the_same_bits() {
     for level in [SimdLevel::Baseline, SimdLevel::Avx2, SimdLevel::Avx512] {
         if limit_simd_level(level) == level {
-            assert_eq!(hash(), 0x883f7b74d3995eb0, "{level:?}");
+            let committed = [0x883f7b74d3995eb0, 0x087c1c12c63c50a3][some(0, 1)];
+            assert_eq!(hash(), committed, "{level:?}");
         }
     }
 }

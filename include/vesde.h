@@ -288,7 +288,8 @@ typedef enum vesde_method {
     // k-diffusion (3M SDE) have it, with half the second difference. It is of order 2; for
     // comparison with them.
     VESDE_METHOD_DPMPP3M_PUBLISHED = 7,
-    // The same with the second difference at full weight: of order 3. With η it is stochastic.
+    // The same with the second difference at full weight: of order 3, on tables whose first sigma
+    // is so large that Euler's first step does no harm. With η it is stochastic.
     VESDE_METHOD_DPMPP3M = 8,
     // UniPC-2 (Zhao et al. 2023, `bh2`): of order 3.
     VESDE_METHOD_UNIPC2 = 9,
@@ -903,18 +904,18 @@ typedef struct vesde_plan {
     int32_t averaging;
     // How they are computed: one of enum vesde_norm.
     int32_t norm;
+    // The factor of more counter noise, which is added to the result: where the initial sample is
+    // followed by a step that begins with churn. 0 for none.
+    float churn_factor;
     // The signal-to-noise ratio that vesde_get_corrector_step takes.
     double snr;
     // Which draw the noise is: 0 is the initial sample's.
     uint64_t draw;
     // The noise, if it is counter noise: element i of the batch takes element counter.index + i.
     struct vesde_counter counter;
-    // The factor of more counter noise, which is added to the result: where the initial sample is
-    // followed by a step that begins with churn. 0 for none.
-    float churn_factor;
-    // Which draw it is.
+    // Which draw the churn is.
     uint64_t churn_draw;
-    // That noise.
+    // Its noise.
     struct vesde_counter churn_counter;
 } vesde_plan;
 
@@ -1385,7 +1386,9 @@ vesde_status vesde_set_geometric_sigmas(double sigma_min,
 
 // Writes sigmas whose rho-th roots are equally spaced (Karras et al. 2022, equation 5, with rho 7;
 // k-diffusion's get_sigmas_karras), from sigma_max down to sigma_min. One sigma alone is
-// sigma_max. In double, rounded once. For a step to 0 put it behind.
+// sigma_max. In double, rounded once. For a step to 0 put it behind. A rho that is not greater than
+// 0, or so small or so large that the roots are infinite, 0 or the same, is
+// VESDE_ERROR_INVALID_OPTION.
 //
 // Pointers:
 // `sigmas` is NULL or writable for `sigmas_len` floats.

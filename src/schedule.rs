@@ -172,18 +172,21 @@ pub fn set_geometric_sigmas<'a>(
 ///
 /// # Errors
 /// Those of [`set_geometric_sigmas`], and `InvalidOption` where `rho` is not finite and greater
-/// than 0.
+/// than 0, or so small or so large that the roots are infinite, 0 or the same.
 pub fn set_karras_sigmas<'a>(
     sigma_min: f64,
     sigma_max: f64,
     rho: f64,
     sigmas: impl Into<Out<'a>>,
 ) -> Result<(), Error> {
-    if !(rho > 0.0 && rho.is_finite()) {
+    let root = |sigma| libm::pow(sigma, 1.0 / rho);
+    let (start, end) = (root(sigma_max), root(sigma_min));
+    let has_roots = start > end && end > 0.0 && start.is_finite();
+    let needs_roots = sigma_max > sigma_min && sigma_min > 0.0 && sigma_max.is_finite();
+    if !(rho > 0.0 && rho.is_finite() && (has_roots || !needs_roots)) {
         return Err(Error::InvalidOption);
     }
-    let root = |sigma| libm::pow(sigma, 1.0 / rho);
-    spaced(sigma_min, sigma_max, sigmas.into(), &|a, b, t| libm::pow(root(a) + t * (root(b) - root(a)), rho))
+    spaced(sigma_min, sigma_max, sigmas.into(), &|_, _, t| libm::pow(start + t * (end - start), rho))
 }
 
 /// Writes what `at` makes of the greatest and the least sigma and of times from 0 to 1.
@@ -205,7 +208,10 @@ fn spaced(
         let sigma = match i {
             0 => sigma_max,
             _ if i == last => sigma_min,
-            _ => at(sigma_max, sigma_min, i as f64 / last as f64),
+            // The last bits of powers of great exponents may be wrong.
+            _ => {
+                libm::fmin(libm::fmax(at(sigma_max, sigma_min, i as f64 / last as f64), sigma_min), sigma_max)
+            }
         };
         sigmas.set(i, sigma as f32);
     }

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly dir=$PWD/target/phone
-readonly limit=$((320 * 1024)) # bytes of a stripped library
+readonly limit=$((360 * 1024)) # bytes of a stripped library
 # The functions that the library has: the header's, but for those that are inline.
 header=$(sed '/^static inline/d' include/vesde.h | grep -oE '\bvesde_[a-z0-9_]+\(' | tr -d '(' | sort -u)
 

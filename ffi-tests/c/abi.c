@@ -1033,9 +1033,10 @@ static void tables_of_sigmas(void) {
         STATUS(ends[i].status, vesde_set_karras_sigmas(ends[i].sigma_min, ends[i].sigma_max, 7, 3, prev));
         CHECK((bits(*prev) == bits(*untouched)) == (ends[i].status != VESDE_OK));
     }
-    const double wrong[] = {0, -0.0, -7, NAN, INFINITY, -INFINITY};
+    // The last two have no roots: they are 0, and the same.
+    const double wrong[] = {0, -0.0, -7, NAN, INFINITY, -INFINITY, 1e-3, 1e17};
     prev[0] = *untouched;
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 8; ++i) {
         STATUS(VESDE_ERROR_INVALID_OPTION, vesde_set_karras_sigmas(0.1, 1, wrong[i], 3, prev));
         CHECK(bits(*prev) == bits(*untouched));
     }

@@ -308,7 +308,7 @@ static vesde_sampler_options method_options(int32_t method, int32_t way) {
     return made;
 }
 
-enum { METHODS = 13, MOST_KEPT = 4 };  // buffers of history
+enum { METHODS = 13, MOST_KEPT = 4, MANNERS = 6 };  // buffers of history; manners of spoil
 
 enum { MOST_STATES = 2000, MOST_PICKED = 4 };
 
@@ -366,6 +366,11 @@ static void make_states(void) {
         states_of_jobs[states_len].turn = (uint64_t)(i * 5 % 11);
     }
     CHECK(states_len < MOST_STATES);
+}
+
+// A state for a try: those of all jobs come soon, also where there are few tries.
+static int any_state(int i) {
+    return (int)((uint32_t)(i / MANNERS) * 367U % (uint32_t)states_len);
 }
 
 // What a state's job goes along.
@@ -938,8 +943,6 @@ static void spoil(void *object, size_t size, int how) {
     }
 }
 
-enum { MANNERS = 6 };
-
 // Of every manner that leaves nearly all as it was some objects are still right, and of every
 // manner some are not.
 static void some_were_accepted(const int *accepted, const int *tried) {
@@ -1172,7 +1175,7 @@ static vesde_buffers fresh_buffers(struct memory_of_job *of) {
 static void samplers_of_anything(void) {
     int accepted[2][MANNERS] = {{0}}, tried[2][MANNERS] = {{0}};
     for (int i = 0; i < tries; ++i) {
-        const int which = i / MANNERS % states_len, is_method = which >= states_of_steps_len;
+        const int which = any_state(i), is_method = which >= states_of_steps_len;
         vesde_sampler any = states_of_jobs[which], any_before, by_plan;
         vesde_request request, request_before, by_plan_request;
         struct memory_of_job memory, memory_before;
@@ -1401,7 +1404,7 @@ static void samplers_of_anything_that_draw(void) {
     for (int i = 0; i < tries / 3; ++i) {
         const int how = i % MANNERS;
         ++tried[how];
-        const int which = i / MANNERS % states_len;
+        const int which = any_state(i);
         vesde_sampler any = states_of_jobs[which];
         any.batch = i % 5 ? BATCH : 1;
         const size_t count = any.batch == BATCH && i % 3 ? BATCH : 1;

@@ -4,9 +4,9 @@
 use vesde::capi::{COdeOptions, CRequest, RequestKind};
 use vesde::{
     After, AnyGenerator, Averaging, Conditions, Config, Corrector, Counter, CudaGrid, Divergence, Error,
-    NORM_BLOCK, Norm, Numpy, Ode, Operand, Plan, PlanTerm, Predictor, PredictorStep, Reduction, Request,
-    Sampler, SamplerNoise, SamplerResult, Schedule, TorchCpu, TorchCuda, annealed_step, corrector_step,
-    mean_norm, sample_norm, sum_squares, torch_norm,
+    Method, NORM_BLOCK, Norm, Numpy, Ode, Operand, Plan, PlanTerm, Prediction, Predictor, PredictorStep,
+    Reduction, Request, Sampler, SamplerNoise, SamplerResult, Schedule, TorchCpu, TorchCuda, annealed_step,
+    corrector_step, mean_norm, sample_norm, sum_squares, torch_norm,
 };
 
 /// The fuzzer's bytes, taken from the front. Behind the end there are zeros, which choose what is
@@ -302,15 +302,56 @@ pub struct State {
     pub corrector: i32,
     pub conditions: i32,
     pub step_lr: f32,
+    pub method: i32,
+    pub prediction: i32,
+    pub order: i32,
+    pub eta: f32,
+    pub s_noise: f32,
+    pub s_churn: f32,
+    pub s_tmin: f32,
+    pub s_tmax: f32,
+    pub denoised_low: f32,
+    pub denoised_high: f32,
 }
 
 const _: () = assert!(size_of::<State>() == size_of::<Sampler>());
+
+/// How a job along a table of sigmas goes: a method and what goes with it, for most bytes.
+pub struct FewCalls {
+    pub method: i32,
+    pub prediction: i32,
+    pub order: i32,
+    pub eta: f32,
+    pub s_churn: f32,
+    pub s_tmin: f32,
+    pub clamp: Option<(f32, f32)>,
+}
+
+impl FewCalls {
+    pub fn of_input(input: &mut Input<'_>) -> Self {
+        let method = input.value_of(Method::ALL.len());
+        let order = if method >= Method::Lms as i32 { input.below(5) as i32 } else { 0 };
+        let eta = if method < Method::Unipc2 as i32 { input.pick(&[0.0, 1.0, 0.5, 0.0, 2.0]) } else { 0.0 };
+        let churns = method <= Method::Dpm2 as i32 && eta == 0.0;
+        Self {
+            method,
+            prediction: input.value_of(Prediction::ALL.len()),
+            order,
+            eta,
+            s_churn: if churns { input.pick(&[0.0, 1.0, 100.0]) } else { 0.0 },
+            s_tmin: input.pick(&[0.0, 1.0]),
+            clamp: input.pick(&[None, Some((-0.5, 0.75)), Some((1.0, 1.0))]),
+        }
+    }
+}
 
 /// A change of the sample, with its step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Update {
     Initial,
     Correction(usize),
+    Churn(usize),
+    Trial(usize),
     Prediction(usize),
     Denoising(usize),
 }
@@ -345,9 +386,35 @@ impl State {
             corrector: input.value_of(Corrector::ALL.len()),
             conditions: input.value_of(CONDITIONS.len()),
             step_lr: if input.rarely(64) { input.float() } else { 0.01 },
+            method: 0,
+            prediction: 0,
+            order: 0,
+            eta: 0.0,
+            s_noise: 1.0,
+            s_churn: 0.0,
+            s_tmin: 0.0,
+            s_tmax: f32::INFINITY,
+            denoised_low: f32::NAN,
+            denoised_high: f32::NAN,
         };
         if input.rarely(24) {
             state.result = SamplerResult::Denoised as i32;
+        }
+        if input.rarely(120) {
+            let FewCalls { method, prediction, order, eta, s_churn, s_tmin, clamp } =
+                FewCalls::of_input(input);
+            let (denoised_low, denoised_high) = clamp.unwrap_or((f32::NAN, f32::NAN));
+            state = Self {
+                method,
+                prediction,
+                order,
+                eta,
+                s_churn,
+                s_tmin,
+                denoised_low,
+                denoised_high,
+                ..state
+            };
         }
         if input.rarely(64) {
             state.spoil(input);
@@ -357,8 +424,18 @@ impl State {
 
     /// Writes anything to one of the fields.
     pub fn spoil(&mut self, input: &mut Input<'_>) {
-        match input.below(16) {
+        match input.below(26) {
             0 => self.batch = input.u64(),
+            16 => self.method = input.value_of(Method::ALL.len()),
+            17 => self.prediction = input.value_of(Prediction::ALL.len()),
+            18 => self.order = input.value_of(5),
+            19 => self.eta = input.float(),
+            20 => self.s_noise = input.float(),
+            21 => self.s_churn = input.float(),
+            22 => self.s_tmin = input.float(),
+            23 => self.s_tmax = input.float(),
+            24 => self.denoised_low = input.float(),
+            25 => self.denoised_high = input.float(),
             1 => self.first_step = input.u64(),
             2 => self.turn = input.u64(),
             3 => self.turn = input.below(32) as u64,
@@ -383,7 +460,14 @@ impl State {
         let mut sampler = Sampler::from(*self);
         let (plan, request) = sampler.plan(schedule)?;
         assert!(self.is_valid(), "{self:?}");
-        let steps = schedule.timesteps.len();
+        let steps = sampler.steps(schedule);
+        if self.method != 0 {
+            let turns = self.job_along(schedule.sigmas);
+            let turn = &turns[self.turn as usize];
+            assert_eq!(without_tables(request), turn.request, "{self:?}");
+            self.check_along(&plan, request, turn.update, &turns, schedule.sigmas);
+            return Ok((plan, request, sampler.into()));
+        }
         let updates = u64::from(self.config.correct_steps) + 2;
         if updates.saturating_mul(2 * steps as u64) < MOST_TURNS {
             let turns = self.job(steps);
@@ -466,6 +550,165 @@ impl State {
         turns
     }
 
+    /// Whether a step that begins at this sigma raises it: also where nothing of the noise is left.
+    fn raises(&self, sigma: f32) -> bool {
+        self.s_churn > 0.0 && (self.s_tmin..=self.s_tmax).contains(&sigma)
+    }
+
+    /// What a step along a table asks for: noise before it, a second score, noise behind it.
+    fn shape(&self, sigma: f32, next: f32) -> [bool; 3] {
+        let (sigma, next, eta) = (f64::from(sigma), f64::from(next), f64::from(self.eta));
+        let churns = self.raises(sigma as f32) && self.s_noise > 0.0;
+        let is_two_call =
+            [Method::Heun, Method::Dpm2, Method::Dpmpp2s].iter().any(|&x| x as i32 == self.method);
+        let has_noise = eta > 0.0 && next > 0.0 && self.s_noise > 0.0;
+        // A step that is ancestral may go to 0.
+        let up = eta * next * (1.0 - (next / sigma) * (next / sigma)).sqrt();
+        let goes_to_zero = if eta == 0.0 { next == 0.0 } else { next * next - up * up <= 0.0 };
+        [churns, is_two_call && !goes_to_zero, has_noise]
+    }
+
+    /// A whole job along a table: for each step noise, a score or two, noise, and a condition.
+    fn job_along(&self, table: &[f32]) -> Vec<Turn> {
+        let gives = self.noise == SamplerNoise::Given as i32;
+        let conditions = CONDITIONS[self.conditions as usize];
+        let draws = u64::from(conditions == Conditions::Drawing);
+        let mut turns = vec![];
+        let mut update = None;
+        let mut ask = |update: &mut Option<(Update, u64)>, request| {
+            turns.push(Turn { update: update.take(), request });
+        };
+        let score =
+            |step, correction| Request::Score { sigma: 0.0, timestep: 0.0, label: 0, step, correction };
+        let (sigma, timestep) = (0.0, 0.0);
+        if self.start == 0 {
+            if gives {
+                ask(&mut update, Request::Noise { draw: 0 });
+            }
+            update = Some((Update::Initial, 0));
+            if conditions != Conditions::None {
+                let (step, after) = (self.first_step as usize, After::Initial);
+                ask(&mut update, Request::Condition { sigma, timestep, step, after, draw: 0, last: false });
+            }
+        }
+        let last = table.len() - 1;
+        let denoises = self.result == SamplerResult::Denoised as i32 && table[last] > 0.0;
+        for step in self.first_step as usize..last {
+            let [churns, has_trial, has_noise] = self.shape(table[step], table[step + 1]);
+            let draw = 1 + step as u64 * (1 + draws);
+            if churns && gives {
+                ask(&mut update, Request::Noise { draw });
+                update = Some((Update::Churn(step), draw));
+            }
+            if has_trial {
+                ask(&mut update, score(step, 0));
+                update = Some((Update::Trial(step), draw));
+            }
+            ask(&mut update, score(step, u32::from(has_trial)));
+            let is_mean = step + 1 == last && self.result == SamplerResult::Mean as i32;
+            if has_noise && gives && !is_mean {
+                ask(&mut update, Request::Noise { draw });
+            }
+            update = Some((Update::Prediction(step), draw));
+            if conditions != Conditions::None {
+                let (after, draw) = (After::Predictor, (draw + 1) * draws);
+                ask(&mut update, Request::Condition { sigma, timestep, step, after, draw, last: false });
+            }
+        }
+        if denoises {
+            ask(&mut update, score(last - 1, 0));
+            update = Some((Update::Denoising(last), 0));
+        }
+        ask(&mut update, Request::Done);
+        if let [.., Turn { request: Request::Condition { last, .. }, .. }, _] = &mut turns[..] {
+            *last = true;
+        }
+        turns
+    }
+
+    /// How many buffers of history a job has.
+    pub fn kept(&self) -> usize {
+        match Method::ALL[self.method as usize] {
+            Method::Heun | Method::Dpm2 | Method::Dpmpp2s | Method::Dpmpp2m | Method::Dpmpp2mExact => 1,
+            Method::Dpmpp3m | Method::Dpmpp3mPublished => 2,
+            Method::Unipc2 => 3,
+            Method::Unipc3 => 4,
+            Method::Lms | Method::Ipndm => [3, 0, 1, 2, 3][self.order as usize],
+            _ => 0,
+        }
+    }
+
+    /// The same of a state that may be none.
+    pub fn kept_or_none(&self) -> usize {
+        if self.is_valid() { self.kept() } else { 0 }
+    }
+
+    /// Checks what a request along a table says, and what holds for each plan.
+    fn check_along(
+        &self,
+        plan: &Plan,
+        request: Request,
+        update: Option<(Update, u64)>,
+        turns: &[Turn],
+        table: &[f32],
+    ) {
+        let place = match request {
+            Request::Score { step, correction: 0, .. } => Some((step, self.raises(table[step]))),
+            Request::Condition { step, after, .. } => {
+                Some((step + usize::from(after != After::Initial), false))
+            }
+            _ => None,
+        };
+        if let Request::Score { label, step, .. } = request {
+            assert_eq!(label, step);
+        }
+        if let Request::Score { sigma, timestep, .. } | Request::Condition { sigma, timestep, .. } = request {
+            let is_denoising = matches!(
+                turns.get(self.turn as usize + 1),
+                Some(Turn { update: Some((Update::Denoising(_), _)), .. })
+            );
+            let place = if is_denoising { Some((table.len() - 1, false)) } else { place };
+            if let Some((place, is_raised)) = place {
+                assert!(
+                    if is_raised { sigma >= table[place] } else { same(sigma, table[place]) },
+                    "{self:?}"
+                );
+            }
+            let wanted = if sigma > 0.0 { self.config.timestep(f64::from(sigma)) as f32 } else { 0.0 };
+            assert!(same(timestep, wanted));
+        }
+        let last = turns.iter().rev().find_map(|turn| turn.update);
+        let is_last = update == last && !matches!(update, None | Some((Update::Initial, _)));
+        assert_eq!(plan.clamp, (is_last && self.unclamped == 0).then_some((0.0, 1.0)), "{self:?}");
+        assert_eq!(plan.reduction, Reduction::None);
+        let takes_score =
+            matches!(update, Some((Update::Trial(_) | Update::Prediction(_) | Update::Denoising(_), _)));
+        assert_eq!(plan.denoised.is_some(), takes_score, "{self:?}");
+        let kept = self.kept();
+        let sums = [plan.terms()].into_iter().chain(plan.keeps().iter().map(|keep| keep.terms()));
+        for term in sums.flatten() {
+            assert!(term.factor.is_finite() && term.second_factor == 1.0);
+            match term.operand {
+                Operand::Kept(slot) => assert!(slot < kept, "{self:?}"),
+                // Where it is clamped no sum takes the network's output itself.
+                Operand::Denoised => assert!(plan.denoised.is_some_and(|x| x.clamp.is_some())),
+                Operand::ModelOutput => assert!(plan.denoised.is_some_and(|x| x.clamp.is_none())),
+                Operand::Sample => {}
+            }
+        }
+        assert!(plan.keeps().iter().all(|keep| keep.slot < kept && !keep.terms().is_empty()));
+        assert!(plan.churn.is_none() || self.noise == 0);
+        if let (Some((_, draw)), 1) = (update, self.noise) {
+            assert_eq!(plan.draw, draw, "{self:?}");
+        }
+        for (draw, counter) in
+            [(plan.draw, plan.counter)].into_iter().chain(plan.churn.map(|churn| (churn.draw, churn.counter)))
+        {
+            let place = Counter { seed: self.seed, stream: self.stream.wrapping_add(draw), index: 0 };
+            assert!(counter == place || !reads_noise(plan), "{self:?}");
+        }
+    }
+
     /// Checks what a request says of the tables.
     fn check_tables(&self, request: Request, schedule: &Schedule<'_>) {
         let (step, sigma, timestep) = match request {
@@ -533,6 +776,7 @@ impl State {
             Some((Update::Denoising(step), _)) => {
                 factors = Some((schedule.sigmas[step] * schedule.sigmas[step], 1.0));
             }
+            Some((Update::Churn(_) | Update::Trial(_), _)) => unreachable!("a predictor step has neither"),
         }
         let terms = factors.map_or(vec![], |(factor, second_factor)| {
             let x = PlanTerm { factor: 1.0, second_factor: 1.0, operand: Operand::Sample };
@@ -541,7 +785,12 @@ impl State {
         assert_eq!(plan.terms(), terms, "{self:?}");
         assert_eq!((plan.noise_factor, plan.reduction), (noise_factor, reduction), "{self:?}");
         assert_eq!(plan.clamp, (is_last && self.unclamped == 0).then_some((0.0, 1.0)), "{self:?}");
-        assert!(plan.keep.is_none(), "the predictor-corrector method has no history");
+        assert!(
+            plan.keeps().is_empty() && plan.churn.is_none(),
+            "the predictor-corrector method has no history"
+        );
+        let takes_score = !matches!(update, None | Some((Update::Initial, _)));
+        assert_eq!(plan.denoised.is_some(), takes_score, "{self:?}");
         if let Some((_, draw)) = update {
             let counter = Counter { seed: self.seed, stream: self.stream.wrapping_add(draw), index: 0 };
             assert_eq!((plan.draw, plan.counter), (draw, counter), "{self:?}");
@@ -558,6 +807,9 @@ impl State {
             && known(self.predictor, Predictor::ALL).is_ok()
             && known(self.corrector, Corrector::ALL).is_ok()
             && known(self.conditions, &CONDITIONS).is_ok()
+            && known(self.method, Method::ALL).is_ok()
+            && known(self.prediction, Prediction::ALL).is_ok()
+            && (self.method == 0 || (0..=4).contains(&self.order))
     }
 
     /// Whether the next call reads the noise that it is given.

@@ -31,6 +31,6 @@ for target; do
   export "${variable}_LINKER=$system-gcc" "${variable}_RUNNER=$runner"
   export CARGO_BUILD_TARGET=$target VESDE_OBJECT=target/bare/$target/vesde.o VESDE_RUNNER=$runner CC="$system-gcc $cflags" CXX=$system-g++
   echo "skipped on $target: doc tests, quality.rs, most tries of faults.c, jobs of ode.rs, sampling.c and properties.rs, numbers of json.rs,"
-  echo "  draws of counter_noise_is_normal, steps of the digits, and paper.rs's digits at 1e-5"
+  echo "  draws of counter_noise_is_normal, steps of the digits, paper.rs's digits at 1e-5, orders in samplers.rs"
   cargo "${profile[@]}" test --lib "${tests[@]}" --target-dir target/linux -Zbuild-std=std,panic_abort
 done

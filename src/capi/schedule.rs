@@ -204,7 +204,9 @@ pub unsafe extern "C" fn vesde_set_geometric_sigmas(
 
 /// Writes sigmas whose rho-th roots are equally spaced (Karras et al. 2022, equation 5, with rho 7;
 /// k-diffusion's get_sigmas_karras), from sigma_max down to sigma_min. One sigma alone is
-/// sigma_max. In double, rounded once. For a step to 0 put it behind.
+/// sigma_max. In double, rounded once. For a step to 0 put it behind. A rho that is not greater than
+/// 0, or so small or so large that the roots are infinite, 0 or the same, is
+/// VESDE_ERROR_INVALID_OPTION.
 ///
 /// # Safety
 /// `sigmas` is NULL or writable for `sigmas_len` floats.

@@ -132,7 +132,8 @@ pub enum Method {
     /// k-diffusion (3M SDE) have it, with half the second difference. It is of order 2; for
     /// comparison with them.
     Dpmpp3mPublished = 7,
-    /// The same with the second difference at full weight: of order 3. With η it is stochastic.
+    /// The same with the second difference at full weight: of order 3, on tables whose first sigma
+    /// is so large that Euler's first step does no harm. With η it is stochastic.
     Dpmpp3m = 8,
     /// UniPC-2 (Zhao et al. 2023, `bh2`): of order 3.
     Unipc2 = 9,

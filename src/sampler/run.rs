@@ -92,6 +92,33 @@ fn preview(plan: &Plan, buffers: &Buffers<'_>, start: usize, len: usize) {
 /// Floats of a part whose sums wait on the stack.
 const PART: usize = 256;
 
+/// Floats of a part of which nothing waits: 16 KiB, which stay in the nearest cache.
+const LONG_PART: usize = 4096;
+
+/// When what is kept can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Before the plan's sum, which does not read it.
+    Before,
+    /// Behind it: the sample is not read.
+    Behind,
+    /// It must wait on the stack.
+    Waiting,
+}
+
+/// When a plan's sums that are kept can be written. The model output may be the sample.
+fn when_kept(plan: &Plan, buffers: &Buffers<'_>) -> When {
+    let [keep] = plan.keeps() else { return When::Waiting };
+    let reads = |terms: &[PlanTerm], operand| terms.iter().any(|term| term.operand == operand);
+    if !reads(plan.terms(), Operand::Kept(keep.slot)) {
+        When::Before
+    } else if !reads(keep.terms(), Operand::Sample) && !buffers.sample.overlaps(buffers.model_output) {
+        When::Behind
+    } else {
+        When::Waiting
+    }
+}
+
 /// Runs elements of a plan that has no reduction.
 #[inline(never)] // so that it is in the library once
 fn run_part(plan: &Plan, buffers: &Buffers<'_>, noise: Noise<'_>, start: usize, len: usize) {
@@ -202,33 +229,51 @@ impl<'a> Part<'a> {
         in_order && linear_and_keep(terms, noise, &out, factors, &self.kept(keep.slot))
     }
 
-    /// The same of any plan, part by part: what is kept waits on the stack until all is read.
+    /// The same of any plan, part by part: what is kept waits on the stack until all is read, if it
+    /// must.
     fn by_parts(&self, plan: &Plan, source: Option<Source<'_>>) {
         let mut on_stack = [const { MaybeUninit::uninit() }; PART * (MOST_KEEPS + 1)];
         let on_stack = Out::from(&mut on_stack);
+        let when = when_kept(plan, self.buffers);
+        let waiting = if when == When::Waiting { plan.keeps().len() } else { 0 };
+        let unit = match waiting + usize::from(plan.clamps_denoised()) {
+            0 => LONG_PART,
+            1 => PART * 2,
+            _ => PART,
+        };
         let end = self.start + self.len;
         let mut start = self.start;
         while start < end {
             // A part ends where a group of counter noise does.
             let place = source.and_then(Source::place);
-            let offset = place.map_or(0, |place| place.offset(start, PART));
-            let len = (PART - offset).min(end - start);
-            let denoised = on_stack.part(PART * MOST_KEEPS, len);
+            let offset = place.map_or(0, |place| place.offset(start, unit));
+            let len = (unit - offset).min(end - start);
             let mut part = Part { start, len, ..*self };
             if let Some(how) = plan.denoised.filter(|_| plan.clamps_denoised()) {
+                let denoised = on_stack.part(unit * waiting, len);
                 let (x, m) = (self.buffers.sample.as_in(), self.buffers.model_output);
                 let terms = [(how.sample, x.part(start, len)), (how.model_output, m.part(start, len))];
                 let rest = usize::from(how.sample == 0.0);
                 linear(terms.get(rest..).unwrap_or_default(), None, &denoised, None, how.clamp);
                 part.denoised = denoised.as_in();
             }
-            for (i, keep) in plan.keeps().iter().enumerate() {
-                part.sum_of(keep.terms(), None, &on_stack.part(PART * i, len), None);
+            let kept = |i: usize, slot| {
+                if when == When::Waiting { on_stack.part(unit * i, len) } else { part.kept(slot) }
+            };
+            if when == When::Behind {
+                part.sum(plan, source);
             }
-            part.sum(plan, source);
             for (i, keep) in plan.keeps().iter().enumerate() {
-                let sum = on_stack.part(PART * i, len);
-                linear(&[(1.0, sum.as_in())], None, &part.kept(keep.slot), None, None);
+                part.sum_of(keep.terms(), None, &kept(i, keep.slot), None);
+            }
+            if when != When::Behind {
+                part.sum(plan, source);
+            }
+            if when == When::Waiting {
+                for (i, keep) in plan.keeps().iter().enumerate() {
+                    let sum = kept(i, keep.slot);
+                    linear(&[(1.0, sum.as_in())], None, &part.kept(keep.slot), None, None);
+                }
             }
             start += len;
         }
@@ -249,12 +294,17 @@ mod tests {
             .keeping(Keep::of(1, &[(1.0, Operand::Sample), (4.0, Operand::ModelOutput)]));
         let second = Plan::of(&[(1.0, Operand::Sample), (-0.5, Operand::Kept(1))])
             .keeping(Keep::of(0, &[(2.0, Operand::ModelOutput)]));
-        for plan in [first, second] {
+        // What is kept takes the place of what is read, and is not of the sample.
+        let third = Plan::of(&[(1.0, Operand::Sample), (2.0, Operand::Kept(1))])
+            .keeping(Keep::of(1, &[(1.0, Operand::ModelOutput)]));
+        let all = [first, second, third];
+        for (plan, when) in all.into_iter().zip([When::Waiting, When::Before, When::Behind]) {
             let buffers = Buffers::new(&mut sample, &score).with_workspace(&mut workspace);
+            assert_eq!(when_kept(&plan, &buffers), when);
             run(&plan, &buffers, 1, Noise::None).unwrap();
         }
-        assert_eq!(workspace, [1.0, -0.5, 3.0, 1.0]);
-        assert_eq!(sample, [0.5 + 2.0 - 1.5, 1.0 + 4.0 - 0.5]);
+        assert_eq!(workspace, [1.0, -0.5, 0.5, -0.25]);
+        assert_eq!(sample, [0.5 + 2.0 - 1.5 + 6.0, 1.0 + 4.0 - 0.5 + 2.0]);
         // Two samples do not fit a workspace of three floats.
         let buffers = Buffers::new(&mut sample, &score).with_workspace(&mut workspace[..3]);
         assert_eq!(buffers.check(1, 4), Err(Error::BufferTooSmall));

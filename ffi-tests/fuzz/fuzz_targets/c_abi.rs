@@ -20,14 +20,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
 use vesde::{
-    AnyGenerator, Buffers, Combination, Config, Corrector, CorrectorStep, Counter, CudaGrid, Divergence,
-    Error, Generator, MOST_TERMS, NORM_BLOCK, Norm, Numpy, Ode, OdeBuffers, OdeDirection, OdeOptions,
-    OdePlan, OdeVariable, Operand, Predictor, PredictorStep, Reduction, Sampler, SamplerNoise,
-    SamplerOptions, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda, corrector_step,
+    AnyGenerator, Buffers, Churn, Combination, Config, Corrector, CorrectorStep, Counter, CudaGrid,
+    Divergence, Error, Generator, MOST_TERMS, Method, NORM_BLOCK, Norm, Numpy, Ode, OdeBuffers, OdeDirection,
+    OdeOptions, OdePlan, OdeVariable, Operand, PlanTerm, Prediction, Predictor, PredictorStep, Reduction,
+    Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda,
+    corrector_step,
 };
 use vesde_fuzz::{
-    CONDITIONS, GeneratorState, Input, OdeState, RESULTS, State, averaging, corrector_factors, generators,
-    known, noise_of, norm, patterns, request as request_of, same, same_double, scalar_linear,
+    CONDITIONS, FewCalls, GeneratorState, Input, OdeState, RESULTS, State, averaging, corrector_factors,
+    generators, known, noise_of, norm, patterns, request as request_of, same, same_double, scalar_linear,
 };
 
 /// Each function of the header, by its name without `vesde_`.
@@ -43,13 +44,13 @@ functions! {
     version status_message simd_level limit_simd_level
     config_default config_validate config_from_json config_to_json init_noise_sigma
     set_timesteps set_sigmas get_timestep_index get_adjacent_sigma get_predictor_step
-    set_ncsnv2_sigmas get_sigma get_timestep get_diffusion
+    set_ncsnv2_sigmas set_geometric_sigmas set_karras_sigmas get_sigma get_timestep get_diffusion
     step_pred step_correct add_noise linear
     impute recolour decouple couple guide tweedie
     norm_blocks sum_squares sample_norm torch_norm mean_norm get_corrector_step get_annealed_step
     counter_fill cuda_grid_of_gpu generator_seed randn rand rademacher generator_fill_part
     generator_skip
-    sampler_init sampler_next sampler_next_drawing sampler_plan sampler_workspace_len
+    sampler_init sampler_next sampler_next_drawing sampler_plan run_plan sampler_workspace_len
     ode_init ode_workspace_len ode_log_densities_len ode_get_probe ode_get_stats ode_next
     ode_get_reduction ode_sums_values ode_sums ode_dots ode_next_plan ode_run
     get_log_likelihood bits_per_dim
@@ -840,6 +841,39 @@ fn set_ncsnv2_sigmas(job: &mut Job<'_>) {
         // SAFETY: see config_default.
         || unsafe { vesde_set_ncsnv2_sigmas(config.ptr, len, out.ptr) },
     );
+}
+
+/// A table of `make`, which is given the least and the greatest sigma.
+fn spaced(job: &mut Job<'_>, make: impl FnOnce(f64, f64, &mut [f32]) -> Result<(), Error>, call: Spaced<'_>) {
+    let len = job.length(4, job.most);
+    let mut sigma = |usual: f64| if job.input.rarely(64) { job.input.double() } else { usual };
+    let (sigma_min, sigma_max) = (sigma(0.01), sigma(50.0));
+    let out = job.place::<f32>(Kind::Out, len);
+    job.call(
+        || {
+            let mut sigmas = vec![0.0; len];
+            make(sigma_min, sigma_max, &mut sigmas)?;
+            assert!(sigmas.is_sorted_by(|a, b| a >= b), "not in descending order");
+            assert!(sigmas[0] == sigma_max as f32 && (len == 1 || sigmas[len - 1] == sigma_min as f32));
+            Ok(vec![out.floats(&sigmas)])
+        },
+        || call(sigma_min, sigma_max, len, out.ptr),
+    );
+}
+
+type Spaced<'a> = &'a dyn Fn(f64, f64, usize, *mut f32) -> vesde_status;
+
+fn set_geometric_sigmas(job: &mut Job<'_>) {
+    let make = |a, b, sigmas: &mut [f32]| vesde::set_geometric_sigmas(a, b, sigmas);
+    // SAFETY: see config_default.
+    spaced(job, make, &|a, b, len, out| unsafe { vesde_set_geometric_sigmas(a, b, len, out) });
+}
+
+fn set_karras_sigmas(job: &mut Job<'_>) {
+    let rho = if job.input.rarely(64) { job.input.double() } else { 7.0 };
+    let make = |a, b, sigmas: &mut [f32]| vesde::set_karras_sigmas(a, b, rho, sigmas);
+    // SAFETY: see config_default.
+    spaced(job, make, &|a, b, len, out| unsafe { vesde_set_karras_sigmas(a, b, rho, len, out) });
 }
 
 fn get_sigma(job: &mut Job<'_>) {
@@ -1724,6 +1758,18 @@ fn sampler_init(job: &mut Job<'_>) {
     let corrector = job.input.value_of(Corrector::ALL.len());
     let conditions = job.input.value_of(CONDITIONS.len());
     let step_lr = if job.input.rarely(64) { job.input.float() } else { 0.01 };
+    let few = job.input.rarely(128).then(|| FewCalls::of_input(&mut job.input));
+    let mut number = |usual: f32| if job.input.rarely(32) { job.input.float() } else { usual };
+    let few = few.as_ref();
+    let eta = number(few.map_or(0.0, |x| x.eta));
+    let s_churn = number(few.map_or(0.0, |x| x.s_churn));
+    let s_tmin = number(few.map_or(0.0, |x| x.s_tmin));
+    let [s_noise, s_tmax] = [(); 2].map(|()| number(0.0));
+    let clamp = few.and_then(|x| x.clamp);
+    let [denoised_low, denoised_high] =
+        [clamp.map_or(0.0, |x| number(x.0)), clamp.map_or(0.0, |x| number(x.1))];
+    let order = if job.input.rarely(16) { job.input.u32() } else { few.map_or(0, |x| x.order as u32) };
+    let is_clamped = if job.input.rarely(16) { job.input.u32() as i32 } else { i32::from(clamp.is_some()) };
     let config = job.object(Kind::Apart, config);
     let options = CSamplerOptions {
         seed,
@@ -1739,6 +1785,17 @@ fn sampler_init(job: &mut Job<'_>) {
         corrector,
         conditions,
         step_lr,
+        method: few.map_or(0, |x| x.method),
+        prediction: few.map_or(0, |x| x.prediction),
+        order,
+        eta,
+        s_noise,
+        s_churn,
+        s_tmin,
+        s_tmax,
+        denoised_clamped: is_clamped,
+        denoised_low,
+        denoised_high,
     };
     let options = job.object(Kind::Apart, options);
     let out = job.place(Kind::Last, 1);
@@ -1757,6 +1814,18 @@ fn sampler_init(job: &mut Job<'_>) {
                 corrector: known(options.corrector, Corrector::ALL)?,
                 conditions: known(options.conditions, &CONDITIONS)?,
                 step_lr: options.step_lr,
+                method: known(options.method, Method::ALL)?,
+                prediction: known(options.prediction, Prediction::ALL)?,
+                order: options.order,
+                eta: options.eta,
+                s_noise: if options.s_noise == 0.0 { None } else { Some(options.s_noise) },
+                churn: Churn {
+                    s_churn: options.s_churn,
+                    s_tmin: options.s_tmin,
+                    s_tmax: if options.s_tmax == 0.0 { f32::INFINITY } else { options.s_tmax },
+                },
+                clamp_denoised: known(options.denoised_clamped, &[false, true])?
+                    .then_some((options.denoised_low, options.denoised_high)),
                 result: known(options.result, &RESULTS)?,
                 start: match (options.start, options.first_step) {
                     (0, 0) => None,
@@ -1783,12 +1852,16 @@ fn sampler_next(job: &mut Job<'_>) {
     }
     let sample = job.place(Kind::Out, len);
     let request = job.place(Kind::Last, 1);
-    let workspace_len = if job.input.rarely(60) { job.length(4, 64) } else { 0 };
+    let usual = if state.method == 0 || len > job.most { 0 } else { 4 * len };
+    let workspace_len = if job.input.rarely(60) { job.length(4, 64) } else { usual };
     let workspace = job.place_unless_empty(Kind::Workspace, workspace_len);
+    job.excuse(Error::BufferTooSmall);
+    let denoised: Buffer<f32> = job.place_if_any(Kind::Workspace, len);
     let s = job.scheduler();
     let buffers = job.object(
         Kind::Copied,
         CBuffers {
+            denoised: denoised.ptr,
             sample: sample.ptr,
             model_output: model_output.ptr,
             len,
@@ -1800,12 +1873,15 @@ fn sampler_next(job: &mut Job<'_>) {
     job.call(
         || {
             let (m, z, mut x, mut history) = (model_output.get(), noise.get(), sample.get(), workspace.get());
+            let mut preview = denoised.get();
             let mut after = Sampler::from(sampler.one());
             let buffers = Buffers::new(&mut x, &m).with_workspace(&mut history);
             let buffers = if noise.real { buffers.with_noise(&z) } else { buffers };
-            let (steps, next) = s.with(|s| (s.schedule.timesteps.len(), after.next(&s.schedule, buffers)));
+            let buffers = if denoised.real { buffers.with_denoised(preview.as_mut_slice()) } else { buffers };
+            let (steps, next) = s.with(|s| (after.steps(&s.schedule), after.next(&s.schedule, buffers)));
             let request = request.becomes(&[request_of(next?, steps)]);
-            Ok(vec![sampler.becomes(&[after.into()]), sample.floats(&x), request])
+            let buffers = [sample.floats(&x), workspace.floats(&history), denoised.floats(&preview)];
+            Ok([sampler.becomes(&[after.into()]), request].into_iter().chain(buffers).collect())
         },
         // SAFETY: see config_default.
         || unsafe { vesde_sampler_next(sampler.ptr.cast(), s.ptr, buffers.ptr, request.ptr) },
@@ -1823,6 +1899,7 @@ fn sampler_next_drawing(job: &mut Job<'_>) {
     let sample = job.place(Kind::Out, len);
     let request = job.place(Kind::Last, 1);
     let noise = job.place(Kind::Workspace, len);
+    job.excuse(Error::BufferTooSmall); // there is no history
     let count = if job.input.rarely(60) { job.length(4, MOST_GENERATORS) } else { 1 };
     let states = job.place::<GeneratorState>(Kind::State, count);
     for i in 0..count.min(MOST_GENERATORS) {
@@ -1838,6 +1915,7 @@ fn sampler_next_drawing(job: &mut Job<'_>) {
             noise: model_output.ptr, // not looked at
             workspace: std::ptr::null_mut(),
             workspace_len: 0,
+            denoised: std::ptr::null_mut(),
         },
     );
     job.call(
@@ -1847,7 +1925,7 @@ fn sampler_next_drawing(job: &mut Job<'_>) {
             let buffers = Buffers::new(&mut x, &m);
             let (steps, next) = s.with(|s| {
                 let next = after.next_drawing(&s.schedule, buffers, generators(&mut list), &mut z);
-                (s.schedule.timesteps.len(), next)
+                (after.steps(&s.schedule), next)
             });
             let request = request.becomes(&[request_of(next?, steps)]);
             let drawn = [states.becomes(&list), noise.floats(&z)];
@@ -1871,36 +1949,59 @@ fn sampler_plan(job: &mut Job<'_>) {
     let s = job.scheduler();
     job.call(
         || {
-            let (steps, next) = s.with(|s| (s.schedule.timesteps.len(), sampler.one().plan(&s.schedule)));
+            let before = Sampler::from(sampler.one());
+            let (steps, next) = s.with(|s| (before.steps(&s.schedule), sampler.one().plan(&s.schedule)));
             let (next, wanted, after) = next?;
             let operand = |operand| match operand {
                 Operand::Sample => 0,
                 Operand::ModelOutput => 1,
-                Operand::Kept(slot) => 2 + slot as i32,
+                Operand::Denoised => 2,
+                Operand::Kept(slot) => 3 + slot as i32,
             };
-            let terms = std::array::from_fn(|i| {
-                let nothing = CPlanTerm { factor: 0.0, operand: 0, second_factor: 0.0 };
-                next.terms().get(i).map_or(nothing, |term| CPlanTerm {
-                    factor: term.factor,
-                    operand: operand(term.operand),
-                    second_factor: term.second_factor,
+            let terms = |terms: &[PlanTerm]| {
+                std::array::from_fn(|i| {
+                    let nothing = CPlanTerm { factor: 0.0, operand: 0, second_factor: 0.0 };
+                    terms.get(i).map_or(nothing, |term| CPlanTerm {
+                        factor: term.factor,
+                        operand: operand(term.operand),
+                        second_factor: term.second_factor,
+                    })
+                })
+            };
+            let keeps = std::array::from_fn(|i| {
+                let nothing = CKeep { terms: terms(&[]), terms_len: 0, slot: 0 };
+                next.keeps().get(i).map_or(nothing, |keep| CKeep {
+                    terms: terms(keep.terms()),
+                    terms_len: keep.terms().len(),
+                    slot: keep.slot,
                 })
             });
+            let (denoised_low, denoised_high) =
+                next.denoised.and_then(|denoised| denoised.clamp).unwrap_or_default();
+            let no_counter = Counter { seed: 0, stream: 0, index: 0 };
             let (clamp_low, clamp_high) = next.clamp.unwrap_or_default();
             let (reduction, snr, averaging, norm) = match next.reduction {
                 Reduction::CorrectorNorms { snr, averaging, norm } => (1, snr, averaging as i32, norm as i32),
                 _ => (0, 0.0, 0, 0),
             };
             let wanted_plan = CPlan {
-                terms,
+                terms: terms(next.terms()),
                 terms_len: next.terms().len(),
                 noise_factor: next.noise_factor,
                 clamped: i32::from(next.clamp.is_some()),
                 clamp_low,
                 clamp_high,
-                keep: next.keep.map_or(-1, |keep| keep.slot as i32),
-                keep_sample: next.keep.map_or(0.0, |keep| keep.sample),
-                keep_model_output: next.keep.map_or(0.0, |keep| keep.model_output),
+                keeps,
+                keeps_len: next.keeps().len(),
+                has_denoised: i32::from(next.denoised.is_some()),
+                denoised_sample: next.denoised.map_or(0.0, |denoised| denoised.sample),
+                denoised_model_output: next.denoised.map_or(0.0, |denoised| denoised.model_output),
+                denoised_clamped: i32::from(next.denoised.is_some_and(|denoised| denoised.clamp.is_some())),
+                denoised_low,
+                denoised_high,
+                churn_factor: next.churn.map_or(0.0, |churn| churn.factor),
+                churn_draw: next.churn.map_or(0, |churn| churn.draw),
+                churn_counter: next.churn.map_or(no_counter, |churn| churn.counter),
                 reduction,
                 averaging,
                 norm,
@@ -1919,19 +2020,123 @@ fn sampler_plan(job: &mut Job<'_>) {
     );
 }
 
+/// A plan of a turn along a table, with words of any bits now and then.
+fn plan_along_a_table(job: &mut Job<'_>) -> CPlan {
+    let FewCalls { method, prediction, order, eta, s_churn, s_tmin, clamp } =
+        FewCalls::of_input(&mut job.input);
+    let options = SamplerOptions {
+        seed: 5,
+        method: known(method, Method::ALL).unwrap_or(Method::Dpmpp2m),
+        prediction: known(prediction, Prediction::ALL).unwrap_or_default(),
+        order: order as u32,
+        eta,
+        churn: Churn { s_churn, s_tmin, s_tmax: f32::INFINITY },
+        clamp_denoised: clamp,
+        ..SamplerOptions::default()
+    };
+    let schedule = Schedule { timesteps: &[], sigmas: &[8.0, 4.0, 2.0, 1.0, 0.5, 0.0], discrete_sigmas: &[] };
+    let turns = job.input.below(12) + 1;
+    let mut made = None;
+    // Of the method that takes no table there is none.
+    if let Ok(mut sampler) = Sampler::new(&Config::default(), 1, options) {
+        for _ in 0..turns {
+            made = sampler.plan(&schedule).ok().map(|(plan, _)| plan).or(made);
+        }
+    }
+    let zero = CPlanTerm { factor: 0.0, operand: 0, second_factor: 0.0 };
+    let made = made.map_or_else(
+        || CPlan {
+            terms: [CPlanTerm { factor: 0.5, ..zero }; MOST_TERMS],
+            terms_len: 1,
+            noise_factor: 1.0,
+            clamped: 0,
+            clamp_low: 0.0,
+            clamp_high: 0.0,
+            keeps: [CKeep { terms: [zero; MOST_TERMS], terms_len: 0, slot: 0 }; 2],
+            keeps_len: 0,
+            has_denoised: 0,
+            denoised_sample: 0.0,
+            denoised_model_output: 0.0,
+            denoised_clamped: 0,
+            denoised_low: 0.0,
+            denoised_high: 0.0,
+            reduction: 0,
+            averaging: 0,
+            norm: 0,
+            churn_factor: 0.0,
+            snr: 0.0,
+            draw: 0,
+            counter: Counter::new(1, 2),
+            churn_draw: 0,
+            churn_counter: Counter::new(3, 4),
+        },
+        |made| CPlan::from(&made),
+    );
+    spoil_words(&mut job.input, made)
+}
+
+fn run_plan(job: &mut Job<'_>) {
+    let len = job.length(4, job.most);
+    let made = plan_along_a_table(job);
+    let model_output = job.place::<f32>(Kind::In, len);
+    let noise: Buffer<f32> = job.place_if_any(Kind::In, len);
+    let sample = job.place::<f32>(Kind::Out, len);
+    let usual = if len > job.most { 0 } else { 4 * len };
+    let workspace_len = if job.input.rarely(60) { job.length(4, 64) } else { usual };
+    let workspace = job.place_unless_empty::<f32>(Kind::Workspace, workspace_len);
+    job.excuse(Error::BufferTooSmall);
+    let denoised: Buffer<f32> = job.place_if_any(Kind::Workspace, len);
+    let (start, part) = match job.input.byte() {
+        0..128 => (0, len),
+        128..220 => {
+            let start = usize::from(job.input.byte()).min(len);
+            (start, usize::from(job.input.byte()).min(len - start))
+        }
+        _ => (job.input.u64() as usize, job.input.u64() as usize),
+    };
+    let plan = job.object(Kind::Scheduler, made);
+    let c = |sample, model_output, noise, workspace, denoised| CBuffers {
+        sample,
+        model_output,
+        len,
+        noise,
+        workspace,
+        workspace_len,
+        denoised,
+    };
+    let buffers = c(sample.ptr, model_output.ptr, noise.ptr, workspace.ptr, denoised.ptr);
+    let buffers = job.object(Kind::Copied, buffers);
+    job.call(
+        || {
+            let (mut x, m, z) = (sample.get(), model_output.get(), noise.get());
+            let (mut history, mut preview) = (workspace.get(), denoised.get());
+            let z = if noise.real { z.as_ptr() } else { std::ptr::null() };
+            let d = if denoised.real { preview.as_mut_ptr() } else { std::ptr::null_mut() };
+            let buffers = c(x.as_mut_ptr(), m.as_ptr(), z, history.as_mut_ptr(), d);
+            // SAFETY: these are copies, of their length.
+            let status = unsafe { vesde_run_plan(&plan.one(), &buffers, start, part) };
+            match Error::ALL.iter().find(|&&error| error as i32 == status) {
+                Some(&error) => Err(error),
+                None => Ok(vec![sample.floats(&x), workspace.floats(&history), denoised.floats(&preview)]),
+            }
+        },
+        // SAFETY: see config_default.
+        || unsafe { vesde_run_plan(plan.ptr, buffers.ptr, start, part) },
+    );
+}
+
 fn sampler_workspace_len(job: &mut Job<'_>) {
     let state = State::of_input(&mut job.input, 1);
     let len = job.length(4, job.most);
     let sampler = job.object(Kind::Apart, state);
     let out = job.place(Kind::Last, 1);
     job.call(
-        // The predictor-corrector method has no history.
         || {
-            if sampler.one().is_valid() {
-                Ok(vec![out.becomes(&[0_usize])])
-            } else {
-                Err(Error::InvalidSampler)
+            let state = sampler.one();
+            if !state.is_valid() {
+                return Err(Error::InvalidSampler);
             }
+            Ok(vec![out.becomes(&[len.checked_mul(state.kept()).ok_or(Error::TooLarge)?])])
         },
         // SAFETY: see config_default.
         || unsafe { vesde_sampler_workspace_len(sampler.ptr.cast(), len, out.ptr) },

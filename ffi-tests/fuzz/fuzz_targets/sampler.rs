@@ -13,17 +13,22 @@ use vesde::{
     set_timesteps,
 };
 use vesde_fuzz::{
-    CONDITIONS, GeneratorState, Input, State, corrector_factors, generators, is_drawn, noise_of, patterns,
-    reads_noise, request, same, scalar_linear,
+    CONDITIONS, FewCalls, GeneratorState, Input, State, corrector_factors, generators, is_drawn, noise_of,
+    patterns, reads_noise, request, same, scalar_linear,
 };
 
 const MOST_CALLS: usize = 24;
 
-/// A job's state and sample, and generators with the noise that they have drawn last.
+/// A job's state, sample and history, and generators with the noise that they have drawn last.
 #[derive(Clone)]
 struct Slot {
     state: State,
     sample: Vec<f32>,
+    /// Of four buffers, and how many floats of it a call is given.
+    workspace: Vec<f32>,
+    room: usize,
+    /// The denoised sample of a call.
+    preview: Vec<f32>,
     generators: Vec<GeneratorState>,
     drawn: Vec<f32>,
 }
@@ -40,6 +45,9 @@ impl Tables {
         set_sigmas(&Config::default(), &*timesteps, &mut sigmas[..], &mut discrete_sigmas[..]).unwrap();
         if input.rarely(32) {
             set_ncsnv2_sigmas(&Config::default(), &mut sigmas[..]).unwrap();
+        }
+        if input.rarely(48) {
+            sigmas[steps - 1] = 0.0;
         }
         if input.rarely(48) {
             let table = &mut tables[input.below(3)];
@@ -129,11 +137,12 @@ fn turn(
     };
     unless(z.is_some() || !slot.state.reads_noise(schedule), Error::NullPointer);
     unless(z.is_none_or(|z| z.len() == len), Error::LengthMismatch);
+    unless(slot.room >= slot.state.kept() * len, Error::BufferTooSmall);
     if !errors.is_empty() {
         return Err(errors);
     }
-    let sample = run(&plan, slot, m, z);
     let mut after = slot.clone();
+    let sample = run(&plan, slot, m, z, &mut after);
     let draws = is_drawn(request) && matches!(noise, Drawn::ByGenerators);
     let drawn = if draws { draw(&mut after) } else { Ok(()) };
     match (sample, drawn) {
@@ -143,10 +152,36 @@ fn turn(
     Ok(request)
 }
 
-/// The sample that a plan makes.
-fn run(plan: &Plan, slot: &Slot, m: &[f32], z: Option<&[f32]>) -> Result<Vec<f32>, Error> {
-    let Slot { state, sample, .. } = slot;
-    assert!(plan.keep.is_none(), "the predictor-corrector method has no history");
+/// Floats that a call is given of the workspace: now and then one too few.
+fn workspace_len(slot: &Slot) -> usize {
+    let kept = slot.state.kept_or_none() * slot.sample.len();
+    if slot.state.turn % 16 == 7 { kept.saturating_sub(1) } else { kept.max(slot.sample.len() % 4) }
+}
+
+/// The sample that a plan makes; what it keeps, and its preview, become those of `after`.
+fn run(plan: &Plan, slot: &Slot, m: &[f32], z: Option<&[f32]>, after: &mut Slot) -> Result<Vec<f32>, Error> {
+    let Slot { state, sample, workspace, .. } = slot;
+    let len = sample.len();
+    let denoised = plan.denoised.map(|denoised| {
+        let terms = [(denoised.sample, &sample[..], 1.0), (denoised.model_output, m, 1.0)];
+        let rest = usize::from(denoised.sample == 0.0);
+        let [out, _] = scalar_linear(&terms[rest..], None, denoised.clamp);
+        out
+    });
+    let history = |slot: usize| &workspace[slot * len..][..len];
+    for keep in plan.keeps() {
+        let terms = keep.terms().iter().map(|term| match term.operand {
+            Operand::Sample => (term.factor, &sample[..], term.second_factor),
+            Operand::ModelOutput => (term.factor, m, term.second_factor),
+            Operand::Denoised => (term.factor, &denoised.as_ref().unwrap()[..], term.second_factor),
+            Operand::Kept(slot) => (term.factor, history(slot), term.second_factor),
+        });
+        let [out, _] = scalar_linear(&terms.collect::<Vec<_>>(), None, None);
+        after.workspace[keep.slot * len..][..len].copy_from_slice(&out);
+    }
+    if let Some(denoised) = &denoised {
+        after.preview.clone_from(denoised);
+    }
     if plan.terms().is_empty() && !reads_noise(plan) {
         return Ok(sample.clone());
     }
@@ -172,13 +207,19 @@ fn run(plan: &Plan, slot: &Slot, m: &[f32], z: Option<&[f32]>) -> Result<Vec<f32
         let terms = plan.terms().iter().map(|term| match term.operand {
             Operand::Sample => (term.factor, &sample[part.clone()], term.second_factor),
             Operand::ModelOutput => (step_size.unwrap_or(term.factor), &m[part.clone()], term.second_factor),
-            Operand::Kept(slot) => panic!("history {slot}"),
+            Operand::Denoised => (term.factor, &denoised.as_ref().unwrap()[part.clone()], term.second_factor),
+            Operand::Kept(slot) => (term.factor, &history(slot)[part.clone()], term.second_factor),
         });
         let noise = reads_noise(plan).then(|| (noise_factor, &z[part.clone()]));
         let [out, _] = scalar_linear(&terms.collect::<Vec<_>>(), noise, plan.clamp);
         out
     });
-    Ok(parts.collect())
+    let mut sample: Vec<f32> = parts.collect();
+    if let Some(churn) = plan.churn {
+        let z = noise_of(churn.counter, len)?;
+        [sample, _] = scalar_linear(&[(1.0, &sample, 1.0)], Some((churn.factor, &z)), None);
+    }
+    Ok(sample)
 }
 
 /// A draw of the slot's generators: none has drawn if one of them cannot.
@@ -199,12 +240,12 @@ fn bytes_of(request: &CRequest) -> [u8; size_of::<CRequest>()] {
 
 /// A call that must do what the model does.
 fn next(slot: &mut Slot, tables: &Tables, m: &[f32], noise: Drawn<'_>) {
+    slot.room = workspace_len(slot);
     limit_simd_level(SimdLevel::Baseline);
     let (wanted, mut outcome) = model(slot, &tables.schedule(), m, noise);
     limit_simd_level(SimdLevel::Avx512);
-    let Slot { state, sample, generators: states, drawn } = &mut *slot;
+    let Slot { state, sample, workspace, room, preview, generators: states, drawn } = &mut *slot;
     let len = sample.len();
-    let mut workspace = [0.5; 3];
     if let Drawn::Given(z) = noise
         && m.len() == len
         && z.is_none_or(|z| z.len() == len)
@@ -216,7 +257,8 @@ fn next(slot: &mut Slot, tables: &Tables, m: &[f32], noise: Drawn<'_>) {
             len,
             noise: z.map_or(std::ptr::null(), <[f32]>::as_ptr),
             workspace: workspace.as_mut_ptr(),
-            workspace_len: len % 4,
+            workspace_len: *room,
+            denoised: if len == 0 { std::ptr::null_mut() } else { preview.as_mut_ptr() },
         };
         let untouched = [0xa5_u8; size_of::<CRequest>()];
         // SAFETY: any bits are valid.
@@ -232,7 +274,8 @@ fn next(slot: &mut Slot, tables: &Tables, m: &[f32], noise: Drawn<'_>) {
         match &outcome {
             Ok(wanted) => {
                 assert_eq!(status, VESDE_OK);
-                let wanted = self::request(*wanted, tables.0[0].len());
+                let steps = Sampler::from(*state).steps(&tables.schedule());
+                let wanted = self::request(*wanted, steps);
                 assert_eq!(bytes_of(&request), bytes_of(&wanted));
             }
             Err(errors) => {
@@ -244,7 +287,8 @@ fn next(slot: &mut Slot, tables: &Tables, m: &[f32], noise: Drawn<'_>) {
         // In C there is one length, so that the Rust API alone can be given another; it alone
         // draws.
         let mut sampler = Sampler::from(*state);
-        let buffers = Buffers::new(sample, m).with_workspace(&mut workspace);
+        let buffers = Buffers::new(sample, m).with_workspace(&mut workspace[..*room]);
+        let buffers = buffers.with_denoised(preview.as_mut_slice());
         let schedule = tables.schedule();
         let got = match noise {
             Drawn::Given(None) => sampler.next(&schedule, buffers),
@@ -260,12 +304,16 @@ fn next(slot: &mut Slot, tables: &Tables, m: &[f32], noise: Drawn<'_>) {
             (wanted, got) => panic!("{got:?}, not {wanted:?}"),
         }
     }
-    assert_eq!(workspace, [0.5; 3], "the history of a method without one");
     assert_eq!(slot.state.bytes(), wanted.state.bytes());
     assert!(slot.generators.iter().zip(&wanted.generators).all(|(a, b)| a.bytes() == b.bytes()));
-    for (got, wanted) in [(&slot.sample, &wanted.sample), (&slot.drawn, &wanted.drawn)] {
+    for (got, wanted) in [
+        (&slot.sample, &wanted.sample),
+        (&slot.drawn, &wanted.drawn),
+        (&slot.workspace, &wanted.workspace),
+        (&slot.preview, &wanted.preview),
+    ] {
         assert_eq!(got.len(), wanted.len());
-        assert!(got.iter().zip(wanted).all(|(&a, &b)| same(a, b)), "the sample or the noise differs");
+        assert!(got.iter().zip(wanted).all(|(&a, &b)| same(a, b)), "a buffer differs");
     }
     // Of NaNs the bits may differ: both go on from the same ones.
     *slot = wanted;
@@ -289,9 +337,37 @@ fn start(input: &mut Input<'_>, buffer: &[f32]) -> Slot {
         corrector: input.value_of(Corrector::ALL.len()),
         conditions: input.value_of(CONDITIONS.len()),
         step_lr: if input.rarely(32) { input.float() } else { 0.01 },
+        method: 0,
+        prediction: 0,
+        order: 0,
+        eta: 0.0,
+        s_noise: 0.0,
+        s_churn: 0.0,
+        s_tmin: 0.0,
+        s_tmax: 0.0,
+        denoised_clamped: 0,
+        denoised_low: 0.0,
+        denoised_high: 0.0,
     };
     if input.rarely(64) {
         options.result = SamplerResult::Denoised as i32;
+    }
+    if input.rarely(128) {
+        let FewCalls { method, prediction, order, eta, s_churn, s_tmin, clamp } = FewCalls::of_input(input);
+        let (denoised_low, denoised_high) = clamp.unwrap_or_default();
+        options = CSamplerOptions {
+            method,
+            prediction,
+            order: order as u32,
+            eta,
+            s_noise: if input.rarely(32) { input.float() } else { 0.0 },
+            s_churn,
+            s_tmin,
+            denoised_clamped: i32::from(clamp.is_some()),
+            denoised_low,
+            denoised_high,
+            ..options
+        };
     }
     let per_sample = match input.byte() {
         few @ 0..220 => usize::from(few % 80) + 1,
@@ -307,12 +383,17 @@ fn start(input: &mut Input<'_>, buffer: &[f32]) -> Slot {
     let status = unsafe { vesde_sampler_init(&config, batch, &options, sampler.as_mut_ptr()) };
     if status != VESDE_OK {
         let state = State::of_input(input, batch as u64);
-        return Slot { state, sample, generators, drawn };
+        return slot_of(state, sample, generators, drawn);
     }
     // SAFETY: it was written.
     let state = State::from(unsafe { sampler.assume_init() });
     assert_eq!((state.first_step, state.turn, state.start), (options.first_step, 0, options.start));
-    Slot { state, sample, generators, drawn }
+    slot_of(state, sample, generators, drawn)
+}
+
+fn slot_of(state: State, sample: Vec<f32>, generators: Vec<GeneratorState>, drawn: Vec<f32>) -> Slot {
+    let (workspace, preview) = (vec![0.5; 4 * sample.len() + 8], vec![0.25; sample.len()]);
+    Slot { state, sample, workspace, room: 0, preview, generators, drawn }
 }
 
 /// A generator of any kind as vesde_generator_seed makes it, and now and then another.
@@ -361,6 +442,7 @@ fuzz_target!(|data: &[u8]| {
                     // Another sample, of another length, and now and then as much noise.
                     let mut other = slots[slot].clone();
                     other.sample = patterns[0][..len + input.below(3) - 1].to_vec();
+                    other.preview.resize(other.sample.len(), 0.25);
                     let m = &patterns[0][..other.sample.len()];
                     match what % 3 {
                         0 => next(&mut other, &tables[0], m, Drawn::Given(None)),
