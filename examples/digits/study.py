@@ -409,7 +409,7 @@ def main() -> None:
         help="only these",
     )
     parser.add_argument(
-        "--threads", type=int, default=2, help="threads of torch (default: %(default)s)"
+        "--threads", type=int, default=1, help="threads of torch (default: %(default)s)"
     )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
