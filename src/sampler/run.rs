@@ -231,6 +231,7 @@ impl<'a> Part<'a> {
 
     /// The same of any plan, part by part: what is kept waits on the stack until all is read, if it
     /// must.
+    #[inline(never)] // its stack is for plans that need it
     fn by_parts(&self, plan: &Plan, source: Option<Source<'_>>) {
         let mut on_stack = [const { MaybeUninit::uninit() }; PART * (MOST_KEEPS + 1)];
         let on_stack = Out::from(&mut on_stack);
