@@ -213,6 +213,10 @@ static void every_partial_overlap_is_refused(void) {
             for (int i = 0; i < 7; ++i) {
                 at(f, "pointer %d at pointer %d, shifted by %d", a, b, shifts[i]);
                 p[a] = (char *)p[b] + shifts[i];
+                // A struct of buffers is no multiple of 8 bytes where pointers have 4.
+                if (is_built && (uintptr_t)p[a] % sizeof(double) != 0) {
+                    continue;
+                }
                 const int is_apart = out->role == OUT_APART || out->role == IDLE;
                 if (shifts[i] != 0 || other->role != IN || is_object || is_apart) {
                     int beside = shifts[i] <= -len || shifts[i] >= other_len;
