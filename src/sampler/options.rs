@@ -301,10 +301,11 @@ pub struct SamplerOptions {
     /// Whether the final sample is left as it is, and not clamped to 0..=1 as diffusers' pipeline
     /// does.
     pub unclamped: bool,
-    /// `Some(k)` to start at step k from the sample that the first [`Sampler::next`](crate::Sampler::next) is given, as
-    /// if the job had come so far by itself: draws and streams are numbered accordingly. For image
-    /// to image the sample is the picture with noise of that step's sigma
-    /// ([`Scheduler::add_noise`](crate::Scheduler::add_noise)); to resume, it is the one that a job had before that step's first
-    /// correction.
+    /// `Some(k)` to start at step k from the sample that the first
+    /// [`Sampler::next`](crate::Sampler::next) is given, as if the job had come so far by itself:
+    /// draws and streams are numbered accordingly. For image to image the sample is the picture
+    /// with noise of that step's sigma ([`Scheduler::add_noise`](crate::Scheduler::add_noise), or
+    /// [`linear`](crate::linear) of it and noise along a table); to resume, it is the one that a job
+    /// had before that step's first request, and methods with history begin anew.
     pub start: Option<usize>,
 }

@@ -90,7 +90,8 @@ pub struct OdeOptions {
     /// How the divergence is had. It is meant for encoding, where its integral makes a
     /// log-density of the code's; in sampling the integral has the other sign.
     pub divergence: Divergence,
-    /// Who makes the probe: by default it is ±1, the signs of counter noise ([`Ode::probe`](super::Ode::probe)).
+    /// Who makes the probe: by default it is ±1, the signs of counter noise
+    /// ([`Ode::probe`](super::Ode::probe)).
     pub probe: SamplerNoise,
     /// Whether the log-densities do not count in the error: then steps and sample are those of a
     /// job without a divergence. In `score_sde` they count.
