@@ -653,8 +653,9 @@ pub unsafe extern "C" fn vesde_sampler_next(
 /// alone between calls. VESDE_REQUEST_KIND_NOISE does not come, and buffers->noise is not looked
 /// at. A job whose initial sample is another generator's passes that one until the first
 /// VESDE_REQUEST_KIND_SCORE. What a condition draws is drawn, too, also in a job that makes its own
-/// noise. After an error the call can be repeated; a draw that was made stays made. A number of generators that is neither 1 nor the batch is VESDE_ERROR_LENGTH_MISMATCH,
-/// whether or not they draw.
+/// noise. After an error the call can be repeated; a draw that was made stays made. A number of
+/// generators that is neither 1 nor the batch is VESDE_ERROR_LENGTH_MISMATCH, whether or not they
+/// draw.
 ///
 /// # Safety
 /// As vesde_sampler_next; `generators` is NULL or holds `generators_len` states, and nothing else

@@ -1,6 +1,7 @@
 //! The methods that remember nothing between steps: Euler's (DDIM), Heun's, DPM-Solver-2 and
 //! DPM-Solver++(2S), each with churn (Karras et al. 2022, algorithm 2) or, with η, ancestral: a step
-//! goes to `sigma_down` and adds noise of `sigma_up` (k-diffusion's `get_ancestral_step`). Coefficients only.
+//! goes to `sigma_down` and adds noise of `sigma_up` (k-diffusion's `get_ancestral_step`).
+//! Coefficients only.
 //!
 //! With two calls of the network a step has a trial, to where the second one is.
 
