@@ -1260,7 +1260,8 @@ static void damaged_plans(void) {
     DAMAGED(VESDE_ERROR_UNKNOWN_ENUM, it->terms[0].operand = -1);
     DAMAGED(VESDE_ERROR_UNKNOWN_ENUM, it->keeps[1].terms[0].operand = INT32_MIN);
     DAMAGED(VESDE_ERROR_BUFFER_TOO_SMALL, it->terms[0].operand = VESDE_OPERAND_KEPT + 3);
-    DAMAGED(VESDE_ERROR_BUFFER_TOO_SMALL, it->keeps[0].terms[0].operand = INT32_MAX);
+    const vesde_status far = SIZE_MAX > UINT32_MAX ? VESDE_ERROR_BUFFER_TOO_SMALL : VESDE_ERROR_TOO_LARGE;
+    DAMAGED(far, it->keeps[0].terms[0].operand = INT32_MAX);
     DAMAGED(VESDE_ERROR_BUFFER_TOO_SMALL, it->keeps[0].slot = 3);
     DAMAGED(VESDE_ERROR_TOO_LARGE, it->keeps[0].slot = SIZE_MAX);
     DAMAGED(VESDE_ERROR_TOO_LARGE, it->keeps[1].slot = SIZE_MAX / LEN);
