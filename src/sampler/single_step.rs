@@ -57,9 +57,14 @@ pub(super) fn noise(walk: &Walk<'_>, step: usize) -> Result<f64, Error> {
 /// Whether a step has two scores.
 #[inline(never)] // so that it is in the library once
 pub(super) fn has_trial(walk: &Walk<'_>, step: usize) -> Result<bool, Error> {
-    let (_, next) = walk.sigmas(step)?;
-    if walk.eta == 0.0 || !is_two_call(walk.method) {
-        return Ok(next > 0.0 && is_two_call(walk.method));
+    let (sigma, next) = walk.sigmas(step)?;
+    if next == 0.0 || !is_two_call(walk.method) {
+        return Ok(false);
+    }
+    // Without roots where that can be, since every turn asks for all steps before it: up to η = 1
+    // `sigma_down` is at least next²/σ.
+    if walk.eta <= 1.0 && next > 1e-3 * sigma {
+        return Ok(true);
     }
     let (_, down, _) = sigmas(walk, step)?;
     Ok(down > 0.0)
