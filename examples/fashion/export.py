@@ -1,0 +1,200 @@
+"""Write the clothes' denoiser as an ONNX file: float16 weights, arithmetic in f32, any number of pictures.
+
+With --check, compare what engines make of the file with torch, from the least sigma to the largest.
+Without, neither torch nor an engine is needed.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import load_file
+
+# As network.py has them, which needs torch; --check sees whether they are the same.
+CLASSES, SIZE = 10, 28
+GROUPS, HEADS = 8, 4
+MEAN, SD = 0.286, 0.353
+
+# What ONNX Runtime, OpenVINO and tract all have: GroupNormalization, of a later opset, is not among it.
+OPSET = 17
+
+
+class Graph:
+    """Nodes in the order in which they are added, each with one output unless it says otherwise."""
+
+    def __init__(self, weights: dict[str, np.ndarray]):
+        self.nodes = []
+        self.initialisers = {name: numpy_helper.from_array(tensor, name) for name, tensor in weights.items()}
+        self.shapes = {name: tensor.shape for name, tensor in weights.items()}
+        self.widened = {}
+
+    def add(self, kind: str, *inputs: str, outputs: int = 1, **attributes):
+        names = [f"{kind}{len(self.nodes)}.{i}" if i else f"{kind}{len(self.nodes)}" for i in range(outputs)]
+        self.nodes.append(helper.make_node(kind, inputs, names, **attributes))
+        return names[0] if outputs == 1 else names
+
+    def constant(self, *values, kind=np.int64) -> str:
+        """A vector, and a scalar if it is one float."""
+        array = np.array(values if kind is np.int64 else values[0], kind)
+        name = ",".join(str(value) for value in values)
+        self.initialisers[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def number(self, value: float) -> str:
+        return self.constant(value, kind=np.float32)
+
+    def weight(self, name: str) -> str:
+        if name not in self.widened:
+            self.widened[name] = self.add("Cast", name, to=TensorProto.FLOAT)
+        return self.widened[name]
+
+    def reshape(self, x: str, *shape: int) -> str:
+        return self.add("Reshape", x, self.constant(*shape))
+
+    def silu(self, x: str) -> str:
+        return self.add("Mul", x, self.add("Sigmoid", x))
+
+    def linear(self, name: str, x: str) -> str:
+        bias = [self.weight(f"{name}.bias")] if f"{name}.bias" in self.shapes else []
+        return self.add("Gemm", x, self.weight(f"{name}.weight"), *bias, transB=1)
+
+    def conv(self, name: str, x: str, stride: int = 1) -> str:
+        size = self.shapes[f"{name}.weight"][-1]
+        pad = (size - stride) // 2 if size % 2 == 0 else size // 2
+        weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.add("Conv", x, weight, bias, kernel_shape=[size] * 2, strides=[stride] * 2, pads=[pad] * 4)
+
+    def norm(self, name: str, x: str, size: int) -> str:
+        """Group normalisation: each group as a channel, and then each channel's factor and shift."""
+        channels = self.shapes[f"{name}.weight"][0]
+        ones, zeros = np.ones(GROUPS, np.float32), np.zeros(GROUPS, np.float32)
+        self.initialisers |= {n: numpy_helper.from_array(a, n) for n, a in [("ones", ones), ("zeros", zeros)]}
+        x = self.add("InstanceNormalization", self.reshape(x, 0, GROUPS, -1), "ones", "zeros", epsilon=1e-5)
+        x = self.reshape(x, 0, channels, size, size)
+        factor, shift = (self.reshape(self.weight(f"{name}.{part}"), 1, -1, 1, 1) for part in ("weight", "bias"))
+        return self.add("Add", self.add("Mul", x, factor), shift)
+
+    def block(self, name: str, x: str, embedding: str, size: int) -> str:
+        told = self.reshape(self.linear(f"{name}.modulate", embedding), 0, -1, 1, 1)
+        scale, shift = self.add("Split", told, outputs=2, axis=1)
+        h = self.conv(f"{name}.conv1", self.silu(self.norm(f"{name}.norm1", x, size)))
+        h = self.add("Mul", self.norm(f"{name}.norm2", h, size), self.add("Add", scale, self.number(1.0)))
+        h = self.conv(f"{name}.conv2", self.silu(self.add("Add", h, shift)))
+        skip = self.conv(f"{name}.skip", x) if f"{name}.skip.weight" in self.shapes else x
+        return self.add("Add", skip, h)
+
+    def attention(self, name: str, x: str, size: int) -> str:
+        channels = self.shapes[f"{name}.out.weight"][0]
+        qkv = self.conv(f"{name}.qkv", self.norm(f"{name}.norm", x, size))
+        parts = self.add("Split", qkv, outputs=3, axis=1)
+        q, k, v = (self.reshape(part, 0, HEADS, channels // HEADS, size * size) for part in parts)
+        likeness = self.add("MatMul", self.add("Transpose", q, perm=[0, 1, 3, 2]), k)
+        scaled = self.add("Mul", likeness, self.number(float(HEADS / channels) ** 0.5))
+        weights = self.add("Transpose", self.add("Softmax", scaled, axis=-1), perm=[0, 1, 3, 2])
+        h = self.reshape(self.add("MatMul", v, weights), 0, channels, size, size)
+        return self.add("Add", x, self.conv(f"{name}.out", h))
+
+    def network(self, x: str, noise: str, classes: str) -> str:
+        angles = self.add("Mul", self.reshape(noise, -1, 1), self.weight("frequencies"))
+        features = self.add("Concat", self.add("Cos", angles), self.add("Sin", angles), axis=1)
+        told = self.add("Add", self.linear("embed_sigma", features), self.linear("embed_class", classes))
+        e = self.silu(self.linear("embed", self.silu(told)))
+
+        half, quarter = SIZE // 2, SIZE // 4
+        first = self.conv("first", x, stride=2)
+        down1 = self.block("down1", first, e, half)
+        down2 = self.block("down2", self.conv("shrink", down1, stride=2), e, quarter)
+        h = self.block("middle", self.attention("attention", down2, quarter), e, quarter)
+        h = self.block("up1", self.add("Concat", h, down2, axis=1), e, quarter)
+        h = self.block("up2", h, e, quarter)
+        h = self.upscale(h)
+        h = self.block("up3", self.add("Concat", h, down1, axis=1), e, half)
+        h = self.block("up4", self.add("Concat", h, first, axis=1), e, half)
+        h = self.conv("last", self.silu(self.norm("norm", h, half)))
+        return self.add("DepthToSpace", h, blocksize=2, mode="CRD")
+
+    def upscale(self, x: str) -> str:
+        scales = "twice"
+        self.initialisers[scales] = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), scales)
+        modes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.add("Resize", x, "", scales, **modes)
+
+    def denoised(self, x: str, sigma: str, classes: str) -> str:
+        each = self.reshape(sigma, -1, 1, 1, 1)
+        variance, mean = self.number(SD * SD), self.number(MEAN)
+        total = self.add("Add", self.add("Mul", each, each), variance)
+        root = self.add("Sqrt", total)
+        centred = self.add("Sub", x, mean)
+        noise = self.add("Div", self.add("Log", sigma), self.number(4.0))
+        told = self.network(self.add("Div", centred, root), noise, classes)
+        kept = self.add("Mul", centred, self.add("Div", variance, total))
+        learned = self.add("Mul", told, self.add("Div", self.add("Mul", each, self.number(SD)), root))
+        return self.add("Add", self.add("Add", kept, mean), learned)
+
+
+def export(weights: Path, output: Path) -> None:
+    graph = Graph(load_file(weights))
+    graph.denoised("x", "sigma", "classes")
+    graph.nodes[-1].output[0] = "denoised"
+    shapes = {"x": ["n", 1, SIZE, SIZE], "sigma": ["n"], "classes": ["n", CLASSES], "denoised": ["n", 1, SIZE, SIZE]}
+    *inputs, denoised = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
+    made = helper.make_graph(graph.nodes, "clothes", inputs, [denoised], list(graph.initialisers.values()))
+    # IR 8 is the one of this opset.
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    output.write_bytes(model.SerializeToString())
+    print(f"{output}: {output.stat().st_size} bytes, {len(graph.nodes)} nodes, opset {OPSET}")
+
+
+def check(weights: Path, model: Path) -> None:
+    """Print the rms difference from torch, relative to what it says, for each engine and sigma."""
+    import onnxruntime
+    import openvino
+    import torch
+    from safetensors.torch import load_file as load_tensors
+
+    from network import SIGMA_MAX, SIGMA_MIN, Denoiser
+
+    net = Denoiser()
+    net.load_state_dict({name: tensor.float() for name, tensor in load_tensors(weights).items()})
+    runtime = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    engines = {
+        "ONNX Runtime": lambda inputs: runtime.run(None, inputs)[0],
+        "OpenVINO": lambda inputs: compiled(inputs)[0],
+    }
+    random = np.random.default_rng(0)
+    # The last is unconditional.
+    classes = np.eye(CLASSES + 1, CLASSES, dtype=np.float32)
+    for sigma in np.geomspace(SIGMA_MIN, SIGMA_MAX, 9, dtype=np.float32):
+        clean = random.random((CLASSES + 1, 1, SIZE, SIZE), np.float32)
+        x = clean + sigma * random.standard_normal(clean.shape, np.float32)
+        inputs = {"x": x, "sigma": np.full(CLASSES + 1, sigma), "classes": classes}
+        with torch.no_grad():
+            expected = net(*(torch.from_numpy(value) for value in inputs.values())).numpy()
+        errors = {name: rms(run(inputs) - expected) / rms(expected) for name, run in engines.items()}
+        print(f"sigma {sigma:7.4f}:", ", ".join(f"{name} {error:.1e}" for name, error in errors.items()))
+        if not max(errors.values()) < 1e-5:
+            raise SystemExit("the file is another network")
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(x.astype(np.float64) ** 2)))
+
+
+def main() -> None:
+    folder = Path(__file__).parent
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--weights", type=Path, default=folder / "weights.safetensors", help="the network")
+    parser.add_argument("--output", type=Path, default=folder / "clothes.onnx", help="the file to write")
+    parser.add_argument("--check", action="store_true", help="compare with torch")
+    args = parser.parse_args()
+    export(args.weights, args.output)
+    if args.check:
+        check(args.weights, args.output)
+
+
+if __name__ == "__main__":
+    main()
