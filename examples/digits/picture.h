@@ -1,5 +1,6 @@
 /* Digits as a gray picture, one class a row or otherwise: tiles of upscaled pixels, written as a PNG without compression.
- * For C and C++; the Rust example has the same layout in picture.rs.
+ * For C and C++; the Rust example has the same layout in picture.rs. A program of larger pictures defines their SIDE and SCALE
+ * before it.
  */
 
 #ifndef PICTURE_H
@@ -9,8 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SIDE = 8, PIXELS = SIDE * SIDE, CLASSES = 10, COLUMNS = 10, DIGITS = CLASSES * COLUMNS };
-enum { SCALE = 8, GAP = 8, TILE = SIDE * SCALE + GAP, BACKGROUND = 64 };
+#ifndef SIDE
+#define SIDE 8
+#define SCALE 8
+#endif
+
+enum { PIXELS = SIDE * SIDE, CLASSES = 10, COLUMNS = 10, DIGITS = CLASSES * COLUMNS };
+enum { GAP = 8, TILE = SIDE * SCALE + GAP, BACKGROUND = 64 };
 enum { WIDTH = COLUMNS * TILE + GAP, HEIGHT = CLASSES * TILE + GAP, MOST_COLUMNS = COLUMNS + 2 };
 
 /* A product and not a choice: of a choice's constant GCC 12 loses the upper half at -O1 on ARM. */
