@@ -62,9 +62,8 @@ class Graph:
 
     def conv(self, name: str, x: str, stride: int = 1) -> str:
         size = self.shapes[f"{name}.weight"][-1]
-        pad = (size - stride) // 2 if size % 2 == 0 else size // 2
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
-        return self.add("Conv", x, weight, bias, kernel_shape=[size] * 2, strides=[stride] * 2, pads=[pad] * 4)
+        return self.add("Conv", x, weight, bias, kernel_shape=[size] * 2, strides=[stride] * 2, pads=[(size - 1) // 2] * 4)
 
     def norm(self, name: str, x: str, size: int) -> str:
         """Group normalisation: each group as a channel, and then each channel's factor and shift."""

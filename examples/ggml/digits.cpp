@@ -10,95 +10,40 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "ggml-cpp.h"
-#include "ggml-cpu.h"
+#include "engine.hpp"
+#include "host.h"
 #include "picture.h"
 #include "vesde.h"
 
 namespace {
 
-[[noreturn]] void fail(const std::string &what, const char *why) {
-    std::fprintf(stderr, "digits-ggml: %s: %s\n", what.c_str(), why);
-    std::exit(1);
-}
-
-void check(vesde_status status, const char *what) {
-    if (status != VESDE_OK)
-        fail(what, vesde_status_message(status));
-}
-
 // -----------------------------------------------------------------------------------------------
 // the network
 
-// The CPU backend with threads that outlive a graph.
-struct Engine {
-    struct FreeThreadpool {
-        void operator()(ggml_threadpool *threadpool) { ggml_threadpool_free(threadpool); }
-    };
-    ggml_backend_ptr backend{ggml_backend_cpu_init()};
-    std::unique_ptr<ggml_threadpool, FreeThreadpool> threads;
-
-    explicit Engine(int count) {
-        ggml_threadpool_params params = ggml_threadpool_params_default(count);
-        threads.reset(ggml_threadpool_new(&params));
-        if (!backend || !threads)
-            fail("ggml", "cannot start");
-        ggml_backend_cpu_set_n_threads(backend.get(), count);
-        ggml_backend_cpu_set_threadpool(backend.get(), threads.get());
-    }
-};
-
 struct Network {
     vesde_config config;
-    ggml_context_ptr tensors;
-    ggml_backend_buffer_ptr memory;
+    Weights weights;
 
-    Network(const char *path, const Engine &engine) {
-        ggml_context *context = nullptr;
-        gguf_context_ptr file(gguf_init_from_file(path, {/*no_alloc=*/true, &context}));
-        tensors.reset(context);
-        const int64_t key = file ? gguf_find_key(file.get(), "scheduler_config") : -1;
-        if (key < 0 || gguf_get_kv_type(file.get(), key) != GGUF_TYPE_STRING)
-            fail(path, "is not a GGUF file of the digits");
-        const char *json = gguf_get_val_str(file.get(), key);
+    Network(const char *path, const Engine &engine) : weights(path, engine) {
+        const char *json = weights.text("scheduler_config");
         check(vesde_config_from_json(json, std::strlen(json), &config), "scheduler_config");
-
-        memory.reset(ggml_backend_alloc_ctx_tensors(context, engine.backend.get()));
-        std::FILE *bytes = ggml_fopen(path, "rb");
-        for (int64_t i = 0; i < gguf_get_n_tensors(file.get()); i++) {
-            ggml_tensor *tensor = ggml_get_tensor(context, gguf_get_tensor_name(file.get(), i));
-            const size_t at = gguf_get_data_offset(file.get()) + gguf_get_tensor_offset(file.get(), i);
-            // The CPU backend's memory is the program's own.
-            if (!bytes || std::fseek(bytes, static_cast<long>(at), SEEK_SET) != 0
-                || std::fread(tensor->data, 1, ggml_nbytes(tensor), bytes) != ggml_nbytes(tensor))
-                fail(path, "cannot be read");
-        }
-        std::fclose(bytes);
-    }
-
-    ggml_tensor *find(const std::string &name) const {
-        ggml_tensor *tensor = ggml_get_tensor(tensors.get(), name.c_str());
-        if (!tensor || tensor->type != GGML_TYPE_F32)
-            fail(name, "is not in the file as F32");
-        return tensor;
     }
 
     // Adds the score (denoised − x)/sigma² of a batch to the graph, with the denoiser
     // preconditioned as in Karras et al. 2022.
     ggml_tensor *score(ggml_context *graph, ggml_tensor *x, ggml_tensor *sigma, ggml_tensor *one_hot) const {
+        const auto find = [&](const std::string &name) { return weights.find(name); };
         const auto dense = [&](int layer, ggml_tensor *input) {
             const std::string name = "dense" + std::to_string(layer);
             ggml_tensor *product = ggml_mul_mat(graph, find(name + ".weight"), input);
             return ggml_add(graph, product, find(name + ".bias"));
         };
         int last = 0;
-        while (ggml_get_tensor(tensors.get(), ("dense" + std::to_string(last + 1) + ".bias").c_str()))
+        while (weights.has("dense" + std::to_string(last + 1) + ".bias"))
             last++;
 
         ggml_tensor *sd = find("sd"), *tau = find("tau");
@@ -144,7 +89,6 @@ struct Turn {
     }
 };
 
-float *floats(const ggml_tensor *tensor) { return static_cast<float *>(tensor->data); }
 double *doubles(const ggml_tensor *tensor) { return static_cast<double *>(tensor->data); }
 
 // Of 0..len, the range of thread `ith`, cut at multiples of `unit`.
@@ -242,40 +186,19 @@ ggml_tensor *add_update(ggml_context *graph, ggml_tensor *x, ggml_tensor *score,
 // ----------------------------------------------------------------------------------------------
 // the sampling
 
-// The state of a job, the tensors that live as long as it does, and the graph over them.
-struct Job {
-    const Engine &engine;
+// The state of a job, the graph, and the tensors that live as long as it does.
+struct Job : Graph {
     vesde_sampler sampler;
-    ggml_context_ptr inputs{ggml_init({3 * ggml_tensor_overhead(), nullptr, /*no_alloc=*/true})};
-    ggml_context_ptr nodes;
-    ggml_backend_buffer_ptr memory;
-    ggml_gallocr_ptr allocator;
     ggml_tensor *x, *sigma, *one_hot;
-    ggml_cgraph *graph;
 
-    explicit Job(const Engine &engine) : engine(engine) {
+    explicit Job(const Engine &engine) : Graph(engine) {
         x = ggml_new_tensor_2d(inputs.get(), GGML_TYPE_F32, PIXELS, DIGITS);
         sigma = ggml_new_tensor_1d(inputs.get(), GGML_TYPE_F32, 1);
         one_hot = ggml_new_tensor_2d(inputs.get(), GGML_TYPE_F32, CLASSES, DIGITS);
-        memory.reset(ggml_backend_alloc_ctx_tensors(inputs.get(), engine.backend.get()));
+        allocate_inputs();
         for (int i = 0; i < DIGITS; i++)
             for (int c = 0; c < CLASSES; c++)
                 floats(one_hot)[i * CLASSES + c] = c == i / COLUMNS ? 1.0f : 0.0f;
-        const size_t room = GGML_DEFAULT_GRAPH_SIZE * ggml_tensor_overhead() + ggml_graph_overhead();
-        nodes.reset(ggml_init({room, nullptr, /*no_alloc=*/true}));
-        graph = ggml_new_graph(nodes.get());
-        allocator.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(engine.backend.get())));
-    }
-
-    void allocate(ggml_tensor *result) {
-        ggml_set_output(result);
-        ggml_build_forward_expand(graph, result);
-        if (!ggml_gallocr_alloc_graph(allocator.get(), graph))
-            fail("memory", "there is not enough");
-    }
-
-    bool compute() const {
-        return ggml_backend_graph_compute(engine.backend.get(), graph) == GGML_STATUS_SUCCESS;
     }
 };
 
@@ -353,14 +276,6 @@ void sample_in_loop(Job &job, const Network &network, const vesde_scheduler &sch
     }
 }
 
-unsigned long number(const char *text, const char *what) {
-    char *end;
-    const unsigned long value = std::strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != 0)
-        fail(what, "must be a number");
-    return value;
-}
-
 } // namespace
 
 int main(int argc, char **argv) {
@@ -368,8 +283,8 @@ int main(int argc, char **argv) {
     if (argc < 4 || argc > 7 || (argc == 7 && !loop))
         fail("usage", "digits-ggml MODEL.gguf OUTPUT THREADS [SEED [STEPS [loop]]]");
     const std::string output = argv[2];
-    const unsigned long threads = number(argv[3], "THREADS");
-    const unsigned long seed = number(argc > 4 ? argv[4] : "42", "SEED");
+    const uint64_t threads = number(argv[3], "THREADS");
+    const uint64_t seed = number(argc > 4 ? argv[4] : "42", "SEED");
     const size_t steps = number(argc > 5 ? argv[5] : "200", "STEPS");
     if (threads == 0 || threads > GGML_MAX_N_THREADS || steps == 0)
         fail("THREADS and STEPS", "must be at least 1");
@@ -392,8 +307,8 @@ int main(int argc, char **argv) {
     std::FILE *raw = std::fopen((output + ".f32").c_str(), "wb");
     if (!raw || std::fwrite(job.x->data, 1, ggml_nbytes(job.x), raw) != ggml_nbytes(job.x)
         || std::fclose(raw) != 0)
-        fail(output + ".f32", "cannot be written");
+        fail((output + ".f32").c_str(), "cannot be written");
     if (write_picture((output + ".png").c_str(), floats(job.x)) != 0)
-        fail(output + ".png", "cannot be written");
+        fail((output + ".png").c_str(), "cannot be written");
     return 0;
 }

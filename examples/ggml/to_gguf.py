@@ -1,5 +1,6 @@
-"""Writes the digits' network as a GGUF file, as converters of ggml's runtimes do: the tensors of
-weights.safetensors, and the scheduler's configuration beside them, so that the runtime needs no other file.
+"""Writes the network of an example's folder (digits, fashion) as a GGUF file, as converters of ggml's
+runtimes do: the tensors of weights.safetensors in float32, and the scheduler's configuration beside them, so
+that the runtime needs no other file.
 """
 
 import sys
@@ -9,12 +10,14 @@ import numpy as np
 from gguf import GGUFWriter
 from safetensors.numpy import load_file
 
-digits = Path(__file__).parent.parent / "digits"
-writer = GGUFWriter(sys.argv[1], "vesde-digits")
-writer.add_string("scheduler_config", (digits / "scheduler_config.json").read_text())
-for name, tensor in sorted(load_file(digits / "weights.safetensors").items()):
-    # [in][out] in the file; ggml multiplies by rows of inputs.
-    writer.add_tensor(name, np.ascontiguousarray(tensor.T))
+name, output = sys.argv[1:]
+folder = Path(__file__).parent.parent / name
+writer = GGUFWriter(output, f"vesde-{name}")
+writer.add_string("scheduler_config", (folder / "scheduler_config.json").read_text())
+for key, tensor in sorted(load_file(folder / "weights.safetensors").items()):
+    # ggml multiplies by rows of inputs. The digits' file has [in][out].
+    rows = tensor.T if name == "digits" else tensor
+    writer.add_tensor(key, np.ascontiguousarray(rows, np.float32))
 writer.write_header_to_file()
 writer.write_kv_data_to_file()
 writer.write_tensors_to_file()
