@@ -1,4 +1,4 @@
-/* What programs on a computer share: errors, numbers as arguments, files in and out. For C and C++. */
+/* What programs on a computer share: errors, numbers as arguments, files. For C and C++. */
 
 #ifndef HOST_H
 #define HOST_H

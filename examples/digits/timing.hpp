@@ -25,7 +25,8 @@ public:
     // The medians.
     void print() {
         const double theirs = median(in_network), ours = median(in_vesde);
-        std::printf("the network takes %.3f ms, vesde %.3f ms: %.2f %%\n", theirs, ours, 100.0 * ours / (ours + theirs));
+        std::printf("the network takes %.3f ms, vesde %.3f ms: %.2f %%\n", theirs, ours,
+                    100.0 * ours / (ours + theirs));
     }
 
 private:

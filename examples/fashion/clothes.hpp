@@ -28,7 +28,9 @@
 
 namespace clothes {
 
-inline void check(vesde::status status, const char *what) { ::check(static_cast<vesde_status>(status), what); }
+inline void check(vesde::status status, const char *what) {
+    ::check(static_cast<vesde_status>(status), what);
+}
 
 struct Options {
     const char *model = nullptr, *output = nullptr;
@@ -43,7 +45,8 @@ struct Options {
 
     Options(int argc, char **argv) {
         if (argc < 3 || argc % 2 == 0)
-            fail(argv[0], "MODEL OUTPUT [--seed N] [--evaluations N] [--guidance W] [--columns N] [--threads N]");
+            fail(argv[0], "MODEL OUTPUT [--seed N] [--evaluations N] [--guidance W] [--columns N] "
+                          "[--threads N]");
         model = argv[1];
         output = argv[2];
         for (int i = 3; i < argc; i += 2) {
@@ -105,7 +108,8 @@ void sample(const Options &options, const Buffers &buffers, Evaluate evaluate) {
     const std::unique_ptr<char, void (*)(void *)> text(read_file(json, &json_len), std::free);
     check(config.from_json({text.get(), json_len}), json);
     std::vector<float> sigmas(options.evaluations + 1); // the last is 0: the denoised pictures
-    check(vesde::set_karras_sigmas(config.sigma_min, config.sigma_max, 7, {sigmas.data(), options.evaluations}),
+    check(vesde::set_karras_sigmas(config.sigma_min, config.sigma_max, 7,
+                                   {sigmas.data(), options.evaluations}),
           "the table");
     const vesde::scheduler along{config, {}, sigmas, {}};
 
@@ -137,7 +141,8 @@ void sample(const Options &options, const Buffers &buffers, Evaluate evaluate) {
         std::fill_n(buffers.sigma.data(), buffers.sigma.size(), request.sigma);
         timing.network(evaluate);
         if (guided)
-            check(vesde::guide({denoised.data() + len, len}, denoised, options.guidance, denoised), "guidance");
+            check(vesde::guide({denoised.data() + len, len}, denoised, options.guidance, denoised),
+                  "guidance");
     }
     timing.print();
 }

@@ -1,4 +1,4 @@
-"""Write the clothes' denoiser as an ONNX file: float16 weights, arithmetic in f32, any number of pictures.
+"""Write the clothes' denoiser as an ONNX file: float16 weights, f32 arithmetic, any batch.
 
 With --check, compare what engines make of the file with torch, from the least sigma to the largest.
 Without, neither torch nor an engine is needed.
@@ -17,33 +17,35 @@ CLASSES, SIZE = 10, 28
 GROUPS, HEADS = 8, 4
 MEAN, SD = 0.286, 0.353
 
-# What ONNX Runtime, OpenVINO and tract all have: GroupNormalization, of a later opset, is not among it.
+# What ONNX Runtime, OpenVINO and tract all have; GroupNormalization, of a later one, is not in it.
 OPSET = 17
 
 
 class Graph:
-    """Nodes in the order in which they are added, each with one output unless it says otherwise."""
+    """Nodes in the order in which they are added."""
 
     def __init__(self, weights: dict[str, np.ndarray]):
         self.nodes = []
-        self.initialisers = {name: numpy_helper.from_array(tensor, name) for name, tensor in weights.items()}
+        self.initialisers = {}
         self.shapes = {name: tensor.shape for name, tensor in weights.items()}
         self.widened = {}
+        for name, tensor in weights.items():
+            self.constant(name, tensor)
 
-    def add(self, kind: str, *inputs: str, outputs: int = 1, **attributes):
-        names = [f"{kind}{len(self.nodes)}.{i}" if i else f"{kind}{len(self.nodes)}" for i in range(outputs)]
+    def add(self, kind: str, *inputs: str, **attributes) -> str:
+        return self.add_all(kind, 1, *inputs, **attributes)[0]
+
+    def add_all(self, kind: str, outputs: int, *inputs: str, **attributes) -> list[str]:
+        names = [f"{kind}{len(self.nodes)}.{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(kind, inputs, names, **attributes))
-        return names[0] if outputs == 1 else names
+        return names
 
-    def constant(self, *values, kind=np.int64) -> str:
-        """A vector, and a scalar if it is one float."""
-        array = np.array(values if kind is np.int64 else values[0], kind)
-        name = ",".join(str(value) for value in values)
-        self.initialisers[name] = numpy_helper.from_array(array, name)
+    def constant(self, name: str, value: np.ndarray) -> str:
+        self.initialisers[name] = numpy_helper.from_array(value, name)
         return name
 
     def number(self, value: float) -> str:
-        return self.constant(value, kind=np.float32)
+        return self.constant(str(value), np.float32(value))
 
     def weight(self, name: str) -> str:
         if name not in self.widened:
@@ -51,7 +53,8 @@ class Graph:
         return self.widened[name]
 
     def reshape(self, x: str, *shape: int) -> str:
-        return self.add("Reshape", x, self.constant(*shape))
+        name = ",".join(str(size) for size in shape)
+        return self.add("Reshape", x, self.constant(name, np.array(shape, np.int64)))
 
     def silu(self, x: str) -> str:
         return self.add("Mul", x, self.add("Sigmoid", x))
@@ -62,24 +65,27 @@ class Graph:
 
     def conv(self, name: str, x: str, stride: int = 1) -> str:
         size = self.shapes[f"{name}.weight"][-1]
+        shape = {"kernel_shape": [size] * 2, "strides": [stride] * 2, "pads": [(size - 1) // 2] * 4}
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
-        return self.add("Conv", x, weight, bias, kernel_shape=[size] * 2, strides=[stride] * 2, pads=[(size - 1) // 2] * 4)
+        return self.add("Conv", x, weight, bias, **shape)
 
     def norm(self, name: str, x: str, size: int) -> str:
-        """Group normalisation: each group as a channel, and then each channel's factor and shift."""
-        channels = self.shapes[f"{name}.weight"][0]
-        ones, zeros = np.ones(GROUPS, np.float32), np.zeros(GROUPS, np.float32)
-        self.initialisers |= {n: numpy_helper.from_array(a, n) for n, a in [("ones", ones), ("zeros", zeros)]}
-        x = self.add("InstanceNormalization", self.reshape(x, 0, GROUPS, -1), "ones", "zeros", epsilon=1e-5)
-        x = self.reshape(x, 0, channels, size, size)
-        factor, shift = (self.reshape(self.weight(f"{name}.{part}"), 1, -1, 1, 1) for part in ("weight", "bias"))
-        return self.add("Add", self.add("Mul", x, factor), shift)
+        """Group normalisation: of each group as a channel, then each channel's factor and shift."""
+        weight, bias = (self.weight(f"{name}.{part}") for part in ("weight", "bias"))
+        ones = self.constant("ones", np.ones(GROUPS, np.float32))
+        zeros = self.constant("zeros", np.zeros(GROUPS, np.float32))
+        groups = self.reshape(x, 0, GROUPS, -1)
+        x = self.add("InstanceNormalization", groups, ones, zeros, epsilon=1e-5)
+        x = self.reshape(x, 0, self.shapes[f"{name}.weight"][0], size, size)
+        x = self.add("Mul", x, self.reshape(weight, 1, -1, 1, 1))
+        return self.add("Add", x, self.reshape(bias, 1, -1, 1, 1))
 
     def block(self, name: str, x: str, embedding: str, size: int) -> str:
         told = self.reshape(self.linear(f"{name}.modulate", embedding), 0, -1, 1, 1)
-        scale, shift = self.add("Split", told, outputs=2, axis=1)
+        scale, shift = self.add_all("Split", 2, told, axis=1)
         h = self.conv(f"{name}.conv1", self.silu(self.norm(f"{name}.norm1", x, size)))
-        h = self.add("Mul", self.norm(f"{name}.norm2", h, size), self.add("Add", scale, self.number(1.0)))
+        factor = self.add("Add", scale, self.number(1.0))
+        h = self.add("Mul", self.norm(f"{name}.norm2", h, size), factor)
         h = self.conv(f"{name}.conv2", self.silu(self.add("Add", h, shift)))
         skip = self.conv(f"{name}.skip", x) if f"{name}.skip.weight" in self.shapes else x
         return self.add("Add", skip, h)
@@ -87,7 +93,7 @@ class Graph:
     def attention(self, name: str, x: str, size: int) -> str:
         channels = self.shapes[f"{name}.out.weight"][0]
         qkv = self.conv(f"{name}.qkv", self.norm(f"{name}.norm", x, size))
-        parts = self.add("Split", qkv, outputs=3, axis=1)
+        parts = self.add_all("Split", 3, qkv, axis=1)
         q, k, v = (self.reshape(part, 0, HEADS, channels // HEADS, size * size) for part in parts)
         likeness = self.add("MatMul", self.add("Transpose", q, perm=[0, 1, 3, 2]), k)
         scaled = self.add("Mul", likeness, self.number(float(HEADS / channels) ** 0.5))
@@ -98,8 +104,8 @@ class Graph:
     def network(self, x: str, noise: str, classes: str) -> str:
         angles = self.add("Mul", self.reshape(noise, -1, 1), self.weight("frequencies"))
         features = self.add("Concat", self.add("Cos", angles), self.add("Sin", angles), axis=1)
-        told = self.add("Add", self.linear("embed_sigma", features), self.linear("embed_class", classes))
-        e = self.silu(self.linear("embed", self.silu(told)))
+        sigmas, classes = self.linear("embed_sigma", features), self.linear("embed_class", classes)
+        e = self.silu(self.linear("embed", self.silu(self.add("Add", sigmas, classes))))
 
         half, quarter = SIZE // 2, SIZE // 4
         first = self.conv("first", x, stride=2)
@@ -115,10 +121,9 @@ class Graph:
         return self.add("DepthToSpace", h, blocksize=2, mode="CRD")
 
     def upscale(self, x: str) -> str:
-        scales = "twice"
-        self.initialisers[scales] = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), scales)
-        modes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        return self.add("Resize", x, "", scales, **modes)
+        scales = self.constant("twice", np.array([1, 1, 2, 2], np.float32))
+        nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.add("Resize", x, "", scales, mode="nearest", **nearest)
 
     def denoised(self, x: str, sigma: str, classes: str) -> str:
         each = self.reshape(sigma, -1, 1, 1, 1)
@@ -129,7 +134,8 @@ class Graph:
         noise = self.add("Div", self.add("Log", sigma), self.number(4.0))
         told = self.network(self.add("Div", centred, root), noise, classes)
         kept = self.add("Mul", centred, self.add("Div", variance, total))
-        learned = self.add("Mul", told, self.add("Div", self.add("Mul", each, self.number(SD)), root))
+        gain = self.add("Div", self.add("Mul", each, self.number(SD)), root)
+        learned = self.add("Mul", told, gain)
         return self.add("Add", self.add("Add", kept, mean), learned)
 
 
@@ -137,9 +143,11 @@ def export(weights: Path, output: Path) -> None:
     graph = Graph(load_file(weights))
     graph.denoised("x", "sigma", "classes")
     graph.nodes[-1].output[0] = "denoised"
-    shapes = {"x": ["n", 1, SIZE, SIZE], "sigma": ["n"], "classes": ["n", CLASSES], "denoised": ["n", 1, SIZE, SIZE]}
-    *inputs, denoised = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
-    made = helper.make_graph(graph.nodes, "clothes", inputs, [denoised], list(graph.initialisers.values()))
+    pictures = ["n", 1, SIZE, SIZE]
+    shapes = {"x": pictures, "sigma": ["n"], "classes": ["n", CLASSES], "denoised": pictures}
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
+    initialisers = list(graph.initialisers.values())
+    made = helper.make_graph(graph.nodes, "clothes", values[:3], values[3:], initialisers)
     # IR 8 is the one of this opset.
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
@@ -152,9 +160,8 @@ def check(weights: Path, model: Path) -> None:
     import onnxruntime
     import openvino
     import torch
-    from safetensors.torch import load_file as load_tensors
-
     from network import SIGMA_MAX, SIGMA_MIN, Denoiser
+    from safetensors.torch import load_file as load_tensors
 
     net = Denoiser()
     net.load_state_dict({name: tensor.float() for name, tensor in load_tensors(weights).items()})
@@ -173,9 +180,10 @@ def check(weights: Path, model: Path) -> None:
         inputs = {"x": x, "sigma": np.full(CLASSES + 1, sigma), "classes": classes}
         with torch.no_grad():
             expected = net(*(torch.from_numpy(value) for value in inputs.values())).numpy()
-        errors = {name: rms(run(inputs) - expected) / rms(expected) for name, run in engines.items()}
-        print(f"sigma {sigma:7.4f}:", ", ".join(f"{name} {error:.1e}" for name, error in errors.items()))
-        if not max(errors.values()) < 1e-5:
+        error = {name: rms(run(inputs) - expected) / rms(expected) for name, run in engines.items()}
+        listed = ", ".join(f"{name} {value:.1e}" for name, value in error.items())
+        print(f"sigma {sigma:7.4f}: {listed}")
+        if not max(error.values()) < 1e-5:
             raise SystemExit("the file is another network")
 
 
@@ -186,8 +194,9 @@ def rms(x: np.ndarray) -> float:
 def main() -> None:
     folder = Path(__file__).parent
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--weights", type=Path, default=folder / "weights.safetensors", help="the network")
-    parser.add_argument("--output", type=Path, default=folder / "clothes.onnx", help="the file to write")
+    weights, output = folder / "weights.safetensors", folder / "clothes.onnx"
+    parser.add_argument("--weights", type=Path, default=weights, help="the network")
+    parser.add_argument("--output", type=Path, default=output, help="the file to write")
     parser.add_argument("--check", action="store_true", help="compare with torch")
     args = parser.parse_args()
     export(args.weights, args.output)

@@ -25,7 +25,8 @@ struct Denoiser {
 
     Value linear(const Name &name, Value x) const {
         const Value product = ggml_mul_mat(graph, weights.find(name + ".weight"), x);
-        return weights.has(name + ".bias") ? ggml_add(graph, product, weights.find(name + ".bias")) : product;
+        return weights.has(name + ".bias") ? ggml_add(graph, product, weights.find(name + ".bias"))
+                                           : product;
     }
 
     // A vector along the channels.
@@ -43,7 +44,8 @@ struct Denoiser {
 
     Value norm(const Name &name, Value x) const {
         const Value normal = ggml_group_norm(graph, x, GROUPS, 1e-5f);
-        return ggml_add(graph, ggml_mul(graph, normal, by_channel(name + ".weight")), by_channel(name + ".bias"));
+        return ggml_add(graph, ggml_mul(graph, normal, by_channel(name + ".weight")),
+                        by_channel(name + ".bias"));
     }
 
     Value silu(Value x) const { return ggml_silu(graph, x); }
@@ -53,7 +55,8 @@ struct Denoiser {
         const auto half = [&](size_t which) {
             const int64_t channels = told->ne[0] / 2;
             const size_t one = sizeof(float), offset = which * static_cast<size_t>(channels) * one;
-            return ggml_cont(graph, ggml_view_4d(graph, told, 1, 1, channels, told->ne[1], one, one, told->nb[1], offset));
+            return ggml_cont(graph, ggml_view_4d(graph, told, 1, 1, channels, told->ne[1], one, one,
+                                                 told->nb[1], offset));
         };
         const Value scale = ggml_scale_bias(graph, half(0), 1.0f, 1.0f), shift = half(1);
         Value h = conv(name + ".conv1", silu(norm(name + ".norm1", x)));
@@ -68,23 +71,31 @@ struct Denoiser {
         const Value qkv = conv(name + ".qkv", norm(name + ".norm", x));
         // [place, channel, head, number]
         const auto part = [&](size_t which) {
-            const size_t row = static_cast<size_t>(places) * sizeof(float), head = static_cast<size_t>(each) * row;
-            return ggml_view_4d(graph, qkv, places, each, HEADS, count, row, head, qkv->nb[3], which * HEADS * head);
+            const size_t row = static_cast<size_t>(places) * sizeof(float),
+                         head = static_cast<size_t>(each) * row;
+            return ggml_view_4d(graph, qkv, places, each, HEADS, count, row, head, qkv->nb[3],
+                                which * HEADS * head);
         };
         // A product sums over what lies together.
-        const auto turned = [&](Value value) { return ggml_cont(graph, ggml_permute(graph, value, 1, 0, 2, 3)); };
+        const auto turned = [&](Value value) {
+            return ggml_cont(graph, ggml_permute(graph, value, 1, 0, 2, 3));
+        };
         const Value likeness = ggml_mul_mat(graph, turned(part(1)), turned(part(0)));
         const float factor = 1.0f / std::sqrt(static_cast<float>(each));
         const Value shares = ggml_soft_max_ext(graph, likeness, nullptr, factor, 0.0f);
         const Value seen = turned(ggml_mul_mat(graph, part(2), shares));
-        return ggml_add(graph, x, conv(name + ".out", ggml_reshape_4d(graph, seen, width, height, channels, count)));
+        return ggml_add(
+            graph, x,
+            conv(name + ".out", ggml_reshape_4d(graph, seen, width, height, channels, count)));
     }
 
     // [x, y, 4, number], the four of a place being a square: [2x, 2y, 1, number].
     Value pixel_shuffle(Value h) const {
         const int64_t width = h->ne[0], height = h->ne[1], count = h->ne[3];
-        const Value columns = ggml_permute(graph, ggml_reshape_4d(graph, h, width, height, 2, 2 * count), 1, 2, 0, 3);
-        const Value wide = ggml_reshape_4d(graph, ggml_cont(graph, columns), 2 * width, height, 2, count);
+        const Value columns =
+            ggml_permute(graph, ggml_reshape_4d(graph, h, width, height, 2, 2 * count), 1, 2, 0, 3);
+        const Value wide =
+            ggml_reshape_4d(graph, ggml_cont(graph, columns), 2 * width, height, 2, count);
         const Value rows = ggml_cont(graph, ggml_permute(graph, wide, 0, 2, 1, 3));
         return ggml_reshape_4d(graph, rows, 2 * width, 2 * height, 1, count);
     }
@@ -93,9 +104,12 @@ struct Denoiser {
 
     Value network(Value x, Value noise, Value classes) const {
         const Value frequencies = weights.find("frequencies");
-        const Value angles = ggml_mul_mat(graph, ggml_reshape_2d(graph, frequencies, 1, frequencies->ne[0]), noise);
-        const Value features = ggml_concat(graph, ggml_cos(graph, angles), ggml_sin(graph, angles), 0);
-        Value e = silu(ggml_add(graph, linear("embed_sigma", features), linear("embed_class", classes)));
+        const Value angles =
+            ggml_mul_mat(graph, ggml_reshape_2d(graph, frequencies, 1, frequencies->ne[0]), noise);
+        const Value features =
+            ggml_concat(graph, ggml_cos(graph, angles), ggml_sin(graph, angles), 0);
+        Value e =
+            silu(ggml_add(graph, linear("embed_sigma", features), linear("embed_class", classes)));
         e = silu(linear("embed", e));
 
         const Value first = conv("first", x, 2);
@@ -113,11 +127,14 @@ struct Denoiser {
     Value denoised(Value x, Value sigma, Value classes) const {
         const Value each = ggml_reshape_4d(graph, sigma, 1, 1, 1, sigma->ne[0]);
         const Value total = ggml_scale_bias(graph, ggml_sqr(graph, each), 1.0f, SD * SD);
-        const Value root = ggml_sqrt(graph, total), centred = ggml_scale_bias(graph, x, 1.0f, -MEAN);
-        const Value noise = ggml_scale(graph, ggml_log(graph, ggml_reshape_2d(graph, sigma, 1, sigma->ne[0])), 0.25f);
+        const Value root = ggml_sqrt(graph, total),
+                    centred = ggml_scale_bias(graph, x, 1.0f, -MEAN);
+        const Value noise = ggml_scale(
+            graph, ggml_log(graph, ggml_reshape_2d(graph, sigma, 1, sigma->ne[0])), 0.25f);
         const Value told = network(ggml_div(graph, centred, root), noise, classes);
         const Value kept = ggml_scale(graph, ggml_div(graph, centred, total), SD * SD);
-        const Value learned = ggml_mul(graph, told, ggml_div(graph, ggml_scale(graph, each, SD), root));
+        const Value learned =
+            ggml_mul(graph, told, ggml_div(graph, ggml_scale(graph, each, SD), root));
         return ggml_scale_bias(graph, ggml_add(graph, kept, learned), 1.0f, MEAN);
     }
 };

@@ -44,7 +44,8 @@ public:
         std::FILE *bytes = ggml_fopen(path, "rb");
         for (int64_t i = 0; i < gguf_get_n_tensors(file.get()); i++) {
             ggml_tensor *tensor = ggml_get_tensor(context, gguf_get_tensor_name(file.get(), i));
-            const size_t at = gguf_get_data_offset(file.get()) + gguf_get_tensor_offset(file.get(), i);
+            const size_t at =
+                gguf_get_data_offset(file.get()) + gguf_get_tensor_offset(file.get(), i);
             // The CPU backend's memory is the program's own.
             if (!bytes || std::fseek(bytes, static_cast<long>(at), SEEK_SET) != 0
                 || std::fread(tensor->data, 1, ggml_nbytes(tensor), bytes) != ggml_nbytes(tensor))
@@ -53,7 +54,9 @@ public:
         std::fclose(bytes);
     }
 
-    bool has(const std::string &name) const { return ggml_get_tensor(tensors.get(), name.c_str()) != nullptr; }
+    bool has(const std::string &name) const {
+        return ggml_get_tensor(tensors.get(), name.c_str()) != nullptr;
+    }
 
     ggml_tensor *find(const std::string &name) const {
         ggml_tensor *tensor = ggml_get_tensor(tensors.get(), name.c_str());
@@ -82,18 +85,23 @@ inline float *floats(const ggml_tensor *tensor) { return static_cast<float *>(te
 class Graph {
 public:
     const Engine &engine;
-    ggml_context_ptr inputs{ggml_init({MOST_INPUTS * ggml_tensor_overhead(), nullptr, /*no_alloc=*/true})};
+    ggml_context_ptr inputs{
+        ggml_init({MOST_INPUTS * ggml_tensor_overhead(), nullptr, /*no_alloc=*/true})};
     ggml_context_ptr nodes;
 
     explicit Graph(const Engine &engine) : engine(engine) {
-        const size_t room = GGML_DEFAULT_GRAPH_SIZE * ggml_tensor_overhead() + ggml_graph_overhead();
+        const size_t room =
+            GGML_DEFAULT_GRAPH_SIZE * ggml_tensor_overhead() + ggml_graph_overhead();
         nodes.reset(ggml_init({room, nullptr, /*no_alloc=*/true}));
         graph = ggml_new_graph(nodes.get());
-        allocator.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(engine.backend.get())));
+        allocator.reset(
+            ggml_gallocr_new(ggml_backend_get_default_buffer_type(engine.backend.get())));
     }
 
     // Gives the inputs their memory, once all are made.
-    void allocate_inputs() { memory.reset(ggml_backend_alloc_ctx_tensors(inputs.get(), engine.backend.get())); }
+    void allocate_inputs() {
+        memory.reset(ggml_backend_alloc_ctx_tensors(inputs.get(), engine.backend.get()));
+    }
 
     void allocate(ggml_tensor *result) {
         ggml_set_output(result);

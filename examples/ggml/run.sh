@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a checkout to the pictures: builds ggml from a source distribution that carries it, libvesde.a, the
-# GGUF file and the program, samples on one thread and on two, and compares. Needs Rust, C and C++ compilers
-# and Python with venv; all that it makes is under target.
+# GGUF files and the programs, samples digits on one thread and on two, and clothes, and compares. Needs Rust,
+# C and C++ compilers and Python with venv; all that it makes is under target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly package=stable-diffusion-cpp-python version=0.4.7 to=target/ggml
@@ -39,8 +39,9 @@ stage "tools" venv examples/ggml/requirements.txt
 stage "ggml's source" download
 stage "ggml" ggml
 stage "libvesde.a" archive
-stage "digits.gguf" python examples/ggml/to_gguf.py "$to/digits.gguf"
-stage "digits-ggml" program
+stage "digits.gguf" python examples/ggml/to_gguf.py digits "$to/digits.gguf"
+stage "clothes.gguf" python examples/ggml/to_gguf.py fashion "$to/clothes.gguf"
+stage "digits-ggml, clothes-ggml" program
 stage "the C program's picture" reference png
 stage "vesde_sampler_next" "$to/program/digits-ggml" "$to/digits.gguf" "$to/sampler" 1 42 200 loop
 sample one-thread 1
@@ -48,3 +49,5 @@ sample two-threads 2
 stage "one thread's bits are two threads'" cmp "$to/one-thread.f32" "$to/two-threads.f32"
 stage "and those of vesde_sampler_next" cmp "$to/one-thread.f32" "$to/sampler.f32"
 measure "ggml's picture and the C program's" python examples/ggml/compare.py "$to/one-thread.png" "$to/reference.png"
+measure "ggml, clothes" "$to/program/clothes-ggml" "$to/clothes.gguf" "$to/clothes.png" --columns 2 --evaluations 10
+measure "ggml, clothes and twenty.png" python examples/ggml/compare.py "$to/clothes.png" examples/fashion/twenty.png

@@ -1,6 +1,6 @@
-"""Writes the network of an example's folder (digits, fashion) as a GGUF file, as converters of ggml's
-runtimes do: the tensors of weights.safetensors in float32, and the scheduler's configuration beside them, so
-that the runtime needs no other file.
+"""Writes the network of an example's folder (digits, fashion) as a GGUF file, as converters of
+ggml's runtimes do: the tensors of weights.safetensors in float32, and the scheduler's configuration
+beside them, so that the runtime needs no other file.
 """
 
 import sys

@@ -4,16 +4,17 @@
 //
 //   clothes-openvino clothes.onnx OUTPUT, and options of examples/fashion/clothes.hpp
 
+#include <exception>
 #include <map>
 #include <string>
 
 #include "clothes.hpp"
 #include "engine.hpp"
 
-int main(int argc, char **argv) {
-    const clothes::Options options(argc, argv);
+static void run(const clothes::Options &options) {
     const std::size_t batch = options.batch();
-    std::vector<float> sample(batch * PIXELS), sigma(batch, 1.0f), classes(batch * CLASSES), denoised(sample);
+    std::vector<float> sample(batch * PIXELS), sigma(batch, 1.0f), classes(batch * CLASSES),
+        denoised(sample);
     clothes::set_classes(options, classes);
 
     const std::shared_ptr<ov::Model> model = ov::Core().read_model(options.model);
@@ -33,5 +34,14 @@ int main(int argc, char **argv) {
     clothes::sample(options, {sample, sigma, classes, denoised}, [&] { engine.evaluate(); });
     engine.assert_shared();
     clothes::write(options, sample.data());
+}
+
+int main(int argc, char **argv) {
+    const clothes::Options options(argc, argv);
+    try {
+        run(options);
+    } catch (const std::exception &error) { // OpenVINO's
+        fail("OpenVINO", error.what());
+    }
     return 0;
 }

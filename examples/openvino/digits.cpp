@@ -71,7 +71,8 @@ Value score_of(const network &net, const Value &x, const Value &sigma) {
 std::shared_ptr<ov::Model> model_of(const network &net) {
     const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::Shape{DIGITS, PIXELS});
     const auto sigma = std::make_shared<op::Parameter>(ov::element::f32, ov::Shape{1});
-    return std::make_shared<ov::Model>(ov::OutputVector{score_of(net, x, sigma)}, ov::ParameterVector{x, sigma});
+    const ov::OutputVector score{score_of(net, x, sigma)};
+    return std::make_shared<ov::Model>(score, ov::ParameterVector{x, sigma});
 }
 
 // ----------------------------------------------------------------------------------------------
@@ -91,7 +92,9 @@ void sample(const vesde::scheduler &scheduler, std::uint64_t seed, Engine &engin
     options.seed = seed;
     check(sampler.init(scheduler.config, DIGITS, options), "the sampler");
     for (;;) {
-        timing.vesde([&] { check(sampler.next(scheduler, {buffers.sample, buffers.score}, request), "a step"); });
+        timing.vesde([&] {
+            check(sampler.next(scheduler, {buffers.sample, buffers.score}, request), "a step");
+        });
         if (request.kind == vesde::request_kind::done)
             break;
         buffers.sigma = request.sigma;
@@ -119,7 +122,8 @@ int main(int argc, char **argv) {
 
     Buffers buffers;
     const std::shared_ptr<ov::Model> model = model_of(net);
-    const Shared shared{{{ov::element::f32, {DIGITS, PIXELS}, buffers.sample.data()}, {ov::element::f32, {1}, &buffers.sigma}},
+    const Shared shared{{{ov::element::f32, {DIGITS, PIXELS}, buffers.sample.data()},
+                         {ov::element::f32, {1}, &buffers.sigma}},
                         {ov::element::f32, {DIGITS, PIXELS}, buffers.score.data()}};
     Engine engine(model, shared, threads);
     engine.assert_shared();

@@ -36,7 +36,9 @@ public:
         constructor_validate_and_infer_types();
     }
 
-    void validate_and_infer_types() override { set_output_type(0, get_input_element_type(0), get_input_partial_shape(0)); }
+    void validate_and_infer_types() override {
+        set_output_type(0, get_input_element_type(0), get_input_partial_shape(0));
+    }
 
     std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector &inputs) const override {
         return std::make_shared<Window>(inputs.at(0), sides);
@@ -63,14 +65,16 @@ inline std::shared_ptr<ov::Model> with_windows(const ov::Model &model, Sides *in
     for (auto reader : readers)
         reader.replace_source_output(first->output(0));
     auto result = watched->get_results().at(0)->input(0);
-    result.replace_source_output(std::make_shared<Window>(result.get_source_output(), out)->output(0));
+    result.replace_source_output(
+        std::make_shared<Window>(result.get_source_output(), out)->output(0));
     return watched;
 }
 
 // The network, compiled, over the tensors.
 class Engine {
 public:
-    Engine(const std::shared_ptr<const ov::Model> &model, const Shared &shared, std::size_t threads) : shared(shared) {
+    Engine(const std::shared_ptr<const ov::Model> &model, const Shared &shared, std::size_t threads)
+        : shared(shared) {
         // Where a CPU has bfloat16, the plugin would compute in it.
         ov::AnyMap options{ov::hint::inference_precision(ov::element::f32)};
         if (threads != 0)
@@ -98,7 +102,8 @@ private:
 };
 
 // The same network with windows on both ends sees the shared memory, and gives the same bits.
-inline void assert_no_copies(const ov::Model &model, const Shared &shared, std::size_t threads, Engine &engine) {
+inline void assert_no_copies(const ov::Model &model, const Shared &shared, std::size_t threads,
+                             Engine &engine) {
     Sides in, out;
     Engine watched(with_windows(model, &in, &out), shared, threads);
     watched.evaluate();
