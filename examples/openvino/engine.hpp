@@ -56,17 +56,18 @@ private:
     Sides *sides;
 };
 
-// A copy of the network with a window behind its first input and one before its output.
+// A copy of the network in which all that read its first input, or the value that is its output,
+// read it through a window.
 inline std::shared_ptr<ov::Model> with_windows(const ov::Model &model, Sides *in, Sides *out) {
+    const auto insert = [](const ov::Output<ov::Node> &value, Sides *sides) {
+        const auto readers = value.get_target_inputs();
+        const auto window = std::make_shared<Window>(value, sides);
+        for (auto reader : readers)
+            reader.replace_source_output(window->output(0));
+    };
     const std::shared_ptr<ov::Model> watched = model.clone();
-    const auto sample = watched->get_parameters().at(0)->output(0);
-    const auto readers = sample.get_target_inputs();
-    const auto first = std::make_shared<Window>(sample, in);
-    for (auto reader : readers)
-        reader.replace_source_output(first->output(0));
-    auto result = watched->get_results().at(0)->input(0);
-    result.replace_source_output(
-        std::make_shared<Window>(result.get_source_output(), out)->output(0));
+    insert(watched->get_parameters().at(0)->output(0), in);
+    insert(watched->get_results().at(0)->input_value(0), out);
     return watched;
 }
 
