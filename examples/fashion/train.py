@@ -50,7 +50,7 @@ def loss_of(net: torch.nn.Module, images: Tensor, classes: Tensor) -> Tensor:
 def train(args: argparse.Namespace) -> None:
     images, labels = pictures("train")
     held_out, held_out_labels = pictures("t10k")
-    held_out, held_out_classes = held_out[:2000], F.one_hot(held_out_labels[:2000], CLASSES).float()
+    held_out, held_out_classes = held_out[:1000], F.one_hot(held_out_labels[:1000], CLASSES).float()
 
     net = Denoiser()
     average = torch.optim.swa_utils.AveragedModel(
@@ -96,12 +96,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to (default: this)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=10000, help="optimiser steps (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=128, help="pictures a step (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=1.5e-3, help="the largest learning rate (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=12000, help="optimiser steps (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=64, help="pictures a step (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=1e-3, help="the largest learning rate (default: %(default)s)")
     parser.add_argument("--ema", type=float, default=0.999, help="the average's decay (default: %(default)s)")
     parser.add_argument("--unconditional", type=float, default=0.1, help="part without a class (default: %(default)s)")
-    parser.add_argument("--report", type=int, default=500, help="steps a line of the log (default: %(default)s)")
+    parser.add_argument("--report", type=int, default=1000, help="steps a line of the log (default: %(default)s)")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(2)
