@@ -17,9 +17,10 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from network import SIGMA_MAX, SIGMA_MIN, SIZE
-from study import EPS, PIXELS, Clothes, configuration, jobs
+from study import PIXELS, Clothes, configuration, jobs
 from train import pictures
 
+EPS = 1e-5  # the time at which the SDE ends, for score_sde
 BATCH = 64
 PART = 16  # pictures that a gradient is taken of at once: they stay in the cache
 SEED = 0

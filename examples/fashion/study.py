@@ -35,9 +35,6 @@ from cells import fill, frechet, moments, number, read, summary  # noqa: E402
 PIXELS = SIZE * SIZE
 COUNT = 1000  # pictures a cell
 CHUNK = 100  # pictures that go through the network at once
-EPS = 1e-5  # the time at which the SDE ends
-# A corrector's step over its noise, and timesteps as score_sde counts them.
-SNR, TIMESTEPS = 0.16, 1000
 NAMES = ("t-shirt", "trousers", "pullover", "dress", "coat")
 NAMES += ("sandal", "shirt", "sneaker", "bag", "boot")
 MEASURES = ("calls", "features", "pixels", "read")
@@ -68,7 +65,9 @@ def grid(seeds: int) -> list[tuple]:
 
 
 def configuration(sigma_max: float = SIGMA_MAX) -> vesde.Config:
-    return vesde.Config(SNR, SIGMA_MIN, sigma_max, EPS, TIMESTEPS, 1)
+    config = jobs.config_of((HERE / "scheduler_config.json").read_bytes())
+    config.sigma_max = sigma_max
+    return config
 
 
 def load_network() -> Denoiser:
@@ -114,7 +113,7 @@ class Clothes:
         if name == "ode":
             config, x = configuration(), np.empty(shape, np.float32)
             _, calls = jobs.solve(config, self.score, x, float(table), seed=seed)
-            sigma_end = SIGMA_MIN * (SIGMA_MAX / SIGMA_MIN) ** EPS
+            sigma_end = SIGMA_MIN * (SIGMA_MAX / SIGMA_MIN) ** config.sampling_eps
             return self.denoise(x, sigma_end), calls + 1
         form, _, greatest = table.partition(" ")
         config = configuration(float(greatest or SIGMA_MAX))
