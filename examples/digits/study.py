@@ -15,8 +15,6 @@ it prints tables, mean and standard deviation over the seeds, and draws the curv
 """
 
 import argparse
-import ctypes
-import json
 import sys
 from pathlib import Path
 
@@ -30,125 +28,49 @@ from network import CLASSES, PIXELS, ScoreNetwork
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "parity"))
-import vesde  # noqa: E402
+import jobs  # noqa: E402
+from cells import fill, frechet, moments, number, read, summary  # noqa: E402
 
 TIMES = 3  # as many samples as real digits, times this
 CHUNK = 512  # samples that go through the network at once: they stay in the cache
 FEATURES, DIRECTIONS = 48, 256
-DONE, SCORE = 0, 1  # of enum vesde_request_kind
-RHO = 7.0
-
-# What main.rs calls them: the method (of enum vesde_method), calls in a step, options. Where a step
-# has two calls the last has one.
-SAMPLERS = {
-    "pc": (0, 2, {}),
-    "euler": (1, 1, {}),
-    "euler-a": (1, 1, {"eta": 1.0}),
-    "heun": (2, 2, {}),
-    "edm": (2, 2, {"s_churn": 40.0, "s_tmin": 0.05, "s_tmax": 50.0, "s_noise": 1.003}),
-    "dpm2": (3, 2, {}),
-    "2s-a": (4, 2, {"eta": 1.0}),
-    "2m": (5, 1, {}),
-    "2m-sde": (5, 1, {"eta": 1.0}),
-    "2m-sde, eta 0.5": (5, 1, {"eta": 0.5}),
-    "3m": (8, 1, {}),
-    "3m-sde": (8, 1, {"eta": 1.0}),
-    "unipc2": (9, 1, {}),
-    "unipc3": (10, 1, {}),
-    "lms": (11, 1, {}),
-    "ipndm": (12, 1, {}),
-}
+NAMES = [name for name in jobs.SAMPLERS if name not in ("predictor", "corrector")]
+REAL = ("real digits, drawn anew", "", 0, 0)
 MEASURES = ("clamped", "raw", "SWD", "SVM", "spread")
 LIMITS = {"clamped": (0.37, 5.0), "raw": (0.18, 5.0)}  # of the curves
 FEW, MANY = (5, 8, 10, 20), (50, 100, 200)
 
 
-def cells(seeds: int) -> list[tuple]:
+def grid(seeds: int) -> list[tuple]:
     """All cells, seed by seed: both tables for few calls, and one for many."""
-    grid = [("pc", "geometric", calls) for calls in (*FEW[1:], *MANY)]  # the SDE's own table
-    for name in (name for name in SAMPLERS if name != "pc"):
-        grid += [(name, table, calls) for table in ("geometric", "karras") for calls in FEW]
-        grid += [(name, "karras", calls) for calls in MANY[: 2 if name.startswith("2m") else 1]]
-    return [(*cell, seed) for seed in range(seeds) for cell in grid]
+    rows = [("pc", "geometric", calls) for calls in (*FEW[1:], *MANY)]  # the SDE's own table
+    for name in (name for name in NAMES if name != "pc"):
+        rows += [(name, table, calls) for table in ("geometric", "karras") for calls in FEW]
+        rows += [(name, "karras", calls) for calls in MANY[: 2 if name.startswith("2m") else 1]]
+    return [(*cell, seed) for seed in range(seeds) for cell in rows]
 
 
 class Job:
-    """Sampling with a network: buffers, and one label a sample."""
+    """Sampling with a network, one label a sample."""
 
     def __init__(self, labels: np.ndarray):
         self.labels = labels
         self.network = ScoreNetwork.load(HERE / "weights.safetensors")
         self.one_hot = torch.eye(CLASSES)[torch.from_numpy(labels)]
-        self.config = vesde.Config()
-        json_text = (HERE / "scheduler_config.json").read_bytes()
-        vesde.call(
-            "config_from_json",
-            json_text,
-            ctypes.c_size_t(len(json_text)),
-            ctypes.byref(self.config),
-        )
-        self.x = np.empty((len(labels), PIXELS), np.float32)
-        self.score = np.empty_like(self.x)
+        self.config = jobs.config_of((HERE / "scheduler_config.json").read_bytes())
 
-    def schedule(self, steps: int, table: str | None) -> tuple[vesde.Scheduler, list[np.ndarray]]:
-        """Of the SDE where there is no table; else of sigmas that end with 0."""
-        size = ctypes.c_size_t(steps)
-        if table is None:
-            tables = [np.empty(steps, np.float32) for _ in range(3)]
-            times, sigmas, discrete = (vesde.pointer(array) for array in tables)
-            vesde.call("set_timesteps", ctypes.byref(self.config), size, times)
-            vesde.call("set_sigmas", ctypes.byref(self.config), times, size, size, sigmas, discrete)
-            return vesde.Scheduler(
-                self.config, times, steps, sigmas, steps, discrete, steps
-            ), tables
-        sigmas = np.zeros(steps + 1, np.float32)
-        ends = ctypes.c_double(self.config.sigma_min), ctypes.c_double(self.config.sigma_max)
-        shape = () if table == "geometric" else (ctypes.c_double(RHO),)
-        vesde.call(f"set_{table}_sigmas", *ends, *shape, size, vesde.pointer(sigmas))
-        return vesde.Scheduler(self.config, None, 0, vesde.pointer(sigmas), steps + 1, None, 0), [
-            sigmas
-        ]
+    def score(self, x: np.ndarray, sigma: float) -> np.ndarray:
+        parts = zip(torch.from_numpy(x).split(CHUNK), self.one_hot.split(CHUNK))
+        scores = (
+            self.network.score(part, torch.full((len(part), 1), sigma), one_hot)
+            for part, one_hot in parts
+        )
+        return torch.cat(list(scores)).numpy()
 
     def sample(self, name: str, table: str, calls: int, seed: int) -> tuple[np.ndarray, int]:
         """The samples, not clamped, and how many calls there were."""
-        method, per_step, options = SAMPLERS[name]
-        is_pc = method == 0
-        steps = calls // per_step if is_pc else -(-calls // per_step)
-        scheduler, _alive = self.schedule(steps, None if is_pc else table)
-        options = vesde.SamplerOptions(seed=seed, unclamped=1, method=method, **options)
-        state, request, length = vesde.Sampler(), vesde.Request(), ctypes.c_size_t()
-        batch = ctypes.c_size_t(len(self.x))
-        vesde.call(
-            "sampler_init",
-            ctypes.byref(self.config),
-            batch,
-            ctypes.byref(options),
-            ctypes.byref(state),
-        )
-        vesde.call(
-            "sampler_workspace_len",
-            ctypes.byref(state),
-            ctypes.c_size_t(self.x.size),
-            ctypes.byref(length),
-        )
-        workspace = np.empty(length.value, np.float32)
-        buffers = vesde.Buffers(
-            sample=vesde.pointer(self.x), model_output=vesde.pointer(self.score), len=self.x.size,
-            workspace=vesde.pointer(workspace), workspace_len=workspace.size,
-        )  # fmt: skip
-        arguments = (state, scheduler, buffers, request)
-        turn = vesde.bind("sampler_next", *(ctypes.byref(argument) for argument in arguments))
-        x, score = torch.from_numpy(self.x), torch.from_numpy(self.score)
-        for count in range(calls + 1):
-            turn()
-            if request.kind == DONE:
-                return self.x.copy(), count
-            assert request.kind == SCORE
-            for chunk in zip(x.split(CHUNK), self.one_hot.split(CHUNK), score.split(CHUNK)):
-                x_part, one_hot, score_part = chunk
-                sigma = torch.full((len(x_part), 1), request.sigma)
-                score_part.copy_(self.network.score(x_part, sigma, one_hot))
-        raise SystemExit(f"{name} asks for more than {calls} calls")
+        shape = (len(self.labels), PIXELS)
+        return jobs.sample(self.config, self.score, shape, name, table, calls, seed)
 
 
 class Classifier(torch.nn.Module):
@@ -186,17 +108,6 @@ class Classifier(torch.nn.Module):
 
 def as_images(pixels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pixels.astype(np.float32)).reshape(-1, 1, 8, 8)
-
-
-def moments(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return points.mean(axis=0), np.cov(points, rowvar=False)
-
-
-def frechet(first: tuple, second: tuple) -> float:
-    """Of two normal distributions: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))."""
-    (m1, c1), (m2, c2) = first, second
-    roots = np.sqrt(np.clip(np.linalg.eigvals(c1 @ c2).real, 0.0, None))
-    return float(((m1 - m2) ** 2).sum() + np.trace(c1 + c2) - 2.0 * roots.sum())
 
 
 class Judge:
@@ -255,48 +166,22 @@ class Judge:
 
 def run(results: Path, seeds: int, samplers: list[str]) -> None:
     """Makes the cells that the file lacks."""
-    done = {tuple(row["cell"]) for row in read(results)}
-    todo = [cell for cell in cells(seeds) if cell not in done and cell[0] in samplers]
-    if not todo:
+    todo = [REAL, *(cell for cell in grid(seeds) if cell[0] in samplers)]
+    if {tuple(row["cell"]) for row in read(results)}.issuperset(todo):
         return
     judge = Judge()
     job = Job(np.tile(judge.real_labels, TIMES))
-    with results.open("a") as file:
-        if not done:
+
+    def measure(cell: tuple) -> dict:
+        if cell == REAL:
             rng = np.random.default_rng(1)
             members = [np.flatnonzero(judge.real_labels == c) for c in range(CLASSES)]
             drawn = np.array([rng.choice(members[c]) for c in job.labels])
-            row = {
-                "cell": ["real digits, drawn anew", "", 0, 0],
-                **judge.measure(judge.real[drawn], job.labels),
-            }
-            print(json.dumps(row), file=file, flush=True)
-        for cell in todo:
-            samples, calls = job.sample(*cell)
-            row = {"cell": cell, "calls": calls, **judge.measure(samples, job.labels)}
-            print(json.dumps(row), file=file, flush=True)
-            print(*cell, *(f"{name} {row[name]:.4g}" for name in MEASURES), flush=True)
+            return judge.measure(judge.real[drawn], job.labels)
+        samples, calls = job.sample(*cell)
+        return {"calls": calls, **judge.measure(samples, job.labels)}
 
-
-def read(results: Path) -> list[dict]:
-    return (
-        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    )
-
-
-def summary(results: Path) -> dict[tuple, dict[str, tuple[float, float, int]]]:
-    """By sampler, table and calls: each measure's mean, standard deviation and number of seeds."""
-    cells: dict[tuple, list[dict]] = {}
-    for row in read(results):
-        cells.setdefault(tuple(row["cell"][:3]), []).append(row)
-
-    def statistics(values: list[float]) -> tuple[float, float, int]:
-        return np.mean(values), np.std(values, ddof=min(1, len(values) - 1)), len(values)
-
-    return {
-        cell: {name: statistics([row[name] for row in rows]) for name in MEASURES}
-        for cell, rows in cells.items()
-    }
+    fill(results, todo, measure)
 
 
 def print_tables(cells: dict) -> None:
@@ -312,14 +197,6 @@ def print_tables(cells: dict) -> None:
             print(f"| {sampler}, {table} |", " | ".join(texts), "|")
 
 
-def number(statistics: tuple | None) -> str:
-    if statistics is None:
-        return ""
-    mean, deviation, count = statistics
-    digits = max(0, 3 - max(0, int(np.floor(np.log10(mean))) + 1))  # behind the point
-    return f"{mean:.{digits}f}" + (f" ±{deviation:.{digits}f}" if count > 1 else "")
-
-
 def draw(cells: dict, path: Path) -> None:
     """FD against calls, clamped and raw: Karras' table, and geometric that of pc."""
     import matplotlib
@@ -331,14 +208,14 @@ def draw(cells: dict, path: Path) -> None:
     figure, axes = pyplot.subplots(1, 2, figsize=(9.6, 5.4), dpi=100)
     palette = pyplot.get_cmap("tab20").colors
     names = sorted(
-        (name for name in SAMPLERS if name != "pc"), key=lambda name: not name.startswith("2m")
+        (name for name in NAMES if name != "pc"), key=lambda name: not name.startswith("2m")
     )
     colors = dict(
         zip(names, (palette[6], palette[0], *palette[2:6:2], *palette[8::2], *palette[1::2]))
     )
     titles = {"clamped": "samples clamped to 0..1, as pictures", "raw": "samples as they are"}
     for axis, (measure, title) in zip(axes, titles.items()):
-        for name in SAMPLERS:
+        for name in NAMES:
             table = "geometric" if name == "pc" else "karras"
             points = sorted(
                 (key[2], *cell[measure][:2])
@@ -348,7 +225,7 @@ def draw(cells: dict, path: Path) -> None:
             if not points:
                 continue
             calls, means, deviations = map(np.array, zip(*points))
-            is_plain = SAMPLERS[name][2] == {} and name != "pc"
+            is_plain = jobs.SAMPLERS[name][2] == {} and name != "pc"
             style = {"color": colors.get(name, "black"), "linestyle": "--" if is_plain else "-"}
             width = 2.6 if name in ("pc", "2m-sde", "2m") else 1.2
             axis.plot(
@@ -403,8 +280,8 @@ def main() -> None:
     parser.add_argument(
         "--samplers",
         nargs="+",
-        choices=SAMPLERS,
-        default=list(SAMPLERS),
+        choices=NAMES,
+        default=list(NAMES),
         metavar="NAME",
         help="only these",
     )
@@ -414,7 +291,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     run(args.results, args.seeds, args.samplers)
-    cells_done = summary(args.results)
+    cells_done = summary(args.results, MEASURES)
     print_tables(cells_done)
     draw(cells_done, args.picture)
 
