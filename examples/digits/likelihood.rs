@@ -26,7 +26,10 @@ pub fn bits_per_pixel(
 ) -> Result<[Kind; 3], Error> {
     let mut random = Random::new(seed);
     let digits: Vec<f32> = levels().iter().map(|&level| f32::from(level)).collect();
-    let pictures = [digits.clone(), random.shuffled(&digits, PIXELS)?, random.noise(digits.len(), LEVELS)?];
+    let shuffled = random.shuffled(&digits, PIXELS)?;
+    // Each pixel of any gray level.
+    let noise = random.uniform(digits.len())?.into_iter().map(|u| (u * LEVELS as f32).floor()).collect();
+    let pictures = [digits, shuffled, noise];
     let classes: Vec<usize> = (0..CLASSES * PER_CLASS).map(|i| i / PER_CLASS).collect();
     let job = OdeJob { config, seed, tolerance, classes: &classes };
 

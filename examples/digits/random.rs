@@ -10,15 +10,11 @@ impl Random {
         Self(TorchCpu::new(seed))
     }
 
-    fn uniform(&mut self, count: usize) -> Result<Vec<f32>, Error> {
+    /// Evenly between 0 and 1.
+    pub fn uniform(&mut self, count: usize) -> Result<Vec<f32>, Error> {
         let mut numbers = vec![0.0; count];
         self.0.uniform(&mut numbers[..])?;
         Ok(numbers)
-    }
-
-    /// Pixels of any gray level.
-    pub fn noise(&mut self, count: usize, levels: usize) -> Result<Vec<f32>, Error> {
-        Ok(self.uniform(count)?.into_iter().map(|u| (u * levels as f32).floor()).collect())
     }
 
     /// The pixels of each picture in another order.
