@@ -29,7 +29,8 @@ pub fn named() -> impl TypedValueParser<Value = Named> {
         .try_map(move |name| find(name).ok_or("is none of them"))
 }
 
-fn kebab_case(camel_case: &str) -> String {
+/// As the command line has it.
+pub fn kebab_case(camel_case: &str) -> String {
     let mut name = String::new();
     for letter in camel_case.chars() {
         if letter.is_uppercase() && !name.is_empty() {

@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use vesde::{Config, Counter};
 
-use crate::command::{bar, named, one_of};
+use crate::command::{bar, kebab_case, named, one_of};
 use crate::held_out::NAMES;
 use crate::methods::{Named, Table};
 use crate::sampling::Job;
@@ -42,17 +42,14 @@ impl Sampling {
         Job { config, seed, sampler, steps, table, known: None }
     }
 
-    /// In words, with `calls` of the network.
-    pub fn described(&self, calls: usize) -> String {
-        let Self { seed, sampler, guidance, .. } = self;
-        let table = if *sampler == Named::PC {
-            "geometric".into()
-        } else {
-            format!("{:?}", self.table).to_lowercase()
-        };
+    /// In words.
+    pub fn described(&self) -> String {
+        let Self { seed, sampler, table, guidance, .. } = self;
+        let table = if *sampler == Named::PC { &Table::Geometric } else { table };
         format!(
-            "{}, {table} table, {calls} calls of the network, guidance {guidance}, seed {seed}",
-            sampler.name
+            "{}, {} table, guidance {guidance}, seed {seed}",
+            sampler.name,
+            kebab_case(&format!("{table:?}"))
         )
     }
 

@@ -35,27 +35,35 @@ pub struct Denoiser<'a> {
     conditions: &'a [Condition],
     /// Of all pictures whose condition is mixed the second class comes behind the batch.
     classes: Vec<Option<usize>>,
-    /// How often the network was called, and with how many pictures in all.
+    /// How often D was asked for, without and with its Jacobian's product.
     pub calls: usize,
-    pub pictures: usize,
+    products: usize,
 }
 
 impl<'a> Denoiser<'a> {
     pub fn new(network: &'a Network, conditions: &'a [Condition]) -> Self {
         let first = conditions.iter().map(|c| if c.weight == 1.0 { c.to } else { c.from });
         let second = conditions.iter().filter(|c| c.is_mixed()).map(|c| c.to);
-        Self { network, conditions, classes: first.chain(second).collect(), calls: 0, pictures: 0 }
+        Self { network, conditions, classes: first.chain(second).collect(), calls: 0, products: 0 }
+    }
+
+    /// What it took, in words.
+    pub fn cost(&self) -> String {
+        let Self { calls, products, .. } = self;
+        let products = if *products > 0 { format!(" and {products} with products") } else { String::new() };
+        format!("{calls} calls of the network{products}, {} pictures each", self.classes.len())
     }
 
     /// D of `x`.
     pub fn denoise(&mut self, x: &[f32], sigma: f32, denoised: &mut [f32]) -> Result<(), Box<dyn Error>> {
+        self.calls += 1;
         let batch = self.batch(x);
         let mut out = vec![0.0; batch.len()];
         self.network.denoise(&batch, sigma, &self.classes, &mut out)?;
         self.mix(&out, denoised)
     }
 
-    /// The same, and its transposed Jacobian's product with a probe.
+    /// The same, and its Jacobian's product with a probe: J·ν or Jᵀ·ν, which should be the same.
     pub fn denoise_and_product(
         &mut self,
         x: &[f32],
@@ -64,8 +72,8 @@ impl<'a> Denoiser<'a> {
         denoised: &mut [f32],
         product: &mut [f32],
     ) -> Result<(), Box<dyn Error>> {
+        self.products += 1;
         let (batch, probes) = (self.batch(x), self.batch(probe));
-        self.calls -= 1;
         let [mut out, mut products] = [(); 2].map(|()| vec![0.0; batch.len()]);
         self.network.denoise_and_product(&batch, sigma, &self.classes, &probes, &mut out, &mut products)?;
         self.mix(&out, denoised)?;
@@ -73,9 +81,7 @@ impl<'a> Denoiser<'a> {
     }
 
     /// Pictures for all classes that are asked for.
-    fn batch(&mut self, x: &[f32]) -> Vec<f32> {
-        self.calls += 1;
-        self.pictures += self.classes.len();
+    fn batch(&self, x: &[f32]) -> Vec<f32> {
         let mut batch = x.to_vec();
         for (x, _) in x.chunks_exact(PIXELS).zip(self.conditions).filter(|(_, c)| c.is_mixed()) {
             batch.extend_from_slice(x);

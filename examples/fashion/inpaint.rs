@@ -58,13 +58,10 @@ impl Inpaint {
 
         let mask = inverse::left_half();
         let operator = Operator::Pixels(mask.clone());
-        let measurement = Measurement {
-            operator: &operator,
-            measured: &known,
-            sd: 0.0,
-            consistency: self.consistency,
-            iterations: self.iterations,
-        };
+        let (consistency, iterations) = (self.consistency, self.iterations);
+        let measured = operator.measure(&known, 0.0, self.sampling.noise(0))?;
+        let measurement =
+            Measurement { operator: &operator, measured: &measured, sd: 0.0, consistency, iterations };
         let mut job = self.sampling.job(config, 30);
         job.known = Some(Known { pixels: &known, mask: &mask });
         let by_conditions = job.sampler == Named::PC;
@@ -80,22 +77,15 @@ impl Inpaint {
         )?;
         impute(Imputation::in_place(&known, &mask, &mut pixels))?;
         bar.finish();
-        let described = self.sampling.described(denoiser.calls);
-        println!("{described}: {} pictures in {:.1} s", conditions.len(), start.elapsed().as_secs_f32());
+        let described = format!("{}: {}", self.sampling.described(), denoiser.cost());
+        println!("{described}, {:.1} s", start.elapsed().as_secs_f32());
 
         let off =
             pixels.iter().zip(&known).zip(mask.iter().cycle()).map(|((x, known), m)| m * (x - known).abs());
         let off = off.fold(0.0, f32::max);
         println!("known pixels are at most {off:.0e} off");
-        if off > KEPT {
-            return Err(format!("more than {KEPT:.0e}").into());
-        }
         let (nearest, typical) = differences(&pixels);
         println!("completions of a picture differ by {typical:.3} rms, the nearest two by {nearest:.3}");
-        if nearest <= f64::from(KEPT) {
-            return Err("two completions are the same".into());
-        }
-
         let rows =
             classes.iter().zip(real.chunks_exact(PIXELS)).zip(pixels.chunks_exact(COMPLETIONS * PIXELS));
         let row = |((&class, real), completions): ((&usize, &[f32]), &[f32])| {
@@ -107,6 +97,13 @@ impl Inpaint {
         let title = "Held-out clothes, completed from their left halves".into();
         let groups = &[("real", 1), ("known", 1), ("completions", COMPLETIONS)];
         Sheet { title, groups, rows, notes: vec![described] }.draw().save(picture)?;
+
+        if off > KEPT {
+            return Err(format!("more than {KEPT:.0e}").into());
+        }
+        if nearest <= f64::from(KEPT) {
+            return Err("two completions are the same".into());
+        }
 
         let mut figures = Figures::new("inpaint");
         figures.add("calls", denoiser.calls as f64, 0.0);

@@ -103,10 +103,6 @@ impl Interpolate {
             (0..frames.len() / PIXELS).filter(is_end).map(|i| &frames[i * PIXELS..][..PIXELS]).collect();
         let off = ends.chunks_exact(PIXELS).zip(&decoded_ends).map(|(a, b)| rms(a, b)).fold(0.0, f64::max);
         println!("the ends are at most {off:.1e} rms from their pictures");
-        if off > KEPT {
-            return Err(format!("more than {KEPT:.0e}").into());
-        }
-
         let row = |((&[(from, _), (to, _)], ends), frames): ((&[(usize, usize); 2], &[f32]), &[f32])| {
             let real = ends.chunks_exact(PIXELS).map(Vec::from).collect::<Vec<_>>();
             let between = frames.chunks_exact(PIXELS).map(Vec::from);
@@ -117,6 +113,10 @@ impl Interpolate {
         let title = "Held-out clothes, and what is decoded on the great circle between their codes".into();
         let groups = &[("real", 1), ("decoded", FRAMES), ("real", 1)];
         Sheet { title, groups, rows, notes: vec![described] }.draw().save(picture)?;
+
+        if off > KEPT {
+            return Err(format!("more than {KEPT:.0e}").into());
+        }
 
         let mut figures = Figures::new("interpolate");
         figures.add("encoding", encoding as f64, 12.0);

@@ -123,8 +123,8 @@ pub enum Consistency {
     /// that is D with the data in it (DDNM, Wang et al. 2023).
     Projection,
     /// C = σ²·J, with J the Jacobian of D (Tweedie's formula for the covariance), in a few steps of
-    /// conjugate gradients (Rozet et al. 2024): of each pixel all others learn. A call of the
-    /// network with a gradient for each step.
+    /// conjugate gradients (Rozet et al. 2024): of each pixel all others learn. A product
+    /// of the network's Jacobian for each step.
     Covariance,
 }
 
@@ -157,10 +157,7 @@ impl Measurement<'_> {
             self.solve(denoiser, x, sigma, denoised)?;
         }
         let factor = match self.consistency {
-            Consistency::Projection => {
-                let of_data = (sigma * SD).powi(2) / (sigma * sigma + SD * SD);
-                of_data / (of_data + self.variance())
-            }
+            Consistency::Projection => variance_given(sigma) / (variance_given(sigma) + self.variance()),
             // What a few steps left is known exactly, if there is no noise.
             Consistency::Covariance if self.sd == 0.0 => 1.0,
             Consistency::Covariance => return Ok(()),
@@ -205,6 +202,11 @@ impl Measurement<'_> {
         }
         Ok(())
     }
+}
+
+/// r², the variance of data that are normal, given one with noise.
+fn variance_given(sigma: f32) -> f32 {
+    (sigma * SD).powi(2) / (sigma * sigma + SD * SD)
 }
 
 /// The scalar product.

@@ -47,7 +47,7 @@ impl Likelihood {
         let kinds = bits_per_dimension(&job, self.pictures as usize, progress)?;
         bar.finish();
         let calls: u64 = kinds.iter().map(|kind| kind.stats.evaluations).sum();
-        println!("{calls} calls of the network with gradients: {:.1} s", start.elapsed().as_secs_f32());
+        println!("{calls} calls of the network with products: {:.1} s", start.elapsed().as_secs_f32());
 
         let mut figures = Figures::new("likelihood");
         println!("bits per dimension      mean           least    most  calls");

@@ -1,6 +1,6 @@
 //! Clothes from a score network of 28×28 pixels: samples them from noise, completes, interpolates
 //! and restores pictures, tells how likely they are. The network is trained by train.py and runs on
-//! candle; vesde does everything between its calls.
+//! rten; vesde does everything between its calls.
 
 mod arguments;
 #[path = "../digits/command.rs"]
@@ -61,7 +61,7 @@ enum Job {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let config = Config::from_json(include_bytes!("scheduler_config.json"))?;
-    let network = Network::load(include_bytes!("weights.safetensors"))?;
+    let network = Network::load(include_bytes!("clothes.onnx"))?;
     let figures = match &options.job {
         Job::Sample(job) => job.run(config, &network)?,
         Job::Inpaint(job) => job.run(config, &network)?,

@@ -64,9 +64,12 @@ impl Restore {
         for (draw, (name, operator)) in (1..).zip(&operators) {
             let measured = operator.measure(&real, self.noise, self.sampling.noise(draw))?;
             let start = Instant::now();
-            let (job, calls) = self.restore(config, network, &classes, operator, measured)?;
-            let described = self.sampling.described(calls);
-            println!("{name}, {}: {described}, {:.1} s", operator.numbers(), start.elapsed().as_secs_f32());
+            let (job, cost) = self.restore(config, network, &classes, operator, measured)?;
+            println!(
+                "{name}, {} numbers: {cost}, {:.1} s",
+                operator.numbers(),
+                start.elapsed().as_secs_f32()
+            );
 
             let repeated: Vec<f32> = real.chunks_exact(PIXELS).flat_map(|x| x.repeat(RESTORATIONS)).collect();
             let targets: Vec<f32> =
@@ -89,7 +92,7 @@ impl Restore {
             figures.add_pictures(&format!("{name}.pixels"), &job.pixels, 1e-3);
             restored.push(job);
         }
-        notes.push(self.sampling.described(self.sampling.job(config, 30).steps));
+        notes.push(self.sampling.described());
 
         let row = |(i, (&class, real)): (usize, (&usize, &[f32]))| {
             let mut pictures = vec![real.to_vec()];
@@ -116,7 +119,7 @@ impl Restore {
         Ok(figures)
     }
 
-    /// Restores pictures from what was measured, and says how often the network was called.
+    /// Restores pictures from what was measured, and says what it took.
     fn restore(
         &self,
         config: Config,
@@ -124,7 +127,7 @@ impl Restore {
         classes: &[usize],
         operator: &Operator,
         measured: Vec<f32>,
-    ) -> Result<(Restored, usize), Box<dyn Error>> {
+    ) -> Result<(Restored, String), Box<dyn Error>> {
         let targets: Vec<f32> = measured.chunks_exact(PIXELS).flat_map(|x| x.repeat(RESTORATIONS)).collect();
         let conditions: Vec<_> = classes
             .iter()
@@ -146,6 +149,6 @@ impl Restore {
             let each = all.chunks_exact(PIXELS);
             linear(each.fold(Combination::new(mean), |sum, x| sum.plus(1.0 / RESTORATIONS as f32, x)))?;
         }
-        Ok((Restored { measured, pixels, means }, denoiser.calls))
+        Ok((Restored { measured, pixels, means }, denoiser.cost()))
     }
 }

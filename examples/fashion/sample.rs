@@ -62,8 +62,8 @@ impl Sample {
             },
         )?;
         bar.finish();
-        let described = self.sampling.described(denoiser.calls);
-        println!("{described}: {} pictures in {:.1} s", classes.len(), start.elapsed().as_secs_f32());
+        let described = format!("{}: {}", self.sampling.described(), denoiser.cost());
+        println!("{described}, {:.1} s", start.elapsed().as_secs_f32());
 
         let rows = classes.chunks_exact(COLUMNS).zip(pixels.chunks_exact(COLUMNS * PIXELS));
         let row = |(classes, pixels): (&[usize], &[f32])| {
