@@ -1,10 +1,11 @@
 //! What the network takes for likely: bits per pixel, by the probability-flow ODE.
 
-use vesde::{Config, Divergence, Error, OdeStats, TorchCpu, bits_per_dim, log_likelihood};
+use vesde::{Config, Divergence, Error, OdeStats, bits_per_dim, log_likelihood};
 
 use crate::held_out::{LEVELS, PER_CLASS, levels};
 use crate::network::{CLASSES, Network, PIXELS};
 use crate::ode::OdeJob;
+use crate::random::Random;
 
 /// A hundred pictures of a kind, ten a class.
 #[derive(Default)]
@@ -12,39 +13,6 @@ pub struct Kind {
     /// Bits per pixel of each.
     pub bits: Vec<f64>,
     pub stats: OdeStats,
-}
-
-/// Random numbers that torch would draw.
-struct Random(TorchCpu);
-
-impl Random {
-    fn uniform(&mut self, count: usize) -> Result<Vec<f32>, Error> {
-        let mut numbers = vec![0.0; count];
-        self.0.uniform(&mut numbers[..])?;
-        Ok(numbers)
-    }
-
-    /// Pictures of as many pixels, each of any gray level.
-    fn noise(&mut self, count: usize) -> Result<Vec<f32>, Error> {
-        Ok(self.uniform(count)?.into_iter().map(|u| (u * LEVELS as f32).floor()).collect())
-    }
-
-    /// The pixels of each digit in another order.
-    fn shuffled(&mut self, digits: &[f32]) -> Result<Vec<f32>, Error> {
-        let mut shuffled = digits.to_vec();
-        for digit in shuffled.chunks_exact_mut(PIXELS) {
-            for (i, u) in self.uniform(PIXELS)?.into_iter().enumerate().rev() {
-                digit.swap(i, (u * (i + 1) as f32) as usize);
-            }
-        }
-        Ok(shuffled)
-    }
-
-    /// In 0..=1, with the steps between gray levels filled evenly.
-    fn dequantised(&mut self, levels: &[f32]) -> Result<Vec<f32>, Error> {
-        let u = self.uniform(levels.len())?;
-        Ok(levels.iter().zip(u).map(|(level, u)| (level + u) / LEVELS as f32).collect())
-    }
 }
 
 /// Bits per pixel of held-out digits, of the same with their pixels shuffled, and of noise.
@@ -56,16 +24,19 @@ pub fn bits_per_pixel(
     network: &Network,
     mut progress: impl FnMut(usize),
 ) -> Result<[Kind; 3], Error> {
-    let mut random = Random(TorchCpu::new(seed));
+    let mut random = Random::new(seed);
     let digits: Vec<f32> = levels().iter().map(|&level| f32::from(level)).collect();
-    let pictures = [digits.clone(), random.shuffled(&digits)?, random.noise(digits.len())?];
+    let shuffled = random.shuffled(&digits, PIXELS)?;
+    // Each pixel of any gray level.
+    let noise = random.uniform(digits.len())?.into_iter().map(|u| (u * LEVELS as f32).floor()).collect();
+    let pictures = [digits, shuffled, noise];
     let classes: Vec<usize> = (0..CLASSES * PER_CLASS).map(|i| i / PER_CLASS).collect();
     let job = OdeJob { config, seed, tolerance, classes: &classes };
 
     let mut kinds = [(); 3].map(|()| Kind::default());
     for (i, (levels, kind)) in pictures.iter().zip(&mut kinds).enumerate() {
         progress(i);
-        let mut codes = random.dequantised(levels)?;
+        let mut codes = random.dequantised(levels, LEVELS)?;
         let solved = job.encode(network, &mut codes, Divergence::Product)?;
         for (z, divergence) in codes.chunks_exact(PIXELS).zip(solved.divergences) {
             let density = log_likelihood(config.sigma_max, z, divergence)?.log_density;

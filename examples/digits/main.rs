@@ -3,30 +3,32 @@
 //! the ODE, completes real digits, makes codes of them, tells how likely they are. The score
 //! network is trained by train.py; vesde does everything else. digits.c is the same program in C.
 
+mod command;
 mod held_out;
 mod likelihood;
+mod methods;
 mod network;
 mod ode;
 mod picture;
+mod random;
 mod sampling;
+mod solve;
 
 use std::error::Error;
-use std::fmt::Debug;
-use std::fs::File;
 use std::io::BufWriter;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Parser;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use indicatif::{ProgressBar, ProgressStyle};
 use vesde::{Config, Corrector, Divergence, OdeStats, Predictor};
 
+use command::{Output, bar, named, one_of};
 use held_out::{LEVELS, PER_CLASS, UPPER_HALF};
+use methods::{Named, Table};
 use network::{CLASSES, Network};
 use ode::OdeJob;
 use picture::Picture;
-use sampling::{Digits, FRAMES, Job, Known, Named, Table, sample};
+use sampling::{Digits, FRAMES, Job, Known, sample};
 
 /// Digits in a row of the grid.
 const COLUMNS: usize = 10;
@@ -86,56 +88,12 @@ struct Options {
     output: PathBuf,
 }
 
-/// The value that an argument names: in kebab case, as the command line has it.
-fn one_of<T: Copy + Debug + Send + Sync>(values: &'static [T]) -> impl TypedValueParser<Value = T> + use<T> {
-    // clap wants names that stay as long as the program.
-    let names = values.iter().map(|value| &*kebab_case(&format!("{value:?}")).leak());
-    PossibleValuesParser::new(names).try_map(|name| {
-        let mut named = values.iter().copied();
-        named.find(|value| kebab_case(&format!("{value:?}")) == name).ok_or("is none of them")
-    })
-}
-
-/// The sampler of a name.
-fn named() -> impl TypedValueParser<Value = Named> {
-    let find = |name: String| Named::ALL.iter().copied().find(|sampler| sampler.name == name);
-    PossibleValuesParser::new(Named::ALL.iter().map(|sampler| sampler.name))
-        .try_map(move |name| find(name).ok_or("is none of them"))
-}
-
-fn kebab_case(camel_case: &str) -> String {
-    let mut name = String::new();
-    for letter in camel_case.chars() {
-        if letter.is_uppercase() && !name.is_empty() {
-            name.push('-');
-        }
-        name.extend(letter.to_lowercase());
-    }
-    name
-}
-
-/// A picture to be made. Its file is there before the work, so that a bad path does not waste it.
-struct Output<'a> {
-    path: &'a Path,
-    file: File,
-}
-
-impl<'a> Output<'a> {
-    fn create(path: &'a Path) -> Result<Self, String> {
-        let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self { path, file })
-    }
-
-    fn write(self, digits: &[f32], columns: usize) -> Result<(), Box<dyn Error>> {
-        let picture = Picture::of_digits(digits, columns);
-        picture.write_png(BufWriter::new(self.file))?;
-        println!("{} ({}×{})", self.path.display(), picture.width, picture.height);
-        Ok(())
-    }
-}
-
-fn bar(len: u64, template: &str) -> Result<ProgressBar, Box<dyn Error>> {
-    Ok(ProgressBar::new(len).with_style(ProgressStyle::with_template(template)?))
+/// Digits as a picture in its file.
+fn write(output: Output<'_>, digits: &[f32], columns: usize) -> Result<(), Box<dyn Error>> {
+    let picture = Picture::of_digits(digits, columns);
+    picture.write_png(BufWriter::new(output.file))?;
+    println!("{} ({}×{})", output.path.display(), picture.width, picture.height);
+    Ok(())
 }
 
 fn print_evaluations(what: &str, stats: &OdeStats) {
@@ -280,7 +238,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let picture = Output::create(&options.output)?;
     if options.encode {
-        return picture.write(&options.encode(config, &network)?, COLUMNS);
+        return write(picture, &options.encode(config, &network)?, COLUMNS);
     }
     let stem = options.output.file_stem().unwrap_or_default().to_string_lossy();
     let strip = options.output.with_file_name(format!("{stem}-strip.png"));
@@ -289,10 +247,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let real = held_out::ten(options.class());
         let known = Known { pixels: &held_out::repeated(&real), mask: &UPPER_HALF };
         let digits = options.sample(config, &network, Some(known))?;
-        picture.write(&held_out::beside(&real, &digits.pixels), held_out::COLUMNS)?;
-        return strip.write(&digits.film.frames, FRAMES);
+        write(picture, &held_out::beside(&real, &digits.pixels), held_out::COLUMNS)?;
+        return write(strip, &digits.film.frames, FRAMES);
     }
     let digits = options.sample(config, &network, None)?;
-    picture.write(&digits.pixels, COLUMNS)?;
-    strip.write(&digits.film.frames, FRAMES)
+    write(picture, &digits.pixels, COLUMNS)?;
+    write(strip, &digits.film.frames, FRAMES)
 }

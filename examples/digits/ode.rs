@@ -1,13 +1,11 @@
 //! Digits and codes, by the probability-flow ODE: from one to the other, both ways, and with the
 //! integral of the divergence that likelihoods need.
 
-use vesde::{
-    Combination, Config, Divergence, Error, Ode, OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeStats,
-    linear,
-};
+use vesde::{Combination, Config, Divergence, Error, OdeDirection, OdeOptions, OdeStats, linear};
 
 use crate::network::{Network, PIXELS};
 use crate::sampling::{Digits, Film};
+use crate::solve::{Scores, Solved, solve};
 
 /// An ODE to be solved.
 pub struct OdeJob<'a> {
@@ -17,13 +15,6 @@ pub struct OdeJob<'a> {
     pub tolerance: f64,
     /// The class of each digit.
     pub classes: &'a [usize],
-}
-
-/// What there is besides the solution.
-pub struct Solved {
-    pub stats: OdeStats,
-    /// For each digit, if it was asked for.
-    pub divergences: Vec<f64>,
 }
 
 impl OdeJob<'_> {
@@ -64,7 +55,7 @@ impl OdeJob<'_> {
         })?;
         let sigma = self.config.sigma(self.config.sampling_eps as f32);
         let mut score = pixels.clone();
-        self.score(network, &pixels, sigma, &mut score);
+        Digitwise { network, classes: self.classes }.score(&pixels, sigma, &mut score)?;
         // Tweedie's formula.
         linear(Combination::in_place(1.0, &mut pixels).plus(sigma * sigma, &score).clamped(0.0, 1.0))?;
         film.end(&pixels);
@@ -72,49 +63,48 @@ impl OdeJob<'_> {
         Ok((Digits { pixels, film }, stats))
     }
 
-    fn score(&self, network: &Network, x: &[f32], sigma: f32, score: &mut [f32]) {
-        let digits = x.chunks_exact(PIXELS).zip(score.chunks_exact_mut(PIXELS));
-        for ((x, score), &class) in digits.zip(self.classes) {
-            network.score(x, sigma, class, score);
-        }
-    }
-
-    /// Solves the ODE for all digits as one batch. `watch` is shown the solution where it begins
-    /// and behind each step, with its sigma and timestep.
     fn solve(
         &self,
         options: OdeOptions,
         network: &Network,
         sample: &mut [f32],
-        mut watch: impl FnMut(&[f32], f32, f32),
+        watch: impl FnMut(&[f32], f32, f32),
     ) -> Result<Solved, Error> {
-        let mut ode = Ode::new(&self.config, self.classes.len(), options)?;
-        let [mut input, mut score, mut product, mut probe] = [(); 4].map(|()| vec![0.0; sample.len()]);
-        let mut workspace = vec![0.0; ode.workspace_len(sample.len())?];
-        let mut log_densities = vec![0.0; ode.log_densities_len()?];
-        ode.probe().rademacher(&mut probe[..])?;
-        loop {
-            let buffers = OdeBuffers::new(sample, &mut input, &score, &mut workspace)
-                .with_product(&product)
-                .with_log_densities(&mut log_densities);
-            match ode.next(buffers)? {
-                OdeRequest::Score { sigma, timestep, stage, accepted, .. } => {
-                    if accepted || stage == 1 {
-                        watch(sample, sigma, timestep);
-                    }
-                    self.score(network, &input, sigma, &mut score);
-                }
-                OdeRequest::ScoreAndProduct { sigma, .. } => {
-                    let scores = score.chunks_exact_mut(PIXELS).zip(product.chunks_exact_mut(PIXELS));
-                    let inputs = input.chunks_exact(PIXELS).zip(probe.chunks_exact(PIXELS));
-                    for (((x, probe), (score, product)), &class) in inputs.zip(scores).zip(self.classes) {
-                        network.score_and_product(x, sigma, class, probe, score, product);
-                    }
-                }
-                _ => break,
-            }
+        let mut scores = Digitwise { network, classes: self.classes };
+        solve(&self.config, self.classes.len(), options, &mut scores, sample, watch)
+    }
+}
+
+/// The network, which takes one digit at a time.
+struct Digitwise<'a> {
+    network: &'a Network,
+    classes: &'a [usize],
+}
+
+impl Scores for Digitwise<'_> {
+    type Error = Error;
+
+    fn score(&mut self, x: &[f32], sigma: f32, score: &mut [f32]) -> Result<(), Error> {
+        let digits = x.chunks_exact(PIXELS).zip(score.chunks_exact_mut(PIXELS));
+        for ((x, score), &class) in digits.zip(self.classes) {
+            self.network.score(x, sigma, class, score);
         }
-        log_densities.truncate(self.classes.len());
-        Ok(Solved { stats: ode.stats(), divergences: log_densities })
+        Ok(())
+    }
+
+    fn score_and_product(
+        &mut self,
+        x: &[f32],
+        sigma: f32,
+        probe: &[f32],
+        score: &mut [f32],
+        product: &mut [f32],
+    ) -> Result<(), Error> {
+        let scores = score.chunks_exact_mut(PIXELS).zip(product.chunks_exact_mut(PIXELS));
+        let inputs = x.chunks_exact(PIXELS).zip(probe.chunks_exact(PIXELS));
+        for (((x, probe), (score, product)), &class) in inputs.zip(scores).zip(self.classes) {
+            self.network.score_and_product(x, sigma, class, probe, score, product);
+        }
+        Ok(())
     }
 }

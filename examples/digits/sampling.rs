@@ -1,82 +1,15 @@
 //! From noise to digits: vesde's sampler and the network, taking turns.
 
 use vesde::{
-    After, Buffers, Churn, Conditions, Config, Corrector, Counter, Error, Imputation, Method, Predictor,
-    Request, Sampler, SamplerOptions, SamplerResult, Schedule, impute, set_geometric_sigmas,
-    set_karras_sigmas, set_sigmas, set_timesteps,
+    After, Buffers, Conditions, Config, Corrector, Counter, Error, Imputation, Predictor, Request, Sampler,
+    SamplerOptions, SamplerResult, Schedule, impute,
 };
 
+use crate::methods::{Named, Table};
 use crate::network::{Network, PIXELS};
 
 /// Frames of the film of one digit, the initial noise and the result among them.
 pub const FRAMES: usize = 12;
-
-/// A method with its options, by the name that engines have for it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Named {
-    pub name: &'static str,
-    pub method: Method,
-    eta: f32,
-    s_churn: f32,
-}
-
-impl Named {
-    const fn new(name: &'static str, method: Method) -> Self {
-        Self { name, method, eta: 0.0, s_churn: 0.0 }
-    }
-
-    const fn with_noise(self, eta: f32) -> Self {
-        Self { eta, ..self }
-    }
-
-    /// The best of 20 calls, by study.py.
-    pub const DEFAULT: Self = Self::new("2m-sde", Method::Dpmpp2m).with_noise(1.0);
-    /// Song et al. 2021, algorithm 1.
-    pub const PC: Self = Self::new("pc", Method::PredictorCorrector);
-    pub const ALL: &'static [Self] = &[
-        Self::DEFAULT,
-        Self::new("2m", Method::Dpmpp2m),
-        Self::new("euler", Method::Euler),
-        Self::new("euler-a", Method::Euler).with_noise(1.0),
-        Self::new("heun", Method::Heun),
-        Self { s_churn: 40.0, ..Self::new("edm", Method::Heun) },
-        Self::new("dpm2", Method::Dpm2),
-        Self::new("2s-a", Method::Dpmpp2s).with_noise(1.0),
-        Self::new("3m", Method::Dpmpp3m),
-        Self::new("3m-sde", Method::Dpmpp3m).with_noise(1.0),
-        Self::new("unipc2", Method::Unipc2),
-        Self::new("unipc3", Method::Unipc3),
-        Self::new("lms", Method::Lms),
-        Self::new("ipndm", Method::Ipndm),
-        Self::PC,
-    ];
-
-    /// How many steps need no more calls of the network than these. The predictor–corrector method
-    /// has `corrections` calls more in a step; others with two have one in the last.
-    pub fn steps(&self, evaluations: usize, corrections: usize) -> usize {
-        let steps = match self.method {
-            Method::PredictorCorrector => evaluations / (1 + corrections),
-            Method::Heun | Method::Dpm2 | Method::Dpmpp2s => evaluations.div_ceil(2),
-            _ => evaluations,
-        };
-        steps.max(1)
-    }
-}
-
-/// How the sigmas of methods along sigmas lie between the greatest and the least; the predictor–
-/// corrector method has the SDE's own.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Table {
-    Geometric,
-    Karras,
-}
-
-impl Table {
-    pub const ALL: &'static [Self] = &[Self::Geometric, Self::Karras];
-}
-
-/// Karras' exponent.
-const RHO: f64 = 7.0;
 
 /// What to sample.
 pub struct Job<'a> {
@@ -145,12 +78,6 @@ impl Job<'_> {
     fn options(&self) -> SamplerOptions {
         let Self { config, seed, sampler, predictor, corrector, .. } = *self;
         SamplerOptions {
-            seed,
-            method: sampler.method,
-            eta: sampler.eta,
-            // As in Karras et al. 2022, table 5, on ImageNet.
-            churn: Churn { s_churn: sampler.s_churn, s_tmin: 0.05, s_tmax: 50.0 },
-            s_noise: (sampler.s_churn > 0.0).then_some(1.003),
             predictor,
             corrector,
             // As large a step as the annealed corrector's at the last noise scale.
@@ -161,33 +88,14 @@ impl Job<'_> {
                 Predictor::None => SamplerResult::Denoised,
                 _ => SamplerResult::Mean,
             },
-            ..SamplerOptions::default()
+            ..sampler.options(seed)
         }
-    }
-
-    /// Timesteps, sigmas and discrete sigmas; or sigmas alone, down to 0.
-    fn tables(&self) -> Result<[Vec<f32>; 3], Error> {
-        let Self { config, steps, table, .. } = self;
-        let along = self.sampler.method != Method::PredictorCorrector;
-        let empty = if along { 0 } else { *steps };
-        let [mut timesteps, mut discrete_sigmas] = [(); 2].map(|()| vec![0.0; empty]);
-        let mut sigmas = vec![0.0; steps + usize::from(along)];
-        let falling = &mut sigmas[..*steps];
-        match table {
-            _ if !along => {
-                set_timesteps(config, &mut timesteps[..])?;
-                set_sigmas(config, &timesteps, falling, &mut discrete_sigmas[..])?;
-            }
-            Table::Geometric => set_geometric_sigmas(config.sigma_min, config.sigma_max, falling)?,
-            Table::Karras => set_karras_sigmas(config.sigma_min, config.sigma_max, RHO, falling)?,
-        }
-        Ok([timesteps, sigmas, discrete_sigmas])
     }
 }
 
 /// Samples all digits of a job as one batch. `progress` is told each step as it begins.
 pub fn sample(job: &Job<'_>, network: &Network, mut progress: impl FnMut(usize)) -> Result<Digits, Error> {
-    let [timesteps, sigmas, discrete_sigmas] = job.tables()?;
+    let [timesteps, sigmas, discrete_sigmas] = job.sampler.tables(&job.config, job.steps, job.table)?;
     let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
 
     let mut pixels = vec![0.0; PIXELS * job.classes.len()];

@@ -1,0 +1,78 @@
+//! Options that several jobs have.
+
+use std::error::Error;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use vesde::{Config, Counter};
+
+use crate::command::{bar, kebab_case, named, one_of};
+use crate::held_out::NAMES;
+use crate::methods::{Named, Table};
+use crate::sampling::Job;
+
+/// How to sample.
+#[derive(Args)]
+pub struct Sampling {
+    /// How to sample
+    #[arg(long, value_name = "NAME", default_value = Named::DEFAULT.name, value_parser = named())]
+    pub sampler: Named,
+    /// Calls of the network, at most [default: 20, and 400 of pc]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub evaluations: Option<u32>,
+    /// How the noise scales lie, but for pc's
+    #[arg(long, default_value = "karras", value_parser = one_of(Table::ALL))]
+    pub table: Table,
+    /// Weight of the class: 0 leaves it out, 1 is the class as it is, more exaggerates it and lets
+    /// each call of the network have a batch twice as large
+    #[arg(long, default_value_t = 1.0)]
+    pub guidance: f32,
+    /// Seed of the noise
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+}
+
+impl Sampling {
+    /// The job, which calls the network `evaluations` times unless it is said.
+    pub fn job(&self, config: Config, evaluations: u32) -> Job<'static> {
+        let Self { seed, sampler, table, .. } = *self;
+        let evaluations = if sampler == Named::PC { 400 } else { evaluations };
+        let evaluations = self.evaluations.unwrap_or(evaluations) as usize;
+        let steps = sampler.steps(evaluations, config.correct_steps as usize);
+        Job { config, seed, sampler, steps, table, known: None }
+    }
+
+    /// In words.
+    pub fn described(&self) -> String {
+        let Self { seed, sampler, table, guidance, .. } = self;
+        let table = if *sampler == Named::PC { &Table::Geometric } else { table };
+        format!(
+            "{}, {} table, guidance {guidance}, seed {seed}",
+            sampler.name,
+            kebab_case(&format!("{table:?}"))
+        )
+    }
+
+    /// Noise apart from the sampler's, whose draws are numbered from 0.
+    pub fn noise(&self, draw: u64) -> Counter {
+        Counter::new(self.seed, (1 << 32) + draw)
+    }
+}
+
+/// A bar of so many steps.
+pub fn steps_bar(steps: usize) -> Result<ProgressBar, Box<dyn Error>> {
+    bar(steps as u64, "sampling {bar:40} step {pos} of {len} ({eta} left)")
+}
+
+/// A bar of per mille.
+pub fn part_bar(what: &str) -> Result<ProgressBar, Box<dyn Error>> {
+    bar(1000, &format!("{what} {{bar:40}} {{percent}} % ({{eta}} left)"))
+}
+
+/// A class by its name or number.
+pub fn class(text: &str) -> Result<usize, String> {
+    let named = NAMES.iter().position(|name| *name == text.replace('-', " "));
+    named.or(text.parse().ok().filter(|&class| class < NAMES.len())).ok_or_else(|| {
+        format!("a class is 0 to 9, or one of {}", NAMES.map(|name| name.replace(' ', "-")).join(", "))
+    })
+}
