@@ -28,10 +28,10 @@ impl Network {
     /// Reads an ONNX file.
     pub fn load(file: &[u8]) -> Result<Self, Box<dyn Error>> {
         // Those that the file has; others are not linked.
-        let operators = op_registry!(
+        let operators = op_registry! {
             Add, Cast, Concat, Conv, Cos, DepthToSpace, Div, Gemm, InstanceNormalization, Log, MatMul, Mul,
             Reshape, Resize, Sigmoid, Sin, Softmax, Split, Sqrt, Sub, Transpose
-        );
+        };
         let model = ModelOptions::with_ops(operators).prepack_weights(true).load(file.to_vec())?;
         let [x, sigma, classes] = ["x", "sigma", "classes"].map(|name| model.node_id(name));
         let (x, sigma, classes, denoised) = (x?, sigma?, classes?, model.node_id("denoised")?);
