@@ -58,7 +58,8 @@ def train(args: argparse.Namespace) -> None:
     )
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     start, total, cpu = time.monotonic(), 0.0, time.process_time()
-    print(f"{sum(p.numel() for p in net.parameters())} parameters, {args}", flush=True)
+    settings = ", ".join(f"{name} {value}" for name, value in vars(args).items() if name != "out")
+    print(f"{sum(p.numel() for p in net.parameters())} parameters, {settings}", flush=True)
     for step in range(1, args.steps + 1):
         warm, done = min(1, step / 500), step / args.steps
         for group in optimiser.param_groups:
