@@ -15,6 +15,7 @@ it prints tables and draws the curves, and the samples that are nearest to a tra
 import argparse
 import math
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from cells import fill, frechet, moments, number, read, summary  # noqa: E402
 PIXELS = SIZE * SIZE
 COUNT = 1000  # pictures a cell
 CHUNK = 100  # pictures that go through the network at once
+POOL = ThreadPoolExecutor(2)
 NAMES = ("t-shirt", "trousers", "pullover", "dress", "coat")
 NAMES += ("sandal", "shirt", "sneaker", "bag", "boot")
 MEASURES = ("calls", "features", "pixels", "read")
@@ -64,9 +66,9 @@ def grid(seeds: int) -> list[tuple]:
     return anew + [(*cell, 0) for cell in cells] + [(*c, s) for s in range(1, seeds) for c in few]
 
 
-def configuration(sigma_max: float = SIGMA_MAX) -> vesde.Config:
+def configuration(sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN) -> vesde.Config:
     config = jobs.config_of((HERE / "scheduler_config.json").read_bytes())
-    config.sigma_max = sigma_max
+    config.sigma_min, config.sigma_max = sigma_min, sigma_max
     return config
 
 
@@ -92,14 +94,17 @@ class Clothes:
         none, asked = self.network(*both).chunk(2)
         return none + self.guidance * (asked - none)
 
-    @torch.inference_mode()
     def denoise(self, x: np.ndarray, sigma: float) -> np.ndarray:
-        denoised = []
-        for part, classes in zip(torch.from_numpy(x).split(CHUNK), self.classes.split(CHUNK)):
-            part, sigmas = part.view(-1, 1, SIZE, SIZE), torch.full((len(part),), sigma)
+        @torch.inference_mode()
+        def denoise_part(part: Tensor, classes: Tensor) -> Tensor:
+            sigmas = torch.full((len(part),), sigma)
             with torch.autocast("cpu", torch.bfloat16, self.bfloat16):
-                denoised.append(self.denoised_part(part, sigmas, classes))
-        return torch.cat(denoised).view(-1, PIXELS).numpy()
+                return self.denoised_part(part, sigmas, classes)
+
+        batch = torch.from_numpy(x).view(-1, 1, SIZE, SIZE)
+        # Parts on a thread each wait less for each other than the threads of a layer do.
+        denoised = POOL.map(denoise_part, batch.split(CHUNK), self.classes.split(CHUNK))
+        return torch.cat(list(denoised)).view(-1, PIXELS).numpy()
 
     def score(self, x: np.ndarray, sigma: float) -> np.ndarray:
         return (self.denoise(x, sigma) - x) / np.float32(sigma) ** 2
@@ -107,7 +112,8 @@ class Clothes:
     def sample(self, name: str, table: str, calls: int, seed: int) -> tuple[np.ndarray, int]:
         """The samples, not clamped, and how many calls there were.
 
-        A table may have a greatest sigma of its own ("karras 14"); the ODE's is its tolerance.
+        A table may have a greatest and a least sigma of its own ("karras 14 0.01"); the ODE's is
+        its tolerance.
         """
         shape = (len(self.classes), PIXELS)
         if name == "ode":
@@ -115,8 +121,8 @@ class Clothes:
             _, calls = jobs.solve(config, self.score, x, float(table), seed=seed)
             sigma_end = SIGMA_MIN * (SIGMA_MAX / SIGMA_MIN) ** config.sampling_eps
             return self.denoise(x, sigma_end), calls + 1
-        form, _, greatest = table.partition(" ")
-        config = configuration(float(greatest or SIGMA_MAX))
+        form, *ends = table.split() or [""]
+        config = configuration(*map(float, ends))
         kind = jobs.DENOISED
         return jobs.sample(config, self.denoise, shape, name, form, calls, seed, kind)
 
@@ -305,7 +311,6 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, default=HERE, help="folder of the two pictures")
     parser.add_argument("--seeds", type=int, default=2, help="for few calls (default: %(default)s)")
     parser.add_argument("--count", type=int, default=COUNT, help="a cell (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
     parser.add_argument(
         "--bfloat16", action="store_true", help="the network's layers, but the ODE's"
     )
@@ -314,7 +319,7 @@ def main() -> None:
         metavar=("SAMPLER", "TABLE", "CALLS", "GUIDANCE", "SEED"), help="only these cells",
     )  # fmt: skip
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     if args.cell:
         asked = [(n, t, int(calls), float(w), int(seed)) for n, t, calls, w, seed in args.cell]
         run(args.results, asked, args.count, args.bfloat16)
