@@ -1,0 +1,679 @@
+/* The clothes' denoiser, as examples/fashion/network.py has it: convolutions as products of matrices, those of 3 × 3 after Winograd's
+ * transformation (Lavin & Gray 2016), on vectors of four floats, which every compiler makes of clang's and GCC's vector types. It
+ * allocates nothing.
+ */
+
+#ifndef CLOTHES_NETWORK_H
+#define CLOTHES_NETWORK_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SIZE = 28,
+    PIXELS = SIZE * SIZE,
+    CLASSES = 10,
+    HALF = SIZE / 2,
+    QUARTER = SIZE / 4,
+    WIDTH = 64,
+    WIDE = 2 * WIDTH,
+    EMBEDDING = 64,
+    FEATURES = 32,
+    GROUPS = 8,
+    HEADS = 4,
+    /* Pictures that are evaluated together, so that a weight is read once for all of them. */
+    AT_ONCE = 4,
+    /* Columns of a product of matrices that are computed together. */
+    COLUMNS = 8
+};
+
+static const float MEAN = 0.286f, SD = 0.353f;
+
+typedef float f4 __attribute__((vector_size(16)));
+typedef int32_t i4 __attribute__((vector_size(16)));
+
+static f4 load4(const float *from) {
+    f4 v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+static void store4(float *to, f4 v) {
+    memcpy(to, &v, sizeof v);
+}
+
+static f4 all(float x) {
+    return (f4){x, x, x, x};
+}
+
+#ifdef __wasm_relaxed_simd__
+#define MULTIPLY_ADD(a, b, c) __builtin_wasm_relaxed_madd_f32x4(a, b, c)
+#else
+#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#endif
+
+/* ---- the file ---- */
+
+static float of_half(uint16_t half) {
+    const uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, fraction = half & 1023;
+    uint32_t bits;
+    float value;
+    if (exponent == 0) {
+        value = (float)fraction * 0x1p-24f;
+        return sign ? -value : value;
+    }
+    bits = sign | (exponent + 112) << 23 | fraction << 13;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* All that is made of the weights lies here. */
+static float arena[3600000];
+static size_t arena_len;
+
+static float *take(size_t len) {
+    float *const at = arena + arena_len;
+    if (len > sizeof arena / sizeof *arena - arena_len)
+        return NULL;
+    arena_len += (len + 3) / 4 * 4;
+    return at;
+}
+
+typedef struct file {
+    const char *text;
+    size_t len, data;
+} file;
+
+/* The f16 tensor of a name in two parts, widened; NULL if there is none of this length. */
+static float *tensor(const file *file, const char *name, const char *part, size_t count) {
+    char key[64];
+    const char *entry, *offsets;
+    unsigned long begin, end;
+    char *rest;
+    float *values;
+    size_t i;
+    key[0] = '"';
+    strcpy(key + 1, name);
+    strcat(key, part);
+    strcat(key, "\":");
+    entry = strstr(file->text + 8, key);
+    offsets = entry == NULL ? NULL : strstr(entry, "\"data_offsets\":[");
+    if (offsets == NULL || offsets >= file->text + file->data)
+        return NULL;
+    begin = strtoul(offsets + 16, &rest, 10);
+    end = *rest == ',' ? strtoul(rest + 1, &rest, 10) : 0;
+    if (*rest != ']' || begin >= end || end > file->len - file->data || end - begin != 2 * count)
+        return NULL;
+    if ((values = take(count)) == NULL)
+        return NULL;
+    for (i = 0; i < count; i++) {
+        uint16_t half;
+        memcpy(&half, file->text + file->data + begin + 2 * i, 2);
+        values[i] = of_half(half);
+    }
+    return values;
+}
+
+/* ---- products of matrices ---- */
+
+/* `COLUMNS` columns of b, for k rows of them, lie together. */
+static void pack(const float *b, size_t k, size_t n, float *packed) {
+    size_t column, row, i;
+    for (column = 0; column < n; column += COLUMNS)
+        for (row = 0; row < k; row++)
+            for (i = 0; i < COLUMNS; i++)
+                *packed++ = column + i < n ? b[row * n + column + i] : 0.0f;
+}
+
+static size_t whole(size_t n) {
+    return (n + COLUMNS - 1) / COLUMNS * COLUMNS;
+}
+
+#define ROWS 4
+
+/* c[rows][n] = a[rows][k]·b + bias, n a multiple of COLUMNS, rows as many as there are. */
+static void multiply(const float *a, size_t rows, size_t k, const float *packed, size_t n, const float *bias, float *c) {
+    size_t column, row, i;
+    for (column = 0; column < n; column += COLUMNS, packed += k * COLUMNS) {
+        const f4 bias0 = bias == NULL ? all(0.0f) : load4(bias + column);
+        const f4 bias1 = bias == NULL ? all(0.0f) : load4(bias + column + 4);
+        for (row = 0; row + ROWS <= rows; row += ROWS) {
+            const float *const a0 = a + row * k, *const a1 = a0 + k, *const a2 = a1 + k, *const a3 = a2 + k;
+            const float *b = packed;
+            f4 c00 = bias0, c01 = bias1, c10 = bias0, c11 = bias1, c20 = bias0, c21 = bias1, c30 = bias0, c31 = bias1;
+            float *const to = c + row * n + column;
+            for (i = 0; i < k; i++, b += COLUMNS) {
+                const f4 b0 = load4(b), b1 = load4(b + 4);
+                f4 factor = all(a0[i]);
+                c00 = MULTIPLY_ADD(factor, b0, c00);
+                c01 = MULTIPLY_ADD(factor, b1, c01);
+                factor = all(a1[i]);
+                c10 = MULTIPLY_ADD(factor, b0, c10);
+                c11 = MULTIPLY_ADD(factor, b1, c11);
+                factor = all(a2[i]);
+                c20 = MULTIPLY_ADD(factor, b0, c20);
+                c21 = MULTIPLY_ADD(factor, b1, c21);
+                factor = all(a3[i]);
+                c30 = MULTIPLY_ADD(factor, b0, c30);
+                c31 = MULTIPLY_ADD(factor, b1, c31);
+            }
+            store4(to, c00);
+            store4(to + 4, c01);
+            store4(to + n, c10);
+            store4(to + n + 4, c11);
+            store4(to + 2 * n, c20);
+            store4(to + 2 * n + 4, c21);
+            store4(to + 3 * n, c30);
+            store4(to + 3 * n + 4, c31);
+        }
+        for (; row < rows; row++) {
+            const float *b = packed;
+            f4 c0 = bias0, c1 = bias1;
+            for (i = 0; i < k; i++, b += COLUMNS) {
+                const f4 factor = all(a[row * k + i]);
+                c0 = MULTIPLY_ADD(factor, load4(b), c0);
+                c1 = MULTIPLY_ADD(factor, load4(b + 4), c1);
+            }
+            store4(c + row * n + column, c0);
+            store4(c + row * n + column + 4, c1);
+        }
+    }
+}
+
+/* ---- convolutions; channels lie last ---- */
+
+typedef struct convolution {
+    /* Packed; of 3 × 3 with stride 1 its sixteen matrices in Winograd's domain. */
+    float *kernel;
+    const float *bias;
+    size_t inputs, outputs, size, stride;
+} convolution;
+
+static int winograd(const convolution *layer) {
+    return layer->size == 3 && layer->stride == 1;
+}
+
+/* Row `row` of G·(g0, g1, g2). */
+static float of_kernel(size_t row, float g0, float g1, float g2) {
+    return row == 0 ? g0 : row == 1 ? 0.5f * (g0 + g1 + g2) : row == 2 ? 0.5f * (g0 - g1 + g2) : g2;
+}
+
+/* Scratch of load_convolution: its largest kernel. */
+static float matrix[WIDE * 2 * WIDE * 9];
+
+static int load_convolution(const file *file, const char *name, size_t inputs, size_t outputs, size_t size, size_t stride,
+                            convolution *layer) {
+    const size_t patch = size * size, n = whole(outputs);
+    const float *weight, *bias;
+    float *packed_bias;
+    size_t in, out, at, y;
+    layer->inputs = inputs;
+    layer->outputs = n;
+    layer->size = size;
+    layer->stride = stride;
+    if ((layer->kernel = take((winograd(layer) ? 16 : patch) * inputs * n)) == NULL || (packed_bias = take(n)) == NULL)
+        return 1;
+    bias = tensor(file, name, ".bias", outputs);
+    weight = tensor(file, name, ".weight", inputs * outputs * patch);
+    if (bias == NULL || weight == NULL)
+        return 1;
+    for (out = 0; out < n; out++)
+        packed_bias[out] = out < outputs ? bias[out] : 0.0f;
+    layer->bias = packed_bias;
+    if (!winograd(layer)) {
+        for (at = 0; at < patch; at++)
+            for (in = 0; in < inputs; in++)
+                for (out = 0; out < outputs; out++)
+                    matrix[(at * inputs + in) * outputs + out] = weight[(out * inputs + in) * patch + at];
+        pack(matrix, patch * inputs, outputs, layer->kernel);
+    } else {
+        for (at = 0; at < 16; at++) {
+            for (in = 0; in < inputs; in++)
+                for (out = 0; out < outputs; out++) {
+                    const float *const g = weight + (out * inputs + in) * 9;
+                    float rows[3];
+                    for (y = 0; y < 3; y++)
+                        rows[y] = of_kernel(at % 4, g[3 * y], g[3 * y + 1], g[3 * y + 2]);
+                    matrix[in * outputs + out] = of_kernel(at / 4, rows[0], rows[1], rows[2]);
+                }
+            pack(matrix, inputs, outputs, layer->kernel + at * inputs * n);
+        }
+    }
+    /* What the file has is needed here alone: its place is taken again. */
+    arena_len = (size_t)(packed_bias - arena) + n;
+    return 0;
+}
+
+enum { TILES = HALF / 2 * (HALF / 2) };
+
+static float transformed[16 * AT_ONCE * TILES * 3 * WIDTH], products[16 * AT_ONCE * TILES * WIDTH];
+
+/* Rows of tiles of a picture's side. */
+static size_t tiles_of(size_t side) {
+    return (side + 1) / 2;
+}
+
+/* Bᵀ·d·B of each 4 × 4 patch d, two pixels apart. */
+static void to_winograd(const float *x, size_t count, size_t side, size_t channels) {
+    const size_t tiles = tiles_of(side), plane = count * tiles * tiles * channels;
+    float *to = transformed;
+    size_t picture, ty, tx, c, i, j;
+    for (picture = 0; picture < count; picture++)
+        for (ty = 0; ty < tiles; ty++)
+            for (tx = 0; tx < tiles; tx++, to += channels) {
+                const float *from[4][4];
+                for (i = 0; i < 4; i++)
+                    for (j = 0; j < 4; j++) {
+                        const size_t y = 2 * ty + i - 1, column = 2 * tx + j - 1;
+                        from[i][j] = y < side && column < side ? x + ((picture * side + y) * side + column) * channels : NULL;
+                    }
+                for (c = 0; c < channels; c += 4) {
+                    f4 d[4][4];
+                    for (i = 0; i < 4; i++) {
+                        f4 p[4];
+                        for (j = 0; j < 4; j++)
+                            p[j] = from[i][j] == NULL ? all(0.0f) : load4(from[i][j] + c);
+                        d[i][0] = p[0] - p[2];
+                        d[i][1] = p[1] + p[2];
+                        d[i][2] = p[2] - p[1];
+                        d[i][3] = p[1] - p[3];
+                    }
+                    for (j = 0; j < 4; j++) {
+                        store4(to + (0 + j) * plane + c, d[0][j] - d[2][j]);
+                        store4(to + (4 + j) * plane + c, d[1][j] + d[2][j]);
+                        store4(to + (8 + j) * plane + c, d[2][j] - d[1][j]);
+                        store4(to + (12 + j) * plane + c, d[1][j] - d[3][j]);
+                    }
+                }
+            }
+}
+
+/* Aᵀ·m·A, and the bias, of each tile: 2 × 2 pixels, of which some lie outside if the side is odd. */
+static void from_winograd(const float *bias, size_t count, size_t side, size_t channels, float *out) {
+    const size_t tiles = tiles_of(side), plane = count * tiles * tiles * channels;
+    const float *from = products;
+    size_t picture, ty, tx, c, j;
+    for (picture = 0; picture < count; picture++)
+        for (ty = 0; ty < tiles; ty++)
+            for (tx = 0; tx < tiles; tx++, from += channels) {
+                float *const to = out + ((picture * side + 2 * ty) * side + 2 * tx) * channels;
+                const int right = 2 * tx + 1 < side, below = 2 * ty + 1 < side;
+                for (c = 0; c < channels; c += 4) {
+                    f4 upper[4], lower[4];
+                    const f4 b = load4(bias + c);
+                    for (j = 0; j < 4; j++) {
+                        const f4 m0 = load4(from + (0 + j) * plane + c), m1 = load4(from + (4 + j) * plane + c);
+                        const f4 m2 = load4(from + (8 + j) * plane + c), m3 = load4(from + (12 + j) * plane + c);
+                        upper[j] = m0 + m1 + m2;
+                        lower[j] = m1 - m2 - m3;
+                    }
+                    store4(to + c, upper[0] + upper[1] + upper[2] + b);
+                    if (right)
+                        store4(to + channels + c, upper[1] - upper[2] - upper[3] + b);
+                    if (below)
+                        store4(to + side * channels + c, lower[0] + lower[1] + lower[2] + b);
+                    if (right && below)
+                        store4(to + (side + 1) * channels + c, lower[1] - lower[2] - lower[3] + b);
+                }
+            }
+}
+
+/* The patches that a convolution with a stride sees, a row each. */
+static void unfold(const convolution *layer, const float *x, size_t count, size_t side, float *patches) {
+    const size_t size = layer->size, padding = (size - 1) / 2, stride = layer->stride, channels = layer->inputs;
+    size_t picture, y, x0, i, j;
+    for (picture = 0; picture < count; picture++)
+        for (y = 0; y < side; y += stride)
+            for (x0 = 0; x0 < side; x0 += stride)
+                for (i = 0; i < size; i++)
+                    for (j = 0; j < size; j++, patches += channels) {
+                        const size_t row = y + i - padding, column = x0 + j - padding;
+                        if (row < side && column < side)
+                            memcpy(patches, x + ((picture * side + row) * side + column) * channels, channels * sizeof *x);
+                        else
+                            memset(patches, 0, channels * sizeof *x);
+                    }
+}
+
+/* `x` is count pictures of side × side places; `out` has side/stride of them. */
+static void convolve(const convolution *layer, const float *x, size_t count, size_t side, float *out) {
+    const size_t inputs = layer->inputs, outputs = layer->outputs;
+    const size_t places = count * (side / layer->stride) * (side / layer->stride);
+    if (layer->size == 1) {
+        multiply(x, places, inputs, layer->kernel, outputs, layer->bias, out);
+    } else if (winograd(layer)) {
+        const size_t tiles = count * tiles_of(side) * tiles_of(side);
+        size_t at;
+        to_winograd(x, count, side, inputs);
+        for (at = 0; at < 16; at++)
+            multiply(transformed + at * tiles * inputs, tiles, inputs, layer->kernel + at * inputs * outputs, outputs, NULL,
+                     products + at * tiles * outputs);
+        from_winograd(layer->bias, count, side, outputs, out);
+    } else {
+        const size_t patch = layer->size * layer->size * inputs;
+        unfold(layer, x, count, side, transformed);
+        multiply(transformed, places, patch, layer->kernel, outputs, layer->bias, out);
+    }
+}
+
+/* ---- normalisation, activation, attention ---- */
+
+/* exp, to 2 ulp or so, for x from −87 to 88: 2ⁿ·eʳ with |r| at most half of ln 2. */
+static f4 exp4(f4 x) {
+    const f4 magic = all(0x1.8p23f);
+    const f4 shifted = x * all(0x1.715476p+0f) + magic, n = shifted - magic;
+    const f4 r = x - n * all(0x1.62e4p-1f) - n * all(0x1.7f7d1cp-20f);
+    f4 p = all(1.0f / 5040.0f);
+    i4 bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127) << 23;
+    p = p * r + all(1.0f / 720.0f);
+    p = p * r + all(1.0f / 120.0f);
+    p = p * r + all(1.0f / 24.0f);
+    p = p * r + all(1.0f / 6.0f);
+    p = p * r + all(0.5f);
+    p = p * r + all(1.0f);
+    p = p * r + all(1.0f);
+    memcpy(&x, &bits, sizeof x);
+    return p * x;
+}
+
+static f4 silu4(f4 x) {
+    /* Farther out x or 0 to all bits that there are. */
+    f4 limited = -x;
+    const i4 high = limited > all(80.0f), low = limited < all(-80.0f);
+    i4 bits, top, bottom;
+    const f4 most = all(80.0f), least = all(-80.0f);
+    memcpy(&bits, &limited, sizeof bits);
+    memcpy(&top, &most, sizeof top);
+    memcpy(&bottom, &least, sizeof bottom);
+    bits = (high & top) | (low & bottom) | (~(high | low) & bits);
+    memcpy(&limited, &bits, sizeof limited);
+    return x / (all(1.0f) + exp4(limited));
+}
+
+static float silu(float x) {
+    return x / (1.0f + expf(-x));
+}
+
+typedef struct affine {
+    const float *weight, *bias;
+} affine;
+
+/* Group normalisation, a factor and an addend for each channel of a picture, and SiLU where it follows. `factor` and `addend` of a
+ * picture lie `apart` floats from the next one's. */
+static void normalise(const float *x, size_t count, size_t places, size_t channels, const float *factor, const float *addend,
+                      size_t apart, int activate, float *out) {
+    static float a[4 * WIDTH], b[4 * WIDTH];
+    const size_t width = channels / GROUPS;
+    size_t picture, place, group, c, i;
+    for (picture = 0; picture < count; picture++, x += places * channels, out += places * channels) {
+        for (group = 0; group < GROUPS; group++) {
+            double sum = 0, squares = 0, mean, root;
+            for (place = 0; place < places; place++) {
+                const float *const from = x + place * channels + group * width;
+                f4 s = all(0.0f), q = all(0.0f);
+                for (i = 0; i < width; i += 4) {
+                    const f4 v = load4(from + i);
+                    s += v;
+                    q += v * v;
+                }
+                sum += (double)(s[0] + s[1] + (s[2] + s[3]));
+                squares += (double)(q[0] + q[1] + (q[2] + q[3]));
+            }
+            mean = sum / (double)(places * width);
+            root = 1 / sqrt(squares / (double)(places * width) - mean * mean + 1e-5);
+            for (c = group * width; c < (group + 1) * width; c++) {
+                a[c] = factor[picture * apart + c] * (float)root;
+                b[c] = addend[picture * apart + c] - (float)mean * a[c];
+            }
+        }
+        for (place = 0; place < places; place++)
+            for (c = 0; c < channels; c += 4) {
+                const f4 v = load4(x + place * channels + c) * load4(a + c) + load4(b + c);
+                store4(out + place * channels + c, activate ? silu4(v) : v);
+            }
+    }
+}
+
+typedef struct linear {
+    const float *weight, *bias;
+    size_t inputs, outputs;
+} linear;
+
+static float dot(const float *a, const float *b, size_t len) {
+    f4 sum = all(0.0f);
+    size_t i;
+    for (i = 0; i < len; i += 4)
+        sum += load4(a + i) * load4(b + i);
+    return sum[0] + sum[1] + (sum[2] + sum[3]);
+}
+
+static void apply_linear(const linear *layer, const float *x, float *out) {
+    size_t i;
+    for (i = 0; i < layer->outputs; i++)
+        out[i] = layer->bias[i] + dot(layer->weight + i * layer->inputs, x, layer->inputs);
+}
+
+typedef struct block {
+    affine norm1, norm2;
+    convolution conv1, conv2, skip;
+    linear modulate;
+    size_t inputs, outputs;
+} block;
+
+typedef struct network {
+    const float *frequencies, *embed_class;
+    linear embed_sigma, embed;
+    convolution first, shrink, qkv, out, last;
+    block down1, down2, middle, up1, up2, up3, up4;
+    affine attention_norm, norm;
+} network;
+
+static int load_affine(const file *file, const char *name, size_t channels, affine *layer) {
+    layer->weight = tensor(file, name, ".weight", channels);
+    layer->bias = tensor(file, name, ".bias", channels);
+    return layer->weight == NULL || layer->bias == NULL;
+}
+
+static int load_linear(const file *file, const char *name, size_t inputs, size_t outputs, linear *layer) {
+    layer->inputs = inputs;
+    layer->outputs = outputs;
+    layer->weight = tensor(file, name, ".weight", inputs * outputs);
+    layer->bias = tensor(file, name, ".bias", outputs);
+    return layer->weight == NULL || layer->bias == NULL;
+}
+
+static const char *part(const char *name, const char *of) {
+    static char both[40];
+    strcpy(both, name);
+    return strcat(both, of);
+}
+
+static int load_block(const file *file, const char *name, size_t inputs, size_t outputs, block *block) {
+    block->inputs = inputs;
+    block->outputs = outputs;
+    return load_affine(file, part(name, ".norm1"), inputs, &block->norm1) ||
+           load_convolution(file, part(name, ".conv1"), inputs, outputs, 3, 1, &block->conv1) ||
+           load_linear(file, part(name, ".modulate"), EMBEDDING, 2 * outputs, &block->modulate) ||
+           load_affine(file, part(name, ".norm2"), outputs, &block->norm2) ||
+           load_convolution(file, part(name, ".conv2"), outputs, outputs, 3, 1, &block->conv2) ||
+           (inputs != outputs && load_convolution(file, part(name, ".skip"), inputs, outputs, 1, 1, &block->skip));
+}
+
+/* Reads a safetensors file with a NUL behind its end; 1 if it is not the clothes' network, else 0. */
+static int load_network(const void *bytes, size_t len, network *net) {
+    file file = {bytes, len, 0};
+    uint64_t header = 0;
+    size_t i;
+    for (i = 8; len >= 8 && i-- > 0;)
+        header = header << 8 | ((const unsigned char *)bytes)[i];
+    if (header == 0 || header > len - 8)
+        return 1;
+    file.data = 8 + (size_t)header;
+    arena_len = 0;
+    net->frequencies = tensor(&file, "frequencies", "", FEATURES / 2);
+    net->embed_class = tensor(&file, "embed_class", ".weight", EMBEDDING * CLASSES);
+    return net->frequencies == NULL || net->embed_class == NULL ||
+           load_linear(&file, "embed_sigma", FEATURES, EMBEDDING, &net->embed_sigma) ||
+           load_linear(&file, "embed", EMBEDDING, EMBEDDING, &net->embed) ||
+           load_convolution(&file, "first", 1, WIDTH, 6, 2, &net->first) ||
+           load_block(&file, "down1", WIDTH, WIDTH, &net->down1) ||
+           load_convolution(&file, "shrink", WIDTH, WIDE, 3, 2, &net->shrink) ||
+           load_block(&file, "down2", WIDE, WIDE, &net->down2) ||
+           load_affine(&file, "attention.norm", WIDE, &net->attention_norm) ||
+           load_convolution(&file, "attention.qkv", WIDE, 3 * WIDE, 1, 1, &net->qkv) ||
+           load_convolution(&file, "attention.out", WIDE, WIDE, 1, 1, &net->out) ||
+           load_block(&file, "middle", WIDE, WIDE, &net->middle) || load_block(&file, "up1", 2 * WIDE, WIDE, &net->up1) ||
+           load_block(&file, "up2", WIDE, WIDE, &net->up2) || load_block(&file, "up3", WIDE + WIDTH, WIDTH, &net->up3) ||
+           load_block(&file, "up4", 2 * WIDTH, WIDTH, &net->up4) || load_affine(&file, "norm", WIDTH, &net->norm) ||
+           load_convolution(&file, "last", WIDTH, 4, 3, 1, &net->last);
+}
+
+/* ---- the network ---- */
+
+enum { MOST = AT_ONCE * HALF * HALF * 3 * WIDTH };
+
+static float first[MOST], down1[MOST], down2[MOST], joined[MOST], h[MOST], normal[MOST], between[MOST];
+static float embeddings[AT_ONCE * EMBEDDING];
+
+/* A factor of 1 + scale, an addend: those of the block's second norm with its own. */
+static void apply_block(const block *block, const float *x, size_t count, size_t side, float *out) {
+    static float modulation[AT_ONCE * 4 * WIDTH * 2];
+    const size_t places = side * side, inputs = block->inputs, outputs = block->outputs;
+    size_t picture, c, i;
+    for (picture = 0; picture < count; picture++) {
+        float *const factor = modulation + picture * 2 * outputs, *const addend = factor + outputs;
+        apply_linear(&block->modulate, embeddings + picture * EMBEDDING, factor);
+        for (c = 0; c < outputs; c++) {
+            addend[c] += block->norm2.bias[c] * (1.0f + factor[c]);
+            factor[c] = block->norm2.weight[c] * (1.0f + factor[c]);
+        }
+    }
+    normalise(x, count, places, inputs, block->norm1.weight, block->norm1.bias, 0, 1, normal);
+    convolve(&block->conv1, normal, count, side, between);
+    normalise(between, count, places, outputs, modulation, modulation + outputs, 2 * outputs, 1, normal);
+    convolve(&block->conv2, normal, count, side, between);
+    if (inputs != outputs) {
+        convolve(&block->skip, x, count, side, normal);
+        x = normal;
+    }
+    for (i = 0; i < count * places * outputs; i += 4)
+        store4(out + i, load4(x + i) + load4(between + i));
+}
+
+/* Adds to x what its places tell each other. */
+static void attend(const network *net, size_t count, float *x) {
+    enum { PLACES = QUARTER * QUARTER, DEPTH = WIDE / HEADS };
+    static float qkv[AT_ONCE * PLACES * 3 * WIDE], weights[(PLACES + 3) / 4 * 4];
+    size_t picture, head, from, to, i;
+    normalise(x, count, PLACES, WIDE, net->attention_norm.weight, net->attention_norm.bias, 0, 0, normal);
+    convolve(&net->qkv, normal, count, QUARTER, qkv);
+    for (picture = 0; picture < count; picture++)
+        for (head = 0; head < HEADS; head++) {
+            const float *const q = qkv + picture * PLACES * 3 * WIDE + head * DEPTH, *const k = q + WIDE, *const v = k + WIDE;
+            for (from = 0; from < PLACES; from++) {
+                float *const out = between + (picture * PLACES + from) * WIDE + head * DEPTH;
+                f4 sum[DEPTH / 4] = {{0}};
+                float most = -INFINITY, total = 0;
+                for (to = 0; to < PLACES; to++) {
+                    weights[to] = dot(q + from * 3 * WIDE, k + to * 3 * WIDE, DEPTH) / sqrtf(DEPTH);
+                    most = weights[to] > most ? weights[to] : most;
+                }
+                for (to = 0; to < sizeof weights / sizeof *weights; to += 4)
+                    store4(weights + to, exp4(load4(weights + to) - all(most)));
+                for (to = 0; to < PLACES; to++) {
+                    total += weights[to];
+                    for (i = 0; i < DEPTH / 4; i++)
+                        sum[i] += all(weights[to]) * load4(v + to * 3 * WIDE + 4 * i);
+                }
+                for (i = 0; i < DEPTH / 4; i++)
+                    store4(out + 4 * i, sum[i] / all(total));
+            }
+        }
+    convolve(&net->out, between, count, QUARTER, normal);
+    for (i = 0; i < count * PLACES * WIDE; i += 4)
+        store4(x + i, load4(x + i) + load4(normal + i));
+}
+
+/* The channels of a, and behind them those of b, for each place. */
+static void join(const float *a, size_t a_channels, const float *b, size_t b_channels, size_t places, float *out) {
+    size_t place;
+    for (place = 0; place < places; place++, out += a_channels + b_channels) {
+        memcpy(out, a + place * a_channels, a_channels * sizeof *a);
+        memcpy(out + a_channels, b + place * b_channels, b_channels * sizeof *b);
+    }
+}
+
+static void embed(const network *net, float sigma, const int *classes, size_t count) {
+    float features[FEATURES], of_sigma[EMBEDDING], e[EMBEDDING];
+    const float noise = logf(sigma) / 4.0f;
+    size_t picture, i;
+    for (i = 0; i < FEATURES / 2; i++) {
+        features[i] = cosf(noise * net->frequencies[i]);
+        features[FEATURES / 2 + i] = sinf(noise * net->frequencies[i]);
+    }
+    apply_linear(&net->embed_sigma, features, of_sigma);
+    for (picture = 0; picture < count; picture++) {
+        float *const out = embeddings + picture * EMBEDDING;
+        for (i = 0; i < EMBEDDING; i++)
+            e[i] = silu(of_sigma[i] +
+                        (classes[picture] < 0 ? 0.0f : net->embed_class[i * CLASSES + (size_t)classes[picture]]));
+        apply_linear(&net->embed, e, out);
+        for (i = 0; i < EMBEDDING; i++)
+            out[i] = silu(out[i]);
+    }
+}
+
+static void denoise_some(const network *net, const float *x, float sigma, const int *classes, size_t count, float *denoised) {
+    const float total = sigma * sigma + SD * SD, root = sqrtf(total);
+    const float kept = SD * SD / total, learned = SD * sigma / root;
+    const size_t half = count * HALF * HALF;
+    size_t picture, y, column, i;
+    embed(net, sigma, classes, count);
+    for (i = 0; i < count * PIXELS; i++)
+        joined[i] = (x[i] - MEAN) / root;
+    convolve(&net->first, joined, count, SIZE, first);
+    apply_block(&net->down1, first, count, HALF, down1);
+    convolve(&net->shrink, down1, count, HALF, joined);
+    apply_block(&net->down2, joined, count, QUARTER, down2);
+    memcpy(joined, down2, count * QUARTER * QUARTER * WIDE * sizeof *joined);
+    attend(net, count, joined);
+    apply_block(&net->middle, joined, count, QUARTER, h);
+    join(h, WIDE, down2, WIDE, count * QUARTER * QUARTER, joined);
+    apply_block(&net->up1, joined, count, QUARTER, h);
+    apply_block(&net->up2, h, count, QUARTER, down2);
+    /* Twice as high and wide. */
+    for (picture = 0; picture < count; picture++)
+        for (y = 0; y < HALF; y++)
+            for (column = 0; column < HALF; column++)
+                memcpy(h + ((picture * HALF + y) * HALF + column) * WIDE,
+                       down2 + ((picture * QUARTER + y / 2) * QUARTER + column / 2) * WIDE, WIDE * sizeof *h);
+    join(h, WIDE, down1, WIDTH, half, joined);
+    apply_block(&net->up3, joined, count, HALF, h);
+    join(h, WIDTH, first, WIDTH, half, joined);
+    apply_block(&net->up4, joined, count, HALF, h);
+    normalise(h, count, HALF * HALF, WIDTH, net->norm.weight, net->norm.bias, 0, 1, normal);
+    convolve(&net->last, normal, count, HALF, between);
+    /* A place's four channels are four pixels. */
+    for (picture = 0; picture < count; picture++)
+        for (y = 0; y < SIZE; y++)
+            for (column = 0; column < SIZE; column++) {
+                const size_t at = (picture * SIZE + y) * SIZE + column;
+                const float *const place = between + ((picture * HALF + y / 2) * HALF + column / 2) * COLUMNS;
+                denoised[at] = MEAN + (x[at] - MEAN) * kept + place[y % 2 * 2 + column % 2] * learned;
+            }
+}
+
+/* The denoised pictures; a class below 0 is any. */
+static void denoise(const network *net, const float *x, float sigma, const int *classes, size_t count, float *denoised) {
+    size_t begin, some;
+    for (begin = 0; begin < count; begin += some) {
+        some = count - begin < AT_ONCE ? count - begin : AT_ONCE;
+        denoise_some(net, x + begin * PIXELS, sigma, classes + begin, some, denoised + begin * PIXELS);
+    }
+}
+
+#endif
