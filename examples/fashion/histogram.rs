@@ -70,7 +70,7 @@ pub fn draw(title: &str, axis: &str, kinds: [(String, &[f64]); 3]) -> Picture {
     }
     picture.write(axis, Point::new((LEFT + RIGHT) / 2, BOTTOM + 28), Alignment::Center);
     picture.write(title, Point::new(LEFT, 4), Alignment::Left);
-    picture.write("pictures", Point::new(LEFT - 45, TOP - 18), Alignment::Left);
+    picture.write("pictures", Point::new(LEFT - 45, TOP - 24), Alignment::Left);
 
     // Bars of kinds stand beside each other in a bin.
     for (kind, counts) in counts.iter().enumerate() {
