@@ -27,7 +27,7 @@ pub struct Sample {
     #[arg(long, value_parser = class)]
     class: Option<usize>,
     /// Which of the hundred the strip shows, from 0
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(..(CLASSES * COLUMNS) as i64))]
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(..(CLASSES * COLUMNS) as i64))]
     film: u32,
     /// The picture to write; the strip goes beside it, as NAME-strip.png
     #[arg(long, default_value = "fashion.png")]
