@@ -15,7 +15,7 @@ use crate::network::{CLASSES, PIXELS};
 use crate::sampling::Job;
 
 /// How to sample.
-#[derive(Args)]
+#[derive(Args, Clone, Copy)]
 pub struct Sampling {
     /// How to sample
     #[arg(long, value_name = "NAME", default_value = Named::DEFAULT.name, value_parser = named())]
@@ -27,15 +27,25 @@ pub struct Sampling {
     #[arg(long, default_value = "karras", value_parser = one_of(Table::ALL))]
     pub table: Table,
     /// Weight of the class: 0 leaves it out, 1 is the class as it is, more exaggerates it and lets
-    /// each call of the network have a batch twice as large
-    #[arg(long, default_value_t = 1.0)]
-    pub guidance: f32,
+    /// each call of the network have a batch twice as large [default: 1, and 1.5 of sample]
+    #[arg(long)]
+    guidance: Option<f32>,
     /// Seed of the noise
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
 }
 
 impl Sampling {
+    /// Of a job that has this guidance unless another is named.
+    pub fn with_default_guidance(&self, guidance: f32) -> Self {
+        Self { guidance: self.guidance.or(Some(guidance)), ..*self }
+    }
+
+    /// The weight of the class.
+    pub fn guidance(&self) -> f32 {
+        self.guidance.unwrap_or(1.0)
+    }
+
     /// The job, which calls the network `evaluations` times unless it is said.
     pub fn job(&self, config: Config, evaluations: u32) -> Job<'static> {
         let Self { seed, sampler, table, .. } = *self;
@@ -47,7 +57,8 @@ impl Sampling {
 
     /// In words.
     pub fn described(&self) -> String {
-        let Self { seed, sampler, table, guidance, .. } = self;
+        let Self { seed, sampler, table, .. } = self;
+        let guidance = self.guidance();
         let table = if *sampler == Named::PC { &Table::Geometric } else { table };
         format!(
             "{}, {} table, guidance {guidance}, seed {seed}",
@@ -91,7 +102,7 @@ impl Restoring {
 
     /// What the network is told where each picture is restored so many times.
     pub fn conditions(&self, classes: &[usize], times: usize) -> Vec<Condition> {
-        let of_class = |&class| vec![Condition::guided(class, self.sampling.guidance); times];
+        let of_class = |&class| vec![Condition::guided(class, self.sampling.guidance()); times];
         classes.iter().flat_map(of_class).collect()
     }
 }
