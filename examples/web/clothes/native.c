@@ -1,6 +1,7 @@
-/* The clothes of the page as a program, from the repository's root:
+/* The clothes of the page as a program, to be run from the repository's root:
  *
- *   cc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/web/clothes/{clothes,native}.c target/ffi/vesde.o -lm -o clothes
+ *   cc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/web/clothes/{clothes,native}.c \
+ *     target/ffi/vesde.o -lm -o clothes
  *   ./clothes OUTPUT.png [SAMPLER [SEED [EVALUATIONS [CLASS]]]]
  */
 
@@ -28,7 +29,8 @@ int main(int argc, char **argv) {
     if (argc < 2 || (output = fopen(argv[1], "wb")) == NULL)
         fail("OUTPUT", "cannot be written");
     why = sample(argc > 2 ? argv[2] : "2m-sde", weights, weights_len, json, json_len,
-                 number(argc > 3 ? argv[3] : "42", "SEED"), (size_t)number(argc > 4 ? argv[4] : "10", "EVALUATIONS"),
+                 number(argc > 3 ? argv[3] : "42", "SEED"),
+                 (size_t)number(argc > 4 ? argv[4] : "10", "EVALUATIONS"),
                  (size_t)number(argc > 5 ? argv[5] : "10", "CLASS"));
     fprintf(stderr, "\n");
     if (why != NULL)

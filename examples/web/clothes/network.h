@@ -395,8 +395,9 @@ static f4 silu4(f4 x) {
     return x / (all(1.0f) + exp4(limited));
 }
 
+/* The C library's functions are asked for a double, and rounded: so all libraries give the same float. */
 static float silu(float x) {
-    return x / (1.0f + expf(-x));
+    return (float)(x / (1.0 + exp(-x)));
 }
 
 typedef struct affine {
@@ -610,11 +611,11 @@ static void join(const float *a, size_t a_channels, const float *b, size_t b_cha
 
 static void embed(const network *net, float sigma, const int *classes, size_t count) {
     float features[FEATURES], of_sigma[EMBEDDING], e[EMBEDDING];
-    const float noise = logf(sigma) / 4.0f;
+    const double noise = log(sigma) / 4.0;
     size_t picture, i;
     for (i = 0; i < FEATURES / 2; i++) {
-        features[i] = cosf(noise * net->frequencies[i]);
-        features[FEATURES / 2 + i] = sinf(noise * net->frequencies[i]);
+        features[i] = (float)cos(noise * net->frequencies[i]);
+        features[FEATURES / 2 + i] = (float)sin(noise * net->frequencies[i]);
     }
     apply_linear(&net->embed_sigma, features, of_sigma);
     for (picture = 0; picture < count; picture++) {
