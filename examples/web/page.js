@@ -22,7 +22,7 @@ const kinds = {
     columns: 4, rows: 5, side: 28, evaluations: 10,
     heading: "Clothes from noise",
     about: `Twenty pictures of clothes, sampled in this tab by vesde and a U-Net of two million weights. The same seed gives the
-      same pictures as its other engines.`,
+      pictures that the programs in Rust and C++ make.`,
     classes: ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"],
     all: "of ten classes, two of each",
     empty: "Empty places for twenty clothes", noisy: "Noise turning into clothes", many: "Twenty clothes",

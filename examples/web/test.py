@@ -17,7 +17,7 @@ import zlib
 PAGE, PROGRAMS, SCREENSHOTS = sys.argv[1:]
 SIDE, SCALE = 91, 8  # the digits' frame's pixels, and the picture's for one of them
 TWENTY = pathlib.Path(__file__).parent / "../fashion/twenty.png"  # by another engine
-MOST_SECONDS = 6  # for twenty clothes, on a busy machine
+MOST_SECONDS, MOST_TIMES = 6, 3  # for twenty clothes; more on a machine on which the native program takes long, too
 KEYS = {"tab": "\ue004", "enter": "\ue007", "shift": "\ue008", "control": "\ue009", "space": " "}
 
 
@@ -257,6 +257,9 @@ def check_clothes(browser, folder, address):
     """Chooses them by keyboard; all classes, and then one of them by another sampler."""
     browser.call("POST", "/url", url=address)
     wait("loading", lambda: browser.status() == "Ready.")
+    started = time.monotonic()
+    expected = native_clothes(folder)
+    seconds_of_native = time.monotonic() - started
     browser.click("h1")
     browser.press("tab", "c")
     wait("loading", lambda: browser.status() == "Ready.")
@@ -266,12 +269,12 @@ def check_clothes(browser, folder, address):
     browser.click("button")
     wait("the third step", lambda: browser.step() > 2)
     noise = browser.frame()
-    expected = native_clothes(folder)
     frame = clothes_frame_of(expected)
     check_result(browser, folder, "clothes-2m-sde-42-10.png", expected, lambda: browser.click("#save"), clothes_frame_of)
     seconds = float(browser.status().split()[2]) / 1000
     check(browser.step() == 10 and noise != frame, "it did not show its steps")
-    check(seconds < MOST_SECONDS, "twenty clothes took", seconds, "s")
+    check(seconds < max(MOST_SECONDS, MOST_TIMES * seconds_of_native), "twenty clothes took", seconds, "s")
+    print(f"clothes: twenty in {seconds:.1f} s, natively in {seconds_of_native:.1f} s")
     longest = browser.js("return longest")
     check(longest < 500, "the page stood still for", longest, "ms")
     name = "Twenty clothes of ten classes, two of each"
