@@ -184,7 +184,8 @@ def check_names(browser):
     expected = {
         "main": ("main", ""), "h1": ("heading", "Digits from noise"),
         "canvas": ("image", "Empty places for a hundred digits"),
-        "[name=kind]": ("combobox", "Pictures"), "[name=seed]": ("textbox", "Seed"), "[name=class]": ("combobox", "Class"), "[name=sampler]": ("combobox", "Sampler"),
+        "[name=kind]": ("combobox", "Pictures"), "[name=seed]": ("textbox", "Seed"),
+        "[name=class]": ("combobox", "Class"), "[name=sampler]": ("combobox", "Sampler"),
         "[name=evaluations]": ("spinbutton", "Network calls"),
         "button": ("button", "Start"), "progress": ("progressbar", "Progress"), "#status": ("status", ""),
         "section": ("region", "Sampling"),
@@ -270,7 +271,8 @@ def check_clothes(browser, folder, address):
     wait("the third step", lambda: browser.step() > 2)
     noise = browser.frame()
     frame = clothes_frame_of(expected)
-    check_result(browser, folder, "clothes-2m-sde-42-10.png", expected, lambda: browser.click("#save"), clothes_frame_of)
+    save = lambda: browser.click("#save")
+    check_result(browser, folder, "clothes-2m-sde-42-10.png", expected, save, clothes_frame_of)
     seconds = float(browser.status().split()[2]) / 1000
     check(browser.step() == 10 and noise != frame, "it did not show its steps")
     check(seconds < max(MOST_SECONDS, MOST_TIMES * seconds_of_native), "twenty clothes took", seconds, "s")
@@ -291,7 +293,7 @@ def check_clothes(browser, folder, address):
     browser.click("[name=evaluations]")
     browser.press("shift+tab", "p", "shift+tab", "a", "tab", "tab", "control+a", "6", "enter")
     expected = native_clothes(folder, "pc", "42", "6", "9")
-    check_result(browser, folder, "clothes-pc-42-6-ankle-boot.png", expected, lambda: browser.click("#save"), clothes_frame_of)
+    check_result(browser, folder, "clothes-pc-42-6-ankle-boot.png", expected, save, clothes_frame_of)
     check(browser.step() == 3, "three steps of two calls were shown as", browser.step())
 
     browser.click("button")  # and, while it samples, back
