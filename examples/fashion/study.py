@@ -48,22 +48,23 @@ DEFAULT = ("2m-sde", "karras", 20, 1.0, 0)
 def grid(seeds: int) -> list[tuple]:
     """All cells, and those of few calls with each seed."""
     calls_of = {
-        ("2m-sde", "karras"): (5, 8, 10, 20, 30, 50),
-        ("2m", "karras"): (5, 8, 10, 20),
-        ("2m-sde", "geometric"): (5, 10, 20),
-        ("euler-a", "karras"): (10, 20),
-        ("heun", "karras"): (10, 20),
-        ("edm", "karras"): (20, 50),
-        ("pc", ""): (10, 20, 50, 100, 200),
-        ("predictor", ""): (100,),
-        ("corrector", ""): (100,),
+        ("2m-sde", "karras", 1.0): (5, 8, 10, 20, 50),
+        ("2m-sde", "karras", 1.25): (10, 20),
+        ("2m-sde", "karras", 1.5): (5, 10, 20, 30),
+        ("2m-sde", "karras 14", 1.0): (5, 8, 10, 20),
+        ("2m", "karras", 1.0): (5, 10, 20),
+        ("euler-a", "karras", 1.0): (10, 20),
+        ("heun", "karras", 1.0): (20,),
+        ("edm", "karras", 1.0): (20, 50),
+        ("pc", "", 1.0): (10, 20, 50, 100, 200),
+        ("predictor", "", 1.0): (20, 100),
+        ("corrector", "", 1.0): (20, 100),
     }
-    cells = [(*what, calls, 1.0) for what, several in calls_of.items() for calls in several]
-    cells += [("2m-sde", "karras", calls, 1.5) for calls in (10, 20)]
-    cells += [("ode", tolerance, 0, 1.0) for tolerance in ("1e-2", "1e-3", "1e-5")]
-    few = [cell for cell in cells if 0 < cell[2] <= 10]
+    cells = [(*what, calls, w) for (*what, w), several in calls_of.items() for calls in several]
+    few = [(*cell, seed) for seed in range(1, seeds) for cell in cells if cell[2] <= 10]
+    odes = [("ode", tolerance, 0, 1.0, 0) for tolerance in ("1e-2", "1e-3", "1e-5")]
     anew = [(REAL, "", 0, 0.0, seed) for seed in range(5)]
-    return anew + [(*cell, 0) for cell in cells] + [(*c, s) for s in range(1, seeds) for c in few]
+    return [*anew, *((*cell, 0) for cell in cells), *few, *odes]
 
 
 def configuration(sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN) -> vesde.Config:
