@@ -12,6 +12,9 @@ mod abi_record;
 #[path = "../examples/digits/held_out.rs"]
 mod held_out;
 #[allow(dead_code)]
+#[path = "../examples/digits/methods.rs"]
+mod methods;
+#[allow(dead_code)]
 #[path = "../examples/digits/network.rs"]
 mod network;
 #[allow(dead_code)]
@@ -23,6 +26,9 @@ mod picture;
 #[allow(dead_code)]
 #[path = "../examples/digits/sampling.rs"]
 mod sampling;
+#[allow(dead_code)]
+#[path = "../examples/digits/solve.rs"]
+mod solve;
 
 use std::env;
 use std::fs::{self, File};
@@ -33,10 +39,11 @@ use std::sync::OnceLock;
 use vesde::{Config, Corrector, Predictor};
 
 use abi_record::{Item, breaks};
+use methods::{Named, Table};
 use network::{CLASSES, Network};
 use ode::OdeJob;
 use picture::Picture;
-use sampling::{Job, Known, Named, Table, sample};
+use sampling::{Job, Known, sample};
 
 // Where cargo builds the library. Cargo runs a test in the package's root, to which all paths are
 // relative.

@@ -88,7 +88,7 @@ int main(int argc, char **argv) {
     job.progress = print_step;
     job.sampler = find_sampler(sampler != NULL ? sampler : inpaints ? "pc" : SAMPLERS[0].name);
     if (job.sampler == NULL)
-        fail("--sampler", "must be one of SAMPLERS in sampling.h");
+        fail("--sampler", "must be one of SAMPLERS in samplers.h");
     if (table != NULL && strcmp(table, "karras") != 0 && strcmp(table, "geometric") != 0)
         fail("--table", "must be geometric or karras");
     job.table = table != NULL && strcmp(table, "geometric") == 0 ? GEOMETRIC : KARRAS;

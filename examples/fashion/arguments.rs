@@ -7,12 +7,15 @@ use indicatif::ProgressBar;
 use vesde::{Config, Counter};
 
 use crate::command::{bar, kebab_case, named, one_of};
-use crate::held_out::NAMES;
+use crate::denoiser::Condition;
+use crate::held_out::{self, NAMES, PER_CLASS};
+use crate::inverse::Consistency;
 use crate::methods::{Named, Table};
+use crate::network::{CLASSES, PIXELS};
 use crate::sampling::Job;
 
 /// How to sample.
-#[derive(Args)]
+#[derive(Args, Clone, Copy)]
 pub struct Sampling {
     /// How to sample
     #[arg(long, value_name = "NAME", default_value = Named::DEFAULT.name, value_parser = named())]
@@ -24,15 +27,25 @@ pub struct Sampling {
     #[arg(long, default_value = "karras", value_parser = one_of(Table::ALL))]
     pub table: Table,
     /// Weight of the class: 0 leaves it out, 1 is the class as it is, more exaggerates it and lets
-    /// each call of the network have a batch twice as large
-    #[arg(long, default_value_t = 1.0)]
-    pub guidance: f32,
+    /// each call of the network have a batch twice as large [default: 1, and 1.5 of sample]
+    #[arg(long)]
+    guidance: Option<f32>,
     /// Seed of the noise
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
 }
 
 impl Sampling {
+    /// Of a job that has this guidance unless another is named.
+    pub fn with_default_guidance(&self, guidance: f32) -> Self {
+        Self { guidance: self.guidance.or(Some(guidance)), ..*self }
+    }
+
+    /// The weight of the class.
+    pub fn guidance(&self) -> f32 {
+        self.guidance.unwrap_or(1.0)
+    }
+
     /// The job, which calls the network `evaluations` times unless it is said.
     pub fn job(&self, config: Config, evaluations: u32) -> Job<'static> {
         let Self { seed, sampler, table, .. } = *self;
@@ -44,7 +57,8 @@ impl Sampling {
 
     /// In words.
     pub fn described(&self) -> String {
-        let Self { seed, sampler, table, guidance, .. } = self;
+        let Self { seed, sampler, table, .. } = self;
+        let guidance = self.guidance();
         let table = if *sampler == Named::PC { &Table::Geometric } else { table };
         format!(
             "{}, {} table, guidance {guidance}, seed {seed}",
@@ -57,6 +71,45 @@ impl Sampling {
     pub fn noise(&self, draw: u64) -> Counter {
         Counter::new(self.seed, (1 << 32) + draw)
     }
+}
+
+/// Which held-out clothes are to be restored, and how.
+#[derive(Args)]
+pub struct Restoring {
+    #[command(flatten)]
+    pub sampling: Sampling,
+    /// How the denoised sample is made to agree with what is known; inpaint's pc has its own way
+    #[arg(long, default_value = "covariance", value_parser = one_of(Consistency::ALL))]
+    pub consistency: Consistency,
+    /// covariance: steps of conjugate gradients for each call
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub iterations: u32,
+    /// Only clothes of this class, by name or by number [default: one of each]
+    #[arg(long, value_parser = class)]
+    class: Option<usize>,
+    /// Which of the ten held-out clothes of a class, from 0
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..PER_CLASS as i64))]
+    number: u32,
+}
+
+impl Restoring {
+    /// The classes, and a picture of each.
+    pub fn real(&self) -> Result<(Vec<usize>, Vec<f32>), Box<dyn Error>> {
+        let classes = self.class.map_or((0..CLASSES).collect(), |class| vec![class]);
+        let pictures = held_out::pictures(&classes, self.number as usize)?;
+        Ok((classes, pictures))
+    }
+
+    /// What the network is told where each picture is restored so many times.
+    pub fn conditions(&self, classes: &[usize], times: usize) -> Vec<Condition> {
+        let of_class = |&class| vec![Condition::guided(class, self.sampling.guidance()); times];
+        classes.iter().flat_map(of_class).collect()
+    }
+}
+
+/// Each picture so many times.
+pub fn repeated(pictures: &[f32], times: usize) -> Vec<f32> {
+    pictures.chunks_exact(PIXELS).flat_map(|x| x.repeat(times)).collect()
 }
 
 /// A bar of so many steps.

@@ -13,7 +13,7 @@ const HEIGHT: i32 = 360;
 /// Of the axes.
 const LEFT: i32 = 60;
 const RIGHT: i32 = WIDTH - 20;
-const TOP: i32 = 40;
+const TOP: i32 = 50;
 const BOTTOM: i32 = HEIGHT - 50;
 /// Okabe and Ito's, which the colour-blind can tell apart.
 const COLORS: [Rgb888; 3] = [Rgb888::new(86, 180, 233), Rgb888::new(230, 159, 0), Rgb888::new(204, 121, 167)];
@@ -69,7 +69,8 @@ pub fn draw(title: &str, axis: &str, kinds: [(String, &[f64]); 3]) -> Picture {
         picture.write(&count.to_string(), Point::new(LEFT - 10, y(count) - 7), Alignment::Right);
     }
     picture.write(axis, Point::new((LEFT + RIGHT) / 2, BOTTOM + 28), Alignment::Center);
-    picture.write(title, Point::new(LEFT, 8), Alignment::Left);
+    picture.write(title, Point::new(LEFT, 4), Alignment::Left);
+    picture.write("pictures", Point::new(LEFT - 45, TOP - 24), Alignment::Left);
 
     // Bars of kinds stand beside each other in a bin.
     for (kind, counts) in counts.iter().enumerate() {

@@ -7,14 +7,14 @@ use std::time::Instant;
 use clap::Args;
 use vesde::{Config, Imputation, impute};
 
-use crate::arguments::{Sampling, class, steps_bar};
-use crate::command::{Output, one_of};
-use crate::denoiser::{Condition, Denoiser};
+use crate::arguments::{Restoring, repeated, steps_bar};
+use crate::command::Output;
+use crate::denoiser::Denoiser;
 use crate::figures::{Figures, rms};
-use crate::held_out::{self, NAMES};
-use crate::inverse::{self, Consistency, Measurement, Operator};
+use crate::held_out::NAMES;
+use crate::inverse::{self, Measurement, Operator};
 use crate::methods::Named;
-use crate::network::{CLASSES, Network, PIXELS};
+use crate::network::{Network, PIXELS};
 use crate::sampling::Known;
 use crate::sheet::{Row, Sheet};
 
@@ -26,19 +26,7 @@ const KEPT: f32 = 1e-6;
 #[derive(Args)]
 pub struct Inpaint {
     #[command(flatten)]
-    sampling: Sampling,
-    /// How the denoised sample is made to agree with what is known; pc does it another way
-    #[arg(long, default_value = "covariance", value_parser = one_of(Consistency::ALL))]
-    consistency: Consistency,
-    /// covariance: steps of conjugate gradients for each call
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    iterations: u32,
-    /// Only clothes of this class, by name or by number [default: one of each]
-    #[arg(long, value_parser = class)]
-    class: Option<usize>,
-    /// Which of the ten held-out clothes of a class, from 0
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..held_out::PER_CLASS as i64))]
-    number: u32,
+    restoring: Restoring,
     /// The picture to write
     #[arg(long, default_value = "fashion-inpaint.png")]
     output: PathBuf,
@@ -47,22 +35,19 @@ pub struct Inpaint {
 impl Inpaint {
     pub fn run(&self, config: Config, network: &Network) -> Result<Figures, Box<dyn Error>> {
         let picture = Output::create(&self.output)?;
-        let classes: Vec<usize> = self.class.map_or((0..CLASSES).collect(), |class| vec![class]);
-        let real = held_out::pictures(&classes, self.number as usize)?;
-        let known: Vec<f32> = real.chunks_exact(PIXELS).flat_map(|x| x.repeat(COMPLETIONS)).collect();
-        let conditions: Vec<_> = classes
-            .iter()
-            .flat_map(|&class| [Condition::guided(class, self.sampling.guidance); COMPLETIONS])
-            .collect();
+        let (classes, real) = self.restoring.real()?;
+        let sampling = &self.restoring.sampling;
+        let known = repeated(&real, COMPLETIONS);
+        let conditions = self.restoring.conditions(&classes, COMPLETIONS);
         let mut denoiser = Denoiser::new(network, &conditions);
 
         let mask = inverse::left_half();
         let operator = Operator::Pixels(mask.clone());
-        let (consistency, iterations) = (self.consistency, self.iterations);
-        let measured = operator.measure(&known, 0.0, self.sampling.noise(0))?;
+        let Restoring { consistency, iterations, .. } = self.restoring;
+        let measured = operator.measure(&known, 0.0, sampling.noise(0))?;
         let measurement =
             Measurement { operator: &operator, measured: &measured, sd: 0.0, consistency, iterations };
-        let mut job = self.sampling.job(config, 30);
+        let mut job = sampling.job(config, 30);
         job.known = Some(Known { pixels: &known, mask: &mask });
         let by_conditions = job.sampler == Named::PC;
         let bar = steps_bar(job.steps)?;
@@ -77,15 +62,15 @@ impl Inpaint {
         )?;
         impute(Imputation::in_place(&known, &mask, &mut pixels))?;
         bar.finish();
-        let described = format!("{}: {}", self.sampling.described(), denoiser.cost());
+        let described = format!("{}: {}", sampling.described(), denoiser.cost());
         println!("{described}, {:.1} s", start.elapsed().as_secs_f32());
 
-        let off =
-            pixels.iter().zip(&known).zip(mask.iter().cycle()).map(|((x, known), m)| m * (x - known).abs());
-        let off = off.fold(0.0, f32::max);
+        let off = pixels.iter().zip(&known).zip(mask.iter().cycle());
+        let off = off.map(|((x, known), m)| m * (x - known).abs()).fold(0.0, f32::max);
         println!("known pixels are at most {off:.0e} off");
         let (nearest, typical) = differences(&pixels);
         println!("completions of a picture differ by {typical:.3} rms, the nearest two by {nearest:.3}");
+
         let rows =
             classes.iter().zip(real.chunks_exact(PIXELS)).zip(pixels.chunks_exact(COMPLETIONS * PIXELS));
         let row = |((&class, real), completions): ((&usize, &[f32]), &[f32])| {

@@ -98,18 +98,19 @@ impl Interpolate {
         println!("{described}: {:.1} s", start.elapsed().as_secs_f32());
 
         let rows = frames.chunks_exact(FRAMES * PIXELS);
-        let is_end = |i: &usize| i % FRAMES == 0 || i % FRAMES == FRAMES - 1;
+        let is_end = |i: &usize| [0, FRAMES - 1].contains(&(i % FRAMES));
         let decoded_ends: Vec<&[f32]> =
             (0..frames.len() / PIXELS).filter(is_end).map(|i| &frames[i * PIXELS..][..PIXELS]).collect();
         let off = ends.chunks_exact(PIXELS).zip(&decoded_ends).map(|(a, b)| rms(a, b)).fold(0.0, f64::max);
         println!("the ends are at most {off:.1e} rms from their pictures");
-        let row = |((&[(from, _), (to, _)], ends), frames): ((&[(usize, usize); 2], &[f32]), &[f32])| {
+        let row = |[(from, _), (to, _)]: [(usize, usize); 2], ends: &[f32], frames: &[f32]| {
             let real = ends.chunks_exact(PIXELS).map(Vec::from).collect::<Vec<_>>();
             let between = frames.chunks_exact(PIXELS).map(Vec::from);
             let pictures = [real[0].clone()].into_iter().chain(between).chain([real[1].clone()]);
             Row::new(format!("{} to {}", NAMES[from], NAMES[to]), pictures.collect())
         };
-        let rows = pairs.iter().zip(ends.chunks_exact(2 * PIXELS)).zip(rows).map(row).collect();
+        let rows = pairs.iter().zip(ends.chunks_exact(2 * PIXELS)).zip(rows);
+        let rows = rows.map(|((&pair, ends), frames)| row(pair, ends, frames)).collect();
         let title = "Held-out clothes, and what is decoded on the great circle between their codes".into();
         let groups = &[("real", 1), ("decoded", FRAMES), ("real", 1)];
         Sheet { title, groups, rows, notes: vec![described] }.draw().save(picture)?;

@@ -106,7 +106,8 @@ pub fn left_half() -> Vec<f32> {
 }
 
 fn block_means(picture: &mut [f32]) {
-    for corner in (0..PIXELS).filter(|i| i % SIZE % BLOCK == 0 && i / SIZE % BLOCK == 0) {
+    let begins_block = |i: usize| i.is_multiple_of(BLOCK);
+    for corner in (0..PIXELS).filter(|i| begins_block(i % SIZE) && begins_block(i / SIZE)) {
         let block = (0..BLOCK * BLOCK).map(|i| corner + i / BLOCK * SIZE + i % BLOCK);
         let mean = block.clone().map(|i| picture[i]).sum::<f32>() / (BLOCK * BLOCK) as f32;
         block.for_each(|i| picture[i] = mean);

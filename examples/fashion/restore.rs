@@ -7,13 +7,13 @@ use std::time::Instant;
 use clap::Args;
 use vesde::{Combination, Config, linear};
 
-use crate::arguments::{Sampling, class, steps_bar};
-use crate::command::{Output, one_of};
-use crate::denoiser::{Condition, Denoiser};
+use crate::arguments::{Restoring, repeated, steps_bar};
+use crate::command::Output;
+use crate::denoiser::Denoiser;
 use crate::figures::{Figures, rms};
-use crate::held_out::{self, NAMES};
-use crate::inverse::{Consistency, Measurement, Operator};
-use crate::network::{CLASSES, Network, PIXELS};
+use crate::held_out::NAMES;
+use crate::inverse::{Measurement, Operator};
+use crate::network::{Network, PIXELS};
 use crate::sheet::{Row, Sheet};
 
 const RESTORATIONS: usize = 4;
@@ -22,22 +22,10 @@ const RESTORATIONS: usize = 4;
 #[derive(Args)]
 pub struct Restore {
     #[command(flatten)]
-    sampling: Sampling,
+    restoring: Restoring,
     /// Standard deviation of the noise on what is measured
     #[arg(long, default_value_t = 0.05)]
     noise: f32,
-    /// How the denoised sample is made to agree with what is measured
-    #[arg(long, default_value = "covariance", value_parser = one_of(Consistency::ALL))]
-    consistency: Consistency,
-    /// covariance: steps of conjugate gradients for each call
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    iterations: u32,
-    /// Only clothes of this class, by name or by number [default: one of each]
-    #[arg(long, value_parser = class)]
-    class: Option<usize>,
-    /// Which of the ten held-out clothes of a class, from 0
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..held_out::PER_CLASS as i64))]
-    number: u32,
     /// The picture to write
     #[arg(long, default_value = "fashion-restore.png")]
     output: PathBuf,
@@ -53,16 +41,16 @@ struct Restored {
 impl Restore {
     pub fn run(&self, config: Config, network: &Network) -> Result<Figures, Box<dyn Error>> {
         let picture = Output::create(&self.output)?;
-        let classes: Vec<usize> = self.class.map_or((0..CLASSES).collect(), |class| vec![class]);
-        let real = held_out::pictures(&classes, self.number as usize)?;
+        let (classes, real) = self.restoring.real()?;
+        let sampling = &self.restoring.sampling;
         let operators =
-            [("shrunk", Operator::Means), ("quarter", Operator::random_quarter(self.sampling.noise(0))?)];
+            [("shrunk", Operator::Means), ("quarter", Operator::random_quarter(sampling.noise(0))?)];
 
         let mut figures = Figures::new("restore");
         let mut restored = Vec::new();
         let mut notes = Vec::new();
         for (draw, (name, operator)) in (1..).zip(&operators) {
-            let measured = operator.measure(&real, self.noise, self.sampling.noise(draw))?;
+            let measured = operator.measure(&real, self.noise, sampling.noise(draw))?;
             let start = Instant::now();
             let (job, cost) = self.restore(config, network, &classes, operator, measured)?;
             println!(
@@ -71,10 +59,9 @@ impl Restore {
                 start.elapsed().as_secs_f32()
             );
 
-            let repeated: Vec<f32> = real.chunks_exact(PIXELS).flat_map(|x| x.repeat(RESTORATIONS)).collect();
-            let targets: Vec<f32> =
-                job.measured.chunks_exact(PIXELS).flat_map(|x| x.repeat(RESTORATIONS)).collect();
-            let (error, of_means) = (rms(&repeated, &job.pixels), rms(&real, &job.means));
+            let reals = repeated(&real, RESTORATIONS);
+            let targets = repeated(&job.measured, RESTORATIONS);
+            let (error, of_means) = (rms(&reals, &job.pixels), rms(&real, &job.means));
             let residual = operator.residual(&targets, &job.pixels)?;
             let noise = operator.residual(&job.measured, &real)?;
             let before = rms(&real, &job.measured);
@@ -92,7 +79,7 @@ impl Restore {
             figures.add_pictures(&format!("{name}.pixels"), &job.pixels, 1e-3);
             restored.push(job);
         }
-        notes.push(self.sampling.described());
+        notes.push(sampling.described());
 
         let row = |(i, (&class, real)): (usize, (&usize, &[f32]))| {
             let mut pictures = vec![real.to_vec()];
@@ -128,15 +115,18 @@ impl Restore {
         operator: &Operator,
         measured: Vec<f32>,
     ) -> Result<(Restored, String), Box<dyn Error>> {
-        let targets: Vec<f32> = measured.chunks_exact(PIXELS).flat_map(|x| x.repeat(RESTORATIONS)).collect();
-        let conditions: Vec<_> = classes
-            .iter()
-            .flat_map(|&class| [Condition::guided(class, self.sampling.guidance); RESTORATIONS])
-            .collect();
+        let targets = repeated(&measured, RESTORATIONS);
+        let conditions = self.restoring.conditions(classes, RESTORATIONS);
         let mut denoiser = Denoiser::new(network, &conditions);
-        let Self { noise, consistency, iterations, .. } = *self;
-        let measurement = Measurement { operator, measured: &targets, sd: noise, consistency, iterations };
-        let job = self.sampling.job(config, 30);
+        let Restoring { sampling, consistency, iterations, .. } = &self.restoring;
+        let measurement = Measurement {
+            operator,
+            measured: &targets,
+            sd: self.noise,
+            consistency: *consistency,
+            iterations: *iterations,
+        };
+        let job = sampling.job(config, 30);
         let bar = steps_bar(job.steps)?;
         let pixels = job.run(
             conditions.len(),

@@ -1,5 +1,5 @@
 """Uses the page with mouse and keyboard in headless Chromium, through its WebDriver, and compares what it makes with the native
-program's files. `test.py PAGE DIGITS SCREENSHOTS`: the page's folder, the native program, how the screenshots' names begin."""
+programs' files. `test.py PAGE PROGRAMS SCREENSHOTS`: the page's folder, the programs', how the screenshots' names begin."""
 
 import base64
 import http.server
@@ -14,8 +14,10 @@ import urllib.error
 import urllib.request
 import zlib
 
-PAGE, DIGITS, SCREENSHOTS = sys.argv[1:]
-SIDE, SCALE = 91, 8  # a frame's pixels, and the picture's for one of them
+PAGE, PROGRAMS, SCREENSHOTS = sys.argv[1:]
+SIDE, SCALE = 91, 8  # the digits' frame's pixels, and the picture's for one of them
+TWENTY = pathlib.Path(__file__).parent / "../fashion/twenty.png"  # by another engine
+MOST_SECONDS = 6  # for twenty clothes, on a busy machine
 KEYS = {"tab": "\ue004", "enter": "\ue007", "shift": "\ue008", "control": "\ue009", "space": " "}
 
 
@@ -110,8 +112,9 @@ class Browser:
 
     def frame(self):
         """The canvas, a pixel as four bytes."""
-        context = "document.querySelector('canvas').getContext('2d')"
-        return bytes(self.js(f"return [...{context}.getImageData(0, 0, {SIDE}, {SIDE}).data]"))
+        canvas = "const canvas = document.querySelector('canvas'); "
+        pixels = "canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
+        return bytes(self.js(f"{canvas} return [...{pixels}]"))
 
 
 def check(condition, *what):
@@ -128,21 +131,46 @@ def wait(what, condition, seconds=60):
 
 def native(folder, sampler, *numbers):
     path = folder / "native.png"
-    subprocess.run([DIGITS, "--sampler", sampler, path, *numbers], check=True, capture_output=True)
+    subprocess.run([PROGRAMS + "/digits", "--sampler", sampler, path, *numbers], check=True, capture_output=True)
     return path.read_bytes()
 
 
-def frame_of(png):
-    """What the canvas must show of the native program's picture: its file has one IDAT chunk, and no filters."""
+def native_clothes(folder, *args):
+    path = folder / "native.png"
+    subprocess.run([PROGRAMS + "/clothes", path, *args], check=True, capture_output=True)
+    return path.read_bytes()
+
+
+def rows_of(png):
+    """The rows of gray pixels of a file as the programs write it: with one IDAT chunk, and no filters."""
     at = png.index(b"IDAT")
     rows = zlib.decompress(png[at + 4:at + 4 + int.from_bytes(png[at - 4:at], "big")])
-    width = 1 + SIDE * SCALE
-    check(len(rows) == width * SIDE * SCALE, "the native program's picture has another size")
-    grays = [rows[y * width + 1 + x] for y in range(0, SIDE * SCALE, SCALE) for x in range(0, SIDE * SCALE, SCALE)]
-    return b"".join(bytes((gray, gray, gray, 255)) for gray in grays)
+    width, height = (int.from_bytes(png[at:at + 4], "big") for at in (16, 20))
+    check(len(rows) == (1 + width) * height, "a picture has another size")
+    return [rows[y * (1 + width) + 1:(y + 1) * (1 + width)] for y in range(height)]
 
 
-def check_result(browser, folder, name, expected, save):
+def frame_of(png):
+    """What the canvas must show of the native program's picture."""
+    rows = rows_of(png)
+    check(len(rows) == len(rows[0]) == SIDE * SCALE, "the native program's picture has another size")
+    return b"".join(bytes((gray, gray, gray, 255)) for row in rows[::SCALE] for gray in row[::SCALE])
+
+
+def clothes_frame_of(png):
+    """The same of twenty clothes, which the file has in rows of two, and the canvas in rows of four."""
+    rows, tile = rows_of(png), 8 + 28 * 3
+    check((len(rows), len(rows[0])) == (10 * tile + 8, 2 * tile + 8), "the clothes' picture has another size")
+    frame = [[64] * (4 * 29 + 1) for _ in range(5 * 29 + 1)]
+    for i in range(20):
+        for y in range(28):
+            row, left = rows[i // 2 * tile + 8 + 3 * y], i % 2 * tile + 8
+            x = i % 4 * 29 + 1
+            frame[i // 4 * 29 + 1 + y][x:x + 28] = row[left:left + 28 * 3:3]
+    return b"".join(bytes((gray, gray, gray, 255)) for row in frame for gray in row)
+
+
+def check_result(browser, folder, name, expected, save, frame_of=frame_of):
     """The job ends; canvas and saved file are the native program's. `save` follows the link."""
     wait("the end", lambda: browser.status().startswith("Done"))
     check(browser.frame() == frame_of(expected), name, "the canvas differs from the native program's picture")
@@ -156,7 +184,7 @@ def check_names(browser):
     expected = {
         "main": ("main", ""), "h1": ("heading", "Digits from noise"),
         "canvas": ("image", "Empty places for a hundred digits"),
-        "[name=seed]": ("textbox", "Seed"), "[name=digit]": ("combobox", "Class"), "[name=sampler]": ("combobox", "Sampler"),
+        "[name=kind]": ("combobox", "Pictures"), "[name=seed]": ("textbox", "Seed"), "[name=class]": ("combobox", "Class"), "[name=sampler]": ("combobox", "Sampler"),
         "[name=evaluations]": ("spinbutton", "Network calls"),
         "button": ("button", "Start"), "progress": ("progressbar", "Progress"), "#status": ("status", ""),
         "section": ("region", "Sampling"),
@@ -168,10 +196,15 @@ def check_names(browser):
     print("roles and names:", len(expected))
 
 
-def check_mouse(browser, folder):
+def watch(browser):
+    """From now on `longest` is how long the page stood still, in milliseconds."""
     browser.js("""window.longest = 0;
         new PerformanceObserver((list) => { for (const task of list.getEntries()) longest = Math.max(longest, task.duration); })
             .observe({ type: "longtask" });""")
+
+
+def check_mouse(browser, folder):
+    watch(browser)
     browser.click("button")
     wait("the end", lambda: browser.status().startswith("Done"))
     check_result(browser, folder, "digits-2m-sde-42-20.png", native(folder, "2m-sde"), lambda: browser.click("#save"))
@@ -207,7 +240,7 @@ def check_keyboard(browser, folder):
     """The largest seed, another class, sampler and number of calls, and the link; with nothing but keys."""
     browser.js("document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0)")
     browser.click("h1")
-    browser.press("tab")
+    browser.press("tab", "tab")
     check(browser.focused() == "seed", "the focus is on", browser.focused())
     browser.press("control+a", *str(2**64), "enter")
     check(browser.status().startswith("Stopped"), "it sampled from a seed of more than 64 bits")
@@ -218,6 +251,52 @@ def check_keyboard(browser, folder):
     expected = native(folder, "pc", str(2**64 - 1), "74", "3")
     check_result(browser, folder, f"digits-pc-{2**64 - 1}-74-3.png", expected, lambda: browser.press("tab", "enter"))
     check(browser.step() == 37, "steps of two calls were shown as", browser.step())
+
+
+def check_clothes(browser, folder, address):
+    """Chooses them by keyboard; all classes, and then one of them by another sampler."""
+    browser.call("POST", "/url", url=address)
+    wait("loading", lambda: browser.status() == "Ready.")
+    browser.click("h1")
+    browser.press("tab", "c")
+    wait("loading", lambda: browser.status() == "Ready.")
+    check(browser.role_and_name("h1") == ("heading", "Clothes from noise"), "the heading")
+    check(browser.role_and_name("canvas") == ("image", "Empty places for twenty clothes"), "the canvas' name")
+    watch(browser)
+    browser.click("button")
+    wait("the third step", lambda: browser.step() > 2)
+    noise = browser.frame()
+    expected = native_clothes(folder)
+    frame = clothes_frame_of(expected)
+    check_result(browser, folder, "clothes-2m-sde-42-10.png", expected, lambda: browser.click("#save"), clothes_frame_of)
+    seconds = float(browser.status().split()[2]) / 1000
+    check(browser.step() == 10 and noise != frame, "it did not show its steps")
+    check(seconds < MOST_SECONDS, "twenty clothes took", seconds, "s")
+    longest = browser.js("return longest")
+    check(longest < 500, "the page stood still for", longest, "ms")
+    name = "Twenty clothes of ten classes, two of each"
+    check(browser.role_and_name("canvas") == ("image", name), "the canvas' name")
+    other = b"".join(rows_of(TWENTY.read_bytes()))
+    apart = [abs(a - b) for a, b in zip(b"".join(rows_of(expected)), other, strict=True)]
+    check(max(apart) <= 2, "the clothes are up to", max(apart), "gray levels from another engine's")
+    print(f"{sum(map(bool, apart))} of {len(apart)} pixels differ from twenty.png, by at most {max(apart)} of 255")
+    browser.screenshot("-clothes")
+    browser.size(390, 844, 3)
+    browser.screenshot("-clothes-phone")
+    browser.size(1280, 800, 1)
+
+    browser.click("[name=evaluations]")
+    browser.press("shift+tab", "p", "shift+tab", "a", "tab", "tab", "control+a", "6", "enter")
+    expected = native_clothes(folder, "pc", "42", "6", "9")
+    check_result(browser, folder, "clothes-pc-42-6-ankle-boot.png", expected, lambda: browser.click("#save"), clothes_frame_of)
+    check(browser.step() == 3, "three steps of two calls were shown as", browser.step())
+
+    browser.click("button")  # and, while it samples, back
+    browser.click("h1")
+    browser.press("tab", "d")
+    wait("loading", lambda: browser.status() == "Ready.")
+    check(browser.role_and_name("canvas") == ("image", "Empty places for a hundred digits"), "the canvas' name")
+    check(browser.step() == 0 and len(browser.frame()) == 4 * SIDE * SIDE, "the clothes went on")
 
 
 def check_reduced_motion(browser):
@@ -274,6 +353,9 @@ def main(driver, folder):
     check_stop(browser)
     check_keyboard(browser, folder)
     check_reduced_motion(browser)
+    browser.media(reduced_motion="no-preference", color_scheme="light")
+    browser.size(1280, 800, 1)
+    check_clothes(browser, folder, address)
     log = browser.call("POST", "/se/log", type="browser")
     check(not log, "the console says", log)
     names = browser.js("return performance.getEntriesByType('resource').map((entry) => entry.name)")

@@ -1,6 +1,6 @@
 // One job: takes what page.js posts, answers with a frame a step, then with the picture or with what went wrong.
 
-onmessage = ({ data: { module, weights, config, sampler, seed, evaluations, digit } }) => {
+onmessage = ({ data: { module, weights, config, sampler, seed, evaluations, class: class_ } }) => {
   const parts = [];
   const copy = (at, len) => new Uint8ClampedArray(memory.buffer, at, len).slice();
   const { memory, sample } = new WebAssembly.Instance(module, {
@@ -18,7 +18,7 @@ onmessage = ({ data: { module, weights, config, sampler, seed, evaluations, digi
 
   const start = performance.now();
   const [name] = load(new TextEncoder().encode(sampler));
-  const why = sample(name, ...load(weights), ...load(config), seed, evaluations, digit);
+  const why = sample(name, ...load(weights), ...load(config), seed, evaluations, class_);
   const milliseconds = performance.now() - start;
   if (why === 0) {
     postMessage({ milliseconds, png: new Blob(parts, { type: "image/png" }) });

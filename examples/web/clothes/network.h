@@ -11,14 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SIDE 28
+#define SCALE 3
+#include "picture.h"
+
 enum {
-    SIZE = 28,
-    PIXELS = SIZE * SIZE,
-    CLASSES = 10,
-    HALF = SIZE / 2,
-    QUARTER = SIZE / 4,
-    WIDTH = 64,
-    WIDE = 2 * WIDTH,
+    HALF = SIDE / 2,
+    QUARTER = SIDE / 4,
+    CHANNELS = 64,
+    WIDE = 2 * CHANNELS,
     EMBEDDING = 64,
     FEATURES = 32,
     GROUPS = 8,
@@ -26,7 +27,7 @@ enum {
     /* Pictures that are evaluated together, so that a weight is read once for all of them. */
     AT_ONCE = 4,
     /* Columns of a product of matrices that are computed together. */
-    COLUMNS = 8
+    PANEL = 8
 };
 
 static const float MEAN = 0.286f, SD = 0.353f;
@@ -118,25 +119,25 @@ static float *tensor(const file *file, const char *name, const char *part, size_
 
 /* ---- products of matrices ---- */
 
-/* `COLUMNS` columns of b, for k rows of them, lie together. */
+/* `PANEL` columns of b, for k rows of them, lie together. */
 static void pack(const float *b, size_t k, size_t n, float *packed) {
     size_t column, row, i;
-    for (column = 0; column < n; column += COLUMNS)
+    for (column = 0; column < n; column += PANEL)
         for (row = 0; row < k; row++)
-            for (i = 0; i < COLUMNS; i++)
+            for (i = 0; i < PANEL; i++)
                 *packed++ = column + i < n ? b[row * n + column + i] : 0.0f;
 }
 
 static size_t whole(size_t n) {
-    return (n + COLUMNS - 1) / COLUMNS * COLUMNS;
+    return (n + PANEL - 1) / PANEL * PANEL;
 }
 
 #define ROWS 4
 
-/* c[rows][n] = a[rows][k]·b + bias, n a multiple of COLUMNS, rows as many as there are. */
+/* c[rows][n] = a[rows][k]·b + bias, n a multiple of PANEL, rows as many as there are. */
 static void multiply(const float *a, size_t rows, size_t k, const float *packed, size_t n, const float *bias, float *c) {
     size_t column, row, i;
-    for (column = 0; column < n; column += COLUMNS, packed += k * COLUMNS) {
+    for (column = 0; column < n; column += PANEL, packed += k * PANEL) {
         const f4 bias0 = bias == NULL ? all(0.0f) : load4(bias + column);
         const f4 bias1 = bias == NULL ? all(0.0f) : load4(bias + column + 4);
         for (row = 0; row + ROWS <= rows; row += ROWS) {
@@ -144,7 +145,7 @@ static void multiply(const float *a, size_t rows, size_t k, const float *packed,
             const float *b = packed;
             f4 c00 = bias0, c01 = bias1, c10 = bias0, c11 = bias1, c20 = bias0, c21 = bias1, c30 = bias0, c31 = bias1;
             float *const to = c + row * n + column;
-            for (i = 0; i < k; i++, b += COLUMNS) {
+            for (i = 0; i < k; i++, b += PANEL) {
                 const f4 b0 = load4(b), b1 = load4(b + 4);
                 f4 factor = all(a0[i]);
                 c00 = MULTIPLY_ADD(factor, b0, c00);
@@ -171,7 +172,7 @@ static void multiply(const float *a, size_t rows, size_t k, const float *packed,
         for (; row < rows; row++) {
             const float *b = packed;
             f4 c0 = bias0, c1 = bias1;
-            for (i = 0; i < k; i++, b += COLUMNS) {
+            for (i = 0; i < k; i++, b += PANEL) {
                 const f4 factor = all(a[row * k + i]);
                 c0 = MULTIPLY_ADD(factor, load4(b), c0);
                 c1 = MULTIPLY_ADD(factor, load4(b + 4), c1);
@@ -248,7 +249,7 @@ static int load_convolution(const file *file, const char *name, size_t inputs, s
 
 enum { TILES = HALF / 2 * (HALF / 2) };
 
-static float transformed[16 * AT_ONCE * TILES * 3 * WIDTH], products[16 * AT_ONCE * TILES * WIDTH];
+static float transformed[16 * AT_ONCE * TILES * 3 * CHANNELS], products[16 * AT_ONCE * TILES * CHANNELS];
 
 /* Rows of tiles of a picture's side. */
 static size_t tiles_of(size_t side) {
@@ -394,8 +395,9 @@ static f4 silu4(f4 x) {
     return x / (all(1.0f) + exp4(limited));
 }
 
+/* The C library's functions are asked for a double, and rounded: so all libraries give the same float. */
 static float silu(float x) {
-    return x / (1.0f + expf(-x));
+    return (float)(x / (1.0 + exp(-x)));
 }
 
 typedef struct affine {
@@ -406,7 +408,7 @@ typedef struct affine {
  * picture lie `apart` floats from the next one's. */
 static void normalise(const float *x, size_t count, size_t places, size_t channels, const float *factor, const float *addend,
                       size_t apart, int activate, float *out) {
-    static float a[4 * WIDTH], b[4 * WIDTH];
+    static float a[4 * CHANNELS], b[4 * CHANNELS];
     const size_t width = channels / GROUPS;
     size_t picture, place, group, c, i;
     for (picture = 0; picture < count; picture++, x += places * channels, out += places * channels) {
@@ -519,29 +521,29 @@ static int load_network(const void *bytes, size_t len, network *net) {
     return net->frequencies == NULL || net->embed_class == NULL ||
            load_linear(&file, "embed_sigma", FEATURES, EMBEDDING, &net->embed_sigma) ||
            load_linear(&file, "embed", EMBEDDING, EMBEDDING, &net->embed) ||
-           load_convolution(&file, "first", 1, WIDTH, 6, 2, &net->first) ||
-           load_block(&file, "down1", WIDTH, WIDTH, &net->down1) ||
-           load_convolution(&file, "shrink", WIDTH, WIDE, 3, 2, &net->shrink) ||
+           load_convolution(&file, "first", 1, CHANNELS, 6, 2, &net->first) ||
+           load_block(&file, "down1", CHANNELS, CHANNELS, &net->down1) ||
+           load_convolution(&file, "shrink", CHANNELS, WIDE, 3, 2, &net->shrink) ||
            load_block(&file, "down2", WIDE, WIDE, &net->down2) ||
            load_affine(&file, "attention.norm", WIDE, &net->attention_norm) ||
            load_convolution(&file, "attention.qkv", WIDE, 3 * WIDE, 1, 1, &net->qkv) ||
            load_convolution(&file, "attention.out", WIDE, WIDE, 1, 1, &net->out) ||
            load_block(&file, "middle", WIDE, WIDE, &net->middle) || load_block(&file, "up1", 2 * WIDE, WIDE, &net->up1) ||
-           load_block(&file, "up2", WIDE, WIDE, &net->up2) || load_block(&file, "up3", WIDE + WIDTH, WIDTH, &net->up3) ||
-           load_block(&file, "up4", 2 * WIDTH, WIDTH, &net->up4) || load_affine(&file, "norm", WIDTH, &net->norm) ||
-           load_convolution(&file, "last", WIDTH, 4, 3, 1, &net->last);
+           load_block(&file, "up2", WIDE, WIDE, &net->up2) || load_block(&file, "up3", WIDE + CHANNELS, CHANNELS, &net->up3) ||
+           load_block(&file, "up4", 2 * CHANNELS, CHANNELS, &net->up4) || load_affine(&file, "norm", CHANNELS, &net->norm) ||
+           load_convolution(&file, "last", CHANNELS, 4, 3, 1, &net->last);
 }
 
 /* ---- the network ---- */
 
-enum { MOST = AT_ONCE * HALF * HALF * 3 * WIDTH };
+enum { MOST = AT_ONCE * HALF * HALF * 3 * CHANNELS };
 
 static float first[MOST], down1[MOST], down2[MOST], joined[MOST], h[MOST], normal[MOST], between[MOST];
 static float embeddings[AT_ONCE * EMBEDDING];
 
 /* A factor of 1 + scale, an addend: those of the block's second norm with its own. */
 static void apply_block(const block *block, const float *x, size_t count, size_t side, float *out) {
-    static float modulation[AT_ONCE * 4 * WIDTH * 2];
+    static float modulation[AT_ONCE * 4 * CHANNELS * 2];
     const size_t places = side * side, inputs = block->inputs, outputs = block->outputs;
     size_t picture, c, i;
     for (picture = 0; picture < count; picture++) {
@@ -609,11 +611,11 @@ static void join(const float *a, size_t a_channels, const float *b, size_t b_cha
 
 static void embed(const network *net, float sigma, const int *classes, size_t count) {
     float features[FEATURES], of_sigma[EMBEDDING], e[EMBEDDING];
-    const float noise = logf(sigma) / 4.0f;
+    const double noise = log(sigma) / 4.0;
     size_t picture, i;
     for (i = 0; i < FEATURES / 2; i++) {
-        features[i] = cosf(noise * net->frequencies[i]);
-        features[FEATURES / 2 + i] = sinf(noise * net->frequencies[i]);
+        features[i] = (float)cos(noise * net->frequencies[i]);
+        features[FEATURES / 2 + i] = (float)sin(noise * net->frequencies[i]);
     }
     apply_linear(&net->embed_sigma, features, of_sigma);
     for (picture = 0; picture < count; picture++) {
@@ -635,7 +637,7 @@ static void denoise_some(const network *net, const float *x, float sigma, const 
     embed(net, sigma, classes, count);
     for (i = 0; i < count * PIXELS; i++)
         joined[i] = (x[i] - MEAN) / root;
-    convolve(&net->first, joined, count, SIZE, first);
+    convolve(&net->first, joined, count, SIDE, first);
     apply_block(&net->down1, first, count, HALF, down1);
     convolve(&net->shrink, down1, count, HALF, joined);
     apply_block(&net->down2, joined, count, QUARTER, down2);
@@ -651,18 +653,18 @@ static void denoise_some(const network *net, const float *x, float sigma, const 
             for (column = 0; column < HALF; column++)
                 memcpy(h + ((picture * HALF + y) * HALF + column) * WIDE,
                        down2 + ((picture * QUARTER + y / 2) * QUARTER + column / 2) * WIDE, WIDE * sizeof *h);
-    join(h, WIDE, down1, WIDTH, half, joined);
+    join(h, WIDE, down1, CHANNELS, half, joined);
     apply_block(&net->up3, joined, count, HALF, h);
-    join(h, WIDTH, first, WIDTH, half, joined);
+    join(h, CHANNELS, first, CHANNELS, half, joined);
     apply_block(&net->up4, joined, count, HALF, h);
-    normalise(h, count, HALF * HALF, WIDTH, net->norm.weight, net->norm.bias, 0, 1, normal);
+    normalise(h, count, HALF * HALF, CHANNELS, net->norm.weight, net->norm.bias, 0, 1, normal);
     convolve(&net->last, normal, count, HALF, between);
     /* A place's four channels are four pixels. */
     for (picture = 0; picture < count; picture++)
-        for (y = 0; y < SIZE; y++)
-            for (column = 0; column < SIZE; column++) {
-                const size_t at = (picture * SIZE + y) * SIZE + column;
-                const float *const place = between + ((picture * HALF + y / 2) * HALF + column / 2) * COLUMNS;
+        for (y = 0; y < SIDE; y++)
+            for (column = 0; column < SIDE; column++) {
+                const size_t at = (picture * SIDE + y) * SIDE + column;
+                const float *const place = between + ((picture * HALF + y / 2) * HALF + column / 2) * PANEL;
                 denoised[at] = MEAN + (x[at] - MEAN) * kept + place[y % 2 * 2 + column % 2] * learned;
             }
 }
