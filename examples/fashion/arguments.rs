@@ -28,7 +28,7 @@ pub struct Sampling {
     pub table: Table,
     /// Weight of the class: 0 leaves it out, 1 is the class as it is, more exaggerates it and lets
     /// each call of the network have a batch twice as large [default: 1, and 1.5 of sample]
-    #[arg(long)]
+    #[arg(long, value_parser = finite)]
     guidance: Option<f32>,
     /// Seed of the noise
     #[arg(long, default_value_t = 42)]
@@ -128,4 +128,14 @@ pub fn class(text: &str) -> Result<usize, String> {
     named.or(text.parse().ok().filter(|&class| class < NAMES.len())).ok_or_else(|| {
         format!("a class is 0 to 9, or one of {}", NAMES.map(|name| name.replace(' ', "-")).join(", "))
     })
+}
+
+/// A number that is one.
+fn finite(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|number: &f32| number.is_finite()).ok_or_else(|| "must be a number".into())
+}
+
+/// The same, and no less than 0.
+pub fn deviation(text: &str) -> Result<f32, String> {
+    finite(text).ok().filter(|number| *number >= 0.0).ok_or_else(|| "must be a number of at least 0".into())
 }

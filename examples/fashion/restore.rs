@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use vesde::{Combination, Config, linear};
 
-use crate::arguments::{Restoring, repeated, steps_bar};
+use crate::arguments::{Restoring, deviation, repeated, steps_bar};
 use crate::command::Output;
 use crate::denoiser::Denoiser;
 use crate::figures::{Figures, rms};
@@ -24,7 +24,7 @@ pub struct Restore {
     #[command(flatten)]
     restoring: Restoring,
     /// Standard deviation of the noise on what is measured
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, value_parser = deviation)]
     noise: f32,
     /// The picture to write
     #[arg(long, default_value = "fashion-restore.png")]
