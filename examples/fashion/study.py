@@ -201,59 +201,59 @@ def print_tables(cells: dict) -> None:
                     calls = cell["calls"][0]
                     column = min(COLUMNS, key=lambda c: abs(math.log(c / calls)))
                     told = f" ({calls:.0f} calls)" if key[0] == "ode" else ""
-                    texts[column] += number(cell[name]) + told
+                    texts[column] += "; " * bool(texts[column]) + number(cell[name]) + told
             print(f"| {row} |", " | ".join(texts.values()), "|")
 
 
 def draw(cells: dict, path: Path) -> None:
-    """Both distances against calls, with Karras' table where there is one, and guidance 1."""
+    """Both distances against calls, with Karras' table where there is one."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from PIL import Image
 
     styles = {
-        "2m-sde": ("tab:red", "-", 2.6), "2m": ("tab:blue", "-", 2.2),
-        "euler-a": ("tab:orange", "-", 1.2), "heun": ("tab:cyan", "--", 1.2),
-        "edm": ("tab:purple", "-", 1.2), "ode": ("tab:green", "--", 1.6),
-        "pc": ("black", "-", 2.6), "predictor": ("0.35", "-", 1.2), "corrector": ("0.6", "-", 1.2),
-    }  # fmt: skip
-    names = {"ode": "ode (RK45)", "predictor": "pc's predictor", "corrector": "pc's corrector"}
-    figure, axes = pyplot.subplots(1, 2, figsize=(9.6, 4.9), dpi=100)
-    for axis, measure in zip(axes, ("features", "pixels")):
-        for name, (color, line, width) in styles.items():
+        ("2m-sde", 1.0): ("2m-sde", "tab:red", "-", 2.6),
+        ("2m-sde", 1.25): ("2m-sde, guidance 1.25", "tab:orange", "-", 1.8),
+        ("2m-sde", 1.5): ("2m-sde, guidance 1.5", "goldenrod", "-", 1.2),
+        ("2m", 1.0): ("2m", "tab:blue", "-", 2.2),
+        ("euler-a", 1.0): ("euler-a", "tab:purple", "-", 1.2),
+        ("heun", 1.0): ("heun", "tab:cyan", "-", 1.2),
+        ("edm", 1.0): ("edm", "tab:pink", "-", 1.2),
+        ("ode", 1.0): ("ode (RK45)", "tab:green", "-", 1.6),
+        ("pc", 1.0): ("pc", "black", "-", 2.6),
+        ("predictor", 1.0): ("pc's predictor alone", "0.5", "-", 1.2),
+    }
+    ticks = {"features": (0.2, 0.5, 1, 2, 5, 10, 20), "pixels": (2, 3, 5, 10, 20)}
+    figure, axes = pyplot.subplots(1, 2, figsize=(9.6, 5.2), dpi=100)
+    for axis, (measure, marks) in zip(axes, ticks.items()):
+        for (name, guidance), (label, color, line, width) in styles.items():
             points = sorted(
-                (cell["calls"][0], *cell[measure][:2])
+                (cell["calls"][0], cell[measure][0])
                 for key, cell in cells.items()
-                if key[0] == name and key[3] == 1.0 and key[1] != "geometric" and " " not in key[1]
+                if (key[0], key[3]) == (name, guidance) and " " not in key[1]
             )
             if points:
-                calls, means, _ = map(np.array, zip(*points))
-                label = names.get(name, name)
-                axis.plot(calls, means, line, color=color, linewidth=width, marker="o",
-                          markersize=2 + width, label=label)  # fmt: skip
+                axis.plot(*zip(*points), line, color=color, linewidth=width, marker="o",
+                          markersize=3 + width, label=label)  # fmt: skip
         floor = next((cell[measure][0] for key, cell in cells.items() if key[0] == REAL), None)
         if floor is not None:
             axis.axhline(floor, color="black", linewidth=1, linestyle=":", label=REAL)
         axis.set(xscale="log", yscale="log", title=f"Fréchet distance in {measure}")
+        axis.set(xlim=(4.6, 220), ylim=(0.9 * marks[0], 1.2 * marks[-1]))
         axis.set_xticks(COLUMNS, COLUMNS)
-        axis.yaxis.set_major_formatter("{x:g}")
+        axis.set_yticks(marks, marks)
         axis.minorticks_off()
         axis.grid(color="0.9", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.set_xlabel("calls of the network")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=5, frameon=False, fontsize=9)
-    figure.tight_layout(rect=(0, 0.11, 1, 1))
+    figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False, fontsize=9)
+    figure.tight_layout(rect=(0, 0.15, 1, 1))
     figure.savefig(path)
-    few_colours(path)
-
-
-def few_colours(path: Path) -> None:
-    """Makes a small file of a drawing."""
-    from PIL import Image
-
-    drawing = Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    # Few colours make a small file.
+    drawing = Image.open(path).convert("RGB").quantize(255, Image.Quantize.MAXCOVERAGE)
     drawing.save(path, optimize=True)
 
 
