@@ -23,7 +23,7 @@ rm -rf "$page"
 mkdir -p "$page/clothes"
 module examples/web/digits.c "$page/digits.wasm"
 module examples/web/clothes/clothes.c "$page/clothes/clothes.wasm"
-cp examples/web/{index.html,page.js,worker.js} examples/digits/{weights.safetensors,scheduler_config.json} "$page"
+cp examples/web/{index.html,page.js,module.js,worker.js,clothes.js} examples/digits/{weights.safetensors,scheduler_config.json} "$page"
 cp examples/fashion/{weights.safetensors,scheduler_config.json} "$page/clothes"
 
 less_than() { # less_than BYTES FILE...

@@ -12,14 +12,14 @@ let files, worker;
 const kinds = {
   digits: {
     files: ["digits.wasm", "weights.safetensors", "scheduler_config.json"],
-    columns: 10, rows: 10, side: 8, evaluations: 20,
+    worker: "worker.js", columns: 10, rows: 10, side: 8, evaluations: 20,
     heading: "Digits from noise", about: about.textContent,
     classes: [..."0123456789"], all: "of the classes 0 to 9, one a row",
     empty: "Empty places for a hundred digits", noisy: "Noise turning into digits", many: "A hundred handwritten digits",
   },
   clothes: {
     files: ["clothes/clothes.wasm", "clothes/weights.safetensors", "clothes/scheduler_config.json"],
-    columns: 4, rows: 5, side: 28, evaluations: 10,
+    worker: "clothes.js", columns: 4, rows: 5, side: 28, evaluations: 10,
     heading: "Clothes from noise",
     about: `Twenty pictures of clothes, sampled in this tab by vesde and a U-Net of two million weights. The same seed gives the
       pictures that the programs in Rust and C++ make.`,
@@ -58,9 +58,9 @@ const start = () => {
     seed: BigInt(seed.value), class: Number(label.value), sampler: sampler.value,
     evaluations: evaluations.valueAsNumber,
   };
-  const name = kind.value, { classes, all, noisy, many } = kinds[name];
+  const name = kind.value, { worker: file, classes, all, noisy, many } = kinds[name];
   const which = job.class < 10 ? `of the class ${classes[job.class]}` : all;
-  worker = new Worker("worker.js");
+  worker = new Worker(file);
   worker.onerror = (event) => end(`Failed: ${event.message}`);
   worker.onmessage = ({ data: { step, steps, frame, milliseconds, png, error } }) => {
     if (frame) {

@@ -26,15 +26,20 @@ int main(int argc, char **argv) {
     char *const weights = read_file("examples/fashion/weights.safetensors", &weights_len);
     char *const json = read_file("examples/fashion/scheduler_config.json", &json_len);
     const char *why;
+    float sigma;
     if (argc < 2 || (output = fopen(argv[1], "wb")) == NULL)
         fail("OUTPUT", "cannot be written");
-    why = sample(argc > 2 ? argv[2] : "2m-sde", weights, weights_len, json, json_len,
-                 number(argc > 3 ? argv[3] : "42", "SEED"),
-                 (size_t)number(argc > 4 ? argv[4] : "10", "EVALUATIONS"),
-                 (size_t)number(argc > 5 ? argv[5] : "10", "CLASS"));
-    fprintf(stderr, "\n");
+    why = start(argc > 2 ? argv[2] : "2m-sde", weights, weights_len, json, json_len,
+                number(argc > 3 ? argv[3] : "42", "SEED"),
+                (size_t)number(argc > 4 ? argv[4] : "10", "EVALUATIONS"),
+                (size_t)number(argc > 5 ? argv[5] : "10", "CLASS"));
     if (why != NULL)
         fail("sampling", why);
+    while ((sigma = next()) > 0.0f)
+        evaluate(0, CLOTHES, sigma);
+    fprintf(stderr, "\n");
+    if (sigma < 0.0f)
+        fail("sampling", failure(sigma));
     if (fclose(output) != 0)
         fail(argv[1], "cannot be written");
     free(weights);
