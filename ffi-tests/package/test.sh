@@ -3,8 +3,8 @@
 # before and after the prefix has been moved, and from its sources, of which only some may be there.
 # Then for other machines, by toolchain file and by the README's command. What goes wrong must say so,
 # and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc, c++, binutils, LLVM's nm
-# (llvm-nm, or what NM names) and Debian's gcc-aarch64-linux-gnu, gcc-arm-linux-gnueabihf, qemu-user,
-# gcc-mingw-w64-x86-64 and musl-tools. `test.sh FOLDER` works there, by default in target/package.
+# (llvm-nm, or what NM names) and Debian's qemu-user, gcc-mingw-w64-x86-64, musl-tools and the compilers
+# gcc-TARGET of the list at the end. `test.sh FOLDER` works there, by default in target/package.
 set -euo pipefail
 trap 'echo "failed in line $LINENO"' ERR
 here=$(cd "$(dirname "$0")" && pwd)
@@ -144,20 +144,23 @@ for says in "echo cargo 1.63.0 (fd9c4297c 2022-07-01)" "echo cargo 1.88.9" "echo
 done
 echo "without cargo, or with an old one, it says what is missing"
 
+# The README's command, whose object is here instead.
+command=$(sed -n 's/^    \(cargo rustc .* --emit obj=\)target\/vesde.o$/\1/p' "$root/README.md")
+[ "$(wc -w <<<"$command")" -gt 10 ]
+# shellcheck disable=SC2086 # they are words
+(cd "$root" && quietly ${command/ -- / --target-dir $work/readme -- }"$work/vesde.o")
+cc "$here/user.c" -I"$root/include" vesde.o -o by-readme
+runs ./by-readme
+echo "the README's object, linked and run"
+
 # ---- other machines, with Rust's stock targets ----
 
-quietly rustup target add aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf x86_64-unknown-linux-musl \
-  x86_64-pc-windows-gnu armv7-linux-androideabi
-# The README's command, whose object is $1.o here instead.
-readme() { # readme TRIPLE
-  local command
-  command=$(sed -n 's/^    \(cargo rustc .* --emit obj=\)target\/vesde.o$/\1/p' "$root/README.md")
-  [ "$(wc -w <<<"$command")" -gt 10 ]
-  # shellcheck disable=SC2086 # they are words
-  (cd "$root" && quietly ${command/ -- / --target $1 --target-dir $work/readme -- }"$work/$1.o")
+quietly rustup target add aarch64-unknown-linux-gnu x86_64-pc-windows-gnu
+toolchain() { # toolchain NAME COMPILER SYSTEM PROCESSOR: a toolchain file
+  printf 'set(%s)\n' "CMAKE_SYSTEM_NAME $3" "CMAKE_SYSTEM_PROCESSOR $4" "CMAKE_C_COMPILER $2" >"$1.cmake"
 }
 machine() { # machine TRIPLE COMPILER SYSTEM PROCESSOR: by a toolchain file, static and shared, in cmake-TRIPLE
-  printf 'set(%s)\n' "CMAKE_SYSTEM_NAME $3" "CMAKE_SYSTEM_PROCESSOR $4" "CMAKE_C_COMPILER $2" >"$1.cmake"
+  toolchain "$@"
   for shared in static shared; do
     quietly cmake -S "$root" -B "cmake-$1" -DCMAKE_TOOLCHAIN_FILE="$work/$1.cmake" -DCMAKE_INSTALL_LIBDIR=lib \
       -DBUILD_SHARED_LIBS=$([ $shared = static ] || echo ON)
@@ -166,33 +169,17 @@ machine() { # machine TRIPLE COMPILER SYSTEM PROCESSOR: by a toolchain file, sta
   done
 }
 flags=("$here/user.c" -I"$root/include" -Wall -Wextra -Werror)
-for name in aarch64-unknown-linux-gnu:aarch64-linux-gnu:aarch64 armv7-unknown-linux-gnueabihf:arm-linux-gnueabihf:arm; do
-  IFS=: read -r triple system qemu <<<"$name"
-  emulated=("qemu-$qemu" -L "/usr/$system")
-  machine "$triple" "$system-gcc" Linux "$qemu"
-  libraries=("static-$triple/lib/libvesde.a")
-  if [ "$qemu" = aarch64 ]; then # for one of them, since each is a build
-    readme "$triple"
-    rm -f libvesde.a
-    ar rcs libvesde.a "$triple.o"
-    libraries+=("$triple.o" libvesde.a)
-  fi
-  for library in "${libraries[@]}"; do
-    "$system-gcc" "${flags[@]}" "$library" -o other
-    runs "${emulated[@]}" ./other
-    "$system-gcc" "${flags[@]}" -static -Wl,--whole-archive "$library" -Wl,--no-whole-archive -o other
-    runs "${emulated[@]}" ./other
-  done
-  "$system-gcc" "${flags[@]}" -L"shared-$triple/lib" -lvesde -o other
-  runs "${emulated[@]}" -E LD_LIBRARY_PATH="shared-$triple/lib" ./other
-  [ "$(ar t "static-$triple/lib/libvesde.a")" = vesde.o ]
-  echo "$triple: CMake's libraries$([ ${#libraries[@]} = 1 ] || echo " and the README's object"), linked and run"
-done
-
-machine x86_64-unknown-linux-musl musl-gcc Linux x86_64
-musl-gcc "${flags[@]}" -static static-x86_64-unknown-linux-musl/lib/libvesde.a -o other
-runs ./other
-echo "musl: linked and run"
+triple=aarch64-unknown-linux-gnu system=aarch64-linux-gnu
+emulated=(qemu-aarch64 -L /usr/$system)
+machine $triple $system-gcc Linux aarch64
+$system-gcc "${flags[@]}" static-$triple/lib/libvesde.a -o other
+runs "${emulated[@]}" ./other
+$system-gcc "${flags[@]}" -static -Wl,--whole-archive static-$triple/lib/libvesde.a -Wl,--no-whole-archive -o other
+runs "${emulated[@]}" ./other
+$system-gcc "${flags[@]}" -Lshared-$triple/lib -lvesde -o other
+runs "${emulated[@]}" -E LD_LIBRARY_PATH=shared-$triple/lib ./other
+[ "$(ar t static-$triple/lib/libvesde.a)" = vesde.o ]
+echo "$triple: CMake's libraries, linked and run"
 
 # The DLL exports the API, and a program that is linked with its import library asks for it.
 windows=x86_64-w64-mingw32
@@ -204,10 +191,16 @@ $windows-objdump -p shared-x86_64-pc-windows-gnu/bin/vesde.dll | sed -n 's/^\t\[
 [ "$($windows-objdump -p static.exe | grep -c 'DLL Name: .*vesde')" = 0 ]
 echo "MinGW: vesde.dll, its import library and a static library, linked"
 
-# There is nothing to link it with. bionic has routines for memory, Android's compiler arithmetic. The
-# one for 64 bits is examples/phone's.
-triple=armv7-linux-androideabi
-readme $triple
-symbols defined-only $triple.o | only 'vesde_.*' vesde_step_pred
-symbols undefined-only $triple.o | only 'mem(cpy|move|set|cmp)|__aeabi_(mem[a-z0-9]+|uidiv(mod)?|uldivmod|ul2d)' '\(__aeabi_\)\?memcpy'
-echo "Android: nothing is needed but memory routines and arithmetic"
+# What is not built is asked for: the C compiler's target is Rust's of another name.
+while read -r triple compiler system processor; do
+  toolchain "$triple" "$compiler" "$system" "$processor"
+  cmake -S "$root" -B "asked-$triple" -DCMAKE_TOOLCHAIN_FILE="$work/$triple.cmake" >asked
+  grep -qx -- "-- vesde is built for $triple" asked || { cat asked; exit 1; }
+  echo "$triple: CMake knows it"
+done <<'LIST'
+armv7-unknown-linux-gnueabihf arm-linux-gnueabihf-gcc Linux arm
+riscv64gc-unknown-linux-gnu riscv64-linux-gnu-gcc Linux riscv64
+s390x-unknown-linux-gnu s390x-linux-gnu-gcc Linux s390x
+i686-unknown-linux-gnu i686-linux-gnu-gcc Linux i686
+x86_64-unknown-linux-musl musl-gcc Linux x86_64
+LIST
