@@ -365,21 +365,22 @@ fn samplers() {
     }
 }
 
-/// The C of docs/ is one program, in the order in which docs/README.md lists the pages; docs.c runs
-/// its functions.
+/// The C of docs/ and README.md is one program, in the order in which docs/README.md lists the pages;
+/// docs.c runs its functions.
 #[test]
 fn documentation() {
     let list = fs::read_to_string("docs/README.md").unwrap();
     let pages = list.lines().filter_map(|line| line.strip_prefix("- [")?.split_once(']'));
-    let pages: Vec<&str> = ["README.md"].into_iter().chain(pages.map(|(page, _)| page)).collect();
-    assert_eq!(fs::read_dir("docs").unwrap().count(), pages.len(), "{pages:?}");
+    let mut pages: Vec<String> = pages.map(|(page, _)| format!("docs/{page}")).collect();
+    assert_eq!(fs::read_dir("docs").unwrap().count(), 1 + pages.len(), "{pages:?}");
+    pages.splice(0..0, ["docs/README.md".into(), "README.md".into()]);
     let mut code = String::new();
     for page in pages {
-        let text = fs::read_to_string(format!("docs/{page}")).unwrap();
+        let text = fs::read_to_string(&page).unwrap();
         for (begin, fence) in text.match_indices("```c\n") {
             let line = text[..begin].lines().count() + 2;
             let (block, _) = text[begin + fence.len()..].split_once("```").unwrap();
-            code += &format!("#line {line} \"docs/{page}\"\n{block}");
+            code += &format!("#line {line} \"{page}\"\n{block}");
         }
     }
     fs::create_dir_all(built("")).unwrap();

@@ -230,6 +230,85 @@ static void inverse_problems(const vesde_scheduler *scheduler) {
     CHECK(most_apart(score, reference) < 1e-4f);
 }
 
+static void own_solver(const vesde_config *config) {
+    static float denoised[2][LEN];
+    float table[41] = {0};
+    const vesde_counter noise = {.seed = 42};
+    OK(vesde_set_karras_sigmas(config->sigma_min, config->sigma_max, 7, 40, table));
+    OK(begin(x, LEN, table[0], noise));
+    for (size_t k = 0; k < 40; ++k) {
+        network(x, table[k], score);
+        vesde_counter next = {.seed = 42, .stream = k + 1};
+        OK(euler_ancestral(x, score, LEN, table[k], table[k + 1], next));
+    }
+    CHECK(is_gaussian(x, 1, 0.07, 0.12));
+
+    // The sampler's 2M is this, but for its rounding.
+    const vesde_sampler_options options = {
+        .seed = 42, .method = VESDE_METHOD_DPMPP2M, .unclamped = 1};
+    const vesde_scheduler along = {.config = *config, .sigmas = table, .sigmas_len = 41};
+    vesde_buffers buffers = {.sample = reference, .model_output = score, .len = LEN,
+                             .workspace = workspace, .workspace_len = LEN};
+    vesde_sampler sampler;
+    vesde_request request;
+    OK(vesde_sampler_init(config, 1, &options, &sampler));
+    do {
+        if (!OK(vesde_sampler_next(&sampler, &along, &buffers, &request))) {
+            return;
+        }
+        network(reference, request.sigma, score);
+    } while (request.kind != VESDE_REQUEST_KIND_DONE);
+    OK(begin(x, LEN, table[0], noise));
+    for (size_t k = 0; k < 40; ++k) {
+        network(x, table[k], score);
+        OK(dpmpp_2m(x, score, denoised[k % 2], k > 0 ? denoised[(k + 1) % 2] : NULL, LEN,
+                    k > 0 ? table[k - 1] : 0, table[k], table[k + 1]));
+    }
+    CHECK(most_apart(x, reference) < 1e-4f);
+    CHECK(is_gaussian(x, 1, 0.08, 0.12));
+}
+
+static void in_c(const vesde_config *config) {
+    static tables made;
+    vesde_scheduler scheduler;
+    OK(make_scheduler(config, &made, &scheduler));
+    OK(begin(x, LEN, made.sigmas[0], (vesde_counter){.seed = 1}));
+    memcpy(reference, x, sizeof x);
+    network(x, made.discrete_sigmas[0], score);
+    OK(correct_and_predict(&scheduler, 0, x, score, LEN));
+    CHECK(most_apart(x, reference) > 0);
+    OK(sample_in_ten(x, score, workspace, LEN));
+    CHECK(is_gaussian(x, 1, 0.08, 0.12));
+    OK(sample_with_torch(&scheduler, 42, x, score, other, LEN));
+    CHECK(is_gaussian(x, 1, 0.08, 0.12));
+}
+
+// Tiles have the bits of a conversion of everything.
+static void half(const vesde_scheduler *scheduler) {
+    static uint16_t halves[LEN], halved_score[LEN];
+    const vesde_counter noise = {.seed = 42, .stream = 3, .index = 5};
+    const float timestep = timesteps[STEPS / 2];
+    OK(begin(x, LEN, 1, noise));
+    network(x, sigmas[STEPS / 2], score);
+    for (size_t i = 0; i < LEN; ++i) {
+        halves[i] = to_bfloat16(x[i]);
+        halved_score[i] = to_bfloat16(score[i]);
+        x[i] = of_bfloat16(halves[i]);
+        score[i] = of_bfloat16(halved_score[i]);
+        CHECK(to_bfloat16(x[i]) == halves[i]);
+    }
+    const vesde_step step = {.model_output = score, .sample = x, .len = LEN, .batch = 1,
+                             .noise = vesde_counter_noise(noise), .prev_sample = x};
+    OK(vesde_step_pred(scheduler, &timestep, 1, &step));
+    OK(predict_in_bfloat16(scheduler, timestep, halves, halved_score, LEN, noise));
+    for (size_t i = 0; i < LEN; ++i) {
+        CHECK(halves[i] == to_bfloat16(x[i]));
+    }
+    // A tie goes to the even one, and a NaN stays one.
+    CHECK(to_bfloat16(1.00390625f) == 0x3F80 && to_bfloat16(1.01171875f) == 0x3F82);
+    CHECK(isnan(of_bfloat16(to_bfloat16(NAN))));
+}
+
 int main(void) {
     vesde_scheduler scheduler = {{0}, timesteps, STEPS, sigmas, STEPS, discrete_sigmas, STEPS};
     OK(vesde_config_default(&scheduler.config));
@@ -242,5 +321,8 @@ int main(void) {
     ode(&scheduler.config);
     likelihood(&scheduler.config);
     inverse_problems(&scheduler);
+    own_solver(&scheduler.config);
+    in_c(&scheduler.config);
+    half(&scheduler);
     return failures != 0;
 }

@@ -145,7 +145,7 @@ done
 echo "without cargo, or with an old one, it says what is missing"
 
 # The README's command, whose object is here instead.
-command=$(sed -n 's/^    \(cargo rustc .* --emit obj=\)target\/vesde.o$/\1/p' "$root/README.md")
+command=$(sed -n '/^    cargo rustc/ { N; s/\\\n//; s/target\/vesde.o$//p }' "$root/README.md")
 [ "$(wc -w <<<"$command")" -gt 10 ]
 # shellcheck disable=SC2086 # they are words
 (cd "$root" && quietly ${command/ -- / --target-dir $work/readme -- }"$work/vesde.o")

@@ -1,0 +1,1 @@
+../../../../ffi-tests/package/user.c
