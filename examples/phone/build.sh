@@ -23,7 +23,8 @@ pack() { # TARGET: the stripped library with its headers
   case $target in
     *-apple-*)
       prefix=_
-      strip=(--strip-debug --discard-all --remove-section __LLVM,__bitcode --remove-section __LLVM,__cmdline)
+      # Private names stay: without them llvm-objcopy's relocations are wrong.
+      strip=(--strip-debug --remove-section __LLVM,__bitcode --remove-section __LLVM,__cmdline)
       ;;
   esac
   rm -rf "$out"
@@ -45,7 +46,7 @@ pack() { # TARGET: the stripped library with its headers
   undefined=$(comm -23 <(symbols undefined-only "$file") <(symbols defined-only "$file"))
   echo "phone $target:" $(llvm-readobj-22 --file-headers "$file" | sed -nE 's/^ *(Format|Arch): //p' | sort -u) \
     "$(wc -l <<<"$header") functions, $size bytes, needs" $undefined
-  if grep -vxE 'mem(cpy|move|set|cmp)|memset_pattern16|bzero|__[a-z0-9_]+|' <<<"$undefined"; then
+  if grep -vxE 'mem(cpy|move|set|cmp)|memset_pattern16|bzero|_GLOBAL_OFFSET_TABLE_|__[a-z0-9_]+|' <<<"$undefined"; then
     echo "phone $target: these should not be needed"
     return 1
   fi

@@ -122,7 +122,7 @@ def module(module_map, header, platform, architecture):
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder, "user.m")
         program.write_text(source)
-        say("clang-22", "-fsyntax-only", "-Werror", "-fmodules", f"-fmodules-cache-path={folder}/cache",
+        say("clang-22", "-fsyntax-only", "-Werror", "-nostdlibinc", "-fmodules", f"-fmodules-cache-path={folder}/cache",
             "-target", f"{architecture}-apple-{PLATFORMS[platform][2]}", "-I", module_map.parents[1], program)
 
 
