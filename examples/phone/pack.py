@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Adds to libraries what makes packages of them, and zips them: the same bytes from the same libraries.
+"""Makes packages of libraries, and zips them: the same bytes from the same libraries.
 
-    pack.py xcframework VERSION URL    target/phone/vesde.xcframework, Package.swift
-    pack.py aar VERSION                target/phone/aar
+pack.py xcframework VERSION URL    target/phone/vesde.xcframework, Package.swift
+pack.py aar VERSION                target/phone/aar
 """
 
 import hashlib
@@ -84,15 +84,17 @@ def xcframework(version, url):
         headers = library.parent / "Headers/vesde"
         copy(["include/vesde.h", "include/vesde.hpp"], headers)
         (headers / "module.modulemap").write_text(MODULE_MAP)
-        libraries.append({
-            "BinaryPath": "libvesde.a",
-            "HeadersPath": "Headers",
-            "LibraryIdentifier": name,
-            "LibraryPath": "libvesde.a",
-            "SupportedArchitectures": re.findall("arm64|x86_64", architectures),
-            "SupportedPlatform": platform,
-            **({"SupportedPlatformVariant": variant[0]} if variant else {}),
-        })
+        libraries.append(
+            {
+                "BinaryPath": "libvesde.a",
+                "HeadersPath": "Headers",
+                "LibraryIdentifier": name,
+                "LibraryPath": "libvesde.a",
+                "SupportedArchitectures": re.findall("arm64|x86_64", architectures),
+                "SupportedPlatform": platform,
+                **({"SupportedPlatformVariant": variant[0]} if variant else {}),
+            }
+        )
     info = {
         "AvailableLibraries": libraries,
         "CFBundlePackageType": "XFWK",
@@ -114,24 +116,32 @@ def aar(version):
     (folder / "AndroidManifest.xml").write_text(MANIFEST.format(sdk=MIN_SDK))
     copy(LICENSES, folder / "META-INF")
     prefab = folder / "prefab"
-    write_json(prefab / "prefab.json",
-               {"schema_version": 2, "name": "vesde", "version": version, "dependencies": []})
+    write_json(
+        prefab / "prefab.json",
+        {"schema_version": 2, "name": "vesde", "version": version, "dependencies": []},
+    )
     for module in sorted((prefab / "modules").iterdir()):
-        write_json(module / "module.json", {
-            "export_libraries": [],
-            "library_name": "libvesde",
-            "android": {"export_libraries": None, "library_name": None},
-        })
+        write_json(
+            module / "module.json",
+            {
+                "export_libraries": [],
+                "library_name": "libvesde",
+                "android": {"export_libraries": None, "library_name": None},
+            },
+        )
         copy(["include/vesde.h", "include/vesde.hpp"], module / "include")
         for library in sorted((module / "libs").iterdir()):
             # No kit of Android's was used; the number is the oldest for this API.
-            write_json(library / "abi.json", {
-                "abi": library.name.removeprefix("android."),
-                "api": MIN_SDK,
-                "ndk": 21,
-                "stl": "none",
-                "static": module.name == "vesde_static",
-            })
+            write_json(
+                library / "abi.json",
+                {
+                    "abi": library.name.removeprefix("android."),
+                    "api": MIN_SDK,
+                    "ndk": 21,
+                    "stl": "none",
+                    "static": module.name == "vesde_static",
+                },
+            )
     pack(folder, folder, PHONE / f"vesde-{version}.aar")
 
 
