@@ -26,13 +26,15 @@ symbols() { # KIND FILE: sorted, without the $prefix that Apple's compilers put 
 pack() { # TARGET: the stripped library with its headers
   local target=$1 out=$dir/$1 prefix='' limit=$((360 * 1024)) objects file size undefined
   # Names of what cannot be seen, and bitcode.
-  local strip=(--strip-unneeded --remove-section .llvmbc --remove-section .llvmcmd)
+  local strip=(--remove-section .llvmbc --remove-section .llvmcmd)
   case $target in
     *-apple-*)
       prefix=_
       # Private names stay: without them llvm-objcopy's relocations are wrong.
       strip=(--strip-debug --remove-section __LLVM,__bitcode --remove-section __LLVM,__cmdline)
       ;;
+    wasm32-*) strip+=(--strip-debug) ;;
+    *) strip+=(--strip-unneeded) ;;
   esac
   rm -rf "$out"
   mkdir -p "$out/objects" "$out/include" "$out/lib"
@@ -40,12 +42,10 @@ pack() { # TARGET: the stripped library with its headers
   # After link-time optimisation one object holds all that is vesde's. What it lacks, every C
   # compiler's runtime has; the web has none.
   objects=("$out"/objects/vesde*.o)
-  case $target in
-    wasm32-*) objects+=("$out"/objects/compiler_builtins*.o) ;;
-    *) for file in "${objects[@]}"; do llvm-objcopy-22 "${strip[@]}" "$file"; done ;;
-  esac
+  case $target in wasm32-*) objects+=("$out"/objects/compiler_builtins*.o) ;; esac
   file=$out/lib/libvesde.a
   llvm-ar-22 rcs "$file" "${objects[@]}"
+  llvm-objcopy-22 "${strip[@]}" "$file"
   rm -r "$out/objects"
   cp include/vesde.h include/vesde.hpp "$out/include/"
 
@@ -61,7 +61,7 @@ pack() { # TARGET: the stripped library with its headers
     return 1
   fi
   case $target in
-    wasm32-*) return ;;                   # a linker takes what is used
+    wasm32-*) return ;;                        # a linker takes what is used
     x86_64-* | i686-*) limit=$((2 * limit)) ;; # with AVX2's and AVX-512's kernels
   esac
   if [ "$size" -ge "$limit" ]; then echo "phone $target: the limit is $limit bytes" && return 1; fi
@@ -138,7 +138,7 @@ run() {
     # declared; and the loader, which refuses the flag that says so, is not told.
     armv7-*)
       include=$folder
-      sed -E '/^(static inline| |\/\/)/!s/^.*\bvesde_[a-z0-9_]+\(/__attribute__((pcs("aapcs"))) &/' \
+      sed -E '/^(static inline| |\/)/!s/^.*\bvesde_[a-z0-9_]+\(/__attribute__((pcs("aapcs"))) &/' \
         include/vesde.h >"$folder/vesde.h"
       flags=(-Wl,--no-warn-mismatch)
       printf '\0' | dd of="$folder/libvesde.so" bs=1 seek=37 conv=notrunc status=none
