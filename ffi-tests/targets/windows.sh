@@ -7,6 +7,7 @@
 #
 # Needs what .ci/run installs.
 set -euo pipefail
+trap 'echo "failed in line $LINENO"' ERR
 cd "$(dirname "$0")/../.."
 readonly to=target/windows sdk=ffi-tests/targets/windows native=x86_64-unknown-linux-musl
 readonly warnings=(-Wall -Wextra -pedantic -Werror) float=(-O1 -ffp-contract=off -Iinclude)
