@@ -64,7 +64,7 @@ for processor in x86_64 aarch64; do
     aarch64) machine=arm64 read=COFF-ARM64 ;;
   esac
   clang=(clang-22 --target="$triple" -std=c11 "${warnings[@]}" "${float[@]}" -ffreestanding -isystem "$sdk")
-  llvm-readobj-22 --file-headers "target/bare/$triple/vesde.o" | grep -qx "Format: $read"
+  llvm-readobj-22 --file-headers "target/bare/$triple/vesde.o" | grep -x "Format: $read" >/dev/null
   llvm-dlltool-22 -m $machine -d "$sdk/msvcrt.def" -l "$dir/msvcrt.lib"
   "${clang[@]}" -c "$sdk/runtime.c" -o "$dir/dll.obj"
   lld-link-22 /nologo /dll /noentry /def:"$to/vesde.def" "target/bare/$triple.a" "$dir/dll.obj" "$dir/msvcrt.lib" \
@@ -87,7 +87,7 @@ for processor in x86_64 aarch64; do
     [ $processor = aarch64 ] || passes "msvc $name" "$dir/$name.exe"
   done
   "${link[@]}" "$dir/hashes.obj" "$dir/vesde.lib" /out:"$dir/shared.exe"
-  llvm-readobj-22 --coff-imports "$dir/shared.exe" | grep -qx '  Name: vesde.dll'
+  llvm-readobj-22 --coff-imports "$dir/shared.exe" | grep -x '  Name: vesde.dll' >/dev/null
   [ $processor = aarch64 ] || passes "msvc hashes with vesde.dll" "$dir/shared.exe"
 done
 echo "windows msvc aarch64: programs linked; there is nothing to run them"
