@@ -79,7 +79,7 @@ echo "macos aarch64: C++ linked; there is nothing to run these"
 archive=target/bare/x86_64-unknown-freebsd.a
 programs freebsd "$ziglang/zig" cc -target x86_64-freebsd
 for program in "$to"/freebsd-*; do
-  llvm-readobj-22 --file-headers "$program" | grep 'OS/ABI: FreeBSD' >/dev/null
+  llvm-readelf-22 --program-headers "$program" | grep -F 'interpreter: /libexec/ld-elf.so.1]' >/dev/null
 done
 echo "freebsd: $(printf '%s\n' "$to"/freebsd-* | wc -l) programs linked"
 
@@ -88,5 +88,5 @@ programs musl musl-gcc -static
 for program in "$to"/musl-*; do
   said=$("$program" | tail -n 1)
   grep -qE '(^| )0 failures, simd level [0-9]$' <<<"$said"
-  echo "musl $(basename "${program#*musl-}"): $said"
+  echo "musl ${program##*musl-}: $said"
 done
