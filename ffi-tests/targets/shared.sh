@@ -3,7 +3,7 @@
 # target/bare/TRIPLE/shared: libvesde.so, libvesde.dylib, or vesde.dll with its import library. It
 # exports the header's functions, and what it needs is read back from it: the C library's routines
 # for memory. Of that library nothing is here, and a stand-in has these names.
-# Needs lld-22, llvm-22 and clang-22.
+# Needs lld-22, llvm-22, clang-22, and for MinGW its gcc.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly routines=(memcpy memmove memset memcmp bcmp)
@@ -47,20 +47,22 @@ mach_o() { # mach_o ARCHITECTURE PLATFORM OLDEST LIBRARY
   rm "$system" "$to/exports"
 }
 
-dll() { # dll MACHINE RUNTIME IMPORT-LIBRARY: with the runtime's DLL
-  local names
+dll() { # dll MACHINE RUNTIME IMPORT-LIBRARY OBJECT: with the runtime's DLL, and what is in OBJECT
   printf '%s\n' "LIBRARY $2" EXPORTS "${routines[@]}" >"$to/runtime.def"
   printf '%s\n' 'LIBRARY vesde.dll' EXPORTS "$functions" >"$to/vesde.def"
-  for names in runtime vesde; do
-    llvm-dlltool-22 -m "$1" -d "$to/$names.def" -l "$to/$names.lib"
-  done
+  llvm-dlltool-22 -m "$1" -d "$to/runtime.def" -l "$to/runtime.lib"
   lld-link-22 /nologo /dll /noentry /nodefaultlib /Brepro /opt:ref "/def:$to/vesde.def" \
-    "$folder/vesde.o" "$to/runtime.lib" "/out:$to/vesde.dll" "/implib:$to/vesde.dll.lib"
-  mv "$to/vesde.lib" "$to/$3"
+    "$folder/vesde.o" "$4" "$to/runtime.lib" "/out:$to/vesde.dll" "/implib:$to/$3"
   llvm-readobj-22 --coff-exports "$to/vesde.dll" | sed -n 's/^ *Name: \(.*\)/\1/p' >"$to/exported"
   llvm-readobj-22 --coff-imports "$to/vesde.dll" | sed -n 's/^ *Symbol: \([^ ]*\).*/\1/p' \
     >"$to/undefined"
-  rm -f "$to"/*.def "$to/runtime.lib"
+  rm -f "$to"/*.def "$to"/runtime.*
+}
+
+msvc() { # msvc MACHINE: a frame of more than a page is touched in order, by windows/runtime.c
+  clang-22 --target="$triple" -O1 -ffreestanding -c ffi-tests/targets/windows/runtime.c \
+    -o "$to/runtime.obj"
+  dll "$1" ucrtbase.dll vesde.dll.lib "$to/runtime.obj"
 }
 
 for triple; do
@@ -77,9 +79,11 @@ for triple; do
     aarch64-apple-ios) mach_o arm64 ios 12.0 ios ;;
     aarch64-apple-ios-sim) mach_o arm64 ios-simulator 14.0 ios-simulator ;;
     x86_64-apple-ios) mach_o x86_64 ios-simulator 12.0 ios-simulator ;;
-    x86_64-pc-windows-gnu) dll i386:x86-64 msvcrt.dll libvesde.dll.a ;;
-    x86_64-pc-windows-msvc) dll i386:x86-64 ucrtbase.dll vesde.dll.lib ;;
-    aarch64-pc-windows-msvc) dll arm64 ucrtbase.dll vesde.dll.lib ;;
+    x86_64-pc-windows-gnu)
+      dll i386:x86-64 msvcrt.dll libvesde.dll.a "$(x86_64-w64-mingw32-gcc -print-libgcc-file-name)"
+      ;;
+    x86_64-pc-windows-msvc) msvc i386:x86-64 ;;
+    aarch64-pc-windows-msvc) msvc arm64 ;;
     *) echo "shared.sh: how a library for $triple is linked is not known" >&2 && exit 1 ;;
   esac
   diff <(sort -u "$to/exported") - <<<"$functions"
