@@ -26,7 +26,7 @@ checked() { # checked NAME COMMAND...: runs it, with what it prints if it fails
 
 archive() { # archive KIND FLAGS: libvesde.a for programs in C
   RUSTFLAGS="--cfg vesde_staticlib $2" cargo rustc --quiet --lib --release --features capi --crate-type staticlib \
-    --target "$host" --target-dir "$folder/$1"
+    --config profile.release.lto=false --config profile.release.codegen-units=16 --target "$host" --target-dir "$folder/$1"
 }
 
 program() { # program SOURCE KIND FLAGS...: compiles it and links it with the archive of that kind
@@ -69,48 +69,13 @@ for source in "${sources[@]}"; do
   checked "$(basename "$source") under valgrind" valgrind --quiet --error-exitcode=99 --leak-check=full "$folder/plain/$(basename "$source").program"
 done
 
-# The tests are compiled by themselves: cargo would build what benches and examples need along with them. The versions are Cargo.lock's.
-libraries() { # libraries FLAGS: what they need, in $deps, each once
-  local crate=$folder/tests/crate
-  rm -rf "$folder/tests"
-  mkdir -p "$crate"
-  : >"$crate/lib.rs"
-  cp Cargo.lock "$crate"
-  cat >"$crate/Cargo.toml" <<EOF
-[workspace]
-[package]
-name = "tests"
-edition = "2024"
-[lib]
-path = "lib.rs"
-[dependencies]
-vesde = { path = "$root" }
-libm = "$(sed -n 's/^libm = "\(.*\)"/\1/p' Cargo.toml)"
-rand_xoshiro = "$(sed -n 's/^rand_xoshiro = "\(.*\)"/\1/p' Cargo.toml)"
-EOF
-  RUSTFLAGS=$1 cargo build --quiet --manifest-path "$crate/Cargo.toml" --release --config 'profile.release.debug-assertions=true' \
-    --target "$host" --target-dir "$folder/tests"
-  deps=$folder/tests/$host/release/deps
-}
-
-rust_test() { # rust_test SOURCE LIBRARIES FLAGS...: compiles it with AddressSanitizer, and runs it
-  local name program version externs=() library
-  name=$(basename "$1")
-  program=$folder/tests/${name%.rs}
-  for library in $2; do externs+=(--extern "$library"); done
-  IFS=. read -ra version <<<"$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)"
-  # What cargo would say.
-  CARGO_MANIFEST_DIR=$root CARGO_PKG_VERSION_MAJOR=${version[0]} CARGO_PKG_VERSION_MINOR=${version[1]} CARGO_PKG_VERSION_PATCH=${version[2]} \
-    rustc --edition 2024 -O -g -Cdebug-assertions -Zsanitizer=address --test "$1" --target "$host" -L "$deps" "${externs[@]}" "${@:3}" -o "$program"
-  checked "$name under AddressSanitizer" "$program"
-  grep '^test result: ok. [1-9]' "$folder/log"
-}
-
-libraries -Zsanitizer=address
-rust_test src/lib.rs "libm rand_core ryu wide cpufeatures" --crate-name vesde --cfg 'feature="capi"'
-for test in properties levels generators golden threads; do
-  rust_test "ffi-tests/$test.rs" "vesde rand_xoshiro libm"
-done
+# As sanitized code is slow, in the profile that the emulated tests have.
+ffi-tests/targets/tests.sh target/tests
+rust=(cargo test --manifest-path target/tests/Cargo.toml --target "$host" --target-dir "$folder/tests" --features capi --lib)
+for test in properties levels generators golden threads; do rust+=(--test "$test"); done
+RUSTFLAGS=-Zsanitizer=address checked "the Rust tests under AddressSanitizer" "${rust[@]}"
+[ "$(grep -c '^test result: ok. [1-9]' "$folder/log")" = 6 ]
+grep '^test result' "$folder/log"
 
 # threads.rs cannot run under ThreadSanitizer: the standard library that rustup installs is not instrumented, and its own Arc is then reported.
 # threads.c does the same on an archive without std. The runtime is rustc's, since gcc's knows fewer functions.

@@ -2,7 +2,7 @@
 # The static library for a phone's app and for a web page, each with its headers: examples/phone/build.sh [TARGET...], into
 # target/phone/TARGET. What is printed of each is read from the file. The one for Android is run too, on an emulated CPU and with glibc
 # instead of bionic; a program for iOS needs Apple's SDK to be linked.
-# Packages: those of ffi-tests/targets/env.sh, llvm-22; for the run gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+# Needs rustup, llvm-22; for the run gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly dir=$PWD/target/phone
