@@ -49,7 +49,11 @@ for source in "${sources[@]}"; do
   checked "$(basename "$source") under AddressSanitizer and UndefinedBehaviorSanitizer" "$folder/address/$(basename "$source").program"
 done
 
-archive plain -g
+# As other stages have it.
+env -u RUSTC_BOOTSTRAP cargo rustc --quiet --lib --profile c --features capi --crate-type staticlib --target-dir target/ffi -- \
+  --cfg vesde_staticlib --emit obj=target/ffi/vesde.o
+mkdir -p "$folder/plain/$host/release"
+ar rcs "$folder/plain/$host/release/libvesde.a" target/ffi/vesde.o
 printf '#include <stdio.h>\n#include "vesde.h"\nint main(void) { return printf("%%d\\n", (int)vesde_simd_level()) < 0; }\n' >"$folder/level.c"
 program "$folder/level.c" plain
 level=$("$folder/plain/level.c.program") in_valgrind=$(valgrind --quiet "$folder/plain/level.c.program")
