@@ -26,7 +26,7 @@ checked() { # checked NAME COMMAND...: runs it, with what it prints if it fails
 
 archive() { # archive KIND FLAGS: libvesde.a for programs in C
   RUSTFLAGS="--cfg vesde_staticlib $2" cargo rustc --quiet --lib --release --features capi --crate-type staticlib \
-    --config profile.release.lto=false --config profile.release.codegen-units=16 --target "$host" --target-dir "$folder/$1"
+    --config profile.release.opt-level=1 --target "$host" --target-dir "$folder/$1"
 }
 
 program() { # program SOURCE KIND FLAGS...: compiles it and links it with the archive of that kind
