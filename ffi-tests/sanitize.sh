@@ -81,8 +81,8 @@ done
 
 # Without what examples need, and as few jobs as in an emulator.
 echo "skipped in Rust: most jobs of properties.rs, numbers of json.rs and draws of counter_noise_is_normal"
-ffi-tests/targets/tests.sh target/tests
-rust=(cargo test --manifest-path target/tests/Cargo.toml --target "$host" --target-dir "$folder/tests" --features capi --lib)
+ffi-tests/targets/tests.sh target/tests/host
+rust=(cargo test --manifest-path target/tests/host/Cargo.toml --target "$host" --target-dir "$folder/tests" --features capi --lib)
 for test in properties levels generators golden threads; do rust+=(--test "$test"); done
 RUSTFLAGS=-Zsanitizer=address VESDE_RUNNER=none checked "the Rust tests under AddressSanitizer" "${rust[@]}"
 [ "$(grep -c '^test result: ok. [1-9]' "$folder/log")" = 6 ]

@@ -13,18 +13,23 @@ functions=$(sed '/^static inline/d' include/vesde.h | grep -oE '\bvesde_[a-z0-9_
   sort -u)
 
 elf() { # elf LIBC SONAME [FLAG...]: with LIBC to be loaded before it
-  printf '.globl %s\n%s:\n' $(printf '%s\n' "${routines[@]}" | sed 's/.*/& &/') >"$to/libc.s"
-  clang-22 --target="${triple/riscv64gc/riscv64}" -c "$to/libc.s" -o "$to/libc.o"
+  local name names=("${routines[@]}")
+  case $triple in *-androideabi) names+=(__aeabi_mem{cpy,move,set,clr}{,4,8}) ;; esac
+  for name in "${names[@]}"; do echo ".globl $name; .type $name, %function; $name:"; done |
+    clang-22 --target="${triple/riscv64gc/riscv64}" -c -x assembler - -o "$to/libc.o"
   ld.lld-22 -shared -soname "$1" "$to/libc.o" -o "$to/libc.so"
   echo '{ global: vesde_*; local: *; };' >"$to/exports"
-  # What 32 bits lack, cargo's archive has from Rust's core library. Nothing is unwound here.
-  ld.lld-22 -shared -soname "$2" --version-script "$to/exports" --gc-sections --strip-all \
+  # What 32 bits lack of arithmetic, cargo's archive has from Rust's core library. Nothing is
+  # unwound here, and tables for it name Rust's std.
+  llvm-objcopy-22 --wildcard --remove-section '.ARM.ex*' --remove-section '.eh_frame*' \
+    "$folder/$triple/c/libvesde.a" "$to/arithmetic.a"
+  ld.lld-22 -shared -soname "$2" --version-script "$to/exports" --gc-sections --strip-all -Bsymbolic \
     --defsym=__aeabi_unwind_cpp_pr0=0 --defsym=__aeabi_unwind_cpp_pr1=0 "${@:3}" \
-    --hash-style=both --build-id=sha1 -z defs -z now -z noexecstack \
-    "$folder/vesde.o" "$folder/$triple/c/libvesde.a" "$to/libc.so" -o "$to/libvesde.so"
+    --hash-style=both --build-id=sha1 --no-undefined -z now -z noexecstack \
+    "$folder/vesde.o" "$to/libc.so" "$to/arithmetic.a" -o "$to/libvesde.so"
   llvm-nm-22 --dynamic --defined-only --format=just-symbols "$to/libvesde.so" >"$to/exported"
   llvm-nm-22 --dynamic --undefined-only --format=just-symbols "$to/libvesde.so" >"$to/undefined"
-  rm "$to"/libc.* "$to/exports"
+  rm "$to"/libc.* "$to/arithmetic.a" "$to/exports"
 }
 
 mach_o() { # mach_o ARCHITECTURE PLATFORM OLDEST LIBRARY
@@ -33,7 +38,7 @@ mach_o() { # mach_o ARCHITECTURE PLATFORM OLDEST LIBRARY
     printf '%s\n' '--- !tapi-tbd' 'tbd-version: 4' "targets: [ $1-$4 ]"
     printf '%s\n' 'install-name: /usr/lib/libSystem.B.dylib' 'exports:' "  - targets: [ $1-$4 ]"
     printf '    symbols: [ %s ]\n...\n' \
-      "$(printf '_%s, ' "${routines[@]}" bzero memset_pattern16)dyld_stub_binder"
+      "$(printf '_%s, ' "${routines[@]}" bzero __bzero memset_pattern16)dyld_stub_binder"
   } >"$system"
   sed 's/^/_/' <<<"$functions" >"$to/exports"
   ld64.lld-22 -dylib -arch "$1" -platform_version "$2" "$3" "$3" -dead_strip -x \
@@ -70,7 +75,9 @@ for triple; do
   rm -rf "$to"
   mkdir -p "$to"
   case $triple in
-    *-linux-android*) elf libc.so libvesde.so -z max-page-size=16384 ;;
+    *-linux-android*) # pages of 16 KB from 15 on
+      elf libc.so libvesde.so -z max-page-size=16384 -z common-page-size=16384
+      ;;
     *-linux-musl*) elf libc.so "libvesde.so.$abi" ;;
     *-linux-gnu*) elf libc.so.6 "libvesde.so.$abi" ;;
     *-freebsd) elf libc.so.7 "libvesde.so.$abi" ;;
@@ -87,11 +94,11 @@ for triple; do
     *) echo "shared.sh: how a library for $triple is linked is not known" >&2 && exit 1 ;;
   esac
   diff <(sort -u "$to/exported") - <<<"$functions"
-  if grep -vxE 'mem(cpy|move|set|cmp)|bcmp|bzero|memset_pattern16|dyld_stub_binder|' "$to/undefined"; then
+  if grep -vxE 'mem(cpy|move|set|cmp|set_pattern16)|bcmp|(__)?bzero|dyld_stub_binder|__aeabi_mem[a-z]+[48]?|' "$to/undefined"; then
     echo "shared.sh: $triple needs these" >&2
     exit 1
   fi
-  grep -qx memcpy "$to/undefined" # or the list is not what it seems to be
+  grep -qxE '(__aeabi_)?memcpy[48]?' "$to/undefined" # or the list is not what it seems to be
   rm "$to/exported" "$to/undefined"
   echo "shared $triple:" "$to"/*
 done
