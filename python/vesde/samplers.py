@@ -175,11 +175,12 @@ def sample(
 ) -> Array:
     """A batch of samples along a table of sigmas: n + 1 of them are n steps; see `karras_sigmas`.
 
-    `shape` begins with the batch. `prediction` says what the network gives. With `eta` 1 a step
-    adds as much noise as the reverse-time SDE. `s_churn` to `s_tmax` are EDM's (an `s_tmax` of 0 is
-    no limit), `order` is that of lms and ipndm, and `denoised_range` clamps the denoised sample of
-    each step. The noise is counter noise of `seed`, or a generator's, or that of one for each
-    sample. `start` is a sample of the first sigma, instead of noise.
+    `shape` begins with the batch. The network reads the job's own array, and must neither change
+    nor keep it; `prediction` says what it gives. With `eta` 1 a step adds as much noise as the
+    reverse-time SDE. `s_churn` to `s_tmax` are EDM's (an `s_tmax` of 0 is no limit), `order` is
+    that of lms and ipndm, and `denoised_range` clamps the denoised sample of each step. The noise
+    is counter noise of `seed`, or a generator's, or that of one for each sample. `start` is a
+    sample of the first sigma, instead of noise.
     """
     table = np.array(sigmas, np.float32)
     if table.ndim != 1:
