@@ -34,8 +34,8 @@ def writable(array: Array, name: str) -> Array:
         raise TypeError(f"{name} must be a NumPy array, not {type(array).__name__}")
     if array.dtype != np.float32:
         raise TypeError(f"{name} must be of float32, not {array.dtype}")
-    if not (array.flags.c_contiguous and array.flags.aligned and array.flags.writeable):
-        raise ValueError(f"{name} must be contiguous, aligned and writable")
+    if not (array.flags.c_contiguous and array.flags.writeable):
+        raise ValueError(f"{name} must be contiguous and writable")
     return array
 
 
