@@ -12,7 +12,7 @@ unset PYTHONPATH VESDE_LIBRARY
 
 rm -rf "$to"
 python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet auditwheel==6.8.2 mypy==2.4.1 pytest==9.2.0
+"$venv/bin/pip" install --quiet --no-compile auditwheel==6.8.2 mypy==2.4.1 pytest==9.2.0
 VESDE_WHEEL_PLATFORM=$platform "$venv/bin/pip" wheel --quiet --no-deps --wheel-dir "$to" ./python
 wheel=$(echo "$to"/vesde-*-py3-none-"$platform".whl)
 # What the library needs of glibc must be in that version.
@@ -21,7 +21,7 @@ oldest=$(tr '\n' ' ' <"$to/audit" | sed -nE 's/.*tag: +"manylinux_2_([0-9]+)_.*/
 [ "$oldest" -le 17 ]
 echo "python, a wheel of $(stat -c %s "$wheel") bytes: $(sha256sum "$wheel")"
 
-"$venv/bin/pip" install --quiet "$wheel"
+"$venv/bin/pip" install --quiet --no-compile "$wheel"
 "$venv/bin/mypy" --config-file python/pyproject.toml -p vesde
 "$venv/bin/pytest" -q -p no:cacheprovider python/tests | tee "$to/tests"
 echo "python, $(tail -n 1 "$to/tests")"

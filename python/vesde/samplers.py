@@ -1,4 +1,4 @@
-"""Whole jobs around a network that Python calls: samplers, the probability-flow ODE, likelihoods."""
+"""Whole jobs around a network in Python: samplers, the probability-flow ODE, likelihoods."""
 
 from __future__ import annotations
 
