@@ -1,6 +1,6 @@
 """Times vesde beside diffusers, torch by hand, numba, SciPy and NumPy: the same shapes and buffers, one process, one thread. Prints a
-Markdown table of medians of interleaved repetitions, with their ratios to vesde's. Needs NumPy and cargo; a peer that
-is not installed is left out.
+Markdown table of medians of interleaved repetitions, with their ratios to vesde's. Needs the package
+(pip install ./python); a peer that is not installed is left out.
 
     python benches/peers.py > table.md
 """
@@ -23,9 +23,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "examples" / "parity"))
-import vesde
-from vesde import Counter, pointer
+from vesde import abi
+from vesde.abi import Counter, pointer
 
 TIMESTEP, INDEX, SNR, SIGMA = 0.5, 500, 0.15, 0.5
 STEPS = 1000
@@ -52,15 +51,15 @@ class Vesde:
     """The tables of a scheduler, and the best level of SIMD."""
 
     def __init__(self):
-        config = vesde.Config()
-        vesde.call("config_default", ctypes.byref(config))
+        config = abi.Config()
+        abi.call("config_default", ctypes.byref(config))
         self.tables = [np.empty(STEPS, np.float32) for _ in range(3)]
         pointers = [pointer(table) for table in self.tables]
         size = ctypes.c_size_t(STEPS)
-        vesde.call("set_timesteps", ctypes.byref(config), size, pointers[0])
-        vesde.call("set_sigmas", ctypes.byref(config), pointers[0], size, size, *pointers[1:])
-        self.scheduler = vesde.Scheduler(config, *(field for p in pointers for field in (p, STEPS)))
-        self.level = vesde.library().vesde_simd_level()
+        abi.call("set_timesteps", ctypes.byref(config), size, pointers[0])
+        abi.call("set_sigmas", ctypes.byref(config), pointers[0], size, size, *pointers[1:])
+        self.scheduler = abi.Scheduler(config, *(field for p in pointers for field in (p, STEPS)))
+        self.level = abi.library().vesde_simd_level()
 
 
 # ---- what is timed ------------------------------------------------------------------------------------------------
@@ -79,34 +78,34 @@ def jobs(ours, shape, large):
     sample, score, noise, prev, mean = buffers = [aligned(length) for _ in range(5)]
     for stream, buffer in enumerate(buffers):
         place = Counter(1, stream, 0)
-        vesde.call("counter_fill", place, ctypes.c_size_t(length), pointer(buffer))
+        abi.call("counter_fill", place, ctypes.c_size_t(length), pointer(buffer))
 
     x, m, z, out, mu = (pointer(buffer) for buffer in buffers)
     mask = aligned(length)
     mask[:] = mean > 0
-    n, one, exact, torch_norm = ctypes.c_size_t(length), ctypes.c_size_t(1), 0, vesde.NORM_TORCH
+    n, one, exact, torch_norm = ctypes.c_size_t(length), ctypes.c_size_t(1), 0, abi.NORM_TORCH
     s = ctypes.byref(ours.scheduler)
     t, i = ctypes.byref(ctypes.c_float(TIMESTEP)), ctypes.byref(ctypes.c_int64(INDEX))
     place, batch_mean = Counter(42, 0, 0), 0
-    made, given = vesde.counter_noise(place), vesde.given_noise(noise)
-    kinds = {TORCH_NOISE: vesde.TORCH_CPU, CUDA_NOISE: vesde.TORCH_CUDA, NUMPY_NOISE: vesde.NUMPY}
-    grid = vesde.grid_of_gpu("H200")
-    generators = {what: vesde.generator(kind, 42, grid) for what, kind in kinds.items()}
+    made, given = abi.counter_noise(place), abi.given_noise(noise)
+    kinds = {TORCH_NOISE: abi.TORCH_CPU, CUDA_NOISE: abi.TORCH_CUDA, NUMPY_NOISE: abi.NUMPY}
+    grid = abi.grid_of_gpu("H200")
+    generators = {what: abi.generator(kind, 42, grid) for what, kind in kinds.items()}
 
     for level in range(ours.level, -1, -1):
-        who = f"vesde, {vesde.LEVELS[level]}"
+        who = f"vesde, {abi.LEVELS[level]}"
 
         def job(operation, *call, who=who, level=level):
-            run = vesde.bind(*call)
+            run = abi.bind(*call)
             run.buffers = buffers  # which must live as long as the structs that point to them
-            return operation, who, vesde.bind("limit_simd_level", level), run
+            return operation, who, abi.bind("limit_simd_level", level), run
 
         def predict(noise, mean=None):
-            step = vesde.Step(m, x, length, 1, noise, x, mean)
+            step = abi.Step(m, x, length, 1, noise, x, mean)
             return "step_pred", s, t, one, ctypes.byref(step)
 
         def correct(noise, norm, to):
-            step = vesde.Step(m, x, length, 1, noise, to)
+            step = abi.Step(m, x, length, 1, noise, to)
             return "step_correct", s, batch_mean, norm, ctypes.byref(step)
 
         yield job(PRED, *predict(made))
@@ -124,12 +123,12 @@ def jobs(ours, shape, large):
                 yield job(PRED_MEAN, *predict(given, mu))
         if not large:
             yield job(ADD, "add_noise", s, m, n, one, i, one, given, out)
-            known = vesde.Imputation(m, pointer(mask), length, x, length, given, SIGMA, x)
+            known = abi.Imputation(m, pointer(mask), length, x, length, given, SIGMA, x)
             yield job(IMPUTE, "impute", ctypes.byref(known))
             prepare, run = job(ODE, "limit_simd_level", level)[2], ode_step(ours.scheduler.config, length)
             yield ODE, who, prepare, run
         for operation, eta in ((MULTISTEP, 0), (MULTISTEP_SDE, 1)):
-            prepare = vesde.bind("limit_simd_level", level)
+            prepare = abi.bind("limit_simd_level", level)
             yield operation, who, prepare, multistep(ours.scheduler.config, eta, sample, score, prev)
 
     if torch is not None:
@@ -155,15 +154,15 @@ SIGMAS = np.float32([14.6, 11.1, 8.3, 6.2, 4.5, 3.3, 2.3, 1.6, 1.1, 0.0])
 
 def multistep(config, eta, sample, score, history):
     """The call of `vesde_sampler_next` that makes a step in the middle of DPM++ 2M, or of 2M SDE with eta."""
-    options, sampler, request = vesde.SamplerOptions(method=DPMPP2M, eta=eta), vesde.Sampler(), vesde.Request()
-    scheduler = vesde.Scheduler(config, None, 0, pointer(SIGMAS), len(SIGMAS), None, 0)
-    buffers = vesde.Buffers(pointer(sample), pointer(score), sample.size, None, pointer(history), history.size)
-    vesde.call("sampler_init", ctypes.byref(config), ctypes.c_size_t(1), ctypes.byref(options), ctypes.byref(sampler))
+    options, sampler, request = abi.SamplerOptions(method=DPMPP2M, eta=eta), abi.Sampler(), abi.Request()
+    scheduler = abi.Scheduler(config, None, 0, pointer(SIGMAS), len(SIGMAS), None, 0)
+    buffers = abi.Buffers(pointer(sample), pointer(score), sample.size, None, pointer(history), history.size)
+    abi.call("sampler_init", ctypes.byref(config), ctypes.c_size_t(1), ctypes.byref(options), ctypes.byref(sampler))
     objects = sampler, scheduler, buffers, request
-    advance = vesde.bind("sampler_next", *(ctypes.byref(thing) for thing in objects))
+    advance = abi.bind("sampler_next", *(ctypes.byref(thing) for thing in objects))
     for _ in range(5):
         advance()
-    middle = vesde.Sampler.from_buffer_copy(sampler)
+    middle = abi.Sampler.from_buffer_copy(sampler)
 
     def run():
         ctypes.memmove(ctypes.byref(sampler), ctypes.byref(middle), ctypes.sizeof(sampler))
@@ -177,16 +176,16 @@ def ode_step(config, length):
     """What `vesde_ode_next` does in a step that is accepted, six calls, without the network."""
     sample, score, evaluated, workspace = (aligned(count * length) for count in (1, 1, 1, 6))
     for stream, buffer in enumerate((sample, score)):
-        vesde.call("counter_fill", Counter(2, stream, 0), ctypes.c_size_t(length), pointer(buffer))
-    options = vesde.OdeOptions(atol=1e30, first_step=1e-7, start=vesde.GIVEN_SAMPLE)
-    buffers = vesde.OdeBuffers(pointer(sample), pointer(evaluated), pointer(score), length)
+        abi.call("counter_fill", Counter(2, stream, 0), ctypes.c_size_t(length), pointer(buffer))
+    options = abi.OdeOptions(atol=1e30, first_step=1e-7, start=abi.GIVEN_SAMPLE)
+    buffers = abi.OdeBuffers(pointer(sample), pointer(evaluated), pointer(score), length)
     buffers.workspace = pointer(workspace)
-    ode, request = vesde.Ode(), vesde.OdeRequest()
-    vesde.call("ode_init", ctypes.byref(config), ctypes.c_size_t(1), ctypes.byref(options), ctypes.byref(ode))
-    advance = vesde.bind("ode_next", ctypes.byref(ode), ctypes.byref(buffers), ctypes.byref(request))
+    ode, request = abi.Ode(), abi.OdeRequest()
+    abi.call("ode_init", ctypes.byref(config), ctypes.c_size_t(1), ctypes.byref(options), ctypes.byref(ode))
+    advance = abi.bind("ode_next", ctypes.byref(ode), ctypes.byref(buffers), ctypes.byref(request))
     for _ in range(2):  # until the first derivative is there
         advance()
-    begun = vesde.Ode.from_buffer_copy(ode)
+    begun = abi.Ode.from_buffer_copy(ode)
 
     def run():
         ctypes.memmove(ctypes.byref(ode), ctypes.byref(begun), ctypes.sizeof(ode))

@@ -28,13 +28,13 @@ from network import CLASSES, PIXELS, ScoreNetwork
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "parity"))
-import jobs  # noqa: E402
-from cells import fill, frechet, moments, number, read, summary  # noqa: E402
+import vesde  # noqa: E402
+from cells import SAMPLERS, fill, frechet, moments, number, read, sample, summary  # noqa: E402
 
 TIMES = 3  # as many samples as real digits, times this
 CHUNK = 512  # samples that go through the network at once: they stay in the cache
 FEATURES, DIRECTIONS = 48, 256
-NAMES = [name for name in jobs.SAMPLERS if name not in ("predictor", "corrector")]
+NAMES = [name for name in SAMPLERS if name not in ("predictor", "corrector")]
 REAL = ("real digits, drawn anew", "", 0, 0)
 MEASURES = ("clamped", "raw", "SWD", "SVM", "spread")
 LIMITS = {"clamped": (0.37, 5.0), "raw": (0.18, 5.0)}  # of the curves
@@ -57,7 +57,7 @@ class Job:
         self.labels = labels
         self.network = ScoreNetwork.load(HERE / "weights.safetensors")
         self.one_hot = torch.eye(CLASSES)[torch.from_numpy(labels)]
-        self.config = jobs.config_of((HERE / "scheduler_config.json").read_bytes())
+        self.config = vesde.Config.from_json((HERE / "scheduler_config.json").read_bytes())
 
     def score(self, x: np.ndarray, sigma: float) -> np.ndarray:
         parts = zip(torch.from_numpy(x).split(CHUNK), self.one_hot.split(CHUNK))
@@ -70,7 +70,7 @@ class Job:
     def sample(self, name: str, table: str, calls: int, seed: int) -> tuple[np.ndarray, int]:
         """The samples, not clamped, and how many calls there were."""
         shape = (len(self.labels), PIXELS)
-        return jobs.sample(self.config, self.score, shape, name, table, calls, seed)
+        return sample(self.config, self.score, shape, name, table, calls, seed)
 
 
 class Classifier(torch.nn.Module):
@@ -225,7 +225,7 @@ def draw(cells: dict, path: Path) -> None:
             if not points:
                 continue
             calls, means, deviations = map(np.array, zip(*points))
-            is_plain = jobs.SAMPLERS[name][2] == {} and name != "pc"
+            is_plain = set(SAMPLERS[name][1]) == {"method"}
             style = {"color": colors.get(name, "black"), "linestyle": "--" if is_plain else "-"}
             width = 2.6 if name in ("pc", "2m-sde", "2m") else 1.2
             axis.plot(

@@ -16,8 +16,9 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+import vesde
 from network import SIGMA_MAX, SIGMA_MIN, SIZE
-from study import PIXELS, Clothes, configuration, jobs
+from study import PIXELS, Clothes, configuration
 from train import pictures
 
 EPS = 1e-5  # the time at which the SDE ends, for score_sde
@@ -51,12 +52,13 @@ class Likelihoods(Clothes):
 
 def bits_of(network: Likelihoods, data: np.ndarray, tolerance: float) -> tuple[np.ndarray, int]:
     """By the library: bits/dim of each picture, and the calls."""
-    config, codes = configuration(), data.copy()
-    direction = {"direction": jobs.ENCODING}
-    divergences, calls = jobs.solve(
-        config, network.score_and_product, codes, tolerance, network.probe.numpy(), **direction
-    )
-    return jobs.bits_per_dim(config, codes, divergences), calls
+    config = configuration()
+    codes, divergence, calls = vesde.solve_ode(
+        network.score_and_product, data, config, direction="encoding",
+        probe=network.probe.numpy(), rtol=tolerance, atol=tolerance,
+    )  # fmt: skip
+    log_density = vesde.log_likelihood(config, codes, divergence)
+    return vesde.bits_per_dim(log_density, PIXELS), calls
 
 
 def rates(t: float) -> tuple[float, float]:
@@ -109,9 +111,7 @@ def check_samples(count: int) -> bool:
     network = Clothes(torch.arange(count) % 10)
     noise = torch.randn(count, PIXELS, generator=torch.Generator().manual_seed(SEED))
     codes = (noise * SIGMA_MAX).numpy()
-    ours = codes.copy()
-    start = {"start": jobs.GIVEN}
-    _, calls = jobs.solve(configuration(), network.score, ours, 1e-5, **start)
+    ours, _, calls = vesde.solve_ode(network.score, codes, configuration())
     theirs, nfev = reference_samples(network, codes, 1e-5)
     apart = float(np.sqrt(((ours - theirs) ** 2).mean()))
     print(f"ODE sampler, tolerance 1e-5: rms {apart:.1e} apart, {calls} and {nfev} calls")

@@ -13,6 +13,7 @@ it prints tables and draws the curves, and the samples that are nearest to a tra
 """
 
 import argparse
+import dataclasses
 import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -29,9 +30,8 @@ from train import pictures
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "parity"))
-import jobs  # noqa: E402
 import vesde  # noqa: E402
-from cells import fill, frechet, moments, number, read, summary  # noqa: E402
+from cells import fill, frechet, moments, number, read, sample, summary  # noqa: E402
 
 PIXELS = SIZE * SIZE
 COUNT = 1000  # pictures a cell
@@ -69,9 +69,8 @@ def grid(seeds: int) -> list[tuple]:
 
 
 def configuration(sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN) -> vesde.Config:
-    config = jobs.config_of((HERE / "scheduler_config.json").read_bytes())
-    config.sigma_min, config.sigma_max, config.snr = sigma_min, sigma_max, SNR
-    return config
+    config = vesde.Config.from_json((HERE / "scheduler_config.json").read_bytes())
+    return dataclasses.replace(config, sigma_min=sigma_min, sigma_max=sigma_max, snr=SNR)
 
 
 def load_network() -> Denoiser:
@@ -119,14 +118,14 @@ class Clothes:
         """
         shape = (len(self.classes), PIXELS)
         if name == "ode":
-            config, x = configuration(), np.empty(shape, np.float32)
-            _, calls = jobs.solve(config, self.score, x, float(table), seed=seed)
+            config, tolerance = configuration(), float(table)
+            codes = vesde.counter_noise(seed, shape=shape) * np.float32(SIGMA_MAX)
+            solution = vesde.solve_ode(self.score, codes, config, rtol=tolerance, atol=tolerance)
             sigma_end = SIGMA_MIN * (SIGMA_MAX / SIGMA_MIN) ** config.sampling_eps
-            return self.denoise(x, sigma_end), calls + 1
+            return self.denoise(solution.x, sigma_end), solution.evaluations + 1
         form, *ends = table.split() or [""]
         config = configuration(*map(float, ends))
-        kind = jobs.DENOISED
-        return jobs.sample(config, self.denoise, shape, name, form, calls, seed, kind)
+        return sample(config, self.denoise, shape, name, form, calls, seed, "denoised")
 
 
 class Judge:

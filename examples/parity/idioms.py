@@ -22,7 +22,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils import BaseOutput
 from torch.overrides import TorchFunctionMode
 
-import vesde
+from vesde import abi
 
 
 def seeded(seed):
@@ -737,10 +737,10 @@ def verdict(method, arguments, theirs, error, ours, our_error):
         kinds = [x.dtype for x in theirs or tensors(arguments)]
         return "refused: not float32" if any(x != torch.float32 for x in kinds) else None
     status = getattr(our_error, "status", None)
-    if status == vesde.TIMESTEP_OUT_OF_RANGE:
+    if status == abi.TIMESTEP_OUT_OF_RANGE:
         t = torch.as_tensor(arguments[1 if method == "step_pred" else 0])
         return "refused: no such timestep" if ((t < 0) | (t == STEPS)).any() else None
-    if status in (vesde.ZERO_GRADIENT_NORM, vesde.NON_FINITE_GRADIENT_NORM):
+    if status in (abi.ZERO_GRADIENT_NORM, abi.NON_FINITE_GRADIENT_NORM):
         norm = arguments[0].to(torch.float32).norm()
         return "refused: the score has no norm" if norm == 0 or not norm.isfinite() else None
     return None

@@ -22,15 +22,16 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 
 import idioms
-import scheduler as vesde_scheduler
 import vesde
+import vesde.diffusers
+from vesde import abi
 from idioms import seeded
 
 DIGITS = pathlib.Path(__file__).resolve().parent.parent / "digits"
 sys.path.insert(0, str(DIGITS))
 from network import CLASSES, ScoreNetwork
 
-THEIRS, OURS = diffusers.ScoreSdeVeScheduler, vesde_scheduler.ScoreSdeVeScheduler
+THEIRS, OURS = diffusers.ScoreSdeVeScheduler, vesde.diffusers.ScoreSdeVeScheduler
 torch.set_grad_enabled(False)
 torch.set_num_threads(1)
 broken = []
@@ -260,7 +261,7 @@ def kept_doubles():
         for seed in range(1000):
             theirs, ours = make(seed), make(seed)
             draw(theirs)
-            vesde_scheduler.randn((1,), ours)
+            vesde.diffusers.randn((1,), ours)
             pairs.append((draw(theirs), draw(ours)))
         theirs, ours = np.array(pairs).T
         differ, furthest = np.count_nonzero(theirs != ours), np.abs(theirs - ours).max()
@@ -274,8 +275,8 @@ LAST_BIT = "the last bit: vesde's logarithm, sine and cosine are not glibc's"
 def gpus_generator(seed):
     """What torch.Generator("cuda") is on this machine's GPU, by vesde."""
     gpu = torch.cuda.get_device_properties(0)
-    grid = vesde.CudaGrid(gpu.multi_processor_count, gpu.max_threads_per_multi_processor)
-    return vesde.generator(vesde.TORCH_CUDA, seed, grid)
+    grid = gpu.multi_processor_count, gpu.max_threads_per_multi_processor
+    return vesde.TorchCuda(seed, grid=grid)
 
 
 def noise():
@@ -293,7 +294,7 @@ def noise():
         for seed in (0, 42, 2**32 - 1):
             theirs, ours = make(seed), make(seed)
             for n in calls:
-                apart.append(ulps(draw(theirs, (1, n)), vesde_scheduler.randn((1, n), ours)))
+                apart.append(ulps(draw(theirs, (1, n)), vesde.diffusers.randn((1, n), ours)))
             apart.append(ulps(draw(theirs, (1, 100)), draw(ours, (1, 100))))  # the state was written back
         apart = np.concatenate([x.ravel() for x in apart])
         report(what, f"{np.count_nonzero(apart)} of {apart.size} values differ", not apart.any())
@@ -304,14 +305,14 @@ def noise():
         ("torch's default generator", lambda: torch.manual_seed(5) and None),
     ):
         shape = (3, 3, 5, 5)
-        apart = ulps(randn_tensor(shape, generator=make()), vesde_scheduler.randn(shape, make()))
+        apart = ulps(randn_tensor(shape, generator=make()), vesde.diffusers.randn(shape, make()))
         report(what, f"{np.count_nonzero(apart)} of {apart.size} values differ", not apart.any())
     if torch.cuda.is_available():
         theirs, ours = torch.Generator("cuda").manual_seed(42), gpus_generator(42)
         apart = []
         for n in calls + [5_000_000]:
             on_gpu = torch.randn((1, n), generator=theirs, device="cuda").cpu()
-            apart.append(ulps(on_gpu, vesde_scheduler.randn((1, n), ours)).ravel())
+            apart.append(ulps(on_gpu, vesde.diffusers.randn((1, n), ours)).ravel())
         apart = np.concatenate(apart)
         what = f"torch.randn on {torch.cuda.get_device_name()}"
         report(what, f"{np.count_nonzero(apart)} of {apart.size} values differ", not apart.any())
@@ -414,8 +415,8 @@ def main():
     parser.add_argument("--seed", type=int, default=42, help="seed of the picture (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=200, help="noise scales of the picture (default: %(default)s)")
     arguments = parser.parse_args()
-    level = vesde.LEVELS[vesde.library().vesde_simd_level()]
-    print(f"vesde {vesde.version()} ({level}) beside diffusers {diffusers.__version__} on torch {torch.__version__}")
+    level = abi.LEVELS[abi.library().vesde_simd_level()]
+    print(f"vesde {vesde.__version__} ({level}) beside diffusers {diffusers.__version__} on torch {torch.__version__}")
     diffusers_tests()
     use()
     tables()

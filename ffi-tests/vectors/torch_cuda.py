@@ -2,7 +2,7 @@
 
 `torch_cuda.py` writes the file, which the tests expect to be of an H100. `torch_cuda.py --check` compares the numbers of this GPU, with the grid of that one, with the
 file and exits 1 on a difference. `torch_cuda.py --compare` compares vesde with this GPU over whole draws of up to 2³⁰ + 3 elements, bit by bit, with the
-shared library that VESDE_LIBRARY names or that cargo builds, and exits 1 on a difference.
+package that is installed (pip install ./python), and exits 1 on a difference.
 """
 
 import ctypes
@@ -99,26 +99,25 @@ def check(made):
 
 
 def compare():
-    sys.path.insert(0, str(HERE.parent.parent / "examples" / "parity"))
-    import vesde
+    from vesde import abi
 
-    grid = vesde.CudaGrid(*GRID)
+    grid = abi.CudaGrid(*GRID)
     try:
-        known = vesde.grid_of_gpu(GPU.name)
+        known = abi.grid_of_gpu(GPU.name)
         known = f"knows {known.multiprocessors, known.threads_per_multiprocessor}"
-    except vesde.Error:
+    except abi.Error:
         known = "does not know it"
     print(f"{GPU.name}: grid {GRID}, vesde {known}; torch {torch.__version__}")
     total = differ = 0
     for seed, calls in [(0, [LONGEST]), (1, [1, LONGEST - 3, 5]), (2**40 + 9, [LONGEST // 2] * 2), (9, range(1, 2000, 37)),
                         (3, [LONGEST + 1, 2 * LONGEST + 3, 5])]:  # which torch splits
-        state = vesde.generator(vesde.TORCH_CUDA, seed, grid)
+        state = abi.generator(abi.TORCH_CUDA, seed, grid)
         generator = torch.Generator("cuda").manual_seed(seed)
         for n in calls:
             theirs = torch.randn(n, generator=generator, device="cuda")
             ours = torch.empty(n)
             one, size = ctypes.c_size_t(1), ctypes.c_size_t(n)
-            vesde.call("randn", ctypes.byref(state), one, size, ctypes.c_void_p(ours.data_ptr()))
+            abi.call("randn", ctypes.byref(state), one, size, ctypes.c_void_p(ours.data_ptr()))
             wrong = (ours.cuda().view(torch.int32) != theirs.view(torch.int32)).nonzero().ravel()
             for i in wrong[:5].tolist():
                 print(f"seed {seed}, draw of {n}, element {i}: {theirs[i].item()!r} on the GPU, {ours[i].item()!r} here")

@@ -1,5 +1,7 @@
-"""vesde.h through ctypes: the structs, and calls that raise `Error` with the library's own message.
-Builds the shared library of this checkout with cargo; VESDE_LIBRARY names another one instead.
+"""vesde.h through ctypes: structs, and calls that raise `Error` with the library's own message. For
+what the package has no function for. Whoever makes a struct keeps what it points to alive.
+
+VESDE_LIBRARY names another shared library than the package's.
 """
 
 import ctypes
@@ -7,9 +9,12 @@ import functools
 import os
 import pathlib
 import platform
-import subprocess
+from collections.abc import Callable
+from typing import Any
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+import numpy as np
+import numpy.typing as npt
+
 LEVELS = ("baseline", "AVX2", "AVX-512")
 
 # What the enums of vesde.h call them.
@@ -21,7 +26,9 @@ TIMESTEP_OUT_OF_RANGE, ZERO_GRADIENT_NORM, NON_FINITE_GRADIENT_NORM = -30, -32, 
 
 
 class Config(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_double) for name in ("snr", "sigma_min", "sigma_max", "sampling_eps")]
+    _fields_ = [
+        (name, ctypes.c_double) for name in ("snr", "sigma_min", "sigma_max", "sampling_eps")
+    ]
     _fields_ += [(name, ctypes.c_uint32) for name in ("num_train_timesteps", "correct_steps")]
 
 
@@ -100,13 +107,28 @@ class SamplerOptions(ctypes.Structure):
     _fields_ += [
         (name, ctypes.c_int32)
         for name in (
-            *("noise", "averaging", "norm", "unclamped", "result", "start", "predictor", "corrector"),
+            *(
+                "noise",
+                "averaging",
+                "norm",
+                "unclamped",
+                "result",
+                "start",
+                "predictor",
+                "corrector",
+            ),
             "conditions",
         )
     ]
-    _fields_ += [("step_lr", ctypes.c_float), ("method", ctypes.c_int32), ("prediction", ctypes.c_int32)]
+    _fields_ += [
+        ("step_lr", ctypes.c_float),
+        ("method", ctypes.c_int32),
+        ("prediction", ctypes.c_int32),
+    ]
     _fields_ += [("order", ctypes.c_uint32)]
-    _fields_ += [(name, ctypes.c_float) for name in ("eta", "s_noise", "s_churn", "s_tmin", "s_tmax")]
+    _fields_ += [
+        (name, ctypes.c_float) for name in ("eta", "s_noise", "s_churn", "s_tmin", "s_tmax")
+    ]
     _fields_ += [("denoised_clamped", ctypes.c_int32)]
     _fields_ += [(name, ctypes.c_float) for name in ("denoised_low", "denoised_high")]
 
@@ -114,11 +136,19 @@ class SamplerOptions(ctypes.Structure):
 class Sampler(ctypes.Structure):
     """A job's state: copied, not looked into."""
 
-    _fields_ = [("config", Config), ("numbers", ctypes.c_uint64 * 5), ("choices", ctypes.c_int32 * 20)]
+    _fields_ = [
+        ("config", Config),
+        ("numbers", ctypes.c_uint64 * 5),
+        ("choices", ctypes.c_int32 * 20),
+    ]
 
 
 class Buffers(ctypes.Structure):
-    _fields_ = [("sample", ctypes.c_void_p), ("model_output", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+    _fields_ = [
+        ("sample", ctypes.c_void_p),
+        ("model_output", ctypes.c_void_p),
+        ("len", ctypes.c_size_t),
+    ]
     _fields_ += [("noise", ctypes.c_void_p), ("workspace", ctypes.c_void_p)]
     _fields_ += [("workspace_len", ctypes.c_size_t), ("denoised", ctypes.c_void_p)]
 
@@ -135,17 +165,32 @@ class OdeOptions(ctypes.Structure):
     """All zeros is the default."""
 
     _fields_ = [(name, ctypes.c_uint64) for name in ("seed", "stream", "max_evaluations")]
-    _fields_ += [(name, ctypes.c_double) for name in ("rtol", "atol", "max_step", "first_step", "difference")]
+    _fields_ += [
+        (name, ctypes.c_double) for name in ("rtol", "atol", "max_step", "first_step", "difference")
+    ]
     _fields_ += [
         (name, ctypes.c_int32)
-        for name in ("noise", "start", "variable", "direction", "divergence", "probe", "state_only", "reserved")
+        for name in (
+            "noise",
+            "start",
+            "variable",
+            "direction",
+            "divergence",
+            "probe",
+            "state_only",
+            "reserved",
+        )
     ]
 
 
 class Ode(ctypes.Structure):
     """A job's state: copied, not looked into."""
 
-    _fields_ = [("config", Config), ("numbers", ctypes.c_uint64 * 19), ("choices", ctypes.c_int32 * 10)]
+    _fields_ = [
+        ("config", Config),
+        ("numbers", ctypes.c_uint64 * 19),
+        ("choices", ctypes.c_int32 * 10),
+    ]
 
 
 class OdeBuffers(ctypes.Structure):
@@ -163,19 +208,24 @@ class OdeRequest(ctypes.Structure):
     _fields_ += [(name, ctypes.c_int32) for name in ("accepted", "reserved")]
 
 
+class Mt19937(ctypes.Structure):
+    _fields_ = [("words", ctypes.c_uint32 * 624), ("taken", ctypes.c_uint32)]
+
+
 class Paired(ctypes.Structure):
     """MT19937 and the second normal of a pair: torch's CPU generator, and NumPy's."""
 
     _fields_ = [
-        ("words", ctypes.c_uint32 * 624),
-        ("taken", ctypes.c_uint32),
+        ("mt", Mt19937),
         ("has_cached", ctypes.c_uint32),
         ("cached", ctypes.c_double),
     ]
 
 
 class CudaGrid(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint32) for name in ("multiprocessors", "threads_per_multiprocessor")]
+    _fields_ = [
+        (name, ctypes.c_uint32) for name in ("multiprocessors", "threads_per_multiprocessor")
+    ]
 
 
 class TorchCuda(ctypes.Structure):
@@ -190,32 +240,35 @@ class Generator(ctypes.Structure):
 
 
 class Error(ValueError):
-    """A status other than VESDE_OK."""
+    """A status other than VESDE_OK, of the function `vesde_<name>`."""
 
-    def __init__(self, name, status):
-        message = library().vesde_status_message(status).decode()
-        super().__init__(f"vesde_{name}: {message} ({status})")
-        self.status = status
+    def __init__(self, name: str, status: int):
+        super().__init__(name, status)
+        self.name, self.status = name, status
+
+    def __str__(self) -> str:
+        message = library().vesde_status_message(self.status).decode()
+        return f"vesde_{self.name}: {message} ({self.status})"
 
 
 @functools.cache
-def library():
-    path = os.environ.get("VESDE_LIBRARY")
-    if path is None:
-        build = "cargo rustc --quiet --lib --profile c --features capi --crate-type cdylib --target-dir target/python"
-        subprocess.run([*build.split(), "--", "--cfg", "vesde_staticlib"], cwd=ROOT, check=True)
-        name = {"Darwin": "libvesde.dylib", "Windows": "vesde.dll"}.get(platform.system(), "libvesde.so")
-        path = ROOT / "target" / "python" / "c" / name
+def library() -> ctypes.CDLL:
+    name = {"Darwin": "libvesde.dylib", "Windows": "vesde.dll"}.get(
+        platform.system(), "libvesde.so"
+    )
+    path = os.environ.get("VESDE_LIBRARY") or pathlib.Path(__file__).with_name(name)
     loaded = ctypes.CDLL(str(path))
     loaded.vesde_status_message.restype = ctypes.c_char_p
+    loaded.vesde_version.restype = ctypes.c_uint32
+    loaded.vesde_bits_per_dim.restype = ctypes.c_double
     return loaded
 
 
-def bind(name, *arguments):
+def bind(name: str, *arguments: Any) -> Callable[[], None]:
     """A call of `vesde_<name>`, ready to be made: it insists on success."""
     function = getattr(library(), "vesde_" + name)
 
-    def run():
+    def run() -> None:
         status = function(*arguments)
         if status != 0:
             raise Error(name, status)
@@ -223,40 +276,40 @@ def bind(name, *arguments):
     return run
 
 
-def call(name, *arguments):
+def call(name: str, *arguments: Any) -> None:
     bind(name, *arguments)()
 
 
-def version():
+def version() -> str:
     number = library().vesde_version()
     return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
 
-def pointer(array):
+def pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
     """The address of a contiguous NumPy array; keeps the array alive."""
     if not array.flags.c_contiguous:
         raise ValueError("vesde reads arrays in order: this one is strided")
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
-def given_noise(array):
+def given_noise(array: npt.NDArray[np.float32]) -> Noise:
     """Noise of an array, which the caller must keep alive: structs do not."""
     return Noise(GIVEN_NOISE, pointer(array))
 
 
-def counter_noise(counter):
+def counter_noise(counter: Counter) -> Noise:
     return Noise(COUNTER_NOISE, None, counter)
 
 
-def generator(kind, seed, grid=None):
+def generator(kind: int, seed: int, grid: CudaGrid | None = None) -> Generator:
     """A seeded generator; `grid` is the GPU's, for TORCH_CUDA."""
     made = Generator()
-    grid = None if grid is None else ctypes.byref(grid)
-    call("generator_seed", kind, ctypes.c_uint64(seed), grid, ctypes.byref(made))
+    at = None if grid is None else ctypes.byref(grid)
+    call("generator_seed", kind, ctypes.c_uint64(seed), at, ctypes.byref(made))
     return made
 
 
-def grid_of_gpu(name):
+def grid_of_gpu(name: str) -> CudaGrid:
     """The grid of a GPU by the name that torch.cuda.get_device_name gives it."""
     grid = CudaGrid()
     text = name.encode()
