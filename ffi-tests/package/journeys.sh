@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# What a new user does: a copy of the sources in an empty folder, and there the README's commands,
+# in Rust, in C, in C by CMake and in Python, each to a picture, timed. A command that the README
+# (in Python python/README.md) does not have fails.
+set -euo pipefail
+trap 'echo "failed in line $LINENO"' ERR
+cd "$(dirname "$0")/../.."
+readonly work=$PWD/target/journeys
+rm -rf "$work"
+mkdir -p "$work"
+git clone --quiet . "$work/vesde"
+cd "$work/vesde"
+unset CARGO_TARGET_DIR
+
+said() { # said FILE: its text in one line, with continued commands joined
+  sed -e ':a' -e '/\\$/ { N; s/\\\n *//; ba }' "$1" | tr -s '\n ' '  '
+}
+
+journey() { # journey NAME README PICTURE COMMAND...
+  local name=$1 readme=$2 picture=$3 start=$SECONDS command text
+  text=$(said "$readme")
+  for command in "${@:4}"; do
+    [[ $text == *"$command"* ]] || { echo "$readme does not say: $command"; exit 1; }
+    bash -euo pipefail -c "$command" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+  done
+  [ -s "$picture" ]
+  echo "journey $name: $(($# - 3)) commands, $((SECONDS - start)) s"
+}
+
+journey "in Rust" README.md digits.png "cargo run --release --example digits"
+rm digits.png
+journey "in C" README.md digits.png \
+  "cargo rustc --lib --profile c --features capi --crate-type staticlib -- --cfg vesde_staticlib --emit obj=target/vesde.o" \
+  "cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/vesde.o -lm -o digits" \
+  "./digits"
+mv digits.png c.png
+journey "in C by CMake" README.md digits.png \
+  "cmake -B build && cmake --build build && cmake --install build --prefix prefix" \
+  "cmake -S examples/digits -B app -DCMAKE_PREFIX_PATH=\$PWD/prefix && cmake --build app" \
+  "app/digits"
+cmp digits.png c.png
+rm digits.png
+python3 -m venv venv # as everybody has one
+PATH=$PWD/venv/bin:$PATH
+journey "in Python" python/README.md digits.png \
+  "pip install ./python" "python examples/digits/digits.py"
