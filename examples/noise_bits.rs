@@ -45,7 +45,8 @@ fn main() -> io::Result<()> {
             continue;
         }
         match out.write_all(&bytes) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()), // the reader has enough
+            // the reader has enough
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             written => written?,
         }
         bytes.clear();

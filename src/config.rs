@@ -15,7 +15,7 @@ const FLAX_CLASS_NAME: &[u8] = b"FlaxScoreSdeVeScheduler";
 /// The configuration of the scheduler, as diffusers' `ScoreSdeVeScheduler` has it: the same fields,
 /// the same defaults, `f64` as in Python.
 ///
-/// What diffusers takes as keyword overrides of `set_timesteps` and `set_sigmas` is here a changed
+/// In place of diffusers' keyword overrides of `set_timesteps` and `set_sigmas`, pass a changed
 /// copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]

@@ -1,4 +1,4 @@
-//! Inverse problems and guidance (Song et al. 2021, section 5 and appendix I): what is known of a
+//! Inverse problems and guidance (Song et al. 2021, section 5 and appendix I): known parts of a
 //! picture put into a sample after each update, and scores combined before it. As in `steps`, each
 //! function checks its buffers once, and calls the kernels.
 
@@ -153,13 +153,13 @@ impl<'a> Recolouring<'a> {
 /// of a zero, and but for images of fewer than 45 pixels in a batch, where torch does not fuse). In
 /// one pass.
 ///
-/// `score_sde` does it after the corrector and after the predictor of each step, with the σ of the
-/// step's timestep and a draw of its own, of which it uses the first channel; its result, `x_mean`,
-/// is this without noise of the sample that has been recoloured. With more than one sample torch
-/// draws that noise in the order of pixels, not of channels, after the first step.
+/// `score_sde` recolours after the corrector and after the predictor of each step, with the σ of
+/// the step's timestep and a draw of its own, of which it uses the first channel. Its result,
+/// `x_mean`, is the recoloured sample, recoloured once more without noise. With more than one
+/// sample torch draws that noise in the order of pixels, not of channels, after the first step.
 ///
-/// Its first sample is another thing: the brightness of the gray image added to the decoupled
-/// sample of the prior, of which the red is zero.
+/// Its first sample is made in another way: it sets the red channel of the prior's sample to zero,
+/// decouples that, and adds the brightness of the gray image:
 ///
 /// ```
 /// # use vesde::{Combination, couple, decouple, linear};

@@ -20,7 +20,7 @@ pub struct Schedule<'a> {
     pub discrete_sigmas: &'a [f32],
 }
 
-/// How a predictor step goes on from one timestep to the next (Song et al. 2021, appendices E to G;
+/// The predictor: the step from one timestep to the next (Song et al. 2021, appendices E to G;
 /// `score_sde`'s predictors). With σ the discrete sigma at the timestep and σ′ its adjacent one:
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
@@ -33,7 +33,7 @@ pub enum Predictor {
     ReverseDiffusionFlow = 1,
     /// Ancestral sampling: v = σ² − σ′², drift v, diffusion √(σ′²·v/σ²).
     Ancestral = 2,
-    /// No predictor: nothing is done, no score is asked for and nothing drawn.
+    /// No predictor: no step, no score and no draw.
     None = 3,
     /// Euler–Maruyama: drift g², dt 1/N, diffusion g·√(1/N), with N timesteps and g = σ(t)·√(2·ln
     /// (`sigma_max`/`sigma_min`)). σ(t) is the one in `sigmas` at this timestep, if it is there.

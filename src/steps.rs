@@ -18,10 +18,12 @@ use crate::schedule::{Predictor, PredictorStep, Schedule};
 /// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
 /// # set_timesteps(&config, &mut timesteps)?;
 /// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
-/// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+/// # let schedule =
+/// #     Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
 /// # let (mut sample, score) = ([0.5; 64], [0.25; 64]);
 /// let scheduler = Scheduler { config, schedule };
-/// scheduler.step_pred(&timesteps[3..4], Step::in_place(&score, &mut sample).with_noise(Counter::new(42, 7)))?;
+/// let step = Step::in_place(&score, &mut sample).with_noise(Counter::new(42, 7));
+/// scheduler.step_pred(&timesteps[3..4], step)?;
 /// # Ok::<(), vesde::Error>(())
 /// ```
 #[derive(Debug)]
@@ -136,7 +138,8 @@ pub const MOST_TERMS: usize = linear::MOST_TERMS;
 /// ```
 /// # use vesde::{Combination, linear};
 /// // DPM++ 2M (Lu et al. 2022): x = a·x + b·denoised + c·old_denoised.
-/// # let (a, b, c, mut sample, denoised, old_denoised) = (0.5, 0.75, -0.25, [1.0; 9], [2.0; 9], [4.0; 9]);
+/// # let (a, b, c) = (0.5, 0.75, -0.25);
+/// # let (mut sample, denoised, old_denoised) = ([1.0; 9], [2.0; 9], [4.0; 9]);
 /// linear(Combination::in_place(a, &mut sample).plus(b, &denoised).plus(c, &old_denoised))?;
 /// # assert_eq!(sample, [1.0; 9]);
 /// # Ok::<(), vesde::Error>(())
@@ -202,8 +205,8 @@ impl<'a> Combination<'a> {
         Self { noise_factor: factor, noise: noise.into(), ..self }
     }
 
-    /// The output clamped, to at least `low` and then to at most `high`; a NaN stays, and a bound
-    /// that is NaN is none.
+    /// The output clamped, to at least `low` and then to at most `high`; a NaN stays, and a NaN as
+    /// a bound is no bound.
     #[must_use]
     pub fn clamped(self, low: f32, high: f32) -> Self {
         Self { clamp: Some((low, high)), ..self }

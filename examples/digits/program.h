@@ -19,7 +19,8 @@ static inline void to_native(char *file, size_t len) {
     }
 }
 
-/* Reads the network and its scheduler's configuration. Returns the memory that the network lies in, to be freed after it. */
+/* Reads the network and its scheduler's configuration. Returns the memory that the network lies in,
+ * to be freed after it. */
 static inline char *read_digits(network *net, vesde_config *config) {
     const char *const json = "examples/digits/scheduler_config.json", *const weights = "examples/digits/weights.safetensors";
     size_t len;

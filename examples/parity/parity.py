@@ -294,7 +294,8 @@ def noise():
             theirs, ours = make(seed), make(seed)
             for n in calls:
                 apart.append(ulps(draw(theirs, (1, n)), vesde_scheduler.randn((1, n), ours)))
-            apart.append(ulps(draw(theirs, (1, 100)), draw(ours, (1, 100))))  # the state was written back
+            # the state was written back
+            apart.append(ulps(draw(theirs, (1, 100)), draw(ours, (1, 100))))
         apart = np.concatenate([x.ravel() for x in apart])
         report(what, f"{np.count_nonzero(apart)} of {apart.size} values differ", not apart.any())
     kept_doubles()

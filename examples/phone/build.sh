@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# The static library for a phone's app and for a web page, each with its headers: examples/phone/build.sh [TARGET...], into
-# target/phone/TARGET. What is printed of each is read from the file. The one for Android is run too, on an emulated CPU and with glibc
-# instead of bionic; a program for iOS needs Apple's SDK to be linked.
-# Packages: those of ffi-tests/targets/env.sh, llvm-22; for the run gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+# The static library for a phone's app and for a web page, each with its headers:
+# examples/phone/build.sh [TARGET...], into target/phone/TARGET. What is printed of each is read
+# from the file. The one for Android is run too, on an emulated CPU and with glibc instead of
+# bionic; a program for iOS needs Apple's SDK to be linked.
+# Packages: those of ffi-tests/targets/env.sh, llvm-22; for the run gcc-aarch64-linux-gnu
+# libc6-dev-arm64-cross qemu-user
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly dir=$PWD/target/phone
@@ -16,7 +18,8 @@ symbols() { # KIND FILE: sorted, without the $prefix that Apple's compilers put 
 
 pack() { # TARGET
   local target=$1 out=$dir/$1 prefix='' objects file size undefined
-  local strip=(--strip-unneeded --remove-section .llvmbc --remove-section .llvmcmd) # names of what cannot be seen, and bitcode
+  # hidden symbols, and bitcode
+  local strip=(--strip-unneeded --remove-section .llvmbc --remove-section .llvmcmd)
   case $target in
     *-apple-*)
       prefix=_
@@ -26,7 +29,8 @@ pack() { # TARGET
   rm -rf "$out"
   mkdir -p "$out/objects" "$out/include" "$out/lib"
   (cd "$out/objects" && llvm-ar-22 x "$OLDPWD/target/bare/$target.a")
-  # After link-time optimisation one object holds all that is vesde's. What it lacks, every C compiler's runtime has; the web has none.
+  # After link-time optimisation one object holds all that is vesde's. What it lacks, every C
+  # compiler's runtime has; the web has none.
   objects=("$out"/objects/vesde*.o)
   case $target in
     wasm32-*) objects+=("$out"/objects/compiler_builtins*.o) ;;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# archive.sh TRIPLE...: the static library without std for each target, as target/bare/TRIPLE.a; two at a time.
+# archive.sh TRIPLE...: the static library without std for each target, as target/bare/TRIPLE.a; two
+# at a time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . ffi-tests/targets/env.sh
@@ -16,7 +17,8 @@ RUSTFLAGS=$flags cargo rustc --quiet --lib --profile c --features capi --crate-t
   --target-dir "target/bare/$1" -- --cfg vesde_staticlib --emit obj="$object"
 rm -f "target/bare/$1.a"
 case $1 in
-  wasm32-*) cp "target/bare/$1/$1/c/libvesde.a" "target/bare/$1.a" ;; # with Rust's arithmetic, since there is no other
+  # with Rust's arithmetic, since there is no other
+  wasm32-*) cp "target/bare/$1/$1/c/libvesde.a" "target/bare/$1.a" ;;
   *) llvm-ar-22 rcs "target/bare/$1.a" "$object" ;;
 esac
 echo "bare $1: $(stat -c %s "target/bare/$1.a") bytes in $SECONDS s"

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# linux.sh TARGET...: `cargo test` for other Linux targets, C and C++ programs included: under qemu-user, or as they are for i686.
-# Needs rustc-web, cargo-web, rust-web-src and, for each target, Debian's g++ for it (g++-aarch64-linux-gnu and so on).
+# linux.sh TARGET...: `cargo test` for other Linux targets, C and C++ programs included: under
+# qemu-user, or as they are for i686.
+# Needs rustc-web, cargo-web, rust-web-src and, for each target, Debian's g++ for it
+# (g++-aarch64-linux-gnu and so on).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . ffi-tests/targets/env.sh

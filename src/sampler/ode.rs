@@ -22,8 +22,8 @@ pub use plan::{
 /// appendix D). Plain data, owned by the caller: a copy, taken at any time together with copies of
 /// the buffers, continues like the original.
 ///
-/// The batch has one step size, as in `score_sde`: what becomes of a sample depends a little on the
-/// others. For results that do not, run a job for each.
+/// The batch has one step size, as in `score_sde`: the result of a sample depends a little on the
+/// others. To avoid that, run a job for each sample.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Ode {
@@ -83,7 +83,7 @@ impl Ode {
     ///     let buffers = OdeBuffers::new(&mut sample, &mut input, &score, &mut workspace);
     ///     let OdeRequest::Score { sigma, .. } = ode.next(buffers)? else { break };
     ///     for (s, x) in score.iter_mut().zip(&input) {
-    ///         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network's place: here a Gaussian's score
+    ///         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network; here a Gaussian's score
     ///     }
     /// }
     /// assert_eq!(ode.stats().evaluations, 2 + 6 * (ode.stats().accepted + ode.stats().rejected));
@@ -199,11 +199,11 @@ impl Ode {
     /// # Errors
     /// `Empty`, `LengthMismatch`, `BufferTooSmall`, `Overlap`, `TooLarge` for the buffers;
     /// `NullPointer` where noise, the probe or the product is missing; `NonFiniteScore` where the
-    /// sample or a derivative of the step is not finite (of the second one, which no sum has, where
-    /// the network passes it on), `StepTooSmall`, `TooManyEvaluations`;
-    /// `SamplerDone` after `Done`; `InvalidSampler` where the state is not one that this type
-    /// makes. After an error state and buffers are as before, but for the log-densities from the
-    /// batch's number on, as many, where dots are kept: the call can be repeated.
+    /// sample or a derivative of the step is not finite (the second one is in no sum, and noticed
+    /// where the network passes it on); `StepTooSmall`; `TooManyEvaluations`; `SamplerDone` after
+    /// `Done`; `InvalidSampler` where the state is not one that this type makes. After an error the
+    /// call can be repeated: state and buffers are as before, except the log-densities `batch` to
+    /// `2·batch − 1`, where dots are kept.
     pub fn next(&mut self, mut buffers: OdeBuffers<'_>) -> Result<OdeRequest, Error> {
         let modes = self.modes()?;
         buffers.check()?;

@@ -6,7 +6,7 @@ use crate::noise::Counter;
 use crate::norms::{Averaging, Norm};
 use crate::steps::MOST_TERMS;
 
-/// What must be known of the tensors before a plan's factors are.
+/// What must be computed from the tensors before a plan's factors are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Reduction {
@@ -113,7 +113,7 @@ pub struct Denoised {
     pub clamp: Option<(f32, f32)>,
 }
 
-/// What becomes history: a sum of what the buffers hold before the plan is run.
+/// A sum that becomes history, of what the buffers hold before the plan is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Keep {
     /// The number of the buffer that takes it: for the next plans [`Operand::Kept`] of it.
