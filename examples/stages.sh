@@ -25,10 +25,12 @@ measure() { # measure NAME COMMAND...: shows the line that the command prints
   echo "$name: $line"
 }
 
+: "${venv:=$to/venv}" # or where a script shares Python's packages with another
+
 venv() { # venv REQUIREMENTS: Python with these, first in PATH
-  python3 -m venv "$to/venv" && pip install --quiet -r "$1"
+  python3 -m venv "$venv" && pip install --quiet -r "$1"
 }
-export PATH="$PWD/$to/venv/bin:$PATH"
+export PATH="$PWD/$venv/bin:$PATH"
 
 archive() {
   cargo rustc --lib --profile c --features capi --crate-type staticlib --target-dir target/ffi -- \
