@@ -1,6 +1,6 @@
 """What "the same as diffusers" means, measured: diffusers' scheduler and vesde's side by side, on
 the same inputs and seeds. Prints what differs, by how much and why, samples the digits with both,
-writes their pictures beside each other, and exits 1 if a promise of the README does not hold.
+writes their pictures beside each other, and exits 1 if a promise of docs/parity.md does not hold.
 
     pip install -r examples/parity/requirements.txt
     python examples/parity/parity.py
@@ -37,7 +37,7 @@ broken = []
 
 
 def report(what, result, holds, why=""):
-    """Prints a line; `holds` says whether it is what the README promises."""
+    """Prints a line; `holds` says whether it is what docs/parity.md promises."""
     print(f"  {what:<48} {result}" + (f"\n{'':51}{why}" if why else ""))
     if not holds:
         broken.append(what)
