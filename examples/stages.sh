@@ -1,5 +1,5 @@
-# What the run.sh of several examples share: sourced by them in the repository's root, with the
-# folder for what they make as $to.
+# The common part of several run.sh, which source it in the repository's root. $to is the folder for
+# their files.
 mkdir -p "$to"
 readonly vesde=target/ffi/libvesde.a # as .ci/run and the C tests have it, built once for all
 

@@ -1,4 +1,4 @@
-/* What programs of the digits on a computer share: their files. For C and C++. */
+/* The common part of the digits' programs on a computer: their files. For C and C++. */
 
 #ifndef PROGRAM_H
 #define PROGRAM_H

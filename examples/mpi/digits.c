@@ -1,6 +1,6 @@
 /* Samples the digits with the batch sharded over MPI's ranks: each holds, evaluates and updates its
- * own samples. What the ranks send one another is two norms a sample for each corrector step,
- * however large a sample is, and at the end the digits; the bits are those of one process.
+ * own samples. For each corrector step ranks send one another two norms a sample, however large a
+ * sample is, and at the end the digits. The bits are those of one process.
  *
  *   mpicc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c target/vesde.o \
  *     -lm -o digits-mpi
