@@ -84,7 +84,7 @@ impl AnyGenerator {
     /// Its kind.
     ///
     /// # Errors
-    /// `UnknownEnum` where its memory holds none.
+    /// `UnknownEnum` where its memory holds no kind.
     pub fn kind(&self) -> Result<GeneratorKind, Error> {
         use GeneratorKind::{Counter, Numpy, TorchCpu, TorchCuda};
         let kinds = [Counter, TorchCpu, TorchCuda, Numpy];
@@ -152,7 +152,7 @@ impl AnyGenerator {
         }
     }
 
-    /// Goes past a draw of `len` elements.
+    /// Skips a draw of `len` elements.
     ///
     /// # Errors
     /// Those of [`fill_part`](Self::fill_part).
@@ -169,7 +169,7 @@ impl AnyGenerator {
         }
     }
 
-    /// Goes past a draw of counter noise; one of nothing changes nothing.
+    /// Skips a draw of counter noise; a draw of nothing changes nothing.
     fn next_stream(&mut self, len: u64) {
         if len > 0 {
             self.counter.stream = self.counter.stream.wrapping_add(1);

@@ -36,7 +36,7 @@ impl CudaGrid {
     /// "Tesla" and "GeForce" in front, whatever the case: "NVIDIA H200", "T4", "rtx 4090"; "H100"
     /// alone is the SXM module, and "unlimited" is [`UNLIMITED`](Self::UNLIMITED). The sizes are
     /// those that NVIDIA has published. Where torch is at hand, `torch.cuda.get_device_properties`
-    /// knows better, and MIG slices too.
+    /// is more exact, and knows MIG slices, too.
     #[must_use]
     pub fn of_gpu(name: &str) -> Option<Self> {
         Self::of_gpu_bytes(name.as_bytes())
@@ -303,7 +303,7 @@ impl TorchCuda {
         Ok(())
     }
 
-    /// Goes past a draw of `len` elements.
+    /// Skips a draw of `len` elements.
     ///
     /// # Errors
     /// Those of [`fill`](Self::fill).

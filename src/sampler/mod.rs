@@ -50,7 +50,7 @@ pub struct Buffers<'a> {
 }
 
 impl<'a> Buffers<'a> {
-    /// The sample, and what the network made of it.
+    /// The sample, and the network's output for it.
     #[must_use]
     pub fn new(sample: &'a mut [f32], model_output: impl Into<In<'a>>) -> Self {
         let (sample, model_output) = (sample.into(), model_output.into());
@@ -63,15 +63,15 @@ impl<'a> Buffers<'a> {
         Self { noise: Some(noise.into()), ..self }
     }
 
-    /// With the history of the job, [`Sampler::workspace_len`] floats, to be left alone between
-    /// calls.
+    /// With the history of the job, [`Sampler::workspace_len`] floats, which the caller leaves
+    /// alone between calls.
     #[must_use]
     pub fn with_workspace(self, workspace: &'a mut [f32]) -> Self {
         Self { workspace: workspace.into(), ..self }
     }
 
-    /// With room for the denoised sample of the score that a call takes, as long as the sample:
-    /// previews. It is left as it is by a call that takes none.
+    /// With a buffer for previews, as long as the sample: a call that takes a score writes the
+    /// denoised sample there, and other calls leave it as it is.
     #[must_use]
     pub fn with_denoised(self, denoised: impl Into<Out<'a>>) -> Self {
         Self { denoised: Some(denoised.into()), ..self }
@@ -112,18 +112,18 @@ pub enum Request {
         /// The continuous timestep; along a table of sigmas [`Config::timestep`] of the sigma,
         /// which may lie outside 0..=1.
         timestep: f32,
-        /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N
-        /// the number of timesteps, 0 for the largest sigma. It is `score_sde`'s label, round((1 −
-        /// t)·(N − 1)), where `sampling_eps` is 1e-6 or more and times N − 1 less than ½; elsewhere
-        /// that may differ by 1, and this goes with the sigma that the step looks up. With
-        /// [`Corrector::Ncsnv2`] it is the step, ncsnv2's index of the level, and along a table of
-        /// sigmas the step.
+        /// The label for a network of discrete noise levels: N − 1 − [`Schedule::index`], with N
+        /// the number of timesteps, so 0 for the largest sigma. It is `score_sde`'s label, round((1
+        /// − t)·(N − 1)), where `sampling_eps` is at least 1e-6 and `sampling_eps`·(N − 1) is less
+        /// than ½. Elsewhere `score_sde`'s may differ by 1; this one goes with the sigma that the
+        /// step looks up. With [`Corrector::Ncsnv2`] it is the step, which is ncsnv2's index of the
+        /// level. Along a table of sigmas it is the step, too.
         label: usize,
         /// The step, from 0 to the number of steps less one.
         step: usize,
-        /// The corrector step within it; equal to their number for the predictor step, and 0 for
-        /// the score that [`SamplerResult::Denoised`] takes. Along a table of sigmas 0 for the
-        /// first score of a step and 1 for the second.
+        /// The corrector step within the step, from 0. For the predictor step it is the number of
+        /// corrector steps, and for the score of [`SamplerResult::Denoised`] it is 0. Along a table
+        /// of sigmas it is 0 for the first score of a step and 1 for the second.
         correction: u32,
     },
     /// Fill `noise` with as many standard normal numbers as the sample has elements.
@@ -142,13 +142,13 @@ pub enum Request {
         timestep: f32,
         /// The step.
         step: usize,
-        /// Behind what.
+        /// After what.
         after: After,
         /// Which draw its noise is, if it has one: counter noise of the options' stream plus this
         /// number, or the next numbers of the caller's generator. 0 for the initial sample, which
         /// has none of its own.
         draw: u64,
-        /// Whether nothing comes after it: the result is the sample as it then is.
+        /// Whether it comes last: the sample as the caller leaves it is the result.
         last: bool,
     },
     /// Nothing: the sample is the result.
@@ -223,8 +223,8 @@ impl Sampler {
     /// # Errors
     /// Those of [`Config::validate`]; `Empty` where the batch is zero; `InvalidSnr` where `step_lr`
     /// is negative or not finite; `InvalidOption` where one of the options of methods along sigmas
-    /// is negative, not a number or (but for `s_tmax`) infinite, where `order` is above 4 or a
-    /// range is none, where there are both η and churn, and where an option is not for the method:
+    /// is negative, not a number or (but for `s_tmax`) infinite, where `order` is above 4, where a
+    /// range is empty, where there are both η and churn, and where an option is not for the method:
     /// the predictor–corrector method takes scores, and clamps no denoised sample.
     pub fn new(config: &Config, batch: usize, options: SamplerOptions) -> Result<Self, Error> {
         config.validate()?;
@@ -305,11 +305,11 @@ impl Sampler {
 
     /// Takes what the last request asked for, advances the sample, and says what is needed next.
     ///
-    /// The first call makes the initial sample, unless the options say that it is there; what the
-    /// buffers held does not matter otherwise. After [`Request::Done`] the sample is the result,
-    /// which the options choose: the last predictor step's `prev_sample_mean`, clamped, by default.
-    /// Noise is needed only where [`Request::Noise`] has asked for it. All buffers have the same
-    /// length at every call.
+    /// The first call makes the initial sample, unless the options say that the caller gives it.
+    /// What the buffers held does not matter then. After [`Request::Done`] the sample is the
+    /// result, which the options choose: the last predictor step's `prev_sample_mean`, clamped, by
+    /// default. Noise is needed only where [`Request::Noise`] has asked for it. All buffers have
+    /// the same length at every call.
     ///
     /// # Errors
     /// Those of [`Scheduler::step_pred`](crate::Scheduler::step_pred) and

@@ -174,7 +174,7 @@ impl Ode {
             .ok_or(Error::TooLarge)
     }
 
-    /// Where the probe's counter noise begins, whose signs it is ([`Counter::rademacher`]).
+    /// The counter noise whose signs are the probe ([`Counter::rademacher`]).
     #[must_use]
     pub fn probe(&self) -> Counter {
         Counter::new(self.seed, self.stream.wrapping_add(1))
@@ -190,11 +190,11 @@ impl Ode {
 
     /// Takes what the last request asked for, advances the solution, and says what is needed next.
     ///
-    /// The first call makes the initial sample, unless the options say that it is there; what the
-    /// other buffers held does not matter. After [`OdeRequest::Done`] the sample is the solution at
-    /// the interval's end: data with noise of σ(`sampling_eps`) on it, or a code. With a divergence
-    /// the first log-density of each sample is then the integral of the drift's divergence, from
-    /// which [`log_likelihood`](crate::log_likelihood) makes a log-density.
+    /// The first call makes the initial sample, unless the options say that the caller gives it.
+    /// What the other buffers held does not matter. After [`OdeRequest::Done`] the sample is the
+    /// solution at the interval's end: data with noise of σ(`sampling_eps`) on it, or a code. With
+    /// a divergence the first log-density of each sample is then the integral of the drift's
+    /// divergence, from which [`log_likelihood`](crate::log_likelihood) makes a log-density.
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `BufferTooSmall`, `Overlap`, `TooLarge` for the buffers;
@@ -231,9 +231,9 @@ impl Ode {
         Ok(request)
     }
 
-    /// What is to be summed over a batch of `len` elements before [`plan`](Self::plan): with it,
-    /// and with the plan that follows, [`next`](Self::next) is done in parts, on threads, on ranks,
-    /// or on a GPU. Nothing is changed.
+    /// What must be summed over a batch of `len` elements before [`plan`](Self::plan). With the
+    /// sums and the plan that follows, [`next`](Self::next) is done in parts: on threads, on ranks
+    /// or on a GPU. It changes nothing.
     ///
     /// ```
     /// # use vesde::{Config, NORM_BLOCK, Ode, OdeBuffers, OdeOptions, OdeRequest, norm_blocks};
@@ -313,11 +313,11 @@ impl Ode {
         })
     }
 
-    /// Goes on by one turn: what is to be done with the buffers, and what is needed then, from the
-    /// totals of the [`reduction`](Self::reduction) (zeros where nothing was to be summed). With a
-    /// divergence the sums over each sample that the reduction asks for are in the log-densities
-    /// from the batch's number on, as many. What [`next`](Self::next) checks of the buffers is left
-    /// to the plan. To repeat a plan, keep a copy.
+    /// Goes on by one turn, from the totals of the [`reduction`](Self::reduction) (zeros where
+    /// nothing was to be summed). The plan says what to do with the buffers, and the request what
+    /// is needed next. With a divergence, the log-densities `batch` to `2·batch − 1` are the sums
+    /// over each sample that the reduction asks for. The plan checks the buffers. To repeat a plan,
+    /// keep a copy of the state.
     ///
     /// # Errors
     /// Those of [`next`](Self::next) that come from state, length, log-densities and sums. After

@@ -208,14 +208,14 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// Everything that a network may give.
+    /// Every kind of output.
     ///
     /// cbindgen:ignore
     pub const ALL: &'static [Self] = &[Self::Score, Self::Epsilon, Self::Denoised, Self::V];
 }
 
-/// Churn (Karras et al. 2022, algorithm 2), of the methods that say so: before a step whose σ is in
-/// `s_tmin..=s_tmax` noise raises it to σ·(1 + γ) with γ = min(`s_churn`/steps, √2 − 1).
+/// Churn (Karras et al. 2022, algorithm 2), for the methods that say so. Before a step whose σ is
+/// in `s_tmin..=s_tmax`, noise raises it to σ·(1 + γ) with γ = min(`s_churn`/steps, √2 − 1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Churn {
     /// How much; 0 for none.
@@ -270,47 +270,46 @@ pub struct SamplerOptions {
     pub stream: u64,
     /// Who makes the noise.
     pub noise: SamplerNoise,
-    /// How the job goes.
+    /// The method.
     pub method: Method,
-    /// What the network gives. The predictor–corrector method takes the score.
+    /// The output of the network. The predictor–corrector method takes the score.
     pub prediction: Prediction,
     /// The order of [`Method::Lms`] and [`Method::Ipndm`], up to 4; 0 is 4.
     pub order: u32,
     /// How much noise a step adds, in methods that take it: 0 for none, 1 for as much as the
     /// reverse-time SDE has.
     pub eta: f32,
-    /// What the noise of steps and of churn is multiplied by (EDM's and k-diffusion's `s_noise`):
-    /// `None` for 1.
+    /// The factor of the noise of steps and of churn (EDM's and k-diffusion's `s_noise`): `None`
+    /// for 1.
     pub s_noise: Option<f32>,
     /// The noise before a step.
     pub churn: Churn,
     /// The range that the denoised sample is clamped to in each step, in methods that go along
-    /// sigmas. It biases samples with many values at the ends of the range: to clamp the result is
-    /// better there.
+    /// sigmas. It biases samples with many values at the ends of the range: for those rather clamp
+    /// the result.
     pub clamp_denoised: Option<(f32, f32)>,
-    /// Over what the corrector averages.
+    /// How the corrector averages its norms.
     pub averaging: Averaging,
     /// How the corrector computes its norms.
     pub norm: Norm,
-    /// How the predictor goes on.
+    /// The predictor.
     pub predictor: Predictor,
-    /// How the corrector makes its steps, `correct_steps` of them for each timestep.
+    /// The corrector, which makes `correct_steps` steps for each timestep.
     pub corrector: Corrector,
     /// The step size of [`Corrector::Ncsnv2`] at the last sigma.
     pub step_lr: f32,
-    /// Whether the sample is handed over on the way.
+    /// Whether the job stops for changes of the sample.
     pub conditions: Conditions,
-    /// Which of the last step's results is the final sample. Where the last update is a
-    /// correction, that is the sample with its noise.
+    /// The result of the job. Where the last update is a correction, it is the sample with its
+    /// noise.
     pub result: SamplerResult,
-    /// Whether the final sample is left as it is, and not clamped to 0..=1 as diffusers' pipeline
-    /// does.
+    /// Whether the result is left as it is, and not clamped to 0..=1 as in diffusers' pipeline.
     pub unclamped: bool,
-    /// `Some(k)` to start at step k from the sample that the first
-    /// [`Sampler::next`](crate::Sampler::next) is given, as if the job had come so far by itself:
-    /// draws and streams are numbered accordingly. For image to image the sample is the picture
-    /// with noise of that step's sigma ([`Scheduler::add_noise`](crate::Scheduler::add_noise), or
-    /// [`linear`](crate::linear) of it and noise along a table); to resume, it is the one that a
-    /// job had before that step's first request, and methods with history begin anew.
+    /// `Some(k)` to start at step k, from the sample that the first
+    /// [`Sampler::next`](crate::Sampler::next) is given. Draws and streams are numbered as if the
+    /// job had come so far by itself. For image to image the sample is the picture with noise of
+    /// that step's sigma ([`Scheduler::add_noise`](crate::Scheduler::add_noise), or
+    /// [`linear`](crate::linear) of it and noise along a table); To resume a job, it is the sample
+    /// that the job had before that step's first request; methods with history begin anew.
     pub start: Option<usize>,
 }

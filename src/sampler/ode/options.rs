@@ -77,8 +77,8 @@ pub struct OdeOptions {
     pub atol: f64,
     /// The longest step, default ∞.
     pub max_step: f64,
-    /// The first step, which is chosen if it is not given, at the price of one evaluation. One that
-    /// is longer than the interval is cut, where scipy refuses it.
+    /// The first step. If it is not given, it is chosen, for one more evaluation. A first step
+    /// longer than the interval is cut, where scipy refuses it.
     pub first_step: Option<f64>,
     /// How many evaluations there may be; 0, the default, is no limit. A step that would exceed it
     /// is not begun: the call fails, and the step before it is not taken.
