@@ -1,8 +1,7 @@
 //! The C ABI as its users meet it: the static library is built by a nested cargo, the programs in
 //! `c/` are compiled against the headers by the system's compilers (`$CC` or `cc`, `$CXX` or
-//! `c++`), linked with it, and run. For another target than the host's `$CARGO_BUILD_TARGET` names
-//! it, `$VESDE_OBJECT` is the library, and `$VESDE_RUNNER` runs its programs:
-//! ffi-tests/targets/linux.sh sets them.
+//! `c++`), linked with it, and run. For another target than this machine's `$CARGO_BUILD_TARGET`
+//! names it, and `$VESDE_RUNNER` runs its programs: ffi-tests/targets/linux.sh sets them.
 
 #![cfg(all(unix, not(miri)))]
 
@@ -148,15 +147,10 @@ fn built(file: &str) -> String {
     }
 }
 
-/// The C library as one object, built once, as README.md says that it is built; or one that is
-/// there already.
+/// The C library as one object, built once, as README.md says that it is built.
 fn library() -> &'static str {
     static LIBRARY: OnceLock<String> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        if let Ok(object) = env::var("VESDE_OBJECT") {
-            fs::create_dir_all(built("")).unwrap();
-            return object;
-        }
         let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
         let object = built("vesde.o");
         cargo.args(["rustc", "--lib", "--profile", "c", "--features", "capi"]);
@@ -222,8 +216,8 @@ fn the_abi_is_that_of_the_last_release() {
         return;
     }
     let header = fs::read_to_string("include/vesde.h").unwrap();
-    let source = format!("{FOLDER}/abi.generated.c");
-    fs::create_dir_all(FOLDER).unwrap();
+    let source = built("abi.generated.c");
+    fs::create_dir_all(built("")).unwrap();
     fs::write(&source, abi_record::program(&abi_record::items(&header))).unwrap();
     let printed = run(&mut C.build(&source, "c99", &[]), "").unwrap();
     let mut lines: Vec<&str> = printed.lines().collect();
@@ -324,7 +318,8 @@ fn another_floating_point_environment_is_noticed() {
         succeed(&mut C.build(source, standard, &["-lm"]), "");
     }
     // GCC links a program so that subnormals are flushed from its beginning.
-    if cfg!(target_arch = "x86_64") && C.version().unwrap().contains("Free Software Foundation") {
+    let here = env::var_os("CARGO_BUILD_TARGET").is_none();
+    if here && cfg!(target_arch = "x86_64") && C.version().unwrap().contains("Free Software Foundation") {
         succeed(C.build(source, "c11", &["-lm", "-Ofast"]).arg("0"), "");
     }
 }

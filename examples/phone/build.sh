@@ -6,8 +6,8 @@
 # All that is printed of a library is read from its file; check.py reads the packages back.
 # Android's libraries are run, with glibc in bionic's place and emulated where the CPU is another.
 # Programs for Apple's systems need Apple's SDK to be linked. Packages: those of
-# ffi-tests/targets/archive.sh, clang-22 lld-22 llvm-22 libplist-utils; for the runs qemu-user gcc,
-# and gcc and libc6-dev for aarch64, armhf and i686.
+# ffi-tests/targets/archive.sh and shared.sh, libplist-utils; for the runs qemu-user gcc, and gcc
+# and libc6-dev for aarch64, armhf and i686.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # Where the owner puts the zipped framework: Package.swift's address.
@@ -100,31 +100,6 @@ ios() {
 
 # ---- Android ----
 
-# bionic's C library as far as vesde needs it, without Android's kit: names to link with.
-stub() { # TARGET OUT
-  local name names=(memcpy memmove memset memcmp)
-  case $1 in armv7-*) names+=(__aeabi_mem{cpy,move,set,clr}{,4,8}) ;; esac
-  for name in "${names[@]}"; do echo ".globl $name; .type $name, %function; $name:"; done |
-    clang-22 "--target=$1" -c -x assembler - -o "$2.o"
-  ld.lld-22 -shared -soname libc.so "$2.o" -o "$2"
-}
-
-# The shared library. Android has pages of 16 KB from 15 on, and the new hash table from 6 on. What
-# 32 bits need of arithmetic comes from Rust's archive, without the unwinding tables, which name
-# Rust's std.
-share() { # TARGET OUT
-  local target=$1 out=$2
-  mkdir -p "$dir/$target/stub"
-  stub "$target" "$dir/$target/stub/libc.so"
-  llvm-objcopy-22 --wildcard --remove-section '.ARM.ex*' --remove-section '.eh_frame*' \
-    "target/bare/$target/$target/c/libvesde.a" "$dir/$target/stub/arithmetic.a"
-  ld.lld-22 -shared -soname libvesde.so --no-undefined --gc-sections --strip-all -Bsymbolic \
-    --hash-style=both --build-id=sha1 -z max-page-size=16384 -z common-page-size=16384 -z now \
-    --version-script <(echo '{ global: vesde_*; local: *; };') \
-    --whole-archive "$dir/$target/lib/libvesde.a" --no-whole-archive "$dir/$target/stub/libc.so" \
-    "$dir/$target/stub/arithmetic.a" -o "$out"
-}
-
 # run TARGET COMPILER LIBRARIES EMULATOR...: the committed hashes, with the static library and with
 # the shared one.
 run() {
@@ -160,11 +135,12 @@ android() {
   local row target abi module to rows=(aarch64-linux-android:arm64-v8a
     armv7-linux-androideabi:armeabi-v7a x86_64-linux-android:x86_64 i686-linux-android:x86)
   ffi-tests/targets/archive.sh "${rows[@]%%:*}"
+  ffi-tests/targets/shared.sh "${rows[@]%%:*}"
   rm -rf "$dir/aar" "$dir"/vesde-*.aar
   for row in "${rows[@]}"; do
     IFS=: read -r target abi <<<"$row"
     pack "$target"
-    share "$target" "$dir/$target/lib/libvesde.so"
+    cp "target/bare/$target/shared/libvesde.so" "$dir/$target/lib/"
     for module in vesde:so vesde_static:a; do
       to=$dir/aar/prefab/modules/${module%:*}/libs/android.$abi
       mkdir -p "$to"

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Makes the page in target/web, for any static file server.
-# Debian packages: rustc-web cargo-web rust-web-src clang-22 lld-22 wasi-libc
+# Needs rustup; Debian packages: clang-22 lld-22 wasi-libc
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly to=target/wasm page=target/web most=1000000 most_with_clothes=6000000
-source ffi-tests/targets/env.sh
 mkdir -p "$to"
 
 ffi-tests/targets/archive.sh wasm32-unknown-unknown

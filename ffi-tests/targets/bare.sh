@@ -7,7 +7,6 @@
 #   bare.sh MACHINE PROGRAM      runs one, also one that the list leaves out for its time: m4 golden
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-. ffi-tests/targets/env.sh
 # GNU's dialect, because newlib's strict one lacks declarations that C11 has.
 readonly flags=(-std=gnu11 -Wall -Wextra -Werror -O2 -ffp-contract=off -Iinclude -DEMULATED)
 readonly qemu=(-nographic -monitor none -serial none -semihosting-config enable=on,target=native)

@@ -12,7 +12,7 @@
 # Compared means: no count is missing, none has risen by more than 3 %, and counter noise takes no
 # more than std's generator. On sse2 valgrind must count as the plugin does.
 #
-# The counts depend on the source; on the compiler that builds it, rustc-web with its LLVM; where
+# The counts depend on the source; on the compiler that builds it, and its LLVM; where
 # a kernel calls memset or the like, on the C library; and those of cpp_* on GCC and its C++
 # library. They do not depend on the machine that this runs on: QEMU's CPUs decide which
 # instructions there are. count.txt begins with the versions that it was made with. What a
@@ -22,7 +22,6 @@
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/../.."
-. ffi-tests/targets/env.sh
 readonly table=ffi-tests/targets/count.txt source=ffi-tests/targets/count to=target/count
 readonly all=(aarch64 armv7 riscv64 sse2 avx2 m4f m7 m33 rv32imafc)
 mkdir -p "$to"

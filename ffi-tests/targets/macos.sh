@@ -19,6 +19,7 @@ python3 -m venv "$to/venv"
 ziglang=$(echo "$to"/venv/lib/python3*/site-packages/ziglang)
 
 ffi-tests/targets/archive.sh {x86_64,aarch64}-apple-darwin x86_64-unknown-{freebsd,linux-musl}
+ffi-tests/targets/shared.sh {x86_64,aarch64}-apple-darwin x86_64-unknown-{freebsd,linux-musl}
 header=$(sed '/^static inline/d' include/vesde.h | grep -oE '\bvesde_[a-z0-9_]+\(' | tr -d '(' | sort -u)
 
 # programs NAME COMPILER...: those of C linked, as $to/NAME-PROGRAM
@@ -31,7 +32,6 @@ programs() {
   done
 }
 load_commands() { llvm-objdump-22 --macho --private-headers "$1" | tr -s ' \n' ' '; }
-exports() { llvm-objdump-22 --macho --exports-trie "$1" | sed -n 's/^0x[0-9A-F]* *_//p' | sort; }
 
 # ---- macOS ----
 
@@ -42,7 +42,7 @@ echo "macos: a universal archive of $(stat -c %s "$archive") bytes"
 sed 's/^/_/' <<<"$header" >"$to/exports"
 
 for arch in x86_64 aarch64; do
-  object=target/bare/$arch-apple-darwin/vesde.o dylib=$to/$arch.dylib
+  object=target/bare/$arch-apple-darwin/vesde.o
   case $arch in # Rust's least version of macOS
     x86_64) name=x86_64 read=X86_64 version="LC_VERSION_MIN_MACOSX cmdsize 16 version 10.12" ;;
     aarch64) name=arm64 read=ARM64 version="LC_BUILD_VERSION cmdsize 24 platform macos sdk n/a minos 11.0" ;;
@@ -53,17 +53,12 @@ for arch in x86_64 aarch64; do
   grep -qx memcpy <<<"$needs" # it must be there, or the list is not what it seems to be
   others=$(grep -vxE 'mem(cpy|move|set|cmp|set_pattern16)|_*bzero' <<<"$needs" || true)
   [ -z "$others" ]
-  # By LLVM's linker, as zig's exports more.
-  ld64.lld-22 -dylib -arch $name -platform_version macos 11.0 11.0 -install_name @rpath/libvesde.dylib \
-    -exported_symbols_list "$to/exports" "$object" "$ziglang/lib/libc/darwin/libSystem.tbd" -o "$dylib"
-  diff <(echo "$header") <(exports "$dylib")
-
   programs "macos-$arch" "$ziglang/zig" cc -target "$arch-macos.11.0"
   for program in "$to/macos-$arch"-*; do
     [[ "$(llvm-objdump-22 --macho --private-header "$program" | xargs)" == *" $read "*" EXECUTE "* ]]
   done
   echo "macos $arch: needs $(xargs <<<"$needs"); $(cut -d ' ' -f 1,4- <<<"$version" | xargs);" \
-    "a library of $(stat -c %s "$dylib") bytes exports the header's $(wc -l <<<"$header") functions;" \
+    "a library of $(stat -c %s "target/bare/$arch-apple-darwin/shared/libvesde.dylib") bytes;" \
     "$(printf '%s\n' "$to/macos-$arch"-* | wc -l) programs linked"
 done
 # Its C++ library is a part of the system, which is asked at run time; zig would build it in
