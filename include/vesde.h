@@ -555,7 +555,7 @@ typedef struct vesde_scheduler {
 typedef struct vesde_predictor_step {
     // The factor of the score.
     float drift;
-    // The second factor of the score: 1 but for predictors that multiply twice.
+    // The second factor of the score: 1, except for predictors that multiply twice.
     float dt;
     // The factor of the noise.
     float diffusion;
@@ -713,7 +713,7 @@ typedef struct vesde_mt19937 {
     uint32_t taken;
 } vesde_mt19937;
 
-// MT19937, and the second normal of a pair, generators that make pairs in double keep it for the
+// MT19937, and the second normal of a pair: generators that make pairs in double keep it for the
 // next call.
 typedef struct vesde_paired {
     struct vesde_mt19937 mt;
