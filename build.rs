@@ -10,9 +10,8 @@ fn main() {
     header();
 }
 
-/// What the target's name says of its FPU: stable Rust shows no features of these, and to it those
-/// of Cortex-M are like armv7's, which has no fused operation. Of an unknown target nothing is
-/// said.
+/// The FPU of a target, by its name: stable Rust shows no features of these targets, and takes
+/// Cortex-M's for armv7's, which has no fused operation. Unknown targets have none.
 fn fpu() -> Vec<&'static str> {
     let var = |name| std::env::var(name).unwrap_or_default();
     let (target, arch, flags) = (var("TARGET"), var("CARGO_CFG_TARGET_ARCH"), var("CARGO_ENCODED_RUSTFLAGS"));

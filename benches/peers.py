@@ -1,6 +1,7 @@
-"""Times vesde beside diffusers, torch by hand, numba, SciPy and NumPy: the same shapes and buffers, one process, one thread. Prints a
-Markdown table of medians of interleaved repetitions, with their ratios to vesde's. Needs the package
-(pip install ./python); a peer that is not installed is left out.
+"""Times vesde beside diffusers, torch by hand, numba, SciPy and NumPy: the same shapes and buffers,
+one process, one thread. Prints a Markdown table of medians of interleaved repetitions, with their
+ratios to vesde's. Needs the package (pip install ./python); a peer that is not installed is left
+out.
 
     python benches/peers.py > table.md
 """
@@ -62,7 +63,7 @@ class Vesde:
         self.level = abi.library().vesde_simd_level()
 
 
-# ---- what is timed ------------------------------------------------------------------------------------------------
+# ---- what is timed -------------------------------------------------------------------------------
 
 
 def aligned(length):
@@ -73,7 +74,8 @@ def aligned(length):
 
 
 def jobs(ours, shape, large):
-    """(operation, who, prepare, run) for everything that is timed at a shape. Everyone works on the same buffers."""
+    """(operation, who, prepare, run) for everything that is timed at a shape. Everyone works on the
+    same buffers."""
     length = int(np.prod(shape))
     sample, score, noise, prev, mean = buffers = [aligned(length) for _ in range(5)]
     for stream, buffer in enumerate(buffers):
@@ -153,7 +155,8 @@ SIGMAS = np.float32([14.6, 11.1, 8.3, 6.2, 4.5, 3.3, 2.3, 1.6, 1.1, 0.0])
 
 
 def multistep(config, eta, sample, score, history):
-    """The call of `vesde_sampler_next` that makes a step in the middle of DPM++ 2M, or of 2M SDE with eta."""
+    """The call of `vesde_sampler_next` that makes a step in the middle of DPM++ 2M, or of 2M SDE
+    with eta."""
     options, sampler, request = abi.SamplerOptions(method=DPMPP2M, eta=eta), abi.Sampler(), abi.Request()
     scheduler = abi.Scheduler(config, None, 0, pointer(SIGMAS), len(SIGMAS), None, 0)
     buffers = abi.Buffers(pointer(sample), pointer(score), sample.size, None, pointer(history), history.size)
@@ -197,8 +200,9 @@ def ode_step(config, length):
 
 
 def scipy_jobs(sample, score):
-    """A step of SciPy's own solver, which is accepted: with a right side that is there already, and with one as score_sde's
-    likelihood.py and sampling.py have it, of a score that is there already: f32 for the network, and back."""
+    """A step of SciPy's own solver, which is accepted: with a right side that is there already, and
+    with one as score_sde's likelihood.py and sampling.py have it, of a score that is there already:
+    f32 for the network, and back."""
     ready, factor = score.astype(np.float64), np.float32(-0.5)
 
     def right_side(t, y):
@@ -242,7 +246,8 @@ OPERATIONS += (NOISE, TORCH_NOISE, CUDA_NOISE, NUMPY_NOISE)
 
 
 def torch_jobs(buffers, large):
-    """What one writes by hand in torch to be fast: in place, into preallocated tensors, the factors known."""
+    """What one writes by hand in torch to be fast: in place, into preallocated tensors, the factors
+    known."""
     sample, score, noise, prev, mean, mask = buffers
     generator = torch.Generator().manual_seed(42)
     drift, diffusion = 0.09, 0.3
@@ -264,7 +269,8 @@ def torch_jobs(buffers, large):
         sample.mul_(torch.sub(1.0, mask, out=mean)).add_(prev)
 
     def multistep(eta):
-        """k-diffusion's formulas in torch, as its functions have them, but for the noise, which is torch's own."""
+        """k-diffusion's formulas in torch, as its functions have them, but for the noise, which is
+        torch's own."""
         t, t_next, h_last = (torch.tensor(value) for value in (-1.19, -0.83, 0.3))
         h = t_next - t
         r = h_last / h
@@ -311,8 +317,8 @@ def torch_jobs(buffers, large):
 
 
 def numba_jobs(buffers, large):
-    """The loops that one writes in numba: fused, one pass. Called as numba is from Python, and as C functions through ctypes, which costs
-    more and which is how vesde is called here."""
+    """The loops that one writes in numba: fused, one pass. Called as numba is from Python, and as C
+    functions through ctypes, which costs more and which is how vesde is called here."""
     sample, score, noise, _, mean = buffers
     drift, diffusion = np.float32(0.09), np.float32(0.3)
 
@@ -358,11 +364,12 @@ def diffusers_jobs(sample, score, noise):
     yield ADD, who, None, lambda: scheduler.add_noise(score, noise, i)
 
 
-# ---- timing -------------------------------------------------------------------------------------------------------
+# ---- timing --------------------------------------------------------------------------------------
 
 
 def measure(all_jobs, elements, seconds):
-    """Nanoseconds an element of each (operation, who): the median over rounds that give every job its turn."""
+    """Nanoseconds an element of each (operation, who): the median over rounds that give every job
+    its turn."""
     samples = {job[:2]: [] for job in all_jobs}
     calls = {}
     for operation, who, prepare, run in all_jobs:  # warm up, and find how many calls make 2 ms

@@ -1,8 +1,8 @@
 //! Counter noise as random bits on standard output, for a battery of tests that wants bits: `cargo
 //! run --release --example noise_bits | dieharder -a -g 200 -k 2`. Each normal is turned back into
-//! the uniform that it stands for, u = Φ(z) in `f64`, of which the top 16 bits are written: more
-//! than that, the 24 bits of an `f32` do not resolve. An argument `streams` or `seeds` takes the
-//! first 64 elements of each stream or each seed instead of one long stream.
+//! the uniform that it stands for, u = Φ(z) in `f64`. The top 16 bits of u are written: the 24 bits
+//! of an `f32` resolve no more. An argument `streams` or `seeds` takes the first 64 elements of
+//! each stream or each seed instead of one long stream.
 
 use std::env;
 use std::f64::consts::FRAC_1_SQRT_2;
@@ -45,7 +45,8 @@ fn main() -> io::Result<()> {
             continue;
         }
         match out.write_all(&bytes) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()), // the reader has enough
+            // the reader has enough
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             written => written?,
         }
         bytes.clear();

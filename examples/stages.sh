@@ -1,5 +1,5 @@
-# What the run.sh of several examples share: sourced by them in the repository's root, with the folder for what they make
-# as $to.
+# The common part of several run.sh, which source it in the repository's root. $to is the folder for
+# their files.
 mkdir -p "$to"
 readonly vesde=target/ffi/libvesde.a # as .ci/run and the C tests have it, built once for all
 
@@ -38,7 +38,8 @@ archive() {
     ar rcs "$vesde" target/ffi/vesde.o
 }
 
-reference() { # reference ENDING...: the C program, and what it samples as engines do, as files that end so
+# reference ENDING...: the C program, and what it samples as engines do, as files that end so
+reference() {
   local ending
   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c "$vesde" -lm -o "$to/digits" || return
   for ending in "$@"; do

@@ -1,7 +1,7 @@
 //! A predictor step and a corrector step of one large tensor on several threads: `cargo run
-//! --release --example threads [N [LEN]]`. vesde starts no threads: a step is split by whoever
-//! calls it, into ranges of the same buffers, and the bits do not depend on how. Prints the best
-//! time of a few on 1 to N threads, having checked that the result is that of one call.
+//! --release --example threads [N [LEN]]`. vesde starts no threads: the caller splits a step into
+//! ranges of the same buffers, and the bits do not depend on the split. Checks that the result is
+//! that of one call, and prints the best time of a few on 1 to N threads.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};

@@ -360,8 +360,8 @@ fn samplers() {
     }
 }
 
-/// The C of docs/ and README.md is one program, in the order in which docs/README.md lists the pages;
-/// docs.c runs its functions.
+/// The C of docs/ and README.md is one program, in the order in which docs/README.md lists the
+/// pages; docs.c runs its functions.
 #[test]
 fn documentation() {
     let list = fs::read_to_string("docs/README.md").unwrap();

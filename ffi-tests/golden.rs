@@ -306,7 +306,8 @@ fn the_full_loop_test_of_diffusers_passes() {
         scheduler.step_pred(&[t], Step::in_place(&score, &mut sample).with_noise(&noise)).unwrap();
     }
     let sum: f64 = sample.iter().map(|x| f64::from(x.abs())).sum();
-    let close = |got: f64, want: f64| (got / want - 1.0).abs() < 1e-5; // numpy.isclose, as diffusers' test has it
+    // numpy.isclose, as diffusers' test has it
+    let close = |got: f64, want: f64| (got / want - 1.0).abs() < 1e-5;
     assert!(close(sum, 14372758528.0), "{sum}");
     assert!(close(sum / sample.len() as f64, 18714530.0));
     assert_same_bits(&sample, &case.f32s("final"), "final");

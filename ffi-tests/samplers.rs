@@ -200,7 +200,8 @@ fn tables_are_those_of_the_formulas() {
 // ---- orders of convergence ----
 
 /// From here to there in Karras' tables, in fifty samples of the file's mixture with a greater
-/// variance. A few of them lie near where two modes part and converge late: medians are of the rest.
+/// variance. A few of them lie near where two modes part and converge late: medians are of the
+/// rest.
 const SIGMA_MAX: f64 = 80.0;
 const SIGMA_MIN: f64 = 0.2;
 const SAMPLES: usize = 50;

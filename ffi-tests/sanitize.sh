@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Looks for undefined behaviour where it runs: the C and C++ programs of c/ under AddressSanitizer with UndefinedBehaviorSanitizer and under
-# valgrind, the one with threads under ThreadSanitizer, the Rust tests under AddressSanitizer, and some of them in Miri where that is
-# installed. A line a check; the first report ends it. Needs rustup's Rust, gcc and g++ (or CC and CXX) and valgrind.
+# Looks for undefined behaviour where it runs: the C and C++ programs of c/ under AddressSanitizer
+# with UndefinedBehaviorSanitizer and under valgrind, the one with threads under ThreadSanitizer,
+# the Rust tests under AddressSanitizer, and some of them in Miri where that is installed. A line a
+# check; the first report ends it. Needs rustup's Rust, gcc and g++ (or CC and CXX) and valgrind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -88,8 +89,9 @@ RUSTFLAGS=-Zsanitizer=address VESDE_RUNNER=none checked "the Rust tests under Ad
 [ "$(grep -c '^test result: ok. [1-9]' "$folder/log")" = 6 ]
 grep '^test result' "$folder/log"
 
-# threads.rs cannot run under ThreadSanitizer: the standard library that rustup installs is not instrumented, and its own Arc is then reported.
-# threads.c does the same on an archive without std. The runtime is rustc's, since gcc's knows fewer functions.
+# threads.rs cannot run under ThreadSanitizer: the standard library that rustup installs is not
+# instrumented, and its own Arc is then reported. threads.c does the same on an archive without std.
+# The runtime is rustc's, since gcc's knows fewer functions.
 race="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
 archive thread "$race"
 "$cc" -std=c11 -g -O1 -Iinclude -ffp-contract=off -fsanitize=thread -c ffi-tests/c/threads.c -o "$folder/thread/threads.o"

@@ -1,17 +1,29 @@
 /*
- * vesde: the variance-exploding SDE scheduler of score-based generative models (Song et al. 2021),
- * as diffusers' ScoreSdeVeScheduler has it. Generated from src/ by cbindgen; do not edit.
+ * vesde: torch's and CUDA's noise, and samplers of score-based generative models: the
+ * variance-exploding SDE (Song et al. 2021; diffusers' ScoreSdeVeScheduler) and few-call methods
+ * along sigmas. Generated from src/ by cbindgen; do not edit.
  *
- * - Every function that can fail returns a vesde_status: VESDE_OK, or one of enum vesde_error, and
- *   then it has written nothing. Nothing allocates, unwinds or aborts, or keeps state (but what the
- *   CPU was found to have).
+ * Which function for what; docs/ has a page for each job:
+ * - pictures from a network: vesde_sampler_init, vesde_sampler_next;
+ * - the same by an ODE, latent codes, likelihoods: vesde_ode_init, vesde_ode_next;
+ * - on your own threads or GPU: vesde_sampler_plan, vesde_run_plan, vesde_ode_next_plan;
+ * - noise of torch, CUDA and NumPy: vesde_generator_seed, vesde_randn;
+ * - tables: vesde_set_karras_sigmas, vesde_set_timesteps, vesde_set_sigmas;
+ * - single steps: vesde_step_pred, vesde_step_correct, vesde_add_noise; your own: vesde_linear;
+ * - inpainting, colorization, guidance: vesde_impute, vesde_recolour, vesde_guide.
+ *
+ * Of all functions:
+ * - A function that can fail returns a vesde_status: VESDE_OK, or a code of enum vesde_error. After
+ *   an error it has written nothing. No function allocates, unwinds or aborts. The library keeps no
+ *   state, except which instructions the CPU has.
  * - NULL is VESDE_ERROR_NULL_POINTER wherever the documentation does not allow it.
- * - A length of 0 is VESDE_ERROR_EMPTY, except a draw's: vesde_counter_fill, vesde_randn,
+ * - A length of 0 is VESDE_ERROR_EMPTY, except in a draw: vesde_counter_fill, vesde_randn,
  *   vesde_rand, vesde_rademacher, vesde_generator_fill_part and _skip of a draw of nothing are
- *   VESDE_OK and leave a generator as it is. The pointer of an empty buffer is not looked at there, and may be NULL.
+ *   VESDE_OK and leave a generator as it is. They do not look at the pointer of an empty buffer,
+ *   which may be NULL.
  * - Structs are plain: allocate them anywhere and copy them with =. Their size does not change
- *   within a minor version. A struct of buffers or options that is all zeros but for what is needed
- *   is complete: {.sample = x, ...}.
+ *   within a minor version. In a struct of buffers or options set what you need, and leave zeros in
+ *   the rest: {.sample = x, ...}.
  * - An output buffer may be uninitialised, and may be exactly one of the inputs (in place). An
  *   overlap of any other kind is VESDE_ERROR_OVERLAP. Buffers need the alignment of float only. A
  *   struct of buffers is read before anything is written: outputs may lie in it.
@@ -22,8 +34,8 @@
  *   thread at a time.
  * - The same inputs give the same bits on every machine, for every split of the work and every
  *   alignment, in the floating-point environment that every program begins with: round to nearest,
- *   subnormals kept. A program linked by GCC with -Ofast has another one;
- *   vesde_float_environment_is_default tells.
+ *   subnormals kept. A program that GCC links with -Ofast has another one:
+ *   vesde_float_environment_is_default returns 0 there.
  */
 
 #ifndef VESDE_H
@@ -51,8 +63,8 @@
 // The most terms of a linear combination.
 #define VESDE_MOST_TERMS 8
 
-// Floats whose squares are summed on their own: where a sample may be split for the corrector's
-// norms.
+// Floats in a block of a sum of squares. For the corrector's norms a sample may be split at
+// multiples of it.
 #define VESDE_NORM_BLOCK 4096
 
 // The most sums that a plan keeps.
@@ -75,8 +87,7 @@ typedef enum vesde_error {
     VESDE_ERROR_LENGTH_MISMATCH = -4,
     // A length in bytes, an index of counter noise or a number of terms is too large.
     VESDE_ERROR_TOO_LARGE = -5,
-    // An output partly overlaps an input, or overlaps another output. Equal is allowed for an
-    // input.
+    // An output partly overlaps an input, or overlaps another output. It may be exactly an input.
     VESDE_ERROR_OVERLAP = -6,
     // The buffer is too small for what is to be written.
     VESDE_ERROR_BUFFER_TOO_SMALL = -7,
@@ -128,11 +139,11 @@ typedef enum vesde_error {
     VESDE_ERROR_UNKNOWN_GPU = -61,
     // This kind of generator makes its numbers one after the other: a draw cannot be split.
     VESDE_ERROR_UNSPLITTABLE_DRAW = -62,
-    // A norm that an ODE step needs is infinite or not a number: so is the score, its product with
-    // the probe, or the sample; or a sigma is so large that its square is.
+    // A norm that an ODE step needs is infinite or not a number, because the score, its product
+    // with the probe, the sample or the square of a sigma is.
     VESDE_ERROR_NON_FINITE_SCORE = -70,
-    // An ODE step is to be shorter than the spacing of doubles allows: its error exceeds the
-    // tolerance, or the longest step is as short.
+    // An ODE step would have to be shorter than the spacing of doubles: its error exceeds the
+    // tolerance, or the longest step is that short.
     VESDE_ERROR_STEP_TOO_SMALL = -71,
     // The next ODE step would take more evaluations than the options allow.
     VESDE_ERROR_TOO_MANY_EVALUATIONS = -72,
@@ -142,9 +153,9 @@ typedef enum vesde_error {
     VESDE_ERROR_INVALID_TOLERANCE = -73,
 } vesde_error;
 
-// Over what the corrector averages its norms.
+// How the corrector averages its norms.
 typedef enum vesde_averaging {
-    // Over the batch: one step size for all samples, as diffusers has it.
+    // Over the batch: one step size for all samples, as in diffusers.
     VESDE_AVERAGING_BATCH = 0,
     // Not at all: each sample has its own step size, whatever its neighbours in the batch.
     VESDE_AVERAGING_PER_SAMPLE = 1,
@@ -159,19 +170,19 @@ typedef enum vesde_norm {
     VESDE_NORM_TORCH = 1,
 } vesde_norm;
 
-// What noise there is.
+// Where the noise of a step comes from.
 typedef enum vesde_noise_kind {
-    // None, for a step whose factor of the noise is 0: prev_sample is prev_sample_mean.
+    // None: for a step without noise, whose prev_sample is its prev_sample_mean.
     VESDE_NOISE_KIND_NONE = 0,
     // The caller's.
     VESDE_NOISE_KIND_GIVEN = 1,
-    // Counter noise, made on the way.
+    // Counter noise, made while the step is computed.
     VESDE_NOISE_KIND_COUNTER = 2,
 } vesde_noise_kind;
 
-// What kind a generator is of.
+// The kind of a generator.
 typedef enum vesde_generator_kind {
-    // Counter noise, a stream for every draw, as the sampler has it.
+    // Counter noise, one stream for each draw, as in the sampler.
     VESDE_GENERATOR_KIND_COUNTER = 0,
     // torch's on the CPU.
     VESDE_GENERATOR_KIND_TORCH_CPU = 1,
@@ -184,17 +195,16 @@ typedef enum vesde_generator_kind {
 // Who makes the noise of a whole job.
 typedef enum vesde_sampler_noise {
     // Counter noise, a stream for every draw: the initial sample takes the stream of the options,
-    // each later draw the next one. No noise is ever asked for.
+    // each later draw the next one. The job never asks for noise.
     VESDE_SAMPLER_NOISE_COUNTER = 0,
-    // The caller, who is asked for every draw by a request, in diffusers' order, or whose
-    // generators draw (`next_drawing`).
+    // The caller. A request asks for each draw, in diffusers' order; with `next_drawing` the
+    // caller's generators draw.
     VESDE_SAMPLER_NOISE_GIVEN = 1,
 } vesde_sampler_noise;
 
-// Which of the last step's two results a job ends with.
+// The result of a job.
 typedef enum vesde_sampler_result {
-    // `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has
-    // it.
+    // `prev_sample_mean`: the last step without its noise, as in diffusers' pipeline.
     VESDE_SAMPLER_RESULT_MEAN = 0,
     // `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
     VESDE_SAMPLER_RESULT_NOISY = 1,
@@ -203,18 +213,18 @@ typedef enum vesde_sampler_result {
     VESDE_SAMPLER_RESULT_DENOISED = 2,
 } vesde_sampler_result;
 
-// From what a job starts.
+// Where a job starts.
 typedef enum vesde_sampler_start {
     // From noise of the largest sigma.
     VESDE_SAMPLER_START_NOISE = 0,
-    // From the sample that the first vesde_sampler_next is given, at `first_step`, as if the job
-    // had come so far by itself: draws and streams are numbered accordingly. For image to image
-    // the sample is the picture with noise of that step's sigma (vesde_add_noise); to resume, it
-    // is the one that a job had before that step's first correction.
+    // From the sample that the first vesde_sampler_next is given, at `first_step`. Draws and
+    // streams are numbered as if the job had come so far by itself. For image to image the sample
+    // is the picture with noise of that step's sigma (vesde_add_noise). To resume a job, it is the
+    // sample that the job had before that step's first correction.
     VESDE_SAMPLER_START_GIVEN = 1,
 } vesde_sampler_start;
 
-// How a predictor step goes on from one timestep to the next (Song et al. 2021, appendices E to G;
+// The predictor: the step from one timestep to the next (Song et al. 2021, appendices E to G;
 // `score_sde`'s predictors). With σ the discrete sigma at the timestep and σ′ its adjacent one:
 typedef enum vesde_predictor {
     // Reverse diffusion, which is diffusers' step: d = √(σ² − σ′²), drift d², diffusion d.
@@ -223,7 +233,7 @@ typedef enum vesde_predictor {
     VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW = 1,
     // Ancestral sampling: v = σ² − σ′², drift v, diffusion √(σ′²·v/σ²).
     VESDE_PREDICTOR_ANCESTRAL = 2,
-    // No predictor: nothing is done, no score is asked for and nothing drawn.
+    // No predictor: no step, no score and no draw.
     VESDE_PREDICTOR_NONE = 3,
     // Euler–Maruyama: drift g², dt 1/N, diffusion g·√(1/N), with N timesteps and g = σ(t)·√(2·ln
     // (`sigma_max`/`sigma_min`)). σ(t) is the one in `sigmas` at this timestep, if it is there.
@@ -232,7 +242,7 @@ typedef enum vesde_predictor {
     VESDE_PREDICTOR_EULER_MARUYAMA_FLOW = 5,
 } vesde_predictor;
 
-// How a corrector step makes its step size ε; the noise's factor is √(2ε).
+// The corrector: how the step size ε of its steps is made. The factor of the noise is √(2ε).
 typedef enum vesde_corrector {
     // From the norms of score and noise, as diffusers has it (Song et al. 2021, algorithm 4): ε =
     // 2·(snr·‖noise‖/‖score‖)².
@@ -243,23 +253,23 @@ typedef enum vesde_corrector {
     // `set_ncsnv2_sigmas` and a denoised result it is the annealed Langevin dynamics of ncsnv2
     // (Song and Ermon 2020), which starts from uniform noise that the caller gives.
     VESDE_CORRECTOR_NCSNV2 = 2,
-    // No corrector: nothing is done, no score is asked for and nothing drawn.
+    // No corrector: no step, no score and no draw.
     VESDE_CORRECTOR_NONE = 3,
 } vesde_corrector;
 
 // The method of a job: how it goes from noise to a sample.
 //
-// All but the first go along a table of sigmas, [`Schedule::sigmas`], and take nothing else from
-// the schedule: n + 1 sigmas, each less than the one before, are n steps, and the last may be 0.
-// The step to 0 gives the denoised sample, whatever the method. [`set_geometric_sigmas`] and
-// [`set_karras_sigmas`] make such tables.
+// All methods but the first go along a table of sigmas, [`Schedule::sigmas`], and use nothing else
+// of the schedule. A table of n + 1 sigmas, each less than the one before, has n steps. The last
+// sigma may be 0: that step gives the denoised sample, whatever the method.
+// [`set_geometric_sigmas`] and [`set_karras_sigmas`] make such tables.
 //
-// With [`eta`](SamplerOptions::eta) 0 they follow the probability-flow ODE; those that say so take
-// noise.
+// With [`eta`](SamplerOptions::eta) 0 they follow the probability-flow ODE. With an η above 0 the
+// methods that say so add noise.
 //
-// Measured on examples/digits (study.py): [`Dpmpp2m`](Self::Dpmpp2m) is the one to take, with η 1
-// or ½ for the best pictures from 5 to 20 calls of the network, and with η 0 where the result is
-// to be a function of the initial noise.
+// Measured on examples/digits (study.py): [`Dpmpp2m`](Self::Dpmpp2m) is the one to take: with η 1
+// or ½ for the best pictures from 5 to 20 calls of the network, with η 0 for a result that depends
+// on the initial noise alone.
 //
 // [`Schedule::sigmas`]: crate::Schedule::sigmas
 // [`set_geometric_sigmas`]: crate::set_geometric_sigmas
@@ -272,12 +282,13 @@ typedef enum vesde_method {
     // ancestral, with churn k-diffusion's Euler.
     VESDE_METHOD_EULER = 1,
     // Heun's method in σ (Karras et al. 2022, algorithm 1; with churn algorithm 2); of order 2,
-    // two calls a step but the one to 0.
+    // with two calls a step, except the step to 0.
     VESDE_METHOD_HEUN = 2,
-    // DPM-Solver-2 (Lu et al. 2022), the midpoint in log σ; of order 2, two calls a step but the
-    // one to 0. With η it is k-diffusion's DPM2 ancestral.
+    // DPM-Solver-2 (Lu et al. 2022), the midpoint in log σ; of order 2, with two calls a step,
+    // except the step to 0. With η it is k-diffusion's DPM2 ancestral.
     VESDE_METHOD_DPM2 = 3,
-    // DPM-Solver++(2S); of order 2, two calls a step but the one to 0. With η it is DPM++ 2S a.
+    // DPM-Solver++(2S); of order 2, with two calls a step, except the step to 0. With η it is
+    // DPM++ 2S a.
     VESDE_METHOD_DPMPP2S = 4,
     // DPM-Solver++(2M) with midpoint weights, k-diffusion's and diffusers' default; of order 2.
     // With η it is DPM++ 2M SDE.
@@ -285,8 +296,8 @@ typedef enum vesde_method {
     // The same with exact weights (`solver_type` "heun").
     VESDE_METHOD_DPMPP2M_EXACT = 6,
     // The third-order multistep method as it was published and as dpm-solver, diffusers and
-    // k-diffusion (3M SDE) have it, with half the second difference. It is of order 2; for
-    // comparison with them.
+    // k-diffusion (3M SDE) have it, with half the second difference. It is of order 2, and is here
+    // for comparison with them.
     VESDE_METHOD_DPMPP3M_PUBLISHED = 7,
     // The same with the second difference at full weight: of order 3, on tables whose first sigma
     // is so large that Euler's first step does no harm. With η it is stochastic.
@@ -302,7 +313,7 @@ typedef enum vesde_method {
     VESDE_METHOD_IPNDM = 12,
 } vesde_method;
 
-// What the network gives, from which the denoised sample D follows; x is the sample.
+// The output of the network, and the denoised sample D that follows from it; x is the sample.
 typedef enum vesde_prediction {
     // The score s: D = x + σ²·s.
     VESDE_PREDICTION_SCORE = 0,
@@ -316,18 +327,19 @@ typedef enum vesde_prediction {
     VESDE_PREDICTION_V = 3,
 } vesde_prediction;
 
-// Whether a job asks for the sample to be changed on the way: for inpainting and its like.
+// Whether a job stops for the caller to change its sample: for inpainting and other conditions.
 typedef enum vesde_conditions {
     // It does not.
     VESDE_CONDITIONS_NONE = 0,
-    // It does, and each request but the initial sample's has a draw of noise, as `score_sde`'s
-    // inpainting and colorization have. A given sample is no initial one.
+    // It does, and each such request has a draw of noise, except the one for the initial sample,
+    // as in `score_sde`'s inpainting and colorization. For a sample that the caller gives there is
+    // no such first request.
     VESDE_CONDITIONS_DRAWING = 1,
     // It does, without noise.
     VESDE_CONDITIONS_QUIET = 2,
 } vesde_conditions;
 
-// Behind what a job asks for its sample to be changed.
+// The point at which a job asks for a change of its sample: after which of these.
 typedef enum vesde_after {
     // The initial sample.
     VESDE_AFTER_INITIAL = 0,
@@ -349,13 +361,13 @@ typedef enum vesde_operand {
     VESDE_OPERAND_KEPT = 3,
 } vesde_operand;
 
-// What must be known of the tensors before a plan's factors are.
+// What must be computed from the tensors before a plan's factors are known.
 typedef enum vesde_reduction {
     // Nothing.
     VESDE_REDUCTION_NONE = 0,
-    // The norms of the model output and of the noise, of each sample or their means over the
-    // batch. From them two factors follow (vesde_get_corrector_step): `step_size` is that of the
-    // model output, the second term, which is 0 in the plan; `noise_factor` is the noise's.
+    // The norms of the model output and of the noise: of each sample, or their means over the
+    // batch. vesde_get_corrector_step makes two factors of them: `step_size` for the model output,
+    // which is the second term and 0 in the plan, and `noise_factor` for the noise.
     VESDE_REDUCTION_CORRECTOR_NORMS = 1,
 } vesde_reduction;
 
@@ -380,14 +392,14 @@ typedef enum vesde_ode_direction {
     VESDE_ODE_DIRECTION_ENCODING = 1,
 } vesde_ode_direction;
 
-// How the divergence of the score, the trace of its Jacobian J, is had, if it is.
+// How the divergence of the score, the trace of its Jacobian J, is computed.
 typedef enum vesde_divergence {
     // Not at all.
     VESDE_DIVERGENCE_NONE = 0,
     // Hutchinson's estimate ν·(J·ν) with a probe ν, from the caller's product J·ν or Jᵀ·ν.
     VESDE_DIVERGENCE_PRODUCT = 1,
-    // The same from two scores, ν·(s(x + h·ν) − s(x − h·ν))/2h, of which the mean is the drift: no
-    // product is needed, but twice as many scores.
+    // The same from two scores, ν·(s(x + h·ν) − s(x − h·ν))/2h, whose mean is the drift. It needs
+    // no product, but twice as many scores.
     VESDE_DIVERGENCE_DIFFERENCES = 2,
     // Exactly, from the products of all unit vectors: for tests, and for small samples.
     VESDE_DIVERGENCE_UNIT_PRODUCTS = 3,
@@ -459,7 +471,7 @@ typedef enum vesde_ode_sample_kind {
     VESDE_ODE_SAMPLE_KIND_SUM = 2,
 } vesde_ode_sample_kind;
 
-// What is added to the input of an ODE job at last, in float.
+// What is added to the input of an ODE job in the end, in float.
 typedef enum vesde_ode_shift_kind {
     // Nothing.
     VESDE_ODE_SHIFT_KIND_NONE = 0,
@@ -477,8 +489,8 @@ typedef enum vesde_request_kind {
     VESDE_REQUEST_KIND_SCORE = 1,
     // Fill `noise` with as many standard normal numbers as the sample has elements.
     VESDE_REQUEST_KIND_NOISE = 2,
-    // Change `sample` as the job's condition demands, for example by vesde_impute. What is known
-    // of the sample is to have noise of `sigma`.
+    // Change `sample` as the job's condition demands, for example by vesde_impute. The known part
+    // of the sample then needs noise of `sigma`.
     VESDE_REQUEST_KIND_CONDITION = 3,
 } vesde_request_kind;
 
@@ -499,7 +511,7 @@ typedef int32_t vesde_status;
 // The configuration of the scheduler, as diffusers' `ScoreSdeVeScheduler` has it: the same fields,
 // the same defaults, double as in Python.
 //
-// What diffusers takes as keyword overrides of `set_timesteps` and `set_sigmas` is here a changed
+// In place of diffusers' keyword overrides of `set_timesteps` and `set_sigmas`, pass a changed
 // copy.
 typedef struct vesde_config {
     // Signal-to-noise ratio of the corrector's step size (Song et al. 2021, algorithm 4), default
@@ -518,8 +530,8 @@ typedef struct vesde_config {
 } vesde_config;
 
 // A configuration and its tables, all of them the caller's. No function's output may overlap a
-// table or this struct. A function that needs no table accepts one that is NULL with length 0; of
-// the configuration the steps read `snr` only.
+// table or this struct. A table that a function does not need may be NULL with length 0. Of the
+// configuration, steps read `snr` only.
 typedef struct vesde_scheduler {
     // The configuration.
     struct vesde_config config;
@@ -527,8 +539,8 @@ typedef struct vesde_scheduler {
     const float *timesteps;
     // Their number.
     size_t timesteps_len;
-    // The noise scale at each timestep, which the network is given: vesde_set_sigmas. Only the
-    // sampler needs it.
+    // The noise scale at each timestep, for the network: vesde_set_sigmas. Only the sampler needs
+    // it.
     const float *sigmas;
     // Their number.
     size_t sigmas_len;
@@ -543,7 +555,7 @@ typedef struct vesde_scheduler {
 typedef struct vesde_predictor_step {
     // The factor of the score.
     float drift;
-    // The second factor of the score: 1 but for predictors that multiply twice.
+    // The second factor of the score: 1, except for predictors that multiply twice.
     float dt;
     // The factor of the noise.
     float diffusion;
@@ -552,8 +564,8 @@ typedef struct vesde_predictor_step {
 // A place in counter noise: element `index` of stream `stream` of seed `seed`.
 //
 // Element i is the same whoever computes it and however the work is split: two calls for the
-// halves of a range give the bits of one call for the whole. A call changes nothing; to go on, ask
-// for another stream or a later index.
+// halves of a range give the bits of one call for the whole. There is no state: to go on, take
+// another stream or a later index.
 //
 // The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements
 // by Philox4x32-10 (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27
@@ -596,7 +608,7 @@ typedef struct vesde_step {
     float *prev_sample;
     // The same without the noise, or NULL.
     float *prev_sample_mean;
-    // How a predictor step goes on: one of enum vesde_predictor.
+    // The predictor: one of enum vesde_predictor.
     int32_t predictor;
 } vesde_step;
 
@@ -615,8 +627,8 @@ typedef struct vesde_combination {
     struct vesde_term terms[VESDE_MOST_TERMS];
     // Their number.
     size_t terms_len;
-    // What multiplies each term's product once more, rounded again, the first one (a₀·x₀)·b₀; 0
-    // and 1 if nothing does.
+    // Second factors: each multiplies its term's product, as in (a₀·x₀)·b₀, and rounds again. 0
+    // and 1 leave the product as it is.
     float second_factors[VESDE_MOST_TERMS];
     // Floats of a buffer.
     size_t len;
@@ -626,9 +638,9 @@ typedef struct vesde_combination {
     float noise_factor;
     // 1 if `out` is clamped, and 0 if not; others are VESDE_ERROR_UNKNOWN_ENUM.
     int32_t clamped;
-    // The least value of `out`. A NaN stays, and a bound that is NaN is none.
+    // The least value of `out`. A NaN in `out` stays; a NaN as a bound is no bound.
     float clamp_low;
-    // The greatest value of `out`, which is stronger.
+    // The greatest value of `out`. It wins over the least.
     float clamp_high;
     // The combination.
     float *out;
@@ -651,8 +663,8 @@ typedef struct vesde_imputation {
     const float *data;
     // 1 where `data` is known, 0 where it is not, or anything between.
     const float *mask;
-    // Floats of the mask, which divide `len`: the mask of a sample is that of each sample of a
-    // batch, the mask of a channel that of each channel.
+    // Floats of the mask. They must divide `len`: a mask of one sample serves each sample of a
+    // batch, a mask of one channel each channel.
     size_t mask_len;
     // The sample.
     const float *sample;
@@ -686,7 +698,7 @@ typedef struct vesde_recolouring {
     float *out;
 } vesde_recolouring;
 
-// How many threads a GPU runs at once, which torch's launches are cut to: a draw of more elements
+// How many threads a GPU runs at once. torch cuts its launches to it, so a draw of more elements
 // depends on it.
 typedef struct vesde_cuda_grid {
     // Streaming multiprocessors (`multi_processor_count` in torch).
@@ -701,8 +713,8 @@ typedef struct vesde_mt19937 {
     uint32_t taken;
 } vesde_mt19937;
 
-// MT19937, and the second normal of a pair, which those who make pairs in double keep for the next
-// call.
+// MT19937, and the second normal of a pair: generators that make pairs in double keep it for the
+// next call.
 typedef struct vesde_paired {
     struct vesde_mt19937 mt;
     uint32_t has_cached;
@@ -712,16 +724,16 @@ typedef struct vesde_paired {
 // The state of torch's CUDA generator: what `torch.Generator("cuda").manual_seed(seed)` makes and
 // `torch.randn` on the GPU advances.
 //
-// It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine,
-// which make numbers differ by up to 5e-6 from exact ones, are the GPU's own. On an H100 and on an
-// H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not
-// been at hand, but for what users have printed: four digits of an A100 and of an RTX A4000, 36
-// numbers of an RTX 3060. torch rounds the same numbers for `float16` and `bfloat16`.
+// It gives the GPU's bits, on every machine. The logarithm is CUDA's. Sine and cosine are the
+// GPU's own, and so numbers differ by up to 5e-6 from exact ones. On an H100 and on an H200 (torch
+// 2.11, CUDA 13) not one of 1.6 billion elements differs; of other kinds of GPU only numbers that
+// users have printed were at hand: four digits of an A100 and of an RTX A4000, 36 numbers of an
+// RTX 3060. torch rounds the same numbers for `float16` and `bfloat16`.
 //
 // torch splits a draw of more than 2²⁹ elements into several launches, which take the generator
-// further than one would. So does this, by the source of torch 2.15: draws beyond 2²⁹ were not
-// compared with a GPU's. In `float16` and `bfloat16`, which torch splits beyond 2³⁰ only, they
-// have other numbers.
+// further than one launch would. This does the same, by the source of torch 2.15; such draws were
+// not compared with a GPU's. torch splits `float16` and `bfloat16` beyond 2³⁰ only, and there such
+// draws have other numbers.
 //
 // Owned by the caller, fixed in size (24 bytes), copyable: a copy continues like the original.
 typedef struct vesde_torch_cuda {
@@ -736,7 +748,7 @@ typedef struct vesde_torch_cuda {
 // A generator of any kind, with the state of that kind. Plain data, owned by the caller: a copy
 // continues like the original.
 typedef struct vesde_generator {
-    // torch on the CPU, and NumPy. First, where vector loads of it are most likely aligned.
+    // torch on the CPU, and NumPy. It comes first, where vector loads are most likely aligned.
     struct vesde_paired paired;
     // Counter noise: where the next draw begins. Each draw takes the next stream.
     struct vesde_counter counter;
@@ -759,27 +771,27 @@ typedef struct vesde_sampler_options {
     uint64_t first_step;
     // Who makes the noise: one of enum vesde_sampler_noise.
     int32_t noise;
-    // Over what the corrector averages: one of enum vesde_averaging.
+    // How the corrector averages its norms: one of enum vesde_averaging.
     int32_t averaging;
     // How the corrector computes its norms: one of enum vesde_norm.
     int32_t norm;
     // 0 to clamp the result to 0 to 1, as diffusers' pipeline does; 1 to leave it as it is.
     int32_t unclamped;
-    // Which of the last step's results is the job's: one of enum vesde_sampler_result.
+    // The result of the job: one of enum vesde_sampler_result.
     int32_t result;
-    // From what the job starts: one of enum vesde_sampler_start.
+    // Where the job starts: one of enum vesde_sampler_start.
     int32_t start;
-    // How the predictor goes on: one of enum vesde_predictor.
+    // The predictor: one of enum vesde_predictor.
     int32_t predictor;
-    // How the corrector makes its steps: one of enum vesde_corrector.
+    // The corrector: one of enum vesde_corrector.
     int32_t corrector;
-    // Whether the sample is handed over on the way: one of enum vesde_conditions.
+    // Whether the job stops for changes of the sample: one of enum vesde_conditions.
     int32_t conditions;
     // The step size of VESDE_CORRECTOR_NCSNV2 at the last sigma.
     float step_lr;
-    // How the job goes: one of enum vesde_method.
+    // The method: one of enum vesde_method.
     int32_t method;
-    // What the network gives: one of enum vesde_prediction. VESDE_METHOD_PREDICTOR_CORRECTOR takes
+    // The network's output: one of enum vesde_prediction. VESDE_METHOD_PREDICTOR_CORRECTOR takes
     // the score.
     int32_t prediction;
     // The order of VESDE_METHOD_LMS and VESDE_METHOD_IPNDM, up to 4; 0 is 4.
@@ -787,11 +799,10 @@ typedef struct vesde_sampler_options {
     // How much noise a step adds, in methods that take it: 0 for none, 1 for as much as the
     // reverse-time SDE has.
     float eta;
-    // What the noise of steps and of churn is multiplied by (EDM's and k-diffusion's s_noise); 0
-    // is 1.
+    // The factor of the noise of steps and of churn (EDM's and k-diffusion's s_noise); 0 means 1.
     float s_noise;
-    // Churn (Karras et al. 2022, algorithm 2), of the methods that say so: before a step whose
-    // sigma is in s_tmin..=s_tmax noise raises it to sigma·(1 + gamma) with gamma =
+    // Churn (Karras et al. 2022, algorithm 2), for the methods that say so. Before a step whose
+    // sigma is in s_tmin..=s_tmax, noise raises it to sigma·(1 + gamma) with gamma =
     // min(s_churn/steps, √2 − 1). 0 for none.
     float s_churn;
     // The least sigma that is raised.
@@ -850,11 +861,11 @@ typedef struct vesde_plan_term {
     // What it multiplies: one of enum vesde_operand, or more than VESDE_OPERAND_KEPT for more
     // history.
     int32_t operand;
-    // What multiplies the product once more, rounded again; 0 and 1 if nothing does.
+    // A second factor of the product, which rounds again; 0 and 1 leave the product as it is.
     float second_factor;
 } vesde_plan_term;
 
-// What becomes history: a sum of what the buffers hold before the plan is run.
+// A sum that becomes history, of what the buffers hold before the plan is run.
 typedef struct vesde_keep {
     // The terms, in the order in which they are added.
     struct vesde_plan_term terms[VESDE_MOST_TERMS];
@@ -866,8 +877,8 @@ typedef struct vesde_keep {
 
 // What a turn of the sampler does to the sample: the sum of its terms and of noise_factor·noise,
 // as vesde_linear computes it. Without terms and noise the sample stays as it is; where
-// noise_factor is 0 no noise is read. All sums, also those that are kept, are of what the buffers
-// hold before; vesde_run_plan makes them.
+// noise_factor is 0 no noise is read. All sums, also those that are kept, read what the buffers
+// held before the plan.
 typedef struct vesde_plan {
     // The terms, in the order in which they are added.
     struct vesde_plan_term terms[VESDE_MOST_TERMS];
@@ -885,8 +896,8 @@ typedef struct vesde_plan {
     struct vesde_keep keeps[VESDE_MOST_KEEPS];
     // How many of them there are.
     size_t keeps_len;
-    // 1 where the plan takes a score, of which the next four say what the denoised sample is, and
-    // 0 if not.
+    // 1 if the plan takes a score, and 0 if not. The next five fields say what the denoised sample
+    // is.
     int32_t has_denoised;
     // The denoised sample's factor of the sample.
     float denoised_sample;
@@ -904,8 +915,8 @@ typedef struct vesde_plan {
     int32_t averaging;
     // How they are computed: one of enum vesde_norm.
     int32_t norm;
-    // The factor of more counter noise, which is added to the result: where the initial sample is
-    // followed by a step that begins with churn. 0 for none.
+    // The factor of further counter noise that is added to the result: after the initial sample,
+    // for a first step that begins with churn. 0 for none.
     float churn_factor;
     // The signal-to-noise ratio that vesde_get_corrector_step takes.
     double snr;
@@ -925,44 +936,44 @@ typedef struct vesde_plan {
 typedef struct vesde_request {
     // What to do: one of enum vesde_request_kind.
     int32_t kind;
-    // The corrector step within the step; equal to their number for the predictor step, and 0 for
-    // the score that VESDE_SAMPLER_RESULT_DENOISED takes. Along a table of sigmas 0 for the first
-    // score of a step and 1 for the second.
+    // The corrector step within the step, from 0. For the predictor step it is the number of
+    // corrector steps, and for the score of VESDE_SAMPLER_RESULT_DENOISED it is 0. Along a table
+    // of sigmas it is 0 for the first score of a step and 1 for the second.
     uint32_t correction;
     // The step, from 0 to `steps` − 1: progress.
     size_t step;
     // The number of steps.
     size_t steps;
-    // What a network of discrete noise levels is given: steps − 1 − the index of
-    // vesde_get_timestep_index, 0 for the largest sigma. It is score_sde's label, round((1 −
-    // t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
-    // elsewhere that may differ by 1, and this goes with the sigma that the step looks up. With
-    // VESDE_CORRECTOR_NCSNV2 it is the step, ncsnv2's index of the level, and along a table of
-    // sigmas the step.
+    // The label for a network of discrete noise levels: steps − 1 − the index of
+    // vesde_get_timestep_index, so 0 for the largest sigma. It is score_sde's label, round((1 −
+    // t)·(steps − 1)), where sampling_eps is at least 1e-6 and sampling_eps·(steps − 1) is less
+    // than a half. Elsewhere score_sde's may differ by 1; this one goes with the sigma that the
+    // step looks up. With VESDE_CORRECTOR_NCSNV2 it is the step, which is ncsnv2's index of the
+    // level. Along a table of sigmas it is the step, too.
     uint64_t label;
     // Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
     // diffusers' order. They may come from different generators. A condition with a draw of its
     // own takes counter noise of the options' stream plus this number, or the generator's next
     // numbers; 0 if it has none.
     uint64_t draw;
-    // The noise scale: what the network is given; for a condition along a table of sigmas the one
-    // that the step has come to.
+    // The noise scale, for the network. For a condition along a table of sigmas it is the one that
+    // the step has come to.
     float sigma;
     // The continuous timestep; along a table of sigmas vesde_get_timestep of the sigma, which may
     // lie outside 0 to 1.
     float timestep;
-    // Behind what a condition comes: one of enum vesde_after.
+    // After what a condition comes: one of enum vesde_after.
     int32_t after;
-    // 1 if nothing comes after a condition: the result is the sample as it then is.
+    // 1 if the condition comes last: the sample as the caller leaves it is the result.
     int32_t last;
 } vesde_request;
 
-// The buffers of a job: the same at every call, or copies of them. All zeros but for what a job
-// needs.
+// The buffers of a job: the same at every call, or copies of them. Fields that a job does not need
+// are zero.
 typedef struct vesde_buffers {
     // The sample, which is updated in place.
     float *sample;
-    // What the network made of the sample.
+    // The network's output for the sample.
     const float *model_output;
     // Floats of the sample, of the model output and of the noise: those of the whole batch.
     size_t len;
@@ -973,8 +984,8 @@ typedef struct vesde_buffers {
     float *workspace;
     // Floats of the workspace.
     size_t workspace_len;
-    // Room for the denoised sample of the score that a call takes, `len` floats: previews. NULL if
-    // it is not wanted; left as it is by a call that takes no score.
+    // For previews, `len` floats: a call that takes a score writes the denoised sample here, and
+    // other calls leave it as it is. NULL if it is not wanted.
     float *denoised;
 } vesde_buffers;
 
@@ -985,35 +996,36 @@ typedef struct vesde_ode_options {
     uint64_t seed;
     // Stream of the initial sample's counter noise. A probe takes the one after it.
     uint64_t stream;
-    // How many evaluations there may be; 0 is no limit. No step is begun that would exceed it; the
-    // call that would begin it fails, and the step before it is not taken.
+    // How many evaluations there may be; 0 is no limit. A step that would exceed it is not begun:
+    // the call fails, and the step before it is not taken.
     uint64_t max_evaluations;
     // The relative tolerance; 0 is 1e-5. Below 1e-7 nothing is gained, since the sample is float.
     double rtol;
-    // The absolute tolerance; 0 is 1e-5. For none, as with scipy's 0, any tiny one such as DBL_MIN.
+    // The absolute tolerance; 0 is 1e-5. For scipy's atol of 0 pass a tiny one, such as DBL_MIN.
     double atol;
     // The longest step; 0 is no limit.
     double max_step;
-    // The first step; 0 if it is to be chosen, at the price of one evaluation.
+    // The first step; 0 to have it chosen, for one more evaluation.
     double first_step;
     // The distance of differences over sigma; 0 is 0.01.
     double difference;
     // Who makes the initial sample's noise: one of enum vesde_sampler_noise.
     int32_t noise;
-    // From what the job starts: one of enum vesde_sampler_start. Encoding always starts from the
-    // given sample.
+    // Where the job starts: one of enum vesde_sampler_start. Encoding always starts from the given
+    // sample.
     int32_t start;
     // The variable: one of enum vesde_ode_variable.
     int32_t variable;
     // The direction: one of enum vesde_ode_direction.
     int32_t direction;
-    // How the divergence is had: one of enum vesde_divergence.
+    // How the divergence is computed: one of enum vesde_divergence.
     int32_t divergence;
-    // Who makes the probe: one of enum vesde_sampler_noise. Counter noise's is its signs.
+    // Who makes the probe: one of enum vesde_sampler_noise. With counter noise the probe is its
+    // signs.
     int32_t probe;
     // 1 if the log-densities do not count in the error, and 0 if they do, as in score_sde.
     int32_t state_only;
-    // Not looked at.
+    // Ignored.
     int32_t reserved;
 } vesde_ode_options;
 
@@ -1022,8 +1034,8 @@ typedef struct vesde_ode_options {
 // appendix D). Plain data, owned by the caller: a copy, taken at any time together with copies of
 // the buffers, continues like the original.
 //
-// The batch has one step size, as in `score_sde`: what becomes of a sample depends a little on the
-// others. For results that do not, run a job for each.
+// The batch has one step size, as in `score_sde`: the result of a sample depends a little on the
+// others. To avoid that, run a job for each sample.
 typedef struct vesde_ode {
     struct vesde_config config;
     uint64_t seed;
@@ -1081,13 +1093,13 @@ typedef struct vesde_ode_stats {
 } vesde_ode_stats;
 
 // The buffers of an ODE job: the same at every call, or copies of them; or those of a part of one.
-// All zeros but for what a job needs.
+// Fields that a job does not need are zero.
 typedef struct vesde_ode_buffers {
     // The sample, which is the solution so far.
     float *sample;
-    // What the network is evaluated on.
+    // The network's input.
     float *input;
-    // What it made of that.
+    // The network's output for it.
     const float *model_output;
     // Floats of the sample, and of each buffer but the workspace: those of the whole batch.
     size_t len;
@@ -1098,8 +1110,8 @@ typedef struct vesde_ode_buffers {
     const float *probe;
     // The product that a request has asked for; NULL where none does.
     const float *product;
-    // The derivatives, vesde_ode_workspace_len floats, to be left alone between calls. In a part
-    // of a job that begins at element k of the batch it is the whole job's plus k.
+    // The derivatives, vesde_ode_workspace_len floats, to be left alone between calls. For a part
+    // that begins at element k of the batch, pass the whole job's pointer plus k.
     float *workspace;
     // From one derivative to the next, in floats; 0 is `len`. In a part it is the whole job's
     // `len`.
@@ -1113,13 +1125,13 @@ typedef struct vesde_ode_buffers {
     size_t start;
 } vesde_ode_buffers;
 
-// An ODE job's request. What does not belong to its kind is zero.
+// An ODE job's request. Fields that do not belong to its kind are zero.
 typedef struct vesde_ode_request {
     // What to do: one of enum vesde_ode_request_kind.
     int32_t kind;
     // Which derivative of a step, from 1 to 7; 0 for the one that helps to choose the first step.
     uint32_t stage;
-    // The noise scale: what the network is given.
+    // The noise scale, for the network.
     float sigma;
     // The continuous timestep.
     float timestep;
@@ -1256,11 +1268,11 @@ const char *vesde_status_message(vesde_status status);
 // 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest,
 // ties to even, and subnormal numbers are kept.
 //
-// That is what programs begin with. It is lost where a program changes it (fesetround,
-// _MM_SET_FLUSH_ZERO_MODE), or is linked by GCC with -Ofast or -ffast-math, which flushes
-// subnormals on x86 and ARM: then other bits come out, and the norm of a score of 1e-40 is 0. The
-// environment is a thread's own, so ask in the thread that computes. It is found out by computing,
-// which traps where the program has asked for traps of underflow or of inexact results.
+// Programs begin with this environment. A program loses it where it changes it (fesetround,
+// _MM_SET_FLUSH_ZERO_MODE), or where GCC links it with -Ofast or -ffast-math, which flushes
+// subnormals on x86 and ARM. Then other bits come out, and the norm of a score of 1e-40 is 0. Each
+// thread has its own environment: call this in the thread that computes. The function finds out by
+// computing, which traps where the program has enabled traps of underflow or of inexact results.
 int32_t vesde_float_environment_is_default(void);
 
 // The widest vector instructions in use: one of enum vesde_simd_level_kind. Every level gives the
@@ -1311,8 +1323,8 @@ vesde_status vesde_config_to_json(const struct vesde_config *config,
 vesde_status vesde_init_noise_sigma(const struct vesde_config *config, float *init_noise_sigma);
 
 // Writes `timesteps_len` continuous timesteps, from 1 down to sampling_eps: diffusers'
-// set_timesteps, bit for bit. What diffusers takes as keyword overrides is here a changed copy of
-// the configuration.
+// set_timesteps, bit for bit. In place of diffusers' keyword overrides, pass a changed copy of the
+// configuration.
 //
 // Pointers:
 // `config` is NULL or readable; `timesteps` is NULL or writable for `timesteps_len` floats.
@@ -1375,7 +1387,7 @@ vesde_status vesde_set_ncsnv2_sigmas(const struct vesde_config *config,
 
 // Writes sigmas in geometric progression from sigma_max down to sigma_min: equal steps of log σ,
 // which are the VE SDE's own and EDM's "VE" row (Karras et al. 2022, table 1). One sigma alone is
-// sigma_max. In double, rounded once. For a step to 0 put it behind.
+// sigma_max. They are made in double and rounded once. For a step to 0, append a 0.
 //
 // Pointers:
 // `sigmas` is NULL or writable for `sigmas_len` floats.
@@ -1386,8 +1398,8 @@ vesde_status vesde_set_geometric_sigmas(double sigma_min,
 
 // Writes sigmas whose rho-th roots are equally spaced (Karras et al. 2022, equation 5, with rho 7;
 // k-diffusion's get_sigmas_karras), from sigma_max down to sigma_min. One sigma alone is
-// sigma_max. In double, rounded once. For a step to 0 put it behind. A rho that is not greater than
-// 0, or so small or so large that the roots are infinite, 0 or the same, is
+// sigma_max. They are made in double and rounded once. For a step to 0, append a 0. A rho that is
+// not greater than 0, or so small or so large that the roots are infinite, 0 or the same, is
 // VESDE_ERROR_INVALID_OPTION.
 //
 // Pointers:
@@ -1425,11 +1437,11 @@ vesde_status vesde_get_diffusion(const struct vesde_config *config,
 // with d = √(σ² − σ′²).
 //
 // `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-// of the batch; no output may overlap it. There may be no noise where its factor is 0. A score
-// that is not a number is passed on.
+// of the batch; no output may overlap it. Where the factor of the noise is 0, none is needed. A
+// NaN in the score is passed on.
 //
-// To split the work, pass parts of all buffers, and counter.index plus the part's offset:
-// anywhere, as a batch of 1, if there is one timestep, between samples if each has its own.
+// To split the work, pass parts of all buffers, and counter.index plus the part's offset. With one
+// timestep split anywhere, each part a batch of 1; with one for each sample split between samples.
 //
 // Pointers:
 // `scheduler` and `step` are NULL or readable, and so are the scheduler's tables. Every other
@@ -1444,9 +1456,9 @@ vesde_status vesde_step_pred(const struct vesde_scheduler *scheduler,
 // al. 2021, algorithm 4; diffusers' step_correct).
 //
 // `averaging` is one of enum vesde_averaging, `norm` one of enum vesde_norm. There must be noise.
-// Counter noise of up to 4 Mi floats is made once where prev_sample is neither sample nor
-// model_output, or where there is a prev_sample_mean, and else twice: then a step takes about 1.5
-// times as long.
+// Counter noise of up to 4 Mi floats is made once if prev_sample is neither sample nor
+// model_output, or if there is a prev_sample_mean. Otherwise it is made twice, and a step takes
+// about 1.5 times as long.
 //
 // Pointers:
 // As vesde_step_pred.
@@ -1456,11 +1468,11 @@ vesde_status vesde_step_correct(const struct vesde_scheduler *scheduler,
                                 const struct vesde_step *step);
 
 // The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at
-// the index (diffusers' add_noise). For a σ that is in no table there is vesde_linear.
+// the index (diffusers' add_noise). For a σ that is in no table, take vesde_linear.
 //
 // All buffers have `len` floats: `batch` samples of equal length, one after the other. `indices`
 // holds one index for the whole batch (`indices_len` 1), or one for each sample; the output may
-// not overlap it. There may be no noise where the sigma is 0.
+// not overlap it. Where the sigma is 0, no noise is needed.
 //
 // Pointers:
 // As vesde_step_pred.
@@ -1476,11 +1488,11 @@ vesde_status vesde_add_noise(const struct vesde_scheduler *scheduler,
 // A linear combination of up to VESDE_MOST_TERMS buffers, in one pass over memory: with it an
 // engine writes any explicit solver's step. One operation is one rounding, from left to right.
 //
-// With vesde_corrector_step's factors it is the last phase of a corrector step that is split over
-// threads, with vesde_predictor_step's a predictor step; x₀ + σ·noise is a sample with noise of
-// any σ, and a₀·x₀ scales. Without terms `out` is noise_factor·noise, and there is no mean;
-// without both it is VESDE_ERROR_EMPTY. There may be no noise where its factor is 0. More terms
-// are VESDE_ERROR_TOO_LARGE.
+// With the factors of vesde_corrector_step it is the last phase of a corrector step that is split
+// over threads; with those of vesde_predictor_step it is a predictor step. x₀ + σ·noise adds noise
+// of any σ to a sample, and a₀·x₀ scales. Without terms `out` is noise_factor·noise, and there is
+// no mean. Without terms and noise it is VESDE_ERROR_EMPTY. Where the factor of the noise is 0,
+// none is needed. More terms are VESDE_ERROR_TOO_LARGE.
 //
 // To split the work, pass parts of all buffers, and counter.index plus the part's offset.
 //
@@ -1549,13 +1561,13 @@ vesde_status vesde_get_corrector_step(double snr,
 // the known data d and noise z; without noise x·(1 − m) + d·m (Song et al. 2021, appendix I.2;
 // score_sde's get_pc_inpainter, bit for bit).
 //
-// score_sde does it after the corrector and after the predictor of each step, with the sigma of
-// the step's timestep and a draw of its own. Its first sample is this without noise, the sample of
-// the prior being x. Its result is this without noise of the sample that has been imputed; of the
-// predictor's mean, the noise of unknown elements is removed as well.
+// score_sde imputes after the corrector and after the predictor of each step, with the sigma of
+// the step's timestep and a draw of its own. Its first sample is the prior's, imputed without
+// noise. Its result is the imputed sample, imputed once more without noise. Impute the predictor's
+// mean instead, and the noise of unknown elements is removed as well.
 //
-// There may be no noise where its sigma is 0. The output may not touch a mask of fewer floats than
-// it has. To split the work, pass parts of all buffers, and counter.index plus the part's offset.
+// Where its sigma is 0, no noise is needed. The output may not overlap a mask that is shorter than
+// it. To split the work, pass parts of all buffers, and counter.index plus the part's offset.
 //
 // Pointers:
 // `imputation` is NULL or readable, and every pointer in it is NULL or valid for its length.
@@ -1564,15 +1576,15 @@ vesde_status vesde_impute(const struct vesde_imputation *imputation);
 // The step of colourisation: the sample is decoupled (vesde_decouple), its first channel, the
 // brightness, is replaced by that of the gray image plus σ·noise, and it is coupled again
 // (vesde_couple), in one pass (Song et al. 2021, appendix I.3; score_sde's get_pc_colorizer, bit
-// for bit but for the sign of a zero, and but for batches of fewer than 45 pixels).
+// for bit except for the sign of a zero and for batches of fewer than 45 pixels).
 //
-// score_sde does it after the corrector and after the predictor of each step, with the sigma of
-// the step's timestep and a draw of its own; its result is this without noise of the sample that
-// has been recoloured. Its first sample has the brightness of the gray image added to the
-// decoupled sample of the prior, of which the red is zero: vesde_decouple of both, vesde_linear of
-// the two first channels, vesde_couple.
+// score_sde recolours after the corrector and after the predictor of each step, with the sigma of
+// the step's timestep and a draw of its own. Its result is the recoloured sample, recoloured once
+// more without noise. For its first sample it sets the red channel of the prior's sample to zero,
+// and adds the brightness of the gray image after decoupling: vesde_decouple of both, vesde_linear
+// of the two first channels, vesde_couple.
 //
-// There may be no noise where its sigma is 0. To split the work, pass whole samples, and
+// Where its sigma is 0, no noise is needed. To split the work, pass whole samples, and
 // counter.index plus the part's offset.
 //
 // Pointers:
@@ -1596,9 +1608,9 @@ vesde_status vesde_decouple(const float *x, size_t len, size_t batch, float *out
 vesde_status vesde_couple(const float *x, size_t len, size_t batch, float *out);
 
 // Classifier-free guidance (Ho and Salimans 2022): out = u + weight·(c − u) for the scores of a
-// network without and with the condition. 0 is `unconditional`, 1 `conditional`, and more a
-// stronger condition; the paper's weight is less by 1. Denoised samples and noise predictions
-// combine in the same way. All buffers have `len` floats; `out` may be either.
+// network without and with the condition. A weight of 0 gives `unconditional`, 1 `conditional`,
+// and more a stronger condition. The paper's weight is less by 1. Denoised samples and noise
+// predictions combine in the same way. All buffers have `len` floats; `out` may be either.
 //
 // With a classifier's gradient the score is vesde_linear of the score, with factor 1, and of the
 // gradient. To split the work, pass parts of all buffers.
@@ -1640,12 +1652,11 @@ vesde_status vesde_cuda_grid_of_gpu(const char *name,
                                     size_t name_len,
                                     struct vesde_cuda_grid *grid);
 
-// Seeds `generator` as a generator of its kind is seeded: VESDE_GENERATOR_KIND_TORCH_CPU as
-// torch's manual_seed on the CPU, which takes the lower 32 bits, _TORCH_CUDA as manual_seed on the
-// GPU with this grid, _NUMPY as numpy.random.RandomState, _COUNTER as counter noise from stream 0
-// on. `grid` is looked at for a GPU only, and may be NULL elsewhere;
-// VESDE_ERROR_INVALID_RANDOM_STATE where it has no threads. NumPy's seeds have 32 bits: others are
-// VESDE_ERROR_TOO_LARGE.
+// Seeds `generator` the way its kind is seeded: VESDE_GENERATOR_KIND_TORCH_CPU as torch's
+// manual_seed on the CPU, which takes the lower 32 bits, _TORCH_CUDA as manual_seed on the GPU
+// with this grid, _NUMPY as numpy.random.RandomState, _COUNTER as counter noise from stream 0 on.
+// `grid` is read for a GPU only, and may be NULL elsewhere. One without threads is
+// VESDE_ERROR_INVALID_RANDOM_STATE. NumPy's seeds have 32 bits: others are VESDE_ERROR_TOO_LARGE.
 //
 // Pointers:
 // `grid` is NULL or readable; `generator` is NULL or writable.
@@ -1659,9 +1670,9 @@ vesde_status vesde_generator_seed(int32_t kind,
 // float, or a stream of counter noise.
 //
 // `generators_len` is 1, or the batch: then each generator makes one sample of it, in a draw of
-// its own, as diffusers does with a list of generators. The calls must be those that torch makes:
-// one draw of torch's for n is not two for parts of n, unless, on the CPU, the parts are multiples
-// of 16. NumPy's are.
+// its own, as diffusers does with a list of generators. Make the same calls as torch: with its
+// generators one draw of n is not the same as two draws of parts of n, except on the CPU where the
+// parts are multiples of 16. With NumPy's it is the same.
 //
 // torch's bits on the CPU are those of an x86 CPU with AVX2.
 // A GPU's bits are those of an H100 and an H200. Of more than 2²⁹ elements torch makes several
@@ -1677,8 +1688,8 @@ vesde_status vesde_randn(struct vesde_generator *generators,
                          float *out);
 
 // One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state:
-// torch.rand(len) on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is
-// two for parts of n. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+// torch.rand(len) on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw of n is the
+// same as two draws of its parts. Other kinds are VESDE_ERROR_UNKNOWN_ENUM.
 //
 // Pointers:
 // `generator` is NULL or a state that nothing else uses now; `out` is NULL or writable for `len`
@@ -1687,8 +1698,9 @@ vesde_status vesde_rand(struct vesde_generator *generator, size_t len, float *ou
 
 // One draw of `len` signs, 1 or -1 with equal probability, advancing the state: the probe of a
 // divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for
-// bit, as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER
-// the signs of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+// bit, as score_sde's likelihood draws it, and one draw of n is the same as two draws of its
+// parts. Of _COUNTER it is the signs of what vesde_randn draws. Other kinds are
+// VESDE_ERROR_UNKNOWN_ENUM.
 //
 // Pointers:
 // As vesde_rand.
@@ -1707,16 +1719,16 @@ vesde_status vesde_generator_fill_part(const struct vesde_generator *generator,
                                        size_t len,
                                        float *out);
 
-// Goes past a draw of `draw_len` elements, of a kind that vesde_generator_fill_part knows.
+// Skips a draw of `draw_len` elements, for the kinds that vesde_generator_fill_part knows.
 //
 // Pointers:
 // `generator` is NULL or readable and writable, and nothing else uses it now.
 vesde_status vesde_generator_skip(struct vesde_generator *generator, uint64_t draw_len);
 
 // Makes a sampler: a job of `options->method` for a batch of `batch` samples. It keeps a copy of
-// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given:
-// a method along a table of sigmas takes `sigmas` alone, n + 1 of them for n steps, and the other
-// tables may be NULL. A `first_step` without a given sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
+// `config`; later calls read only the tables of their scheduler. A method along a table of sigmas
+// reads `sigmas` alone, n + 1 of them for n steps, and the other tables may be NULL. A
+// `first_step` without a given sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
 //
 // Pointers:
 // `config` and `options` are NULL or readable; `sampler` is NULL or writable.
@@ -1725,11 +1737,10 @@ vesde_status vesde_sampler_init(const struct vesde_config *config,
                                 const struct vesde_sampler_options *options,
                                 struct vesde_sampler *sampler);
 
-// vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or
-// on its threads: what is to be done with the answer to the last request, and what is needed then.
-// What vesde_sampler_next checks of buffers is left to the caller, and so are the factors of a
-// reduction. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a
-// copy. A whole job is:
+// vesde_sampler_next without buffers, for an engine that computes on its own threads or devices.
+// `plan` says what to do with the answer to the last request, and `request` what is needed next.
+// The caller checks the buffers, and computes the factors of a reduction. The state goes on by one
+// turn, even if the plan is not run: to repeat a turn, keep a copy of the state. A whole job is:
 //
 // do {
 //     status = vesde_sampler_plan(&sampler, &scheduler, &plan, &request);
@@ -1750,9 +1761,9 @@ vesde_status vesde_sampler_plan(struct vesde_sampler *sampler,
                                 struct vesde_plan *plan,
                                 struct vesde_request *request);
 
-// What vesde_sampler_next does with a plan, for the `len` elements from `start` on of a job's
-// buffers: on the engine's threads, in any split. Noise is buffers->noise, or, where that is NULL,
-// the plan's counter noise. A plan with a reduction is VESDE_ERROR_INVALID_SAMPLER: compute its
+// Runs a plan, as vesde_sampler_next does, on `len` elements of a job's buffers from `start` on:
+// on the engine's threads, in any split. Noise is buffers->noise, or, where that is NULL, the
+// plan's counter noise. A plan with a reduction is VESDE_ERROR_INVALID_SAMPLER: compute its
 // factors and set `reduction` to VESDE_REDUCTION_NONE first. A part that is not within the buffers
 // is VESDE_ERROR_LENGTH_MISMATCH.
 //
@@ -1776,33 +1787,33 @@ vesde_status vesde_run_plan(const struct vesde_plan *plan,
 // with vesde_buffers buffers = {.sample = sample, .model_output = score, .len = len}.
 //
 // The first call makes the initial sample, whatever the buffers hold, unless the options say that
-// it is there. After VESDE_REQUEST_KIND_DONE the sample is the result, which the options choose:
-// the last predictor step's prev_sample_mean, clamped, by default. A score that is not a number is
-// noticed by corrector steps only. After an error everything is as before: the call can be
-// repeated. vesde_sampler_next_drawing draws by itself.
+// the caller gives it. After VESDE_REQUEST_KIND_DONE the sample is the result, which the options
+// choose: the last predictor step's prev_sample_mean, clamped, by default. Only corrector steps
+// notice a NaN in the score. After an error everything is as before: the call can be repeated.
+// vesde_sampler_next_drawing draws by itself.
 //
 // Pointers:
-// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler`
-// and `buffers` are NULL or readable, and so are the scheduler's tables; every buffer is NULL or
-// valid for its length, initialised but for the first call's; `request` is NULL or writable.
+// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now;
+// `scheduler` and `buffers` are NULL or readable, and so are the scheduler's tables; every buffer
+// is NULL or valid for its length, and initialised except in the first call; `request` is NULL or
+// writable.
 vesde_status vesde_sampler_next(struct vesde_sampler *sampler,
                                 const struct vesde_scheduler *scheduler,
                                 const struct vesde_buffers *buffers,
                                 struct vesde_request *request);
 
-// vesde_sampler_next that draws by itself: where noise is asked for, the generators, one or one
-// for each sample of the batch, draw it into `noise`, of buffers->len floats, which is to be left
-// alone between calls. VESDE_REQUEST_KIND_NOISE does not come, and buffers->noise is not looked
-// at. A job whose initial sample is another generator's passes that one until the first
-// VESDE_REQUEST_KIND_SCORE. What a condition draws is drawn, too, also in a job that makes its own
-// noise. After an error the call can be repeated; a draw that was made stays made. A number of
-// generators that is neither 1 nor the batch is VESDE_ERROR_LENGTH_MISMATCH, whether or not they
-// draw.
+// vesde_sampler_next that draws from generators: one, or one for each sample of the batch. They
+// draw into `noise`, of buffers->len floats, which the caller leaves alone between calls.
+// VESDE_REQUEST_KIND_NOISE does not come, and buffers->noise is not read. To take the initial
+// sample from another generator, pass that one until the first VESDE_REQUEST_KIND_SCORE. The noise
+// of conditions is drawn, too, even in a job on counter noise. After an error the call can be
+// repeated; a draw that was made stays made. A number of generators that is neither 1 nor the
+// batch is VESDE_ERROR_LENGTH_MISMATCH, whether or not they draw.
 //
 // Pointers:
-// As vesde_sampler_next; `generators` is NULL or holds `generators_len` states, and nothing else
-// uses them now; `noise` is NULL or writable for buffers->len floats, and initialised but for the
-// first call.
+// As vesde_sampler_next; `generators` is NULL or holds `generators_len` states, and
+// nothing else uses them now; `noise` is NULL or writable for buffers->len floats, and initialised
+// except in the first call.
 vesde_status vesde_sampler_next_drawing(struct vesde_sampler *sampler,
                                         const struct vesde_scheduler *scheduler,
                                         const struct vesde_buffers *buffers,
@@ -1849,8 +1860,8 @@ vesde_status vesde_ode_workspace_len(const struct vesde_ode *ode,
 // `ode` is NULL or was made by vesde_ode_init; `log_densities_len` is NULL or writable.
 vesde_status vesde_ode_log_densities_len(const struct vesde_ode *ode, size_t *log_densities_len);
 
-// The counter noise whose signs are the probe, where that is not the caller's: vesde_rademacher of
-// a generator of it fills a buffer with them.
+// The counter noise whose signs are the probe, unless the probe is the caller's. To fill a buffer
+// with the signs, call vesde_rademacher with a generator of this counter noise.
 //
 // Pointers:
 // `ode` is NULL or was made by vesde_ode_init; `probe` is NULL or writable.
@@ -1874,28 +1885,28 @@ vesde_status vesde_ode_get_stats(const struct vesde_ode *ode, struct vesde_ode_s
 // with vesde_ode_buffers buffers = {.sample = sample, .input = input, .model_output = score,
 // .len = len, .workspace = workspace}.
 //
-// The first call makes the initial sample, unless the options say that it is there. After
+// The first call makes the initial sample, unless the options say that the caller gives it. After
 // VESDE_ODE_REQUEST_KIND_DONE the sample is the solution at the interval's end: data with noise of
 // σ(sampling_eps) on it, or a code of standard deviation sigma_max. With a divergence the first
 // log-density of each sample is then the integral that vesde_get_log_likelihood takes.
 //
-// VESDE_ERROR_NON_FINITE_SCORE where the sample or a derivative is not finite (of a step's second
-// one, which no sum has, where the network passes it on),
-// VESDE_ERROR_STEP_TOO_SMALL, VESDE_ERROR_TOO_MANY_EVALUATIONS. After an error everything is as
-// before, but for the log-densities from the batch's number on, as many, where dots are kept: the
-// call can be repeated. No output may overlap another or an input.
+// Errors are VESDE_ERROR_NON_FINITE_SCORE, where the sample or a derivative is not finite (a
+// step's second derivative is in no sum, and noticed where the network passes it on),
+// VESDE_ERROR_STEP_TOO_SMALL and VESDE_ERROR_TOO_MANY_EVALUATIONS. After an error the call can be
+// repeated: everything is as before, except the place of the dots, `log_densities[batch]` to
+// `log_densities[2*batch - 1]`. No output may overlap another or an input.
 //
 // Pointers:
-// `ode` is NULL or was made by vesde_ode_init, and nothing else uses it now; `buffers` is NULL or
-// readable; every buffer is NULL or valid for its length, initialised but for the first call's;
-// `request` is NULL or writable.
+// `ode` is NULL or was made by vesde_ode_init, and nothing else uses it now; `buffers` is
+// NULL or readable; every buffer is NULL or valid for its length, and initialised except in the
+// first call; `request` is NULL or writable.
 vesde_status vesde_ode_next(struct vesde_ode *ode,
                             const struct vesde_ode_buffers *buffers,
                             struct vesde_ode_request *request);
 
-// What is to be summed over a batch of `len` floats before vesde_ode_next_plan: with it, and with
-// the plan that follows, vesde_ode_next is done in parts, on threads, on ranks, or on a GPU.
-// Nothing is changed.
+// What must be summed over a batch of `len` floats before vesde_ode_next_plan. With the sums and
+// the plan that follows, vesde_ode_next is done in parts: on threads, on ranks or on a GPU. It
+// changes nothing.
 //
 // Pointers:
 // `ode` is NULL or was made by vesde_ode_init; `reduction` is NULL or writable.
@@ -1924,8 +1935,8 @@ vesde_status vesde_ode_sums(const struct vesde_ode_reduction *reduction,
                             double *blocks);
 
 // The sums of one sample over each VESDE_NORM_BLOCK of its elements, for a part of it that begins
-// at a multiple of that: one double a block. What vesde_ode_next_plan takes of a sample is the sum
-// of all its blocks in order. Zeros where `dots` asks for nothing.
+// at a multiple of that: one double a block. vesde_ode_next_plan takes the sum of all blocks of a
+// sample, in order. Zeros where `dots` asks for nothing.
 //
 // Pointers:
 // As vesde_ode_sums.
@@ -1934,10 +1945,11 @@ vesde_status vesde_ode_dots(const struct vesde_ode_reduction *reduction,
                             size_t blocks_len,
                             double *blocks);
 
-// Goes on by one turn: what is to be done with the buffers, and what is needed then, from the two
-// totals of the reduction (zeros where nothing was to be summed). With a divergence the sums over
-// each sample that the reduction asks for are in the log-densities from the batch's number on, as
-// many. To repeat a plan, keep a copy of the state and of the log-densities.
+// Goes on by one turn, from the two totals of the reduction (zeros where nothing was to be
+// summed). `plan` says what to do with the buffers, and `request` what is needed next. With a
+// divergence, `log_densities[batch]` to `log_densities[2*batch - 1]` are the sums over each sample
+// that the reduction asks for. To repeat a plan, keep a copy of the state and of the
+// log-densities.
 //
 // Pointers:
 // `ode` is NULL or was made by vesde_ode_init, and nothing else uses it now; `sums` is NULL or
@@ -1972,8 +1984,7 @@ vesde_status vesde_get_log_likelihood(double sigma_max,
                                       struct vesde_log_likelihood *result);
 
 // Bits per dimension: −log_density/(dims·ln 2) + log₂(levels·slope). 8-bit data have 256 levels;
-// `slope` is by how much a unit of what the network sees changes data in 0 to 1: 1 for data in
-// 0 to 1, ½ for data in −1..=1.
+// `slope` is 1 where the network sees data in 0 to 1, and ½ where it sees −1..=1.
 double vesde_bits_per_dim(double log_density,
                           size_t dims,
                           double levels,
@@ -1995,14 +2006,16 @@ static inline vesde_noise vesde_counter_noise(vesde_counter counter) {
     return noise;
 }
 
-// What vesde_linear computes for a plan whose factors are known, on the CPU: of any part of the
-// buffers. `operands` has the sample, the model output, the denoised sample, where the plan clamps
-// it, and the history, as enum vesde_operand numbers them. What is kept is not in it; vesde_run_plan
-// does all. A plan that leaves the sample as it is copies it.
-static inline vesde_combination vesde_plan_combination(const vesde_plan *plan, const float *const *operands,
+// A plan with known factors as a combination, for vesde_linear of any part of the buffers. Enum
+// vesde_operand numbers `operands`: the sample, the model output, the denoised sample (where the
+// plan clamps it) and the history. A plan that leaves the sample as it is becomes a copy of it. The
+// buffers that a plan keeps are not in the combination; vesde_run_plan does the whole plan.
+static inline vesde_combination vesde_plan_combination(const vesde_plan *plan,
+                                                       const float *const *operands,
                                                        vesde_noise noise, size_t len, float *out) {
-    vesde_combination combination = {{{1.0f, NULL}}, 1, {0}, 0, {VESDE_NOISE_KIND_NONE, NULL, {0, 0, 0}},
-                                     0, 0, 0, 0, NULL, NULL};
+    vesde_combination combination = {
+        {{1.0f, NULL}}, 1, {0}, 0, {VESDE_NOISE_KIND_NONE, NULL, {0, 0, 0}},
+        0, 0, 0, 0, NULL, NULL};
     size_t i;
     combination.terms[0].buffer = operands[VESDE_OPERAND_SAMPLE];
     if (plan->terms_len != 0 || plan->noise_factor != 0) {
@@ -2025,9 +2038,10 @@ static inline vesde_combination vesde_plan_combination(const vesde_plan *plan, c
     return combination;
 }
 
-// The buffers of `len` elements from `start` on of an ODE job, without log-densities: for
-// vesde_ode_sums, vesde_ode_dots and vesde_ode_run on threads. Both lie in `whole`.
-static inline vesde_ode_buffers vesde_ode_part(const vesde_ode_buffers *whole, size_t start, size_t len) {
+// The part of an ODE job's buffers that begins at `start` and has `len` elements, without
+// log-densities: for vesde_ode_sums, vesde_ode_dots and vesde_ode_run on threads.
+static inline vesde_ode_buffers vesde_ode_part(const vesde_ode_buffers *whole, size_t start,
+                                               size_t len) {
     vesde_ode_buffers part = *whole;
     part.sample += start;
     part.input += start;

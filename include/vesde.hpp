@@ -1,13 +1,14 @@
 // vesde for C++17 and later: vesde.h with spans in place of pointers and lengths, enumerations that
 // are types, and objects whose functions are members. Header-only, inline, without exceptions, RTTI
-// or allocation; names are those of vesde.h without the prefix, and what a function does, computes
-// and refuses is said there.
+// or allocation; names are those of vesde.h without the prefix. vesde.h says what a function
+// computes and refuses.
 //
-// - What can fail returns a status. Unless it is status::ok, nothing has been written; a member
-//   function that makes an object (config::from_json, generator::seed, ...) writes it to *this.
+// - A function that can fail returns a status. Unless it is status::ok, nothing has been written. A
+//   member function that makes an object (config::from_json, generator::seed, ...) writes it to
+//   *this.
 // - Spans that belong together and differ in length are status::length_mismatch. An output may be
 //   the same span as an input (in place). A span that is not needed is left out, or empty.
-// - What a function takes many of is a struct: {.model_output = score, .sample = x, ...} in C++20,
+// - Functions of many arguments take a struct: {.model_output = score, .sample = x, ...} in C++20,
 //   {score, x, ...} in the order of its fields before that.
 // - Every type is trivially copyable: a copy of a state continues like the original.
 
@@ -31,7 +32,7 @@ namespace vesde {
 
 // ---- enumerations ----
 
-// What a function returns: ok, or why it was refused.
+// The result of a call: ok, or why it was refused.
 enum class [[nodiscard]] status : std::int32_t {
     ok = VESDE_OK,
     null_pointer = VESDE_ERROR_NULL_POINTER,
@@ -70,7 +71,7 @@ enum class [[nodiscard]] status : std::int32_t {
     non_finite_score = VESDE_ERROR_NON_FINITE_SCORE,
 };
 
-// Over what the corrector averages its norms.
+// How the corrector averages its norms.
 enum class averaging : std::int32_t {
     batch = VESDE_AVERAGING_BATCH,
     per_sample = VESDE_AVERAGING_PER_SAMPLE,
@@ -79,14 +80,14 @@ enum class averaging : std::int32_t {
 // How the corrector computes norms and step size.
 enum class norm : std::int32_t { exact = VESDE_NORM_EXACT, torch = VESDE_NORM_TORCH };
 
-// What noise there is.
+// Where the noise of a step comes from.
 enum class noise_kind : std::int32_t {
     none = VESDE_NOISE_KIND_NONE,
     given = VESDE_NOISE_KIND_GIVEN,
     counter = VESDE_NOISE_KIND_COUNTER,
 };
 
-// Whose numbers a generator makes.
+// The kind of a generator: whose numbers it makes.
 enum class generator_kind : std::int32_t {
     counter = VESDE_GENERATOR_KIND_COUNTER,
     torch_cpu = VESDE_GENERATOR_KIND_TORCH_CPU,
@@ -100,14 +101,14 @@ enum class sampler_noise : std::int32_t {
     given = VESDE_SAMPLER_NOISE_GIVEN,
 };
 
-// Which of the last step's two results a job ends with.
+// The result of a job.
 enum class sampler_result : std::int32_t {
     mean = VESDE_SAMPLER_RESULT_MEAN,
     noisy = VESDE_SAMPLER_RESULT_NOISY,
     denoised = VESDE_SAMPLER_RESULT_DENOISED,
 };
 
-// How a predictor step goes on from one timestep to the next.
+// The predictor: the step from one timestep to the next.
 enum class predictor : std::int32_t {
     reverse_diffusion = VESDE_PREDICTOR_REVERSE_DIFFUSION,
     reverse_diffusion_flow = VESDE_PREDICTOR_REVERSE_DIFFUSION_FLOW,
@@ -117,7 +118,7 @@ enum class predictor : std::int32_t {
     euler_maruyama_flow = VESDE_PREDICTOR_EULER_MARUYAMA_FLOW,
 };
 
-// How a corrector step makes its step size.
+// The corrector: how the step size of its steps is made.
 enum class corrector : std::int32_t {
     langevin = VESDE_CORRECTOR_LANGEVIN,
     annealed_langevin = VESDE_CORRECTOR_ANNEALED_LANGEVIN,
@@ -125,7 +126,7 @@ enum class corrector : std::int32_t {
     none = VESDE_CORRECTOR_NONE,
 };
 
-// How a job goes from noise to a sample: by predictor and corrector, or along a table of sigmas.
+// The method of a job: by predictor and corrector, or along a table of sigmas.
 enum class method : std::int32_t {
     predictor_corrector = VESDE_METHOD_PREDICTOR_CORRECTOR,
     euler = VESDE_METHOD_EULER,
@@ -142,7 +143,7 @@ enum class method : std::int32_t {
     ipndm = VESDE_METHOD_IPNDM,
 };
 
-// What the network gives.
+// The output of the network.
 enum class prediction : std::int32_t {
     score = VESDE_PREDICTION_SCORE,
     epsilon = VESDE_PREDICTION_EPSILON,
@@ -150,21 +151,21 @@ enum class prediction : std::int32_t {
     v = VESDE_PREDICTION_V,
 };
 
-// Whether a job asks for the sample to be changed on the way, with noise or without.
+// Whether a job stops for changes of its sample, with noise or without.
 enum class conditions : std::int32_t {
     none = VESDE_CONDITIONS_NONE,
     drawing = VESDE_CONDITIONS_DRAWING,
     quiet = VESDE_CONDITIONS_QUIET,
 };
 
-// Behind what it asks.
+// After what it stops.
 enum class after : std::int32_t {
     initial = VESDE_AFTER_INITIAL,
     corrector = VESDE_AFTER_CORRECTOR,
     predictor = VESDE_AFTER_PREDICTOR,
 };
 
-// From what a job starts: noise of the largest sigma, or a given sample at first_step.
+// Where a job starts: noise of the largest sigma, or a given sample at first_step.
 enum class sampler_start : std::int32_t {
     noise = VESDE_SAMPLER_START_NOISE,
     given = VESDE_SAMPLER_START_GIVEN,
@@ -205,7 +206,7 @@ enum class ode_direction : std::int32_t {
     encoding = VESDE_ODE_DIRECTION_ENCODING,
 };
 
-// How the divergence of the score is had, if it is.
+// How the divergence of the score is computed.
 enum class divergence : std::int32_t {
     none = VESDE_DIVERGENCE_NONE,
     product = VESDE_DIVERGENCE_PRODUCT,
@@ -254,7 +255,7 @@ enum class ode_sample_kind : std::int32_t {
     sum = VESDE_ODE_SAMPLE_KIND_SUM,
 };
 
-// What is added to its input at last.
+// What is added to its input in the end.
 enum class ode_shift_kind : std::int32_t {
     none = VESDE_ODE_SHIFT_KIND_NONE,
     probe = VESDE_ODE_SHIFT_KIND_PROBE,
@@ -275,7 +276,8 @@ enum class simd_level_kind : std::int32_t {
 
 // Whether the library that was linked has this header's version.
 [[nodiscard]] inline bool header_matches_library() noexcept {
-    return vesde_version() == (VESDE_VERSION_MAJOR << 16 | VESDE_VERSION_MINOR << 8 | VESDE_VERSION_PATCH);
+    return vesde_version() ==
+           (VESDE_VERSION_MAJOR << 16 | VESDE_VERSION_MINOR << 8 | VESDE_VERSION_PATCH);
 }
 
 // Whether this thread rounds to the nearest and keeps subnormal numbers, as vesde assumes.
@@ -335,7 +337,8 @@ public:
 
     // Temporaries, which must outlive the span: as arguments they do.
     template <typename Range, typename = if_range<const Range>>
-    constexpr span(const Range &range) noexcept : data_(range.data()), size_(detail::length(range, 0)) {}
+    constexpr span(const Range &range) noexcept
+        : data_(range.data()), size_(detail::length(range, 0)) {}
 
     [[nodiscard]] constexpr T *data() const noexcept { return data_; }
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
@@ -352,7 +355,7 @@ class one_or_each : public span<T> {
 public:
     using span<T>::span;
     constexpr one_or_each(span<T> each) noexcept : span<T>(each) {}
-    // What is one must outlive this: as an argument it does.
+    // A single one must outlive this: as an argument it does.
     constexpr one_or_each(T &one) noexcept : span<T>(&one, 1) {}
 };
 
@@ -371,7 +374,7 @@ constexpr T *or_null(span<T> optional) noexcept {
     return optional.size() == 0 ? nullptr : optional.data();
 }
 
-// Where C's struct of something lies: for an argument, until the call has returned.
+// The address of an object as C's struct: for an argument, until the call has returned.
 template <typename Theirs>
 constexpr const Theirs *as(const Theirs &made) noexcept {
     return &made;
@@ -401,7 +404,8 @@ struct counter {
 };
 
 // The noise of a step: none, where its factor is 0, the caller's numbers, or counter noise from a
-// place on, made on the way. What converts to a span or is a counter converts to it; empty is none.
+// place on, made while the step is computed. Counters, and whatever converts to a span, convert to
+// it; empty is no noise.
 struct noise {
     noise_kind kind = noise_kind::none;
     span<const float> given;
@@ -410,17 +414,20 @@ struct noise {
     constexpr noise() noexcept = default;
     constexpr noise(vesde::counter from) noexcept : kind(noise_kind::counter), counter(from) {}
 
-    template <typename Given, typename = std::enable_if_t<std::is_convertible_v<Given, span<const float>>>>
+    template <typename Given,
+              typename = std::enable_if_t<std::is_convertible_v<Given, span<const float>>>>
     constexpr noise(Given &&numbers) noexcept : given(numbers) {
         kind = given.size() == 0 ? noise_kind::none : noise_kind::given;
     }
 
-    // Whether a call of `len` elements finds as many.
+    // Whether it has enough for a call of `len` elements.
     [[nodiscard]] constexpr bool fits(std::size_t len) const noexcept {
         return kind != noise_kind::given || given.size() == len;
     }
 
-    constexpr operator vesde_noise() const noexcept { return {std::int32_t(kind), given.data(), counter}; }
+    constexpr operator vesde_noise() const noexcept {
+        return {std::int32_t(kind), given.data(), counter};
+    }
 };
 
 // How many threads a GPU runs at once. The numbers of no GPU are 0 and 0, which a generator's fill
@@ -430,7 +437,9 @@ struct cuda_grid {
     std::uint32_t threads_per_multiprocessor = 0;
 
     // A GPU on which every element has a thread of its own.
-    [[nodiscard]] static constexpr cuda_grid unlimited() noexcept { return {UINT32_MAX, UINT32_MAX}; }
+    [[nodiscard]] static constexpr cuda_grid unlimited() noexcept {
+        return {UINT32_MAX, UINT32_MAX};
+    }
 
     // The grid of a GPU by its name, such as "NVIDIA H200" or "T4".
     status of_gpu(std::string_view name) noexcept {
@@ -447,7 +456,7 @@ struct cuda_grid {
     }
 };
 
-// A generator of any kind. What is not seeded is counter noise of seed 0.
+// A generator of any kind; unless seeded, counter noise of seed 0.
 struct generator : vesde_generator {
     // Counter noise from a place on; each draw takes the next stream.
     constexpr generator(vesde::counter from = {}) noexcept : vesde_generator{} { counter = from; }
@@ -474,10 +483,14 @@ struct generator : vesde_generator {
     }
 
     // One draw of out's size: torch.randn, numpy.random.randn or a stream of counter noise.
-    status fill(span<float> out) noexcept { return status(vesde_randn(this, 1, out.size(), out.data())); }
+    status fill(span<float> out) noexcept {
+        return status(vesde_randn(this, 1, out.size(), out.data()));
+    }
 
     // One draw of torch.rand, which torch's CPU generator has.
-    status uniform(span<float> out) noexcept { return status(vesde_rand(this, out.size(), out.data())); }
+    status uniform(span<float> out) noexcept {
+        return status(vesde_rand(this, out.size(), out.data()));
+    }
 
     // One draw of signs, 1 or -1, of torch's CPU generator or of counter noise.
     status rademacher(span<float> out) noexcept {
@@ -489,12 +502,15 @@ struct generator : vesde_generator {
         return status(vesde_generator_fill_part(this, draw_len, start, out.size(), out.data()));
     }
 
-    // Goes past a draw of `draw_len` elements.
-    status skip(std::uint64_t draw_len) noexcept { return status(vesde_generator_skip(this, draw_len)); }
+    // Skips a draw of `draw_len` elements.
+    status skip(std::uint64_t draw_len) noexcept {
+        return status(vesde_generator_skip(this, draw_len));
+    }
 
 private:
-    // One that cannot be seeded is of its kind, and no state of it.
-    static generator seeded(generator_kind whose, std::uint64_t manual_seed, cuda_grid gpu) noexcept {
+    // A generator that cannot be seeded has the kind and no state.
+    static generator seeded(generator_kind whose, std::uint64_t manual_seed,
+                            cuda_grid gpu) noexcept {
         generator made;
         made.kind = std::int32_t(whose);
         static_cast<void>(made.seed(whose, manual_seed, gpu));
@@ -521,7 +537,7 @@ struct term {
 };
 
 // mean = the sum of the terms, out = mean + noise_factor·noise: {{{1, x}, {drift, score}}, z,
-// diffusion, out}. A term that is left out, with factor 0 and without a buffer, is none.
+// diffusion, out}. A term with factor 0 and without a buffer is left out.
 struct combination {
     term terms[most_terms]{};
     vesde::noise noise{};
@@ -564,7 +580,7 @@ struct imputation {
     span<float> out{};
 };
 
-// What is known put into a sample: out = x·(1 − m) + (d + z·σ)·m; without noise, where σ is 0.
+// Known data put into a sample: out = x·(1 − m) + (d + z·σ)·m; without noise, where σ is 0.
 inline status impute(const imputation &with) noexcept {
     const std::size_t len = with.out.size();
     if (with.data.size() != len || with.sample.size() != len || !with.noise.fits(len)) {
@@ -634,11 +650,13 @@ inline status tweedie(span<const float> sample, span<const float> score, float s
 using predictor_step = vesde_predictor_step;
 using corrector_step = vesde_corrector_step;
 
-// Floats whose squares are summed on their own: where a sample may be split.
+// Floats in a block of a sum of squares: a sample may be split at multiples of it.
 inline constexpr std::size_t norm_block = VESDE_NORM_BLOCK;
 
 // How many sums of squares a sample of `len` floats has.
-[[nodiscard]] inline std::size_t norm_blocks(std::size_t len) noexcept { return vesde_norm_blocks(len); }
+[[nodiscard]] inline std::size_t norm_blocks(std::size_t len) noexcept {
+    return vesde_norm_blocks(len);
+}
 
 // The sums of squares of each norm_block floats of `len`, the model output's or the noise's:
 // norm_blocks(len) of them.
@@ -665,7 +683,8 @@ inline status mean_norm(span<const double> norms, norm how, double &mean) noexce
 // The factors of a corrector step from its two norms, for linear.
 inline status get_corrector_step(double snr, double grad_norm, double noise_norm, norm how,
                                  corrector_step &factors) noexcept {
-    return status(vesde_get_corrector_step(snr, grad_norm, noise_norm, std::int32_t(how), &factors));
+    return status(
+        vesde_get_corrector_step(snr, grad_norm, noise_norm, std::int32_t(how), &factors));
 }
 
 // The factors of annealed Langevin dynamics, in which no norm is taken: factor·ratio² and its root.
@@ -707,8 +726,9 @@ struct config : vesde_config {
         if (timesteps.size() != sigmas.size()) {
             return status::length_mismatch;
         }
-        return status(vesde_set_sigmas(this, timesteps.data(), timesteps.size(), discrete_sigmas.size(),
-                                       sigmas.data(), discrete_sigmas.data()));
+        return status(vesde_set_sigmas(this, timesteps.data(), timesteps.size(),
+                                       discrete_sigmas.size(), sigmas.data(),
+                                       discrete_sigmas.data()));
     }
 
     // The noise scales of annealed Langevin dynamics, the largest first.
@@ -732,13 +752,14 @@ struct config : vesde_config {
     }
 };
 
-// Sigmas in geometric progression, from sigma_max down to sigma_min. For a step to 0 put it behind.
-inline status set_geometric_sigmas(double sigma_min, double sigma_max, span<float> sigmas) noexcept {
+// Sigmas in geometric progression, from sigma_max down to sigma_min. For a step to 0, append a 0.
+inline status set_geometric_sigmas(double sigma_min, double sigma_max,
+                                   span<float> sigmas) noexcept {
     return status(vesde_set_geometric_sigmas(sigma_min, sigma_max, sigmas.size(), sigmas.data()));
 }
 
-// Sigmas whose rho-th roots are equally spaced, from sigma_max down to sigma_min. For a step to 0
-// put it behind.
+// Sigmas whose rho-th roots are equally spaced, from sigma_max down to sigma_min. For a step to 0,
+// append a 0.
 inline status set_karras_sigmas(double sigma_min, double sigma_max, double rho,
                                 span<float> sigmas) noexcept {
     return status(vesde_set_karras_sigmas(sigma_min, sigma_max, rho, sigmas.size(), sigmas.data()));
@@ -758,7 +779,8 @@ struct step {
 
     // Whether all have one length.
     [[nodiscard]] constexpr bool fits() const noexcept {
-        return detail::fit(prev_sample_mean, model_output, sample, prev_sample) && noise.fits(sample.size());
+        return detail::fit(prev_sample_mean, model_output, sample, prev_sample) &&
+               noise.fits(sample.size());
     }
 
     constexpr operator vesde_step() const noexcept {
@@ -777,18 +799,21 @@ struct scheduler {
 
     // The index into discrete_sigmas at a continuous timestep.
     status get_timestep_index(float timestep, std::size_t &index) const noexcept {
-        return status(vesde_get_timestep_index(detail::as<vesde_scheduler>(*this), timestep, &index));
+        return status(
+            vesde_get_timestep_index(detail::as<vesde_scheduler>(*this), timestep, &index));
     }
 
     // The discrete sigma one index below, or 0 at index 0.
     status get_adjacent_sigma(std::size_t index, float &adjacent_sigma) const noexcept {
-        return status(vesde_get_adjacent_sigma(detail::as<vesde_scheduler>(*this), index, &adjacent_sigma));
+        return status(
+            vesde_get_adjacent_sigma(detail::as<vesde_scheduler>(*this), index, &adjacent_sigma));
     }
 
     // The factors of a predictor step, for linear.
-    status get_predictor_step(predictor how, float timestep, predictor_step &factors) const noexcept {
-        return status(vesde_get_predictor_step(detail::as<vesde_scheduler>(*this), std::int32_t(how), timestep,
-                                               &factors));
+    status get_predictor_step(predictor how, float timestep,
+                              predictor_step &factors) const noexcept {
+        return status(vesde_get_predictor_step(detail::as<vesde_scheduler>(*this),
+                                               std::int32_t(how), timestep, &factors));
     }
 
     // One predictor step; without noise, where its factor is 0.
@@ -817,8 +842,8 @@ struct scheduler {
             return status::length_mismatch;
         }
         return status(vesde_add_noise(detail::as<vesde_scheduler>(*this), original_samples.data(),
-                                      original_samples.size(), batch, indices.data(), indices.size(), with,
-                                      noisy_samples.data()));
+                                      original_samples.size(), batch, indices.data(),
+                                      indices.size(), with, noisy_samples.data()));
     }
 
     operator vesde_scheduler() const noexcept {
@@ -849,16 +874,16 @@ struct sampler_options {
     vesde::conditions conditions = vesde::conditions::none;
     // The step size of corrector::ncsnv2 at the last sigma.
     float step_lr = 0;
-    // How the job goes, and what the network gives.
+    // The method, and the output of the network.
     vesde::method method = vesde::method::predictor_corrector;
     vesde::prediction prediction = vesde::prediction::score;
     // The order of method::lms and method::ipndm, up to 4; 0 is 4.
     std::uint32_t order = 0;
     // How much noise a step adds: 0 for none, 1 for as much as the reverse-time SDE has.
     float eta = 0;
-    // What the noise of steps and of churn is multiplied by; 0 is 1.
+    // The factor of the noise of steps and of churn; 0 means 1.
     float s_noise = 0;
-    // Churn of sigmas from s_tmin to s_tmax, of which 0 is no limit.
+    // Churn of sigmas from s_tmin to s_tmax; an s_tmax of 0 is no limit.
     float s_churn = 0;
     float s_tmin = 0;
     float s_tmax = 0;
@@ -895,7 +920,7 @@ struct sampler_options {
     }
 };
 
-// The buffers of a job. `noise` is what was asked for, `denoised` room for a preview.
+// The buffers of a job. `noise` is the noise that a request asked for; `denoised` takes previews.
 struct buffers {
     span<float> sample{};
     span<const float> model_output{};
@@ -903,7 +928,7 @@ struct buffers {
     span<float> workspace{};
     span<float> denoised{};
 
-    // Whether those of the sample's length have it.
+    // Whether all that must have the sample's length have it.
     [[nodiscard]] constexpr bool fits() const noexcept {
         return detail::fit(noise, model_output, sample) && detail::fit(denoised, sample);
     }
@@ -926,11 +951,11 @@ struct request {
     float sigma = 0;
     float timestep = 0;
     vesde::after after = vesde::after::initial;
-    // Whether nothing comes after a condition.
+    // Whether the condition comes last.
     std::int32_t last = 0;
 };
 
-// A factor of a plan, its buffer, and what multiplies their product; 0 and 1 if nothing does.
+// A factor of a plan, its buffer, and a second factor; 0 and 1 leave the product as it is.
 struct plan_term {
     float factor = 0;
     vesde::operand operand = vesde::operand::sample;
@@ -947,7 +972,7 @@ struct plan_term {
     }
 };
 
-// What becomes history: a sum of what the buffers hold before the plan is run.
+// A sum that becomes history, of what the buffers hold before the plan is run.
 struct keep {
     plan_term terms[most_terms]{};
     std::size_t terms_len = 0;
@@ -968,7 +993,7 @@ struct plan {
     float clamp_high = 0;
     keep keeps[most_keeps]{};
     std::size_t keeps_len = 0;
-    // Whether the plan takes a score, of which the next five say what the denoised sample is.
+    // Whether the plan takes a score. The next five fields then say what the denoised sample is.
     bool has_denoised = false;
     float denoised_sample = 0;
     float denoised_model_output = 0;
@@ -978,7 +1003,7 @@ struct plan {
     vesde::reduction reduction = vesde::reduction::none;
     vesde::averaging averaging = vesde::averaging::batch;
     vesde::norm norm = vesde::norm::exact;
-    // The factor of more counter noise, which is added to the result; 0 for none.
+    // The factor of further counter noise that is added to the result; 0 for none.
     float churn_factor = 0;
     double snr = 0;
     std::uint64_t draw = 0;
@@ -1009,7 +1034,8 @@ struct plan {
           draw(made.draw),
           counter{made.counter.seed, made.counter.stream, made.counter.index},
           churn_draw(made.churn_draw),
-          churn_counter{made.churn_counter.seed, made.churn_counter.stream, made.churn_counter.index} {
+          churn_counter{made.churn_counter.seed, made.churn_counter.stream,
+                        made.churn_counter.index} {
         copy(made.terms, terms);
         for (std::size_t i = 0; i < most_keeps; ++i) {
             copy(made.keeps[i].terms, keeps[i].terms);
@@ -1051,24 +1077,24 @@ struct plan {
         return made;
     }
 
-    // What sampler::next does with it, for the `len` elements from `start` on: on an engine's
-    // threads, in any split. Noise is the job's, or, where it has none, counter noise.
+    // Runs it, as sampler::next does, on `len` elements from `start` on: on an engine's threads, in
+    // any split. Noise is the job's, or, where it has none, counter noise.
     status run(const buffers &job, std::size_t start, std::size_t len) const noexcept {
         if (!job.fits()) {
             return status::length_mismatch;
         }
-        return status(
-            vesde_run_plan(detail::as<vesde_plan>(*this), detail::as<vesde_buffers>(job), start, len));
+        return status(vesde_run_plan(detail::as<vesde_plan>(*this), detail::as<vesde_buffers>(job),
+                                     start, len));
     }
 
-    // What linear computes for a plan whose factors are known, of any part of the buffers:
-    // `operands` are the sample, the model output, the denoised sample, where the plan clamps it,
-    // and the history, as enum operand numbers them. What is kept is not in it; run does all. A
-    // plan that leaves the sample as it is copies it.
+    // A plan with known factors as a combination, for linear of any part of the buffers. Enum
+    // operand numbers `operands`: the sample, the model output, the denoised sample (where the plan
+    // clamps it) and the history. A plan that leaves the sample as it is becomes a copy of it. The
+    // buffers that a plan keeps are not in the combination; run does the whole plan.
     [[nodiscard]] constexpr vesde::combination combination(span<const span<const float>> operands,
                                                            const noise &with,
                                                            span<float> out) const noexcept {
-        // Of one that is missing linear refuses the length, or the pointer.
+        // If an operand is missing, linear refuses its length or its pointer.
         const auto buffer = [=](vesde::operand which) {
             const auto i = static_cast<std::size_t>(which);
             return i < operands.size() ? operands[i] : span<const float>(nullptr, 1);
@@ -1101,12 +1127,13 @@ private:
     }
 };
 
-// A whole job, to be made by init; before that, next says invalid_sampler.
+// A whole job. init makes it; before that next returns invalid_sampler.
 class sampler {
 public:
-    status init(const config &settings, std::size_t batch, const sampler_options &options = {}) noexcept {
-        return status(
-            vesde_sampler_init(&settings, batch, detail::as<vesde_sampler_options>(options), &state_));
+    status init(const config &settings, std::size_t batch,
+                const sampler_options &options = {}) noexcept {
+        return status(vesde_sampler_init(&settings, batch,
+                                         detail::as<vesde_sampler_options>(options), &state_));
     }
 
     // How many floats of history a job of `len` floats keeps in its workspace.
@@ -1128,23 +1155,24 @@ public:
         return code;
     }
 
-    // next that draws by itself, into `noise`, which is to be left alone between calls.
-    status next_drawing(const scheduler &schedule, const buffers &job, one_or_each<generator> generators,
-                        span<float> noise, request &wanted) noexcept {
+    // next that draws by itself, into `noise`, which the caller leaves alone between calls.
+    status next_drawing(const scheduler &schedule, const buffers &job,
+                        one_or_each<generator> generators, span<float> noise,
+                        request &wanted) noexcept {
         if (!detail::fit(noise, job.model_output, job.sample)) {
             return status::length_mismatch;
         }
         vesde_request made;
         const status code{vesde_sampler_next_drawing(
-            &state_, detail::as<vesde_scheduler>(schedule), detail::as<vesde_buffers>(job), generators.data(),
-            generators.size(), detail::or_null(noise), &made)};
+            &state_, detail::as<vesde_scheduler>(schedule), detail::as<vesde_buffers>(job),
+            generators.data(), generators.size(), detail::or_null(noise), &made)};
         if (code == status::ok) {
             wanted = translated(made);
         }
         return code;
     }
 
-    // next without buffers, for an engine that runs the plan where its tensors are, or on threads.
+    // next without buffers, for an engine that computes on its own threads or devices.
     status plan(const scheduler &schedule, vesde::plan &update, request &wanted) noexcept {
         vesde_plan planned;
         vesde_request made;
@@ -1159,8 +1187,8 @@ public:
 
 private:
     static request translated(const vesde_request &made) noexcept {
-        return {request_kind(made.kind), made.correction, made.step, made.steps, made.label, made.draw,
-                made.sigma, made.timestep, vesde::after(made.after), made.last};
+        return {request_kind(made.kind), made.correction, made.step, made.steps, made.label,
+                made.draw, made.sigma, made.timestep, vesde::after(made.after), made.last};
     }
 
     vesde_sampler state_{};
@@ -1169,7 +1197,7 @@ private:
 // ---- the probability-flow ODE, and likelihoods ----
 
 // What an ODE job needs to know besides the configuration: sampling in time on counter noise, with
-// tolerances of 1e-5, unless set. Numbers that are 0 are the usual ones, and limits are none.
+// tolerances of 1e-5, unless set. 0 means the usual number, or no limit.
 struct ode_options {
     // Seed of the counter noise, and stream of the initial sample's; a probe takes the next one.
     std::uint64_t seed = 0;
@@ -1213,42 +1241,46 @@ struct ode_options {
     }
 };
 
-// The buffers of an ODE job, the same in every call, or of a part of one. What a job does not need
-// is left out.
+// The buffers of an ODE job, the same in every call, or of a part of one. Leave out what a job does
+// not need.
 struct ode_buffers {
     span<float> sample{};
-    // What the network is evaluated on, and what it made of that.
+    // The network's input, and its output for it.
     span<float> input{};
     span<const float> model_output{};
     // ode::workspace_len floats.
     span<float> workspace{};
-    // What was asked for, and the caller's probe.
+    // The noise and the product that requests asked for, and the caller's probe.
     span<const float> noise{};
     span<const float> product{};
     span<const float> probe{};
     // ode::log_densities_len doubles: the first one a sample is the result.
     span<double> log_densities{};
-    // Of a part: its first element's place in the batch, and the whole job's length.
+    // For a part: its first element's place in the batch, and the whole job's length.
     std::size_t start = 0;
     std::size_t workspace_stride = 0;
 
     // `len` elements from `from` on, both in the buffers; without the log-densities.
     [[nodiscard]] constexpr ode_buffers part(std::size_t from, std::size_t len) const noexcept {
-        const auto of = [=](auto x) { return x.size() == 0 ? x : decltype(x)(x.data() + from, len); };
+        const auto of = [=](auto x) {
+            return x.size() == 0 ? x : decltype(x)(x.data() + from, len);
+        };
         const span<float> behind{workspace.data() + from, workspace.size() - from};
-        return {of(sample), of(input),    of(model_output), behind, of(noise), of(product),
-                of(probe),  {}, start + from, workspace_stride == 0 ? sample.size() : workspace_stride};
+        return {of(sample), of(input), of(model_output), behind, of(noise), of(product), of(probe),
+                {}, start + from, workspace_stride == 0 ? sample.size() : workspace_stride};
     }
 
-    // Whether those of the sample's length have it, and the workspace has room.
+    // Whether all that must have the sample's length have it, and the workspace has room.
     [[nodiscard]] constexpr status fits() const noexcept {
         if (!detail::fit(noise, model_output, sample, input) || !detail::fit(product, sample) ||
             !detail::fit(probe, sample)) {
             return status::length_mismatch;
         }
-        const std::size_t len = sample.size(), stride = workspace_stride == 0 ? len : workspace_stride;
+        const std::size_t len = sample.size();
+        const std::size_t stride = workspace_stride == 0 ? len : workspace_stride;
         const std::size_t behind = workspace.size() < len ? 0 : workspace.size() - len;
-        return workspace.size() < len || behind / 5 < stride ? status::buffer_too_small : status::ok;
+        return workspace.size() < len || behind / 5 < stride ? status::buffer_too_small
+                                                             : status::ok;
     }
 
     constexpr operator vesde_ode_buffers() const noexcept {
@@ -1286,9 +1318,15 @@ using ode_stats = vesde_ode_stats;
 struct ode_reduction : vesde_ode_reduction {
     constexpr ode_reduction() noexcept : vesde_ode_reduction{} {}
 
-    [[nodiscard]] constexpr ode_sums_kind which_sums() const noexcept { return ode_sums_kind(sums); }
-    [[nodiscard]] constexpr ode_dots_kind which_dots() const noexcept { return ode_dots_kind(dots); }
-    [[nodiscard]] constexpr ode_score which_score() const noexcept { return ode_score(derivative.score); }
+    [[nodiscard]] constexpr ode_sums_kind which_sums() const noexcept {
+        return ode_sums_kind(sums);
+    }
+    [[nodiscard]] constexpr ode_dots_kind which_dots() const noexcept {
+        return ode_dots_kind(dots);
+    }
+    [[nodiscard]] constexpr ode_score which_score() const noexcept {
+        return ode_score(derivative.score);
+    }
 
     // How many doubles sum stores for each norm_block elements.
     status sums_values(std::size_t &values) const noexcept {
@@ -1316,23 +1354,30 @@ struct ode_reduction : vesde_ode_reduction {
 struct ode_plan : vesde_ode_plan {
     constexpr ode_plan() noexcept : vesde_ode_plan{} {}
 
-    [[nodiscard]] constexpr ode_sample_kind which_sample() const noexcept { return ode_sample_kind(sample); }
-    [[nodiscard]] constexpr ode_shift_kind which_shift() const noexcept { return ode_shift_kind(shift); }
+    [[nodiscard]] constexpr ode_sample_kind which_sample() const noexcept {
+        return ode_sample_kind(sample);
+    }
+    [[nodiscard]] constexpr ode_shift_kind which_shift() const noexcept {
+        return ode_shift_kind(shift);
+    }
     [[nodiscard]] constexpr ode_score which_score() const noexcept { return ode_score(keep.score); }
 
     // Runs it on all buffers or any part of them.
     status run(const ode_buffers &part) const noexcept {
         const status code = part.fits();
-        return code != status::ok ? code
-                                  : status(vesde_ode_run(this, detail::as<vesde_ode_buffers>(part)));
+        return code != status::ok
+                   ? code
+                   : status(vesde_ode_run(this, detail::as<vesde_ode_buffers>(part)));
     }
 };
 
-// A job on the probability-flow ODE, to be made by init; before that, next says invalid_sampler.
+// A job on the probability-flow ODE. init makes it; before that next returns invalid_sampler.
 class ode {
 public:
-    status init(const config &settings, std::size_t batch, const ode_options &options = {}) noexcept {
-        return status(vesde_ode_init(&settings, batch, detail::as<vesde_ode_options>(options), &state_));
+    status init(const config &settings, std::size_t batch,
+                const ode_options &options = {}) noexcept {
+        return status(
+            vesde_ode_init(&settings, batch, detail::as<vesde_ode_options>(options), &state_));
     }
 
     // How many floats of derivatives a job of `len` floats keeps in its workspace.
@@ -1345,7 +1390,7 @@ public:
         return status(vesde_ode_log_densities_len(&state_, &doubles));
     }
 
-    // The counter noise whose signs are the probe, where that is not the caller's.
+    // The counter noise whose signs are the probe, unless the probe is the caller's.
     status get_probe(counter &probe) const noexcept {
         vesde_counter made;
         const status code{vesde_ode_get_probe(&state_, &made)};
@@ -1379,8 +1424,8 @@ public:
     }
 
     // next without buffers, from the two totals of the reduction.
-    status next_plan(std::size_t len, const double (&sums)[2], span<double> log_densities, ode_plan &plan,
-                     ode_request &wanted) noexcept {
+    status next_plan(std::size_t len, const double (&sums)[2], span<double> log_densities,
+                     ode_plan &plan, ode_request &wanted) noexcept {
         vesde_ode_request made;
         const status code{vesde_ode_next_plan(&state_, len, sums, detail::or_null(log_densities),
                                               log_densities.size(), &plan, &made)};
@@ -1392,8 +1437,8 @@ public:
 
 private:
     static ode_request translated(const vesde_ode_request &made) noexcept {
-        return {ode_request_kind(made.kind), made.stage, made.sigma, made.timestep, made.u, made.unit,
-                made.draw, made.accepted != 0};
+        return {ode_request_kind(made.kind), made.stage, made.sigma, made.timestep, made.u,
+                made.unit, made.draw, made.accepted != 0};
     }
 
     vesde_ode state_{};
@@ -1418,8 +1463,8 @@ inline status get_log_likelihood(double sigma_max, span<const float> z, double d
 
 namespace detail {
 
-// Lists of generators are handed to C as they are; of what is copied field by field, no field may
-// have been forgotten.
+// Lists of generators are handed to C as they are. Of structs that are copied field by field, no
+// field may be missing.
 template <typename Ours, typename Theirs>
 constexpr bool same_layout = sizeof(Ours) == sizeof(Theirs) && alignof(Ours) == alignof(Theirs) &&
                              std::is_standard_layout_v<Ours> && std::is_trivially_copyable_v<Ours>;
@@ -1427,12 +1472,14 @@ constexpr bool same_layout = sizeof(Ours) == sizeof(Theirs) && alignof(Ours) == 
 static_assert(same_layout<config, vesde_config> && same_layout<scheduler, vesde_scheduler>);
 static_assert(same_layout<counter, vesde_counter> && same_layout<cuda_grid, vesde_cuda_grid>);
 static_assert(same_layout<generator, vesde_generator> && same_layout<sampler, vesde_sampler>);
-static_assert(same_layout<sampler_options, vesde_sampler_options> && same_layout<request, vesde_request>);
+static_assert(same_layout<sampler_options, vesde_sampler_options> &&
+              same_layout<request, vesde_request>);
 static_assert(same_layout<plan, vesde_plan> && same_layout<plan_term, vesde_plan_term>);
 static_assert(same_layout<keep, vesde_keep>);
 static_assert(same_layout<ode_options, vesde_ode_options> && same_layout<ode, vesde_ode>);
 static_assert(same_layout<ode_request, vesde_ode_request>);
-static_assert(same_layout<ode_reduction, vesde_ode_reduction> && same_layout<ode_plan, vesde_ode_plan>);
+static_assert(same_layout<ode_reduction, vesde_ode_reduction> &&
+              same_layout<ode_plan, vesde_ode_plan>);
 static_assert(std::is_same_v<std::underlying_type_t<status>, vesde_status>);
 
 }  // namespace detail

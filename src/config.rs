@@ -15,7 +15,7 @@ const FLAX_CLASS_NAME: &[u8] = b"FlaxScoreSdeVeScheduler";
 /// The configuration of the scheduler, as diffusers' `ScoreSdeVeScheduler` has it: the same fields,
 /// the same defaults, `f64` as in Python.
 ///
-/// What diffusers takes as keyword overrides of `set_timesteps` and `set_sigmas` is here a changed
+/// In place of diffusers' keyword overrides of `set_timesteps` and `set_sigmas`, pass a changed
 /// copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]
@@ -49,14 +49,14 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks every field. What people sample with in diffusers is valid, a corrector that does
-    /// nothing (`snr` 0) and timesteps down to 0 included; what cannot be meant is not, though
-    /// diffusers would compute with it: a negative `snr`, timesteps that stay at 1, equal sigmas.
-    /// The first field that is out of its range names the error.
+    /// Checks every field. All that people sample with in diffusers is valid, also a corrector that
+    /// does nothing (`snr` 0) and timesteps down to 0. Values that nobody can mean are refused,
+    /// though diffusers would compute with them: a negative `snr`, timesteps that stay at 1, equal
+    /// sigmas. The error names the first field that is out of its range.
     ///
     /// # Errors
     /// `InvalidNumTrainTimesteps`, `InvalidSnr`, `InvalidSigmaMin`, `InvalidSigmaMax`,
-    /// `InvalidSamplingEps`: each says in its own documentation what it asks for.
+    /// `InvalidSamplingEps`: the documentation of each has its condition.
     pub fn validate(&self) -> Result<(), Error> {
         // NaN fails every comparison, hence each condition says what is right, not what is wrong.
         if self.num_train_timesteps == 0 {
@@ -90,7 +90,7 @@ impl Config {
     /// Reads a `scheduler_config.json` as Python does: missing keys take their defaults, unknown
     /// keys are ignored, of equal keys the last counts, and the result is validated. `NaN`,
     /// `Infinity` and `-Infinity` are numbers, which no field allows. `null`, `true` and `false`
-    /// are none (Python would take 1 and 0).
+    /// are no numbers (Python would take 1 and 0).
     ///
     /// # Errors
     /// `JsonSyntax`, `JsonTruncated`, `JsonType`, `JsonNumber`, `JsonDepth` for the text,

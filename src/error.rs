@@ -20,8 +20,7 @@ pub enum Error {
     LengthMismatch = -4,
     /// A length in bytes, an index of counter noise or a number of terms is too large.
     TooLarge = -5,
-    /// An output partly overlaps an input, or overlaps another output. Equal is allowed for an
-    /// input.
+    /// An output partly overlaps an input, or overlaps another output. It may be exactly an input.
     Overlap = -6,
     /// The buffer is too small for what is to be written.
     BufferTooSmall = -7,
@@ -79,11 +78,11 @@ pub enum Error {
     /// This kind of generator makes its numbers one after the other: a draw cannot be split.
     UnsplittableDraw = -62,
 
-    /// A norm that an ODE step needs is infinite or not a number: so is the score, its product with
-    /// the probe, or the sample; or a sigma is so large that its square is.
+    /// A norm that an ODE step needs is infinite or not a number, because the score, its product
+    /// with the probe, the sample or the square of a sigma is.
     NonFiniteScore = -70,
-    /// An ODE step is to be shorter than the spacing of doubles allows: its error exceeds the
-    /// tolerance, or the longest step is as short.
+    /// An ODE step would have to be shorter than the spacing of doubles: its error exceeds the
+    /// tolerance, or the longest step is that short.
     StepTooSmall = -71,
     /// The next ODE step would take more evaluations than the options allow.
     TooManyEvaluations = -72,

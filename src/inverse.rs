@@ -1,4 +1,4 @@
-//! Inverse problems and guidance (Song et al. 2021, section 5 and appendix I): what is known of a
+//! Inverse problems and guidance (Song et al. 2021, section 5 and appendix I): known parts of a
 //! picture put into a sample after each update, and scores combined before it. As in `steps`, each
 //! function checks its buffers once, and calls the kernels.
 
@@ -61,13 +61,13 @@ impl<'a> Imputation<'a> {
 /// Imputation, the step of inpainting: `out = x·(1 − m) + (d + z·σ)·m` for the sample x, the mask
 /// m, the known data d and noise z; without noise, `x·(1 − m) + d·m` (Song et al. 2021, appendix
 /// I.2; `score_sde`'s `get_pc_inpainter`, bit for bit). One rounding an operation, from left to
-/// right. So what is unknown is a number all the same: a NaN in `data` stays, whatever the mask.
+/// right. So unknown data must be numbers, too: a NaN in `data` stays, whatever the mask.
 ///
-/// `score_sde` does it after the corrector and after the predictor of each step, with the σ of the
-/// step's timestep and a draw of its own. Its first sample is this without noise, the prior's
-/// sample being x: it adds the two products in the other order, which makes no difference. Its
-/// result, `x_mean`, is this without noise of the sample that has been imputed; of the predictor's
-/// mean it has the noise in the unknown elements removed as well.
+/// `score_sde` imputes after the corrector and after the predictor of each step, with the σ of the
+/// step's timestep and a draw of its own. Its first sample is the prior's, imputed without noise:
+/// it adds the two products in the other order, which makes no difference. Its result, `x_mean`, is
+/// the imputed sample, imputed once more without noise. Impute the predictor's mean instead, and
+/// the noise of unknown elements is removed as well.
 ///
 /// To split the work, pass parts of all buffers, with [`Counter::at`](crate::Counter::at) for
 /// counter noise; a part of a mask that repeats is a whole mask, or a part of one.
@@ -149,17 +149,17 @@ impl<'a> Recolouring<'a> {
 
 /// The step of colourisation: the sample is [decoupled](decouple), its first channel, the
 /// brightness, is replaced by that of the gray image plus z·σ, and it is [coupled](couple) again
-/// (Song et al. 2021, appendix I.3; `score_sde`'s `get_pc_colorizer`, bit for bit but for the sign
-/// of a zero, and but for images of fewer than 45 pixels in a batch, where torch does not fuse). In
+/// (Song et al. 2021, appendix I.3; `score_sde`'s `get_pc_colorizer`, bit for bit, except for the
+/// sign of a zero and for images of fewer than 45 pixels in a batch, where torch does not fuse). In
 /// one pass.
 ///
-/// `score_sde` does it after the corrector and after the predictor of each step, with the σ of the
-/// step's timestep and a draw of its own, of which it uses the first channel; its result, `x_mean`,
-/// is this without noise of the sample that has been recoloured. With more than one sample torch
-/// draws that noise in the order of pixels, not of channels, after the first step.
+/// `score_sde` recolours after the corrector and after the predictor of each step, with the σ of
+/// the step's timestep and a draw of its own, of which it uses the first channel. Its result,
+/// `x_mean`, is the recoloured sample, recoloured once more without noise. With more than one
+/// sample torch draws that noise in the order of pixels, not of channels, after the first step.
 ///
-/// Its first sample is another thing: the brightness of the gray image added to the decoupled
-/// sample of the prior, of which the red is zero.
+/// Its first sample is made in another way: it sets the red channel of the prior's sample to zero,
+/// decouples that, and adds the brightness of the gray image:
 ///
 /// ```
 /// # use vesde::{Combination, couple, decouple, linear};
@@ -248,8 +248,8 @@ fn planes<T>(plane: impl Fn(usize) -> T, pixels: usize) -> Planes<T> {
 }
 
 /// Classifier-free guidance (Ho and Salimans 2022): `out = u + w·(c − u)` for the scores of a
-/// network without and with the condition: w = 0 is `unconditional`, 1 `conditional`, and beyond
-/// that a stronger condition. Their weight is w − 1. Denoised samples and noise predictions combine
+/// network without and with the condition: w = 0 gives `unconditional`, 1 `conditional`, and more a
+/// stronger condition. The paper's weight is w − 1. Denoised samples and noise predictions combine
 /// in the same way. One rounding an operation: difference, product, sum.
 ///
 /// With a classifier's gradient the score is `score + w·∇ₓ log p(y | x, σ)`, which is

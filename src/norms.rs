@@ -10,16 +10,16 @@ use crate::kernels::normal::Fill;
 use crate::noise::Noise;
 use crate::simd::dispatch;
 
-/// Floats whose squares are summed on their own: where a sample may be split for the corrector's
-/// norms.
+/// Floats in a block of a sum of squares. For the corrector's norms a sample may be split at
+/// multiples of it.
 pub const NORM_BLOCK: usize = crate::kernels::norm::NORM_BLOCK;
 
-/// Over what the corrector averages its norms.
+/// How the corrector averages its norms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 #[non_exhaustive]
 pub enum Averaging {
-    /// Over the batch: one step size for all samples, as diffusers has it.
+    /// Over the batch: one step size for all samples, as in diffusers.
     #[default]
     Batch = 0,
     /// Not at all: each sample has its own step size, whatever its neighbours in the batch.

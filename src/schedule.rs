@@ -8,19 +8,19 @@ use crate::simd::fma;
 
 /// The tables that a scheduler works from, all owned by the caller.
 ///
-/// `sigmas` runs along the timesteps it was made for, `discrete_sigmas` along the n of
-/// `set_sigmas`: as in diffusers, their lengths may differ from that of `timesteps`.
+/// `sigmas` goes with the timesteps that it was made for, `discrete_sigmas` with the n of
+/// `set_sigmas`. As in diffusers, their lengths may differ from that of `timesteps`.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule<'a> {
     /// Continuous timesteps, from 1 down to `sampling_eps`: [`set_timesteps`].
     pub timesteps: &'a [f32],
-    /// The noise scale at each timestep, which the network is given: [`set_sigmas`].
+    /// The noise scale at each timestep, for the network: [`set_sigmas`].
     pub sigmas: &'a [f32],
     /// The ascending noise scales that a step looks up: [`set_sigmas`].
     pub discrete_sigmas: &'a [f32],
 }
 
-/// How a predictor step goes on from one timestep to the next (Song et al. 2021, appendices E to G;
+/// The predictor: the step from one timestep to the next (Song et al. 2021, appendices E to G;
 /// `score_sde`'s predictors). With σ the discrete sigma at the timestep and σ′ its adjacent one:
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
@@ -33,7 +33,7 @@ pub enum Predictor {
     ReverseDiffusionFlow = 1,
     /// Ancestral sampling: v = σ² − σ′², drift v, diffusion √(σ′²·v/σ²).
     Ancestral = 2,
-    /// No predictor: nothing is done, no score is asked for and nothing drawn.
+    /// No predictor: no step, no score and no draw.
     None = 3,
     /// Euler–Maruyama: drift g², dt 1/N, diffusion g·√(1/N), with N timesteps and g = σ(t)·√(2·ln
     /// (`sigma_max`/`sigma_min`)). σ(t) is the one in `sigmas` at this timestep, if it is there.
@@ -63,7 +63,7 @@ impl Predictor {
 pub struct PredictorStep {
     /// The factor of the score.
     pub drift: f32,
-    /// The second factor of the score: 1 but for predictors that multiply twice.
+    /// The second factor of the score: 1, except for predictors that multiply twice.
     pub dt: f32,
     /// The factor of the noise.
     pub diffusion: f32,
@@ -153,7 +153,7 @@ pub fn set_ncsnv2_sigmas<'a>(config: &Config, sigmas: impl Into<Out<'a>>) -> Res
 
 /// Writes sigmas in geometric progression from `sigma_max` down to `sigma_min`: equal steps of log
 /// σ, which are the VE SDE's own and EDM's "VE" row (Karras et al. 2022, table 1). One sigma alone
-/// is `sigma_max`. In `f64`, rounded once. For a step to 0 the caller puts it behind.
+/// is `sigma_max`. In `f64`, rounded once. For a step to 0, append a 0.
 ///
 /// # Errors
 /// `Empty`; `InvalidSigmaMin` where `sigma_min` is not greater than 0; `InvalidSigmaMax` where
@@ -168,7 +168,7 @@ pub fn set_geometric_sigmas<'a>(
 
 /// Writes sigmas whose ρ-th roots are equally spaced (Karras et al. 2022, equation 5, with ρ 7;
 /// k-diffusion's `get_sigmas_karras`), from `sigma_max` down to `sigma_min`. One sigma alone is
-/// `sigma_max`. In `f64`, rounded once. For a step to 0 the caller puts it behind.
+/// `sigma_max`. In `f64`, rounded once. For a step to 0, append a 0.
 ///
 /// # Errors
 /// Those of [`set_geometric_sigmas`], and `InvalidOption` where `rho` is not finite and greater
@@ -306,7 +306,7 @@ impl Schedule<'_> {
         index.checked_sub(1).map_or(Ok(0.0), |below| self.discrete_sigma(below))
     }
 
-    /// σ(t), which the network is given: the table's, if the timestep is in it.
+    /// σ(t), for the network: the table's, if the timestep is in it.
     fn continuous_sigma(&self, config: &Config, timestep: f32) -> Result<f32, Error> {
         let mut table = self.timesteps.iter().zip(self.sigmas);
         finite(

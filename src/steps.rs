@@ -18,10 +18,12 @@ use crate::schedule::{Predictor, PredictorStep, Schedule};
 /// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
 /// # set_timesteps(&config, &mut timesteps)?;
 /// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
-/// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+/// # let schedule =
+/// #     Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
 /// # let (mut sample, score) = ([0.5; 64], [0.25; 64]);
 /// let scheduler = Scheduler { config, schedule };
-/// scheduler.step_pred(&timesteps[3..4], Step::in_place(&score, &mut sample).with_noise(Counter::new(42, 7)))?;
+/// let step = Step::in_place(&score, &mut sample).with_noise(Counter::new(42, 7));
+/// scheduler.step_pred(&timesteps[3..4], step)?;
 /// # Ok::<(), vesde::Error>(())
 /// ```
 #[derive(Debug)]
@@ -70,14 +72,14 @@ impl<'a> Step<'a> {
         Self { batch, ..self }
     }
 
-    /// With noise: one number for each element of the sample, or counter noise that is made on the
-    /// way.
+    /// With noise: one number for each element of the sample, or counter noise, which is made while
+    /// the step is computed.
     #[must_use]
     pub fn with_noise(self, noise: impl Into<Noise<'a>>) -> Self {
         Self { noise: noise.into(), ..self }
     }
 
-    /// By this predictor, if it is a predictor step.
+    /// With this predictor, for a predictor step.
     #[must_use]
     pub fn with_predictor(self, predictor: Predictor) -> Self {
         Self { predictor, ..self }
@@ -136,7 +138,8 @@ pub const MOST_TERMS: usize = linear::MOST_TERMS;
 /// ```
 /// # use vesde::{Combination, linear};
 /// // DPM++ 2M (Lu et al. 2022): x = a·x + b·denoised + c·old_denoised.
-/// # let (a, b, c, mut sample, denoised, old_denoised) = (0.5, 0.75, -0.25, [1.0; 9], [2.0; 9], [4.0; 9]);
+/// # let (a, b, c) = (0.5, 0.75, -0.25);
+/// # let (mut sample, denoised, old_denoised) = ([1.0; 9], [2.0; 9], [4.0; 9]);
 /// linear(Combination::in_place(a, &mut sample).plus(b, &denoised).plus(c, &old_denoised))?;
 /// # assert_eq!(sample, [1.0; 9]);
 /// # Ok::<(), vesde::Error>(())
@@ -177,7 +180,7 @@ impl<'a> Combination<'a> {
         Self::new(out).plus(factor, sample)
     }
 
-    /// The next term, `factor·x`. Behind [`MOST_TERMS`] of them it makes [`linear`] fail.
+    /// The next term, `factor·x`. After [`MOST_TERMS`] of them it makes [`linear`] fail.
     #[must_use]
     pub fn plus(mut self, factor: f32, x: impl Into<In<'a>>) -> Self {
         if let Some(term) = self.terms.get_mut(self.terms_len) {
@@ -202,8 +205,8 @@ impl<'a> Combination<'a> {
         Self { noise_factor: factor, noise: noise.into(), ..self }
     }
 
-    /// The output clamped, to at least `low` and then to at most `high`; a NaN stays, and a bound
-    /// that is NaN is none.
+    /// The output clamped, to at least `low` and then to at most `high`; a NaN stays, and a NaN as
+    /// a bound is no bound.
     #[must_use]
     pub fn clamped(self, low: f32, high: f32) -> Self {
         Self { clamp: Some((low, high)), ..self }
@@ -218,11 +221,11 @@ impl<'a> Combination<'a> {
 
 /// `mean = ((a₀·x₀ + a₁·x₁) + a₂·x₂) + ...`, `out = mean + s·z`, one rounding an operation, from
 /// left to right; a first factor of 1 is not multiplied, and where a term has a second factor that
-/// multiplies the product. With [`corrector_step`]'s factors it is the last phase of a corrector
-/// step that is split over threads; with [`Schedule::predictor_step`]'s a predictor step; x₀ + σ·z
-/// is a sample with noise of any σ.
+/// multiplies the product. With the factors of [`corrector_step`] it is the last phase of a
+/// corrector step that is split over threads; with those of [`Schedule::predictor_step`] it is a
+/// predictor step. x₀ + σ·z adds noise of any σ to a sample.
 ///
-/// Without noise, or terms, there are none of them: then `out` is `mean`, or s·z.
+/// Without noise `out` is `mean`; without terms it is s·z.
 ///
 /// To split the work, pass parts of all buffers, with [`Counter::at`](crate::Counter::at) for
 /// counter noise.
@@ -288,13 +291,12 @@ impl Scheduler<'_> {
     ///
     /// `timesteps` holds one continuous timestep for the whole batch, or one for each of its
     /// samples. With the same noise and tables the results are diffusers' bit for bit wherever
-    /// torch's square root of d² is the correctly rounded one (and but for the sign of a zero:
-    /// where the sample is −0 and the score 0, diffusers keeps −0). A score that is not a number is
-    /// passed on, as by arithmetic.
+    /// torch's square root of d² is the correctly rounded one (except the sign of a zero: where the
+    /// sample is −0 and the score 0, diffusers keeps −0). A NaN in the score is passed on.
     ///
     /// To split the work, pass parts of all buffers, with [`Counter::at`](crate::Counter::at) for
-    /// the noise: anywhere, as one sample, if there is one timestep, between samples if each has
-    /// its own.
+    /// the noise. With one timestep split anywhere, each part as one sample; with one for each
+    /// sample split between samples.
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` for the buffers; `TimestepOutOfRange`,
@@ -328,8 +330,8 @@ impl Scheduler<'_> {
     /// prev_sample_mean + √(2ε)·noise` with ε = 2·(snr·‖noise‖/‖score‖)². Norms are taken over each
     /// sample of the batch.
     ///
-    /// Counter noise is needed twice, for its norm and for the update. It is made once where it can
-    /// wait in an output, and twice where the step is in place and no mean is asked for: that takes
+    /// Counter noise is needed twice, for its norm and for the update. It is made once if an output
+    /// can keep it. It is made twice if the step is in place and no mean is asked for, which takes
     /// 1.5 times as long with AVX-512, 1.7 times with AVX2 or SSE2, for 3×256×256 floats. Beyond 4
     /// Mi floats it is always made twice.
     ///
@@ -385,8 +387,7 @@ impl Scheduler<'_> {
     }
 
     /// The forward process at given noise levels (diffusers' `add_noise`): `noisy = σ·noise +
-    /// original`, with σ = `discrete_sigmas[index]`. For a σ that is in no table there is
-    /// [`linear`].
+    /// original`, with σ = `discrete_sigmas[index]`. For a σ that is in no table, take [`linear`].
     ///
     /// The buffers hold `batch` samples of equal length, one after the other; `indices` has one
     /// index for the whole batch, or one for each of them.

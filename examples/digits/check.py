@@ -20,7 +20,8 @@ LABELS = np.repeat(np.arange(CLASSES), PER_CLASS)
 
 
 def split_digits():
-    """The digits scaled to 0..1: (training images, held-out images, training labels, held-out labels)."""
+    """The digits scaled to 0..1: (training images, held-out images, training labels, held-out
+    labels)."""
     images, labels = load_digits(return_X_y=True)
     return train_test_split(images / 16.0, labels, test_size=0.2, stratify=labels, random_state=0)
 
@@ -80,7 +81,8 @@ def main() -> None:
     print(f"  samples nearer than the held-out 1st percentile ({first:.3f}): {below}")
     print(f"mean distance within a class: samples {spread(samples, LABELS):.3f}, real {spread(test, test_labels):.3f}")
 
-    # Of 100 real digits one is expected below the 1st percentile, and more than 5 about once in 2000 draws.
+    # Of 100 real digits one is expected below the 1st percentile, and more than 5 about once in
+    # 2000 draws.
     copies = below > 5 or np.median(near) < 0.75 * np.median(near_real)
     print(f"samples {'look like copies' if copies else 'are not copies'} of training images")
     sys.exit(1 if agreement < 95 or copies else 0)

@@ -1,4 +1,4 @@
-//! What the command line needs: values by their names, files, a bar of progress.
+//! The command line: values by their names, files, a bar of progress.
 
 use std::error::Error;
 use std::fmt::Debug;

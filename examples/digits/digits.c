@@ -1,15 +1,16 @@
-/* Samples handwritten digits from pure noise, as the Rust example does: the same weights, the same seed, the same pixels.
- * Everything between two evaluations of the network is vesde; the network with its safetensors reader (network.h), the loop
- * (sampling.h) and the PNG writer (picture.h) are as small as they can be, and examples/firmware has them too. So does the Rust
- * example sample by the probability-flow ODE (ode.h), and complete the lower half of real digits (inpainting.h).
+/* Samples handwritten digits from pure noise, as the Rust example does: the same weights, the same
+ * seed, the same pixels. Everything between two evaluations of the network is vesde; the network
+ * with its safetensors reader (network.h), the loop (sampling.h) and the PNG writer (picture.h) are
+ * as small as they can be, and examples/firmware has them too. So does the Rust example sample by
+ * the probability-flow ODE (ode.h), and complete the lower half of real digits (inpainting.h).
  *
  *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/vesde.o -lm -o digits
  *   ./digits [--ode TOLERANCE | --inpaint] [--sampler NAME] [--table NAME]
  *            [OUTPUT.png [SEED [EVALUATIONS [CLASS]]]]
  *
- * EVALUATIONS is how often the network may be called: 20, and 400 by the sampler pc, which --inpaint
- * takes if none is named.
- * An OUTPUT that ends in .f32 gets the floats instead, to be compared bit by bit.
+ * EVALUATIONS is how often the network may be called: 20, and 400 by the sampler pc, which
+ * --inpaint takes if none is named. An OUTPUT that ends in .f32 gets the floats instead, to be
+ * compared bit by bit.
  */
 
 #include "inpainting.h"

@@ -1,9 +1,10 @@
-"""Write held_out.pgm: a hundred real digits that the network never saw, ten a class, for --inpaint and its like.
+"""Write held_out.pgm: a hundred real digits that the network never saw, ten a class, for --inpaint
+and its like.
 
-They are the first of each class in the held-out part of check.py's split, one below the other, in their 17 gray levels: the
-last 6400 bytes of the file are the pixels. The source is what scikit-learn bundles, the test set of E. Alpaydin and
-C. Kaynak's Optical Recognition of Handwritten Digits (UCI Machine Learning Repository, 1998, CC BY 4.0).
-"""
+They are the first of each class in the held-out part of check.py's split, one below the other, in
+their 17 gray levels: the last 6400 bytes of the file are the pixels. The source is what
+scikit-learn bundles, the test set of E. Alpaydin and C. Kaynak's Optical Recognition of Handwritten
+Digits (UCI Machine Learning Repository, 1998, CC BY 4.0)."""
 
 from pathlib import Path
 

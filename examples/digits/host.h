@@ -1,4 +1,4 @@
-/* What programs on a computer share: errors, numbers as arguments, files. For C and C++. */
+/* The common part of programs on a computer: errors, numbers as arguments, files. For C and C++. */
 
 #ifndef HOST_H
 #define HOST_H

@@ -55,7 +55,8 @@ static inline vesde_status keep_known(const void *known, const vesde_request *re
     return impute_known((const known_pixels *)known, sigma, request->draw, digits);
 }
 
-/* Completes all DIGITS as one batch, as sample_digits samples them, with the seed of what is known. */
+/* Completes all DIGITS as one batch, as sample_digits samples them, with the seed of what is
+ * known. */
 static inline vesde_status complete_digits(digits_job job, const known_pixels *known) {
     vesde_status status;
     job.seed = known->seed;

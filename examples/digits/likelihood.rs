@@ -1,4 +1,4 @@
-//! What the network takes for likely: bits per pixel, by the probability-flow ODE.
+//! How likely pictures are for the network: bits per pixel, by the probability-flow ODE.
 
 use vesde::{Config, Divergence, Error, OdeStats, bits_per_dim, log_likelihood};
 

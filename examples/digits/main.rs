@@ -1,7 +1,7 @@
 //! Samples handwritten digits from pure noise: a 10×10 grid, one class a row, and a strip that
-//! shows one digit on its way from noise. Or does another job of the paper's with them: samples by
-//! the ODE, completes real digits, makes codes of them, tells how likely they are. The score
-//! network is trained by train.py; vesde does everything else. digits.c is the same program in C.
+//! shows one digit on its way from noise. Other jobs of the paper: sampling by the ODE, completion,
+//! latent codes and likelihoods of real digits. The score network is trained by train.py; vesde
+//! does everything else. digits.c is the same program in C.
 
 mod command;
 mod held_out;
@@ -48,7 +48,7 @@ struct Options {
     /// Calls of the network, at most [default: 20; of pc as --steps has it]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "ode")]
     evaluations: Option<u32>,
-    /// How the noise scales lie, but for pc's
+    /// The table of noise scales; pc has its own
     #[arg(long, default_value = "karras", value_parser = one_of(Table::ALL))]
     table: Table,
     /// pc: number of noise scales, from the largest to the smallest [default: 200]
@@ -201,7 +201,7 @@ impl Options {
             print(&format!("  class {class}"), medians(class * PER_CLASS..(class + 1) * PER_CLASS));
         }
         print("  all", medians(0..CLASSES * PER_CLASS));
-        // What a pixel takes where all gray levels are equally likely.
+        // The bits of a pixel where all gray levels are equally likely.
         let plain = (LEVELS as f64).log2();
         let below = kinds.each_ref().map(|kind| kind.bits.iter().filter(|&&bits| bits < plain).count());
         print(&format!("of 100 below log2 {LEVELS} = {plain:.2}"), below.map(|count| count.to_string()));

@@ -1,5 +1,6 @@
-/* The digits' score network, as network.rs has it: tensors in place in the bytes of a safetensors file, sums in a fixed
- * order without fused operations. It allocates nothing and calls no stdio, so that it runs on a microcontroller.
+/* The digits' score network, as network.rs has it: tensors in place in the bytes of a safetensors
+ * file, sums in a fixed order without fused operations. It allocates nothing and calls no stdio, so
+ * that it runs on a microcontroller.
  */
 
 #ifndef NETWORK_H
@@ -34,13 +35,15 @@ static uint64_t little_endian(const unsigned char *bytes, int count) {
     return value;
 }
 
-/* Where the data of a safetensors file begins, behind eight bytes of header length and a JSON header; 0 if it is not one. */
+/* Where the data of a safetensors file begins, behind eight bytes of header length and a JSON
+ * header; 0 if it is not one. */
 static size_t data_of(const void *file, size_t len) {
     const uint64_t header = len < 8 ? 0 : little_endian((const unsigned char *)file, 8);
     return header == 0 || header > len - 8 ? 0 : 8 + (size_t)header;
 }
 
-/* The tensor whose entry in the header begins with `key`, its name in quotes and a colon; NULL if there is none. */
+/* The tensor whose entry in the header begins with `key`, its name in quotes and a colon; NULL if
+ * there is none. */
 static const float *tensor(const void *file, size_t len, const char *key, size_t *count) {
     const char *const text = (const char *)file;
     const size_t data = data_of(file, len);
@@ -58,8 +61,8 @@ static const float *tensor(const void *file, size_t len, const char *key, size_t
     return (const float *)(const void *)(text + data + begin);
 }
 
-/* Finds the network's tensors in a file with a NUL behind its end, aligned as floats are and in the machine's order of
- * bytes; 1 if it is not the digits' network, else 0. */
+/* Finds the network's tensors in a file with a NUL behind its end, aligned as floats are and in the
+ * machine's order of bytes; 1 if it is not the digits' network, else 0. */
 static int load_network(const void *file, size_t len, network *net) {
     size_t count, in;
     const float *mean, *sd;

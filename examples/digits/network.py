@@ -1,4 +1,5 @@
-"""The digits example's class-conditional score network in torch: what train.py trains, and network.rs and digits.c evaluate.
+"""The digits example's class-conditional score network in torch: what train.py trains, and
+network.rs and digits.c evaluate.
 
 It uses only + - * / sqrt max, so that any language can evaluate it to the same bits.
 """

@@ -1,6 +1,6 @@
-/* Digits as a gray picture, one class a row or otherwise: tiles of upscaled pixels, written as a PNG without compression.
- * For C and C++; the Rust example has the same layout in picture.rs. A program of larger pictures defines their SIDE and SCALE
- * before it.
+/* Digits as a gray picture, one class a row or otherwise: tiles of upscaled pixels, written as a
+ * PNG without compression. For C and C++; the Rust example has the same layout in picture.rs. A
+ * program of larger pictures defines their SIDE and SCALE before it.
  */
 
 #ifndef PICTURE_H
@@ -73,7 +73,8 @@ static unsigned char gray_of(const float *digits, size_t columns, size_t x, size
 /* The same where it is all DIGITS. */
 static inline unsigned char gray(const float *digits, size_t x, size_t y) { return gray_of(digits, COLUMNS, x, y); }
 
-/* Rows of up to MOST_COLUMNS digits, of PIXELS values in 0 to 1 each, as an 8-bit PNG, a row of pixels at a time. */
+/* Rows of up to MOST_COLUMNS digits, of PIXELS values in 0 to 1 each, as an 8-bit PNG, a row of
+ * pixels at a time. */
 static inline void put_tiles(png *out, const float *digits, size_t columns, size_t rows) {
     /* Each row of pixels begins with its filter: none; each is a block of its own. */
     enum { MOST = 5 + 1 + MOST_COLUMNS * TILE + GAP };

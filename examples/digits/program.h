@@ -1,4 +1,4 @@
-/* What programs of the digits on a computer share: their files. For C and C++. */
+/* The common part of the digits' programs on a computer: their files. For C and C++. */
 
 #ifndef PROGRAM_H
 #define PROGRAM_H
@@ -19,7 +19,8 @@ static inline void to_native(char *file, size_t len) {
     }
 }
 
-/* Reads the network and its scheduler's configuration. Returns the memory that the network lies in, to be freed after it. */
+/* Reads the network and its scheduler's configuration. Returns the memory that the network lies in,
+ * to be freed after it. */
 static inline char *read_digits(network *net, vesde_config *config) {
     const char *const json = "examples/digits/scheduler_config.json", *const weights = "examples/digits/weights.safetensors";
     size_t len;

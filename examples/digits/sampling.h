@@ -6,7 +6,7 @@
 #include "network.h"
 #include "samplers.h"
 
-/* What changes the digits where a job is to. */
+/* Changes the digits at a job's request. */
 typedef vesde_status condition(const void *known, const vesde_request *request, float *digits);
 
 /* The most history of a job: UniPC-3's. */

@@ -22,7 +22,7 @@ pub struct Job<'a> {
     pub corrector: Corrector,
     /// The class of each digit.
     pub classes: &'a [usize],
-    /// What is known of the digits, if they are to be completed.
+    /// The known pixels, if the digits are to be completed.
     pub known: Option<Known<'a>>,
     /// Which digit the film shows.
     pub filmed: usize,
@@ -115,7 +115,7 @@ pub fn sample(job: &Job<'_>, network: &Network, mut progress: impl FnMut(usize))
                 }
             }
             (Request::Condition { sigma, after, draw, .. }, Some(known)) => {
-                // What is known gets as much noise as the sample has.
+                // Known pixels get as much noise as the sample has.
                 let known = Imputation::in_place(known.pixels, known.mask, &mut pixels);
                 impute(match after {
                     After::Initial => known,

@@ -2,14 +2,14 @@
 
 use vesde::{Config, Error, Ode, OdeBuffers, OdeOptions, OdeRequest, OdeStats};
 
-/// What there is besides the solution.
+/// The results besides the solution.
 pub struct Solved {
     pub stats: OdeStats,
     /// For each digit, if it was asked for.
     pub divergences: Vec<f64>,
 }
 
-/// What the ODE is told of a network.
+/// A network for the ODE.
 pub trait Scores {
     /// What may go wrong.
     type Error: From<Error>;

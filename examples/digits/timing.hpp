@@ -1,4 +1,4 @@
-// What the time of a job goes to: the network's evaluations, and vesde's updates between them.
+// The times of a job: of the network's evaluations, and vesde's updates between them.
 
 #ifndef TIMING_HPP
 #define TIMING_HPP

@@ -17,7 +17,8 @@ from network import CLASSES, SIGMA_MAX, SIGMA_MIN, ScoreNetwork
 
 
 def train(args: argparse.Namespace) -> ScoreNetwork:
-    """Train with AdamW under a cosine rate and return the exponential moving average of the weights."""
+    """Train with AdamW under a cosine rate and return the exponential moving average of the
+    weights."""
     train_x, test_x, train_y, test_y = split_digits()
     images, held_out = (torch.tensor(x, dtype=torch.float32) for x in (train_x, test_x))
     classes, held_out_classes = (torch.eye(CLASSES)[y] for y in (train_y, test_y))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# From a checkout to the pictures: installs ExecuTorch, whose Python package carries the C++ API, and torch, which makes its
-# programs; builds libvesde.a and the program, samples clothes and compares. Needs Rust, C and C++ compilers and Python with
-# venv; all that it makes is under target.
+# From a checkout to the pictures: installs ExecuTorch, whose Python package carries the C++ API,
+# and torch, which makes its programs; builds libvesde.a and the program, samples clothes and
+# compares. Needs Rust, C and C++ compilers and Python with venv; all that it makes is under target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # torch is large: the folder is the one that .ci/run has for examples/parity.

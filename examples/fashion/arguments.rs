@@ -23,7 +23,7 @@ pub struct Sampling {
     /// Calls of the network, at most [default: 20, and 400 of pc]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub evaluations: Option<u32>,
-    /// How the noise scales lie, but for pc's
+    /// The table of noise scales; pc has its own
     #[arg(long, default_value = "karras", value_parser = one_of(Table::ALL))]
     pub table: Table,
     /// Weight of the class: 0 leaves it out, 1 is the class as it is, more exaggerates it and lets
@@ -100,7 +100,7 @@ impl Restoring {
         Ok((classes, pictures))
     }
 
-    /// What the network is told where each picture is restored so many times.
+    /// The network's conditions where each picture is restored so many times.
     pub fn conditions(&self, classes: &[usize], times: usize) -> Vec<Condition> {
         let of_class = |&class| vec![Condition::guided(class, self.sampling.guidance()); times];
         classes.iter().flat_map(of_class).collect()

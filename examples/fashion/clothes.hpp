@@ -1,5 +1,5 @@
-// What the C++ programs of the clothes share, whichever engine runs the network: the command line,
-// the sampling and the picture.
+// The common part of the C++ programs of the clothes, whichever engine runs the network: the
+// command line, the sampling and the picture.
 //
 //   PROGRAM MODEL OUTPUT [--seed N] [--evaluations N] [--guidance W] [--columns N] [--threads N]
 //

@@ -47,7 +47,7 @@ impl<'a> Denoiser<'a> {
         Self { network, conditions, classes: first.chain(second).collect(), calls: 0, products: 0 }
     }
 
-    /// What it took, in words.
+    /// Its cost, in words.
     pub fn cost(&self) -> String {
         let Self { calls, products, .. } = self;
         let products = if *products > 0 { format!(" and {products} with products") } else { String::new() };

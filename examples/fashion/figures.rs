@@ -1,4 +1,4 @@
-//! What a job came to, in figures that a file keeps for comparison.
+//! The results of a job, as figures that a file keeps for comparison.
 
 use std::collections::BTreeMap;
 use std::error::Error;

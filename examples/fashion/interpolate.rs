@@ -32,8 +32,8 @@ const KEPT: f64 = 1e-2;
 /// Go from one held-out picture to another: encode both by the ODE, decode codes between
 #[derive(Args)]
 pub struct Interpolate {
-    /// What the network is told of the frames: no class, or a mixture of both pictures' classes
-    /// that goes with the way
+    /// The class of the frames: none, or a mixture of both pictures' classes that changes along the
+    /// way
     #[arg(long, default_value = "mixture")]
     condition: Told,
     /// The ODE's relative and absolute tolerance

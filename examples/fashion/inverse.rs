@@ -13,10 +13,10 @@ use crate::network::{PIXELS, SIZE};
 
 /// Of all training pixels.
 const SD: f32 = 0.353;
-/// Of a block of which the mean is measured.
+/// Of a block whose mean is measured.
 pub const BLOCK: usize = 4;
 
-/// What is measured of a picture.
+/// The measurements of a picture.
 #[derive(Clone)]
 pub enum Operator {
     /// Pixels: 1 where one is, else 0.
@@ -159,7 +159,7 @@ impl Measurement<'_> {
         }
         let factor = match self.consistency {
             Consistency::Projection => variance_given(sigma) / (variance_given(sigma) + self.variance()),
-            // What a few steps left is known exactly, if there is no noise.
+            // Without noise, what a few steps left over is known exactly.
             Consistency::Covariance if self.sd == 0.0 => 1.0,
             Consistency::Covariance => return Ok(()),
         };

@@ -1,5 +1,5 @@
-//! What the network takes for likely: bits per dimension, by the probability-flow ODE, as score_sde
-//! counts them.
+//! How likely pictures are for the network: bits per dimension, by the probability-flow ODE, as
+//! score_sde counts them.
 
 use std::error::Error;
 use std::path::PathBuf;

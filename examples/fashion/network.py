@@ -71,7 +71,8 @@ def zeros(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 class Denoiser(nn.Module):
-    """D of pictures (N, 1, 28, 28), their sigmas (N) and classes (N, 10): one-hot, or zeros for any."""
+    """D of pictures (N, 1, 28, 28), their sigmas (N) and classes (N, 10): one-hot, or zeros for
+    any."""
 
     def __init__(self, width: int = 64, embedding: int = 64, features: int = 32):
         super().__init__()

@@ -38,8 +38,8 @@ impl Network {
         Ok(Self { model, x, sigma, classes, denoised })
     }
 
-    /// Writes the denoised pictures of a batch at noise scale `sigma`. A picture without a class may
-    /// be of any.
+    /// Writes the denoised pictures of a batch at noise scale `sigma`. A picture without a class
+    /// may be of any.
     pub fn denoise(
         &self,
         x: &[f32],

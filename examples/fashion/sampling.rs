@@ -19,8 +19,8 @@ pub struct Job<'a> {
     pub sampler: Named,
     pub steps: usize,
     pub table: Table,
-    /// What is known of the pictures, for the predictor–corrector method: it puts that into the
-    /// sample behind each update, with noise. Other methods get it into the denoised sample.
+    /// The known pixels, for the predictor–corrector method, which puts them into the sample after
+    /// each update, with noise. With other methods they go into the denoised sample.
     pub known: Option<Known<'a>>,
 }
 
@@ -32,7 +32,7 @@ pub struct Known<'a> {
     pub mask: &'a [f32],
 }
 
-/// What the sampler has come to before an update.
+/// The state of the sampler before an update.
 pub struct Turn<'a> {
     pub step: usize,
     pub sigma: f32,

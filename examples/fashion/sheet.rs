@@ -14,11 +14,11 @@ const GAP: i32 = 4;
 const WIDE_GAP: i32 = 16;
 const LINE: i32 = 18;
 
-/// What a sheet shows.
+/// The contents of a sheet.
 pub struct Sheet<'a> {
     /// The line above all.
     pub title: String,
-    /// What columns are called: each name begins a group of so many.
+    /// The columns' names: each begins a group of so many.
     pub groups: &'a [(&'a str, usize)],
     pub rows: Vec<Row>,
     /// The lines below all.

@@ -1,4 +1,5 @@
-"""Train the clothes' denoiser on Fashion-MNIST's 60,000 training pictures by denoising score matching.
+"""Train the clothes' denoiser on Fashion-MNIST's 60,000 training pictures by denoising score
+matching.
 
 Writes weights.safetensors, an exponential moving average in float16, as often as it reports. The
 data are Debian's package dataset-fashion-mnist.

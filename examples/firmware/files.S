@@ -1,4 +1,5 @@
-// The network and its configuration in flash, the files as they are; a NUL behind each ends searches.
+// The network and its configuration in flash, the files as they are; a NUL behind each ends
+// searches.
 
         .section .rodata.files, "a"
 

@@ -1,6 +1,6 @@
-/* The digits on a Cortex-M: the program of examples/digits/digits.c, with the files in flash, all memory static, no
- * heap and no stdio. It samples the same hundred digits, prints them as text, and writes the same PNG through the
- * debug probe.
+/* The digits on a Cortex-M: the program of examples/digits/digits.c, with the files in flash, all
+ * memory static, no heap and no stdio. It samples the same hundred digits, prints them as text, and
+ * writes the same PNG through the debug probe.
  *
  *   [OUTPUT.png [SEED [EVALUATIONS]]] on semihosting's command line, behind the program's name
  */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# From a checkout to the digits of an emulated Cortex-M: builds vesde and the firmware, runs it, and compares its picture
-# with that of examples/digits/digits.c on this machine, byte for byte. Everything it makes is under target/.
+# From a checkout to the digits of an emulated Cortex-M: builds vesde and the firmware, runs it, and
+# compares its picture with that of examples/digits/digits.c on this machine, byte for byte.
+# Everything it makes is under target/.
 #
 #   run.sh [SEED [EVALUATIONS]]
 set -euo pipefail
@@ -40,7 +41,8 @@ section() { # section NAME: its bytes
   arm-none-eabi-size -A "$to/firmware.elf" | awk -v name="$1" '$1 == name { print $2 }'
 }
 
-# What of the archive is in flash: the map's lines that end with an address there, a size and a file.
+# What of the archive is in flash: the map's lines that end with an address there, a size and a
+# file.
 vesde=0
 for size in $(awk -v file="$triple[.]a[(]" '/^Linker script and memory map/ { on = 1 }
     on && NF >= 3 && $(NF - 2) ~ /^0x0*8/ && $NF ~ file { print $(NF - 1) }' "$to/map"); do

@@ -1,8 +1,7 @@
 """Compares two pictures as picture.h writes them, pixel by pixel, or the floats of two .f32 files,
-as gray levels from 0 to 255. Fails where they differ by more than --most levels, 1 unless it is said:
-that much the network's sums in another order may do. With --shrink the first picture is written as
-the second, as small as zlib makes it: so a picture becomes one to be compared with.
-"""
+as gray levels from 0 to 255. Fails where they differ by more than --most levels, 1 unless it is
+said: that much the network's sums in another order may do. With --shrink the first picture is
+written as the second, as small as zlib makes it: so a picture becomes one to be compared with."""
 
 import argparse
 import sys

@@ -65,7 +65,7 @@ struct Network {
 // -------------------------------------------------------------------------------------- vesde's
 // steps as ops
 
-// What the ops of a graph share.
+// The common state of a graph's ops.
 struct Ops {
     std::atomic<vesde_status> status{VESDE_OK};
     int64_t microseconds = 0; // spent in the step's ops by thread 0
@@ -143,8 +143,8 @@ bool complete(Ops &ops, const ggml_tensor *all, vesde_plan &plan) {
     return true;
 }
 
-// What the plan says, on a thread's part. This method has no history. Noise is seeded anew every
-// 1024 elements: a part begins best there.
+// Runs the plan on a thread's part. This method has no history. Noise is seeded anew every 1024
+// elements: a part begins best there.
 void update(const Turn &turn, ggml_tensor *x, int ith, int nth) {
     vesde_plan plan = turn.plan;
     if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS && !complete(*turn.ops, x->src[2], plan))

@@ -1,5 +1,5 @@
-// What the programs here share: ggml's CPU backend, the weights in a GGUF file, and a graph with
-// its memory.
+// The common part of the programs here: ggml's CPU backend, the weights in a GGUF file, and a graph
+// with its memory.
 
 #ifndef ENGINE_HPP
 #define ENGINE_HPP

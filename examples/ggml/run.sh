@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# From a checkout to the pictures: builds ggml from a source distribution that carries it, libvesde.a, the
-# GGUF files and the programs, samples digits on one thread and on two, and clothes, and compares. Needs Rust,
-# C and C++ compilers and Python with venv; all that it makes is under target.
+# From a checkout to the pictures: builds ggml from a source distribution that carries it,
+# libvesde.a, the GGUF files and the programs, samples digits on one thread and on two, and clothes,
+# and compares.
+# Needs Rust, C and C++ compilers and Python with venv; all that it makes is under target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly package=stable-diffusion-cpp-python version=0.4.7 to=target/ggml

@@ -1,17 +1,19 @@
-/* Samples the digits with the batch sharded over MPI's ranks: each holds, evaluates and updates its own samples. What the
- * ranks send one another is two norms a sample for each corrector step, however large a sample is, and at the end the
- * digits; the bits are those of one process.
+/* Samples the digits with the batch sharded over MPI's ranks: each holds, evaluates and updates its
+ * own samples. For each corrector step ranks send one another two norms a sample, however large a
+ * sample is, and at the end the digits. The bits are those of one process.
  *
- *   mpicc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c target/vesde.o -lm \
- *     -o digits-mpi
+ *   mpicc -O2 -ffp-contract=off -Iinclude -Iexamples/digits examples/mpi/digits.c target/vesde.o \
+ *     -lm -o digits-mpi
  *   mpirun -n 4 ./digits-mpi [OUTPUT.png [SEED [STEPS [SHEET]]]]
  *   mpirun -n 4 ./digits-mpi --ode TOLERANCE [OUTPUT.png [SEED [SHEET]]]
  *
- * A sample may be a sheet of SHEET digits of one class instead of one digit: that is 64·SHEET pixels, and the picture
- * shows the first hundred digits. An OUTPUT that ends in .f32 gets all floats.
+ * A sample may be a sheet of SHEET digits of one class instead of one digit: that is 64·SHEET
+ * pixels, and the picture shows the first hundred digits. An OUTPUT that ends in .f32 gets all
+ * floats.
  *
- * With --ode the digits are solutions of the probability-flow ODE. Its error is a sum over the whole batch, in blocks of
- * VESDE_NORM_BLOCK elements: a rank has whole blocks of the batch, and sends one double for each in every step.
+ * With --ode the digits are solutions of the probability-flow ODE. Its error is a sum over the
+ * whole batch, in blocks of VESDE_NORM_BLOCK elements: a rank has whole blocks of the batch, and
+ * sends one double for each in every step.
  * --ode-alone is the same by vesde_ode_next, on rank 0: to be compared with.
  */
 
@@ -49,7 +51,8 @@ static shard make_shard(int rank, int ranks, size_t sheet) {
     own.x = (float *)allocate(own.len, sizeof *own.x);
     own.score = (float *)allocate(own.len, sizeof *own.score);
     own.sums = (double *)allocate(vesde_norm_blocks(own.pixels), sizeof *own.sums);
-    /* Column i of norms[2][DIGITS], so that columns arrive as two arrays in the order of the samples. */
+    /* Column i of norms[2][DIGITS], so that columns arrive as two arrays in the order of the
+     * samples. */
     MPI_Type_vector(2, 1, DIGITS, MPI_DOUBLE, &column);
     MPI_Type_create_resized(column, 0, sizeof(double), &own.norms_of);
     MPI_Type_commit(&own.norms_of);
@@ -149,7 +152,8 @@ static float *sample_sheets(int rank, int ranks, const network *net, const vesde
     return digits;
 }
 
-/* A rank's blocks of the batch, each VESDE_NORM_BLOCK elements but for the last one, and how all lie over the ranks. */
+/* A rank's blocks of the batch, each VESDE_NORM_BLOCK elements but for the last one, and how all
+ * lie over the ranks. */
 typedef struct part {
     size_t sheet, all, digits; /* elements of the batch; digits of the part */
     vesde_ode_buffers buffers;
@@ -206,8 +210,8 @@ static void evaluate_part(const part *own, const network *net, const float *x, f
     evaluate(net, own->sheet, own->buffers.start / PIXELS, own->digits, x, sigma, own->score);
 }
 
-/* The totals of a reduction over the batch: every rank adds up all blocks, in one order. Returns how many bytes of them
- * are the rank's own, which it sends. */
+/* The totals of a reduction over the batch: every rank adds up all blocks, in one order. Returns
+ * how many bytes of them are the rank's own, which it sends. */
 static size_t total(const part *own, int rank, const vesde_ode_reduction *reduction, double sums[2]) {
     const size_t blocks = vesde_norm_blocks(own->all);
     size_t values, count, i;

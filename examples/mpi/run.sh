@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Samples the digits on 1, 2, 3 and 4 ranks and compares the bits with those of the C program, and by the ODE with those of
-# one process; then counts what ranks send one another where a sample has 64 and where it has 4096 pixels. Needs Rust, a C compiler and Open MPI; all that it makes
-# is under target.
+# Samples the digits on 1, 2, 3 and 4 ranks and compares the bits with those of the C program, and
+# by the ODE with those of one process; then counts what ranks send one another where a sample has
+# 64 and where it has 4096 pixels. Needs Rust, a C compiler and Open MPI; all that it makes is under
+# target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly to=target/mpi
@@ -19,8 +20,9 @@ sample() { # sample RANKS OUTPUT [SEED [STEPS [SHEET]]]
   mpirun --oversubscribe -n "$1" "$to/digits-mpi" "$to/$2" "${@:3}"
 }
 
-# Two steps on two ranks, and Open MPI's own count of what rank 0 sent point to point: the norms and nothing else, since in
-# the end the digits go the other way. They are those of score and noise, as double, of 50 samples.
+# Two steps on two ranks, and Open MPI's own count of what rank 0 sent point to point: the norms and
+# nothing else, since in the end the digits go the other way. They are those of score and noise, as
+# double, of 50 samples.
 sent() { # sent SHEET
   local counted
   OMPI_MCA_pml_monitoring_enable=1 OMPI_MCA_pml_monitoring_enable_output=3 OMPI_MCA_pml_monitoring_filename=$to/sheet-$1 \
@@ -30,8 +32,8 @@ sent() { # sent SHEET
     [ "$counted" = "$((2 * 50 * 2 * 8)) bytes 2 msgs sent" ]
 }
 
-# By the ODE on two ranks, of which the first sends one double a block of its 4 or 50 in each step, and three before the first
-# step. What ranks send in the end goes to rank 0.
+# By the ODE on two ranks, of which the first sends one double a block of its 4 or 50 in each step,
+# and three before the first step. What ranks send in the end goes to rank 0.
 sums_sent() { # sums_sent SHEET BLOCKS
   local counted steps
   OMPI_MCA_pml_monitoring_enable=1 OMPI_MCA_pml_monitoring_enable_output=3 OMPI_MCA_pml_monitoring_filename=$to/ode-$1 \

@@ -1,5 +1,6 @@
 //! Samples clothes with examples/fashion/clothes.onnx on ONNX Runtime. vesde works on the memory
-//! of the tensors that are bound as the network's inputs and output: nothing is copied between them.
+//! of the tensors that are bound as the network's inputs and output: nothing is copied between
+//! them.
 //!
 //!     clothes-onnxruntime LIBRARY clothes.onnx OUTPUT.png
 //!

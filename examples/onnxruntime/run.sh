@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# From a checkout to the pictures: installs ONNX Runtime, whose Python package carries the library, builds the program,
-# samples clothes and compares. Needs Rust and Python with venv; all that it makes is under target.
+# From a checkout to the pictures: installs ONNX Runtime, whose Python package carries the library,
+# builds the program, samples clothes and compares. Needs Rust and Python with venv; all that it
+# makes is under target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly to=target/onnxruntime

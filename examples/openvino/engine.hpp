@@ -13,8 +13,7 @@
 
 #include "host.h"
 
-// Tensors over the program's memory: the network's inputs, of which the sample is the first, and
-// its output.
+// Tensors over the program's memory: the network's inputs (the sample is the first) and its output.
 struct Shared {
     std::vector<ov::Tensor> inputs;
     ov::Tensor output;

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# From a checkout to the pictures: installs OpenVINO, whose Python package carries the C++ API, builds libvesde.a and the
-# programs, samples digits and clothes, and compares. With --write the clothes become twenty.png, which they are compared
-# with here and in examples/ggml: for other weights. Needs Rust, C and C++ compilers, CMake and Python with venv; all else
-# that it makes is under target.
+# From a checkout to the pictures: installs OpenVINO, whose Python package carries the C++ API,
+# builds libvesde.a and the programs, samples digits and clothes, and compares. With --write the
+# clothes become twenty.png, which they are compared with here and in examples/ggml: for other
+# weights. Needs Rust, C and C++ compilers, CMake and Python with venv; all else that it makes is
+# under target.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly to=target/openvino

@@ -1,6 +1,6 @@
 """What "the same as diffusers" means, measured: diffusers' scheduler and vesde's side by side, on
 the same inputs and seeds. Prints what differs, by how much and why, samples the digits with both,
-writes their pictures beside each other, and exits 1 if a promise of the README does not hold.
+writes their pictures beside each other, and exits 1 if a promise of docs/parity.md does not hold.
 
     pip install -r examples/parity/requirements.txt
     python examples/parity/parity.py
@@ -38,7 +38,7 @@ broken = []
 
 
 def report(what, result, holds, why=""):
-    """Prints a line; `holds` says whether it is what the README promises."""
+    """Prints a line; `holds` says whether it is what docs/parity.md promises."""
     print(f"  {what:<48} {result}" + (f"\n{'':51}{why}" if why else ""))
     if not holds:
         broken.append(what)
@@ -295,7 +295,8 @@ def noise():
             theirs, ours = make(seed), make(seed)
             for n in calls:
                 apart.append(ulps(draw(theirs, (1, n)), vesde.diffusers.randn((1, n), ours)))
-            apart.append(ulps(draw(theirs, (1, 100)), draw(ours, (1, 100))))  # the state was written back
+            # the state was written back
+            apart.append(ulps(draw(theirs, (1, 100)), draw(ours, (1, 100))))
         apart = np.concatenate([x.ravel() for x in apart])
         report(what, f"{np.count_nonzero(apart)} of {apart.size} values differ", not apart.any())
     kept_doubles()

@@ -3,18 +3,18 @@
 #
 #   build.sh [ios] [android] [web]     into target/phone, all by default
 #
-# What is printed of each library is read from the file; check.py reads the packages back. Android's
-# libraries are run, with glibc in bionic's place and emulated where the CPU is another. Programs
-# for Apple's systems need Apple's SDK to be linked.
-# Packages: those of ffi-tests/targets/archive.sh and shared.sh, libplist-utils; for the
-# runs qemu-user gcc, and gcc and libc6-dev for aarch64, armhf and i686.
+# All that is printed of a library is read from its file; check.py reads the packages back.
+# Android's libraries are run, with glibc in bionic's place and emulated where the CPU is another.
+# Programs for Apple's systems need Apple's SDK to be linked. Packages: those of
+# ffi-tests/targets/archive.sh and shared.sh, libplist-utils; for the runs qemu-user gcc, and gcc
+# and libc6-dev for aarch64, armhf and i686.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # Where the owner puts the zipped framework: Package.swift's address.
 readonly url=${VESDE_URL:-https://example.org/vesde}
 readonly dir=$PWD/target/phone
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-# The functions that the library has: the header's, but for those that are inline.
+# The functions that the library has: the header's, except those that are inline.
 header=$(sed '/^static inline/d' include/vesde.h | grep -oE '\bvesde_[a-z0-9_]+\(' | tr -d '(' |
   sort -u)
 

@@ -208,7 +208,7 @@ bool takes_noise(const Sampler &sampler) {
     return sampler.eta > 0 || sampler.method == LCM_SAMPLE_METHOD;
 }
 
-// What a network is given, and which sample.
+// The inputs of a network along the way.
 struct Path {
     std::vector<float> sigmas, samples;
     std::vector<int> steps;

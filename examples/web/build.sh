@@ -8,8 +8,9 @@ mkdir -p "$to"
 
 ffi-tests/targets/archive.sh wasm32-unknown-unknown
 
-# Of the C library there is strstr, strtoul, mathematics and memory, and nothing that calls a system. Functions stay apart because a
-# browser optimises a function when it is called again: a sampler in one piece, called once, would stay slow.
+# Of the C library there is strstr, strtoul, mathematics and memory, and nothing that calls a
+# system. Functions stay apart because a browser optimises a function when it is called again: a
+# sampler in one piece, called once, would stay slow.
 module() { # module C-FILE WASM
   local object
   object=$to/$(basename "$1" .c).o

@@ -1,5 +1,6 @@
-"""Uses the page with mouse and keyboard in headless Chromium, through its WebDriver, and compares what it makes with the native
-programs' files. `test.py PAGE PROGRAMS SCREENSHOTS`: the page's folder, the programs', how the screenshots' names begin."""
+"""Uses the page with mouse and keyboard in headless Chromium, through its WebDriver, and compares
+what it makes with the native programs' files. `test.py PAGE PROGRAMS SCREENSHOTS`: the page's
+folder, the programs', how the screenshots' names begin."""
 
 import base64
 import http.server
@@ -17,7 +18,8 @@ import zlib
 PAGE, PROGRAMS, SCREENSHOTS = sys.argv[1:]
 SIDE, SCALE = 91, 8  # the digits' frame's pixels, and the picture's for one of them
 TWENTY = pathlib.Path(__file__).parent / "../fashion/twenty.png"  # by another engine
-MOST_SECONDS, MOST_TIMES = 6, 3  # for twenty clothes; more on a machine on which the native program takes long, too
+# for twenty clothes; more on a machine on which the native program takes long, too
+MOST_SECONDS, MOST_TIMES = 6, 3
 KEYS = {"tab": "\ue004", "enter": "\ue007", "shift": "\ue008", "control": "\ue009", "space": " "}
 
 
@@ -142,7 +144,8 @@ def native_clothes(folder, *args):
 
 
 def rows_of(png):
-    """The rows of gray pixels of a file as the programs write it: with one IDAT chunk, and no filters."""
+    """The rows of gray pixels of a file as the programs write it: with one IDAT chunk, and no
+    filters."""
     at = png.index(b"IDAT")
     rows = zlib.decompress(png[at + 4:at + 4 + int.from_bytes(png[at - 4:at], "big")])
     width, height = (int.from_bytes(png[at:at + 4], "big") for at in (16, 20))
@@ -158,7 +161,8 @@ def frame_of(png):
 
 
 def clothes_frame_of(png):
-    """The same of twenty clothes, which the file has in rows of two, and the canvas in rows of four."""
+    """The same of twenty clothes, which the file has in rows of two, and the canvas in rows of
+    four."""
     rows, tile = rows_of(png), 8 + 28 * 3
     check((len(rows), len(rows[0])) == (10 * tile + 8, 2 * tile + 8), "the clothes' picture has another size")
     frame = [[64] * (4 * 29 + 1) for _ in range(5 * 29 + 1)]
@@ -238,7 +242,8 @@ def check_stop(browser):
 
 
 def check_keyboard(browser, folder):
-    """The largest seed, another class, sampler and number of calls, and the link; with nothing but keys."""
+    """The largest seed, another class, sampler and number of calls, and the link; with nothing but
+    keys."""
     browser.js("document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0)")
     browser.click("h1")
     browser.press("tab", "tab")

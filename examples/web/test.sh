@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the page and the native programs, and uses the page as a visitor would (test.py); leaves screenshots, target/web-test*.png.
+# Builds the page and the native programs, and uses the page as a visitor would (test.py); leaves
+# screenshots, target/web-test*.png.
 # Debian packages: build.sh's, gcc libc6-dev python3 chromium chromium-driver fonts-dejavu-core
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -130,7 +130,8 @@ static void every_length_is_checked(void) {
     EACH(f) {
         for (int i = 0; i < LENGTHS && f->lengths[i].value != 0; ++i) {
             void *p[PARAMETERS];
-            size_t n[LENGTHS], size = sizeof(double);  // of the smallest element that there are so many of
+            // of the smallest element that there are so many of
+            size_t n[LENGTHS], size = sizeof(double);
             lay_out(f, 0, p, n);
             at(f, "length %d", i);
             n[i] = 0;
@@ -872,7 +873,8 @@ static void corrector_statuses(void) {
             STATUS(VESDE_ERROR_NON_FINITE_GRADIENT_NORM, call(correctors[i]));
             memset(model_output, 0, sizeof model_output);
             STATUS(VESDE_ERROR_ZERO_GRADIENT_NORM, call(correctors[i]));
-            *last = 1e-30f;  // too small for a step size, for torch's norm and for other samples' norms
+            // too small for a step size, for torch's norm and for other samples' norms
+            *last = 1e-30f;
             STATUS(mode == 0 ? VESDE_ERROR_NON_FINITE_GRADIENT_NORM : VESDE_ERROR_ZERO_GRADIENT_NORM,
                    call("step_correct"));
             memcpy(model_output, kept, sizeof kept);

@@ -31,7 +31,8 @@ int main(void) {
 enum { MARGIN = 1024, SENTINEL = 0xa5, LEVELS = 3, MOST_BYTES = 6 * ROOM * sizeof(float) };
 
 static int tries = 300000;
-static int thinning = 1;  // an argument: so many times fewer tries and, from some length on, lengths, for emulators
+// an argument: so many times fewer tries and, from some length on, lengths, for emulators
+static int thinning = 1;
 
 static int32_t levels[LEVELS];  // those of this machine
 static int levels_len;
@@ -236,7 +237,8 @@ static void make_places(void) {
             OK(vesde_sampler_next(&made, &scheduler, &job, &request));
         }
     }
-    const int at_predictor[] = {2, 7, 8};  // with the score: of counter noise, before and after noise is asked for
+    // with the score: of counter noise, before and after noise is asked for
+    const int at_predictor[] = {2, 7, 8};
     for (int i = 0; i < 3; ++i) {
         const uint64_t updates = ((uint64_t)config.correct_steps + 1) * MOST;
         places[len] = places[at_predictor[i]];
@@ -314,7 +316,8 @@ enum { MOST_STATES = 2000, MOST_PICKED = 4 };
 
 static vesde_sampler states_of_jobs[MOST_STATES];  // those of `places`, and two of every job
 static int states_len;
-static int states_of_steps_len;  // of the predictor–corrector method; the others go along `short_table`
+// of the predictor–corrector method; the others go along `short_table`
+static int states_of_steps_len;
 static float short_table[12];
 static vesde_scheduler along;
 static vesde_sampler picked[MOST_PICKED];  // with two factors at the score, and with clamps
@@ -513,7 +516,8 @@ static void pieces(const struct function *f, void **p, size_t len) {
         void *q[PARAMETERS] = {0};
         float *outs[2];
         int outs_len = 0;
-        count = len - done <= PIECE + 64 ? len - done : PIECE;  // torch makes its last sixteen together
+        // torch makes its last sixteen together
+        count = len - done <= PIECE + 64 ? len - done : PIECE;
         for (int i = 0; i < parameters(f); ++i) {
             const struct parameter *x = &f->parameters[i];
             q[i] = x->role == BUILT                  ? (void *)&built
@@ -855,7 +859,8 @@ static void norms_beyond_float(void) {
         {1e-45f, 1, VESDE_ERROR_NON_FINITE_GRADIENT_NORM, VESDE_ERROR_ZERO_GRADIENT_NORM},
         {FLT_MAX, 1, VESDE_OK, VESDE_ERROR_NON_FINITE_GRADIENT_NORM},
         {-FLT_MAX, FLT_MAX, VESDE_OK, VESDE_ERROR_NON_FINITE_GRADIENT_NORM},
-        {1, FLT_MAX, VESDE_ERROR_NON_FINITE_GRADIENT_NORM, VESDE_ERROR_NON_FINITE_NOISE_NORM},  // the step size overflows
+        // the step size overflows
+        {1, FLT_MAX, VESDE_ERROR_NON_FINITE_GRADIENT_NORM, VESDE_ERROR_NON_FINITE_NOISE_NORM},
         {1, 0, VESDE_OK, VESDE_OK},
         {1, 1e-45f, VESDE_OK, VESDE_OK},
     };

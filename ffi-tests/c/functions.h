@@ -20,7 +20,8 @@ enum { LEN = 24, BATCH = 3, MOST = 200 };
 
 static vesde_config config;
 static vesde_scheduler scheduler;
-static float timesteps[ROOM], sigmas[MOST], discrete_sigmas[MOST];  // of the timesteps the schedule has MOST
+// of the timesteps the schedule has MOST
+static float timesteps[ROOM], sigmas[MOST], discrete_sigmas[MOST];
 static float model_output[ROOM], sample[ROOM], noise[ROOM], history[VESDE_MOST_TERMS - 2][ROOM];
 static float image[3 * ROOM], gray[3 * ROOM], image_noise[3 * ROOM];  // as many pixels
 static int64_t indices[ROOM];
@@ -31,11 +32,12 @@ static const char gpu[] = "NVIDIA H200";
 static vesde_cuda_grid grid = {132, 2048};
 static uint64_t draw_len = 1000000, draw_start = 12345;
 static vesde_sampler_options options;
-static vesde_sampler sampler;  // at a step of the corrector, which has its score and now asks for noise
+// at a step of the corrector, which has its score and now asks for noise
+static vesde_sampler sampler;
 static vesde_sampler started;  // a job from a given sample, at its beginning
 static float table[MOST + 1];  // sigmas that fall to 0
-// Plans of jobs along the table: of one kernel that keeps, of two sums that are kept, and of one that
-// clamps the denoised sample.
+// Plans of jobs along the table: of one kernel that keeps, of two sums that are kept, and of one
+// that clamps the denoised sample.
 static vesde_plan plan_keeping, plan_correcting, plan_clamping;
 static vesde_ode_options ode_options;
 // Jobs that have the score of a step's last derivative: without a divergence, and with one by a

@@ -5,7 +5,8 @@
 
 #include "vectors.h"
 
-enum { MOST = 500000, MOST_OF_A_STEP = 1000 };  // the longest call of torch_randn_hash, and of any step
+// the longest call of torch_randn_hash, and of any step
+enum { MOST = 500000, MOST_OF_A_STEP = 1000 };
 
 // ---- buffers, and a scheduler on tables of its own ----
 
@@ -86,7 +87,8 @@ static void corrects(void) {
         const float *sample = F32("sample", &len), *model_output = F32("model_output", NULL);
         const float *given = F32("noise", NULL);
         const float *their_norms[2] = {F32("grad_norms", &batch), F32("noise_norms", NULL)};
-        vesde_scheduler scheduler = {.config = {.snr = *F64("snr")}};  // the corrector needs no table
+        // the corrector needs no table
+        vesde_scheduler scheduler = {.config = {.snr = *F64("snr")}};
         const vesde_step all = {model_output, sample, len, batch, vesde_given_noise(given), out, mean, 0};
         OK(vesde_step_correct(&scheduler, VESDE_AVERAGING_BATCH, VESDE_NORM_TORCH, &all));
         count(&steps, out, F32("prev_sample", NULL), len);
@@ -196,7 +198,8 @@ static void randns(const char *name, int32_t kind) {
         for (size_t i = 0; i < calls_len; len += calls[i++]) {
             OK(vesde_randn(&generator, 1, calls[i], out));
             for (size_t k = 0; k < 4 * (size_t)calls[i]; ++k) {
-                hash = (hash ^ (bits(out[k / 4]) >> k % 4 * 8 & 255)) * 0x100000001b3;  // little-endian everywhere
+                // little-endian everywhere
+                hash = (hash ^ (bits(out[k / 4]) >> k % 4 * 8 & 255)) * 0x100000001b3;
             }
         }
         CHECK(len == *U64("count"));

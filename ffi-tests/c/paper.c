@@ -1,7 +1,7 @@
 // Replays vectors/paper.txt, what the code of Song et al. 2021 has computed (vectors/paper.py), and
 // of vectors/golden.txt the steps of scipy's RK45: as ffi-tests/paper.rs, but for the digits. Steps
-// and loops differ in no bit, solutions of the ODE by no more than stated. Run from the repository's
-// root.
+// and loops differ in no bit, solutions of the ODE by no more than stated. Run from the
+// repository's root.
 
 #include <math.h>
 
@@ -82,8 +82,8 @@ static void mixture(const struct network *net, const float *x, double sigma, flo
     }
 }
 
-// The score of a batch at a sigma; and, unless `nu` is NULL, into `product` that of its Jacobian and
-// `nu`.
+// The score of a batch at a sigma; and, unless `nu` is NULL, into `product` that of its Jacobian
+// and `nu`.
 static void evaluate(const struct network *net, const float *x, size_t len, float sigma, float *out,
                      const float *nu) {
     for (size_t at = 0; at < len; at += net->len) {
@@ -328,8 +328,8 @@ static void probes(void) {
 
 // ---- whole loops ----
 
-// Changes `sample` on a request: the initial one, and those behind updates, for which there is noise
-// in `noise`; or the result, without a request.
+// Changes `sample` on a request: the initial one, and those behind updates, for which there is
+// noise in `noise`; or the result, without a request.
 typedef void condition(const char *test, const vesde_request *request);
 
 static void inpaint(const char *test, const vesde_request *request) {

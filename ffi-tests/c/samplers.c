@@ -465,8 +465,8 @@ static void every_job_is_its_plans(int thinning) {
     }
 }
 
-// Along the ODE every method comes to the exact solution, whatever the network gives; a noisy one to
-// the distribution of the data.
+// Along the ODE every method comes to the exact solution, whatever the network gives; a noisy one
+// to the distribution of the data.
 static void samplers_come_to_the_data(void) {
     enum { MANY = 40 };
     static struct memory memory;

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Builds the targets with AddressSanitizer, checks that they call every function of vesde.h, and fuzzes each from its corpus for some
-# seconds: `run.sh [SECONDS [TARGET...]]`, by default 20 and all. PLAIN=1 goes without AddressSanitizer, several times as fast.
+# Builds the targets with AddressSanitizer, checks that they call every function of vesde.h, and
+# fuzzes each from its corpus for some seconds: `run.sh [SECONDS [TARGET...]]`, by default 20 and
+# all. PLAIN=1 goes without AddressSanitizer, several times as fast.
 #   run.sh coverage   the lines of src/ that the corpus and what runs before have found reach
 #   run.sh minimise   the corpus anew, from itself and what runs before have found
-# Needs rustup's Rust and c++; the coverage also LLVM's llvm-profdata and llvm-cov (LLVM_SUFFIX=-22 for Debian's names).
+# Needs rustup's Rust and c++; the coverage also LLVM's llvm-profdata and llvm-cov (LLVM_SUFFIX=-22
+# for Debian's names).
 set -euo pipefail
 cd "$(dirname "$0")"
 host=$(rustc -vV | sed -n 's/^host: //p')
@@ -38,7 +40,8 @@ build() { # build KIND FLAGS: the programs, in a folder of their own
 instrumented="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
   -Cllvm-args=-sanitizer-coverage-pc-table"
 
-# A corpus is a text: an input a line, in base64; c_abi's have the function's name in front. Unpacked it is a folder of files.
+# A corpus is a text: an input a line, in base64; c_abi's have the function's name in front.
+# Unpacked it is a folder of files.
 for name in "${targets[@]}"; do
   rm -rf "$folder/corpus/$name"
   mkdir -p "$folder/corpus/$name" "$folder/found/$name"

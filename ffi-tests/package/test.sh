@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs vesde with CMake, static and shared, and uses it as others do: find_package and pkg-config,
-# before and after the prefix has been moved, and from its sources, of which only some may be there.
-# Then for other machines, by toolchain file and by the README's command. What goes wrong must say so,
-# and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc, c++, binutils, LLVM's nm
-# (llvm-nm, or what NM names) and Debian's qemu-user, gcc-mingw-w64-x86-64, musl-tools and the compilers
-# gcc-TARGET of the list at the end. `test.sh FOLDER` works there, by default in target/package.
+# Installs vesde with CMake, static and shared, and uses it as others do: find_package and
+# pkg-config, before and after the prefix has been moved, and from its sources, of which only some
+# may be there. Then for other machines, by toolchain file and by the README's command. What goes
+# wrong must say so, and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc,
+# c++, binutils, LLVM's nm (llvm-nm, or what NM names) and Debian's qemu-user, gcc-mingw-w64-x86-64,
+# musl-tools and the compilers gcc-TARGET of the list at the end. `test.sh FOLDER` works there, by
+# default in target/package.
 set -euo pipefail
 trap 'echo "failed in line $LINENO"' ERR
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,7 +35,9 @@ runs() { # the user's program prints the first numbers of counter noise
   said=$("$@")
   [ "$said" = "success: 0.6917 0.6552 -0.3501 0.5693" ] || { echo "$* said: $said"; exit 1; }
 }
-use() { # use NAME PREFIX: builds the user's projects against an installed vesde, and once more by pkg-config
+# use NAME PREFIX: builds the user's projects against an installed vesde, and once more by
+# pkg-config
+use() {
   quietly cmake -S "$here" -B "$1" -DCMAKE_PREFIX_PATH="$2"
   quietly cmake --build "$1"
   runs "$1/user"
@@ -78,7 +81,8 @@ for shared in OFF ON; do
   use "moved-$shared" "$work/moved"
   mv moved prefix
   if [ $shared = OFF ] && [ "$(uname)" = Linux ]; then
-    # One object, in which the API is visible and nothing else, and which needs nothing but memory routines.
+    # One object, in which the API is visible and nothing else, and which needs nothing but memory
+    # routines.
     [ "$(ar t prefix/lib/libvesde.a)" = vesde.o ]
     symbols defined-only prefix/lib/libvesde.a | only 'vesde_.*' vesde_step_pred
     symbols undefined-only prefix/lib/libvesde.a | only 'mem(cpy|move|set|cmp)' memcpy
@@ -107,9 +111,9 @@ for shared in OFF ON; do
   echo "BUILD_SHARED_LIBS=$shared: installed, used, moved, uninstalled"
 done
 
-# Sources without benches/, and read-only (which does not stop root: that nothing was written is looked
-# at): as a part of another project, which installs itself, and vesde with it unless it says no. For
-# which target CMake builds is not what a variable tells cargo.
+# Sources without benches/, and read-only (which does not stop root: that nothing was written is
+# looked at): as a part of another project, which installs itself, and vesde with it unless it says
+# no. For which target CMake builds is not what a variable tells cargo.
 mkdir sources
 tar -C "$root" --exclude=target --exclude=./benches --exclude=./.git -c . | tar -C sources -x
 chmod -R a-w sources
@@ -159,7 +163,8 @@ quietly rustup target add aarch64-unknown-linux-gnu x86_64-pc-windows-gnu
 toolchain() { # toolchain NAME COMPILER SYSTEM PROCESSOR: a toolchain file
   printf 'set(%s)\n' "CMAKE_SYSTEM_NAME $3" "CMAKE_SYSTEM_PROCESSOR $4" "CMAKE_C_COMPILER $2" >"$1.cmake"
 }
-machine() { # machine TRIPLE COMPILER SYSTEM PROCESSOR: by a toolchain file, static and shared, in cmake-TRIPLE
+# machine TRIPLE COMPILER SYSTEM PROCESSOR: by a toolchain file, static and shared, in cmake-TRIPLE
+machine() {
   toolchain "$@"
   for shared in static shared; do
     quietly cmake -S "$root" -B "cmake-$1" -DCMAKE_TOOLCHAIN_FILE="$work/$1.cmake" -DCMAKE_INSTALL_LIBDIR=lib \

@@ -23,7 +23,8 @@ RUSTFLAGS=$flags cargo rustc --quiet --lib --profile c --features capi --crate-t
   --target "$1" "${core[@]}" --target-dir "$folder" -- --cfg vesde_staticlib --emit obj="$folder/vesde.o"
 rm -f "$folder.a"
 case $1 in
-  wasm32-*) cp "$folder/$1/c/libvesde.a" "$folder.a" ;; # with Rust's arithmetic, since there is no other
+  # with Rust's arithmetic, since there is no other
+  wasm32-*) cp "$folder/$1/c/libvesde.a" "$folder.a" ;;
   *) llvm-ar-22 rcs "$folder.a" "$folder/vesde.o" ;;
 esac
 echo "bare $1: $(stat -c %s "$folder.a") bytes in $SECONDS s"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The C programs on machines without an operating system, emulated, with libraries that have no std: all must compute
-# the committed bits, and hashes.c names the jobs that do not. Files and exit statuses go through semihosting; in node
-# through WASI.
+# The C programs on machines without an operating system, emulated, with libraries that have no std:
+# all must compute the committed bits, and hashes.c names the jobs that do not. Files and exit
+# statuses go through semihosting; in node through WASI.
 #
 #   bare.sh                      builds the libraries, then runs the list below
 #   bare.sh MACHINE PROGRAM      runs one, also one that the list leaves out for its time: m4 golden
@@ -11,7 +11,8 @@ cd "$(dirname "$0")/../.."
 readonly flags=(-std=gnu11 -Wall -Wextra -Werror -O2 -ffp-contract=off -Iinclude -DEMULATED)
 readonly qemu=(-nographic -monitor none -serial none -semihosting-config enable=on,target=native)
 
-# cortex_m TRIPLE BOARD CODE DATA FLAGS...: newlib, its stdio on semihosting. The boards have 4 MB for each.
+# cortex_m TRIPLE BOARD CODE DATA FLAGS...: newlib, its stdio on semihosting. The boards have 4 MB
+# for each.
 cortex_m() {
   local archive=target/bare/$1.a board=$2 code=$3 data=$4
   shift 4
@@ -34,14 +35,17 @@ riscv32() {
 wasm() {
   clang-22 "${flags[@]}" --target=wasm32-wasi -Wno-deprecated -nodefaultlibs -fuse-ld=/usr/bin/wasm-ld-22 \
     "$source" target/bare/wasm32-unknown-unknown.a -lc -o "$to" &&
-    llvm-objdump-22 --disassemble "$to" | grep -c f32x4.mul && # as many multiplications of simd128, and not none
+    # as many multiplications of simd128, and not none
+    llvm-objdump-22 --disassemble "$to" | grep -c f32x4.mul &&
     timeout 600 node --no-warnings ffi-tests/targets/wasi.mjs "$to"
 }
 
-# machine NAME: links $source as $to and runs it. Called under `if`, where `set -e` has no effect: commands are chained.
+# machine NAME: links $source as $to and runs it. Called under `if`, where `set -e` has no effect:
+# commands are chained.
 machine() {
   case $1 in
-    m0) cortex_m thumbv6m-none-eabi mps2-an385 0 0x20000000 -mcpu=cortex-m0 ;; # an M3, which runs its code
+    # an M3, which runs its code
+    m0) cortex_m thumbv6m-none-eabi mps2-an385 0 0x20000000 -mcpu=cortex-m0 ;;
     m4) cortex_m thumbv7em-none-eabihf mps2-an386 0 0x20000000 -mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16 ;;
     m7) cortex_m thumbv7em-none-eabihf mps2-an500 0 0x20000000 -mcpu=cortex-m7 -mfloat-abi=hard -mfpu=fpv5-d16 ;;
     m33)

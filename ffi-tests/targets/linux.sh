@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# linux.sh TARGET...: the tests for other Linux targets, under qemu-user, or as they are for i686. Those in Rust with Rust's stock
-# library; C and C++ programs by ffi-tests/c.rs of this machine, which compares their pictures with its own.
+# linux.sh TARGET...: the tests for other Linux targets, under qemu-user, or as they are for i686.
+# Those in Rust with Rust's stock library; C and C++ programs by ffi-tests/c.rs of this machine,
+# which compares their pictures with its own.
 # Needs rustup and, for each target, Debian's g++ for it (g++-aarch64-linux-gnu and so on).
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# macOS, FreeBSD and musl on another machine: what links the C programs is zig, which has macOS's and FreeBSD's headers and lists of
-# what is in their libraries. musl's programs run here; of the others the files are read.
+# macOS, FreeBSD and musl on another machine: zig links the C programs; it has macOS's and FreeBSD's
+# headers and the symbols of their libraries. musl's programs run here; the others' files are read.
 #
-# Left out: docs.c, whose text cargo test makes; of macOS threads.c, since it has no barriers; C++ but on arm64's macOS.
+# Left out: docs.c, whose text cargo test makes; on macOS threads.c, since it has no barriers; C++
+# except on arm64's macOS.
 #
 # Needs what .ci/run installs.
 set -euo pipefail
@@ -60,7 +61,8 @@ for arch in x86_64 aarch64; do
     "a library of $(stat -c %s "target/bare/$arch-apple-darwin/shared/libvesde.dylib") bytes;" \
     "$(printf '%s\n' "$to/macos-$arch"-* | wc -l) programs linked"
 done
-# Its C++ library is a part of the system, which is asked at run time; zig would build it in minutes.
+# Its C++ library is a part of the system, which is asked at run time; zig would build it in
+# minutes.
 "$ziglang/zig" c++ -target aarch64-macos.11.0 -std=c++17 -fno-exceptions -fno-rtti "${flags[@]}" -c ffi-tests/c/hpp.cpp -o "$to/hpp.o"
 ld64.lld-22 -arch arm64 -platform_version macos 11.0 11.0 -undefined dynamic_lookup "$to/hpp.o" "$archive" \
   "$ziglang/lib/libc/darwin/libSystem.tbd" -o "$to/macos-aarch64-hpp"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Prints the folder of qemu-user's emulators from the release's backports: unpacked into target/qemu, not installed, nothing of the
-# machine's apt changed. Debian 12's own (7.2) gets f64::from(x) * f64::from(y) wrong on s390x, where that is one instruction, MDEBR.
+# Prints the folder of qemu-user's emulators from the release's backports: unpacked into
+# target/qemu, not installed, nothing of the machine's apt changed. Debian 12's own (7.2) gets
+# f64::from(x) * f64::from(y) wrong on s390x, where that is one instruction, MDEBR.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$PWD/target/qemu

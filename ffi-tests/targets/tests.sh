@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# tests.sh FOLDER: a package there of the library and its tests alone, since for any test cargo builds what examples need too.
+# tests.sh FOLDER: a package there of the library and its tests alone, since for any test cargo
+# builds what examples need too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p "$1"

@@ -1,4 +1,5 @@
-// node wasi.mjs PROGRAM.wasm: runs a C program, which finds its files in the current folder; ends with main's status.
+// node wasi.mjs PROGRAM.wasm: runs a C program, which finds its files in the current folder; ends
+// with main's status.
 import { readFileSync } from "node:fs";
 import { WASI } from "node:wasi";
 

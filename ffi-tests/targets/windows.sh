@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Windows without Windows: the C programs, as MinGW builds them and as MSVC's linker does (lld-link, with the little of an SDK that is
-# in windows/), run by Wine; for both of MSVC's processors a DLL, of which an x86-64 program is run. There is nothing to run arm64's.
+# Windows without Windows: the C programs, as MinGW builds them and as MSVC's linker does (lld-link,
+# with the little of an SDK that is in windows/), run by Wine; and a DLL for both of MSVC's
+# processors. A program with the x86-64 DLL is run; nothing here runs arm64's.
 #
-# Left out: faults.c, which needs mmap; docs.c, whose text cargo test makes; and of MSVC's those that need more of an SDK, also paper.c,
-# for which Wine 8's exp(-1e5) is -99999.
+# Left out: faults.c, which needs mmap; docs.c, whose text cargo test makes; with MSVC programs that
+# need more of an SDK, and paper.c, since Wine 8's exp(-1e5) is -99999.
 #
 # Needs what .ci/run installs.
 set -euo pipefail
@@ -12,7 +13,8 @@ cd "$(dirname "$0")/../.."
 readonly to=target/windows sdk=ffi-tests/targets/windows native=x86_64-unknown-linux-musl
 readonly warnings=(-Wall -Wextra -pedantic -Werror) float=(-O1 -ffp-contract=off -Iinclude)
 export WINEPREFIX=$PWD/$to/wine WINEDEBUG=-all
-export WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe= # what it would ask to be installed, and menus
+# what it would ask to be installed, and menus
+export WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe=
 rm -rf "$to"
 mkdir -p "$to/gnu" "$to/x86_64" "$to/aarch64"
 trap 'wineserver -k || true; rm -rf "$WINEPREFIX"' EXIT # 700 MB
@@ -70,7 +72,8 @@ for processor in x86_64 aarch64; do
   llvm-readobj-22 --file-headers "target/bare/$triple/vesde.o" | grep -x "Format: $read" >/dev/null
   llvm-dlltool-22 -m $machine -d "$sdk/msvcrt.def" -l "$dir/msvcrt.lib"
   cp "target/bare/$triple/shared/vesde.dll" "$dir"
-  # The header as that compiler's users have it, in both languages; vesde.hpp needs their C++ library.
+  # The header as that compiler's users have it, in both languages; vesde.hpp needs their C++
+  # library.
   echo '#include "vesde.h"' >"$dir/header.c"
   for language in "/TC /std:c11" "/TP /std:c++17"; do
     # shellcheck disable=SC2086 # two words

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The tests as `cargo test` builds them, C and C++ programs included, on x86 CPUs that this machine's is not, under qemu-user, where an
-# instruction that the CPU lacks faults. AVX-512 is not emulated: that level is tested where the machine has it.
-# What every level of this machine has shown already, and what calls no kernel, is left out: the rest calls all of them, in Rust and C.
+# The tests as `cargo test` builds them, C and C++ programs included, on x86 CPUs that this
+# machine's is not, under qemu-user, where an instruction that the CPU lacks faults. AVX-512 is not
+# emulated: that level is tested where the machine has it. What every level of this machine has
+# shown already, and what calls no kernel, is left out: the rest calls all of them, in Rust and C.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 qemu=$(ffi-tests/targets/qemu.sh)/qemu-x86_64
@@ -16,7 +17,8 @@ faults() { # faults CPU PROGRAM: the program ends by SIGILL, which it is here fo
   "$qemu" -cpu "$1" "$work/$2" 2>"$work/error" || status=$?
   [ $status = 132 ] || { cat "$work/error"; echo "$2 under $1 ended with $status and not by SIGILL"; exit 1; }
 }
-# passes CPU LEVELS LEVEL TESTS...: they pass, with these levels found by Rust and this one by every C program.
+# passes CPU LEVELS LEVEL TESTS...: they pass, with these levels found by Rust and this one by every
+# C program.
 passes() {
   export VESDE_RUNNER="$qemu -cpu $1" CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$qemu -cpu $1"
   cargo test "${@:4}" --nocapture 2>&1 | tee "$work/log"

@@ -1,8 +1,7 @@
-"""Writes golden.txt, the vectors that vesde is tested against: every number in it was computed by diffusers'
-ScoreSdeVeScheduler, by torch's CPU generator, by NumPy's RandomState and by scipy's solve_ivp, never by vesde.
-`make.py` writes the file, `make.py --check` compares a fresh run with the file and exits 1 on a difference; both
-refuse other versions than those in requirements.txt.
-"""
+"""Writes golden.txt, the vectors that vesde is tested against: every number in it was computed by
+diffusers' ScoreSdeVeScheduler, by torch's CPU generator, by NumPy's RandomState and by scipy's
+solve_ivp, never by vesde. `make.py` writes the file, `make.py --check` compares a fresh run with
+the file and exits 1 on a difference; both refuse other versions than those in requirements.txt."""
 
 import os
 import pathlib
@@ -28,14 +27,15 @@ if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
 
 
 def cpu_vendor():
-    """MKL's sqrt and exp give other last bits on other makers' processors, so the file says where it was made."""
+    """MKL's sqrt and exp give other last bits on other makers' processors, so the file says where
+    it was made."""
     for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("vendor_id"):
             return line.split()[-1]
     return "unknown"
 
 
-# ---- writing ----------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 MADE_ON = f"# torch {PINNED['torch']}, diffusers {PINNED['diffusers']}, numpy {PINNED['numpy']}, CPU "
 HEADER = f"""\
@@ -58,7 +58,7 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-# ---- what diffusers computes inside a step and does not return ---------------------------------------------------
+# ---- what diffusers computes inside a step and does not return -----------------------------------
 
 
 def draw(shape, generator):
@@ -89,7 +89,8 @@ def correction_of(scheduler, model_output, noise):
 
 
 class Recorder(ScoreSdeVeScheduler):
-    """diffusers' scheduler, which also notes the step size, the noise factor and the diffusion of every step."""
+    """diffusers' scheduler, which also notes the step size, the noise factor and the diffusion of
+    every step."""
 
     def record(self):
         self.step_sizes, self.noise_factors, self.diffusions = [], [], []
@@ -113,7 +114,7 @@ class Recorder(ScoreSdeVeScheduler):
         }
 
 
-# ---- the cases ---------------------------------------------------------------------------------------------------
+# ---- the cases -----------------------------------------------------------------------------------
 
 DEFAULTS = (0.01, 1348.0, 1e-5)
 SMALL = (0.01, 50.0, 1e-3)
@@ -147,7 +148,8 @@ def schedules():
         scheduler.set_sigmas(n, sigma_min, sigma_max, sampling_eps)
         add(config, scheduler)
 
-    # set_sigmas alone: sigmas runs along the timesteps of before, discrete_sigmas has the new length.
+    # set_sigmas alone: sigmas runs along the timesteps of before, discrete_sigmas has the new
+    # length.
     for old, new, config in ((50, 3, DEFAULTS), (20, 45, SMALL), (5, 1, WIDE)):
         scheduler = scheduler_of(old, *config)
         scheduler.set_sigmas(new)
@@ -170,8 +172,8 @@ def timestep_at(scheduler, index):
     return scheduler.timesteps[indices == index][0]
 
 
-# Indices of the default 2000 noise levels where MKL's sqrt, and so torch's diffusion, is an ulp off, both on the path it
-# takes on Intel's processors and on the other: found by search.
+# Indices of the default 2000 noise levels where MKL's sqrt, and so torch's diffusion, is an ulp
+# off, both on the path it takes on Intel's processors and on the other: found by search.
 MISROUNDED = (453, 984, 1281, 1994)
 
 
@@ -226,8 +228,9 @@ def preds():
 
 
 def corrects():
-    # Shape, snr, magnitudes of the sample and the model output, seed. The seeds are such that torch's order of summation
-    # shows: in a norm over n elements, the last n % 4 enter by fused multiply-adds; the mean of 5 or more is not in order.
+    # Shape, snr, magnitudes of the sample and the model output, seed. The seeds are such that
+    # torch's order of summation shows: in a norm over n elements, the last n % 4 enter by fused
+    # multiply-adds; the mean of 5 or more is not in order.
     cases = [
         ((1, 1, 1, 1), 0.15, 1.0, 1.0, 0),
         ((9, 1, 1, 1), 0.15, 1348.0, 1e-3, 20),
@@ -268,7 +271,8 @@ def corrects():
 
 
 def means():
-    """The mean of one norm a sample, for batches of any size, from a formula that every language has; norms of one float."""
+    """The mean of one norm a sample, for batches of any size, from a formula that every language
+    has; norms of one float."""
     counts = [*range(1, 66), 255, 256, 511, 575, 576, 577, 600, 608, 1000, 2047, 2048, 2049, 4097, 8191, 8192, 8200]
     counts += [16384, 32767, 32768, 65535, 131071, 131072, 262145, 2**20 - 3, 2**22 + 1, 2**24 - 1, 2**24]
     words = np.arange(max(counts), dtype=np.uint32) * np.uint32(2654435761)
@@ -446,8 +450,8 @@ def loops():
 
 
 def gaussian_flow(sigma_min, sigma_max, variable, mu, s2):
-    """The probability-flow ODE of N(mu, s2) as score_sde_pytorch hands it to scipy: state and derivative in f64, t,
-    sigma, the score and its factor in f32. In sigma the factor is -sigma."""
+    """The probability-flow ODE of N(mu, s2) as score_sde_pytorch hands it to scipy: state and
+    derivative in f64, t, sigma, the score and its factor in f32. In sigma the factor is -sigma."""
     ratio = np.float64(np.float32(sigma_max / sigma_min))
     c = np.float32(np.sqrt(2 * (np.log(sigma_max) - np.log(sigma_min))))
 
@@ -469,15 +473,17 @@ SAMPLE, ENCODE = range(2)
 
 
 def rk45s():
-    """scipy's RK45 on probability-flow ODEs. The state is `copies` times the arrays, one after the other."""
+    """scipy's RK45 on probability-flow ODEs. The state is `copies` times the arrays, one after the
+    other."""
     small, wide = (0.01, 50.0, 1e-5), DEFAULTS
-    # Limits, variable, direction, rtol, atol, floats, copies, then max_step and first_step, if not scipy's own.
+    # Limits, variable, direction, rtol, atol, floats, copies, then max_step and first_step, if not
+    # scipy's own.
     cases = []
     for variable in (T, SIGMA):
         for direction in (SAMPLE, ENCODE):
             cases += [(small, variable, direction, 10.0**-k, 10.0**-k, 27, 1) for k in range(3, 7)]
-            # Sampling in sigma, a state in f32 changes which tries are rejected: at 1e-6 above, at 1e-5 in a wide
-            # range.
+            # Sampling in sigma, a state in f32 changes which tries are rejected: at 1e-6 above, at
+            # 1e-5 in a wide range.
             tolerance = 1e-3 if (variable, direction) == (SIGMA, SAMPLE) else 1e-5
             cases += [(wide, variable, direction, tolerance, tolerance, 27, 1)]
     cases += [

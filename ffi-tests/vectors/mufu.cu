@@ -1,8 +1,10 @@
-// Writes what CUDA's __sinf gives for every argument of a quarter turn that it tells apart, 2^23 of them, as bits. Exits 1 where an
-// assumption of src/kernels/cuda_math.rs does not hold: that these 2^-25 turns are all it looks at, that the other quarters and __cosf have the
-// same results forwards or backwards, and that logf is the polynomial which stands there.
+// Writes what CUDA's __sinf gives for every argument of a quarter turn that it tells apart, 2^23 of
+// them, as bits. Exits 1 where an assumption of src/kernels/cuda_math.rs does not hold: that these
+// 2^-25 turns are all it looks at, that the other quarters and __cosf have the same results
+// forwards or backwards, and that logf is the polynomial which stands there.
 //
-//     nvcc -arch=native -o mufu ffi-tests/vectors/mufu.cu && ./mufu mufu.bin && python ffi-tests/vectors/mufu.py mufu.bin
+//     nvcc -arch=native -o mufu ffi-tests/vectors/mufu.cu && ./mufu mufu.bin &&
+//       python ffi-tests/vectors/mufu.py mufu.bin
 
 #include <cstdint>
 #include <cstdio>
@@ -10,7 +12,8 @@
 
 const uint32_t QUARTER = 1u << 23, UNSEEN = 0xffffffffu;
 
-// All angles from 2^-34 to 2 pi, by turns. Where one of them has several results, `differ` counts it.
+// All angles from 2^-34 to 2 pi, by turns. Where one of them has several results, `differ` counts
+// it.
 __global__ void waves(uint32_t *sines, uint32_t *cosines, unsigned long long *differ) {
     uint32_t first = 0x2e800000u, last = 0x40c90fdbu;
     for (uint32_t bits = first + blockIdx.x * blockDim.x + threadIdx.x; bits <= last; bits += gridDim.x * blockDim.x) {

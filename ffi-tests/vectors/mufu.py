@@ -1,6 +1,6 @@
-"""Solves for the coefficients of MUFU.SIN from its results in a quarter turn, which mufu.cu writes. Prints the table that stands in
-src/kernels/cuda_math.rs and the hash of all results; exits 1 where a part of the quarter turn does not have exactly one solution.
-"""
+"""Solves for the coefficients of MUFU.SIN from its results in a quarter turn, which mufu.cu writes.
+Prints the table that stands in src/kernels/cuda_math.rs and the hash of all results; exits 1 where
+a part of the quarter turn does not have exactly one solution."""
 
 import sys
 
@@ -30,7 +30,8 @@ def square(x):
 
 
 def solutions(part, low, high, x, squares):
-    """All (c0, c1, c2) near the sine's own for which c0 + c1·x − c2·x² lies from `low` to `high` everywhere."""
+    """All (c0, c1, c2) near the sine's own for which c0 + c1·x − c2·x² lies from `low` to `high`
+    everywhere."""
     angle, step = np.pi / 2 * part / PARTS, np.pi / 2 / (PARTS * LENGTH)
     near1 = int(np.cos(angle) * step * UNIT)
     near2 = int(np.sin(angle + np.pi / 4 / PARTS) * step**2 / 2 * UNIT * 2**19)

@@ -1,9 +1,11 @@
-"""Writes cuda.txt, numbers of torch's CUDA generator, on a machine with a GPU: every number in it came from the GPU, never from vesde.
+"""Writes cuda.txt, numbers of torch's CUDA generator, on a machine with a GPU: every number in it
+came from the GPU, never from vesde.
 
-`torch_cuda.py` writes the file, which the tests expect to be of an H100. `torch_cuda.py --check` compares the numbers of this GPU, with the grid of that one, with the
-file and exits 1 on a difference. `torch_cuda.py --compare` compares vesde with this GPU over whole draws of up to 2³⁰ + 3 elements, bit by bit, with the
-package that is installed (pip install ./python), and exits 1 on a difference.
-"""
+`torch_cuda.py` writes the file, which the tests expect to be of an H100. `torch_cuda.py --check`
+compares the numbers of this GPU, with the grid of that one, with the file and exits 1 on a
+difference. `torch_cuda.py --compare` compares vesde with this GPU over whole draws of up to 2³⁰ + 3
+elements, bit by bit, with the package that is installed (pip install ./python), and exits 1 on a
+difference."""
 
 import ctypes
 import pathlib
@@ -34,8 +36,8 @@ def randn(seed, calls):
 
 
 def spread(calls):
-    """Indices of elements: all of short streams; of long ones the first and last of each draw, those around the ends of the grid's
-    rows, and others here and there."""
+    """Indices of elements: all of short streams; of long ones the first and last of each draw,
+    those around the ends of the grid's rows, and others here and there."""
     total = sum(calls)
     if total <= 512:
         return np.arange(total)

@@ -1,7 +1,7 @@
 //! Raw views of the caller's buffers. An output may be uninitialised and may be the very memory of
 //! an input, so no reference to a buffer's floats is ever made: values are copied in, and copied
-//! out. Everything unsafe about that is here: view.rs has the views, tiles.rs hands tiles of
-//! [`GROUP`] floats to kernels, which cannot leave them, stream.rs knows memory beyond the caches.
+//! out. All unsafe code for that is here: view.rs has the views; tiles.rs hands tiles of [`GROUP`]
+//! floats to kernels, which cannot leave them; stream.rs has prefetches and fences.
 
 mod stream;
 mod tiles;

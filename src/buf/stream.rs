@@ -1,6 +1,5 @@
-//! What a machine offers for memory beyond the caches: prefetches, and the fence behind
-//! non-temporal stores, which are an operation of `Lanes`. Elsewhere than on x86 it is left to the
-//! hardware.
+//! Prefetches, and the fence after non-temporal stores, which are an operation of `Lanes`: x86
+//! only. Other machines leave this to the hardware.
 
 pub(crate) use machine::NON_TEMPORAL;
 pub(super) use machine::{fence, prefetch};

@@ -7,15 +7,15 @@ use crate::noise::{Counter, Noise};
 use crate::schedule::Predictor;
 use crate::steps::{Combination, Step};
 
-/// What noise there is.
+/// Where the noise of a step comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum NoiseKind {
-    /// None, for a step whose factor of the noise is 0: prev_sample is prev_sample_mean.
+    /// None: for a step without noise, whose prev_sample is its prev_sample_mean.
     None = 0,
     /// The caller's.
     Given = 1,
-    /// Counter noise, made on the way.
+    /// Counter noise, made while the step is computed.
     Counter = 2,
 }
 
@@ -67,7 +67,7 @@ pub struct CStep {
     pub prev_sample: *mut f32,
     /// The same without the noise, or NULL.
     pub prev_sample_mean: *mut f32,
-    /// How a predictor step goes on: one of enum vesde_predictor.
+    /// The predictor: one of enum vesde_predictor.
     pub predictor: i32,
 }
 
@@ -139,8 +139,8 @@ pub struct CCombination {
     pub terms: [CTerm; VESDE_MOST_TERMS],
     /// Their number.
     pub terms_len: usize,
-    /// What multiplies each term's product once more, rounded again, the first one (a₀·x₀)·b₀; 0
-    /// and 1 if nothing does.
+    /// Second factors: each multiplies its term's product, as in (a₀·x₀)·b₀, and rounds again. 0
+    /// and 1 leave the product as it is.
     pub second_factors: [f32; VESDE_MOST_TERMS],
     /// Floats of a buffer.
     pub len: usize,
@@ -150,9 +150,9 @@ pub struct CCombination {
     pub noise_factor: f32,
     /// 1 if `out` is clamped, and 0 if not; others are VESDE_ERROR_UNKNOWN_ENUM.
     pub clamped: i32,
-    /// The least value of `out`. A NaN stays, and a bound that is NaN is none.
+    /// The least value of `out`. A NaN in `out` stays; a NaN as a bound is no bound.
     pub clamp_low: f32,
-    /// The greatest value of `out`, which is stronger.
+    /// The greatest value of `out`. It wins over the least.
     pub clamp_high: f32,
     /// The combination.
     pub out: *mut f32,

@@ -12,8 +12,8 @@ pub struct CImputation {
     pub data: *const f32,
     /// 1 where `data` is known, 0 where it is not, or anything between.
     pub mask: *const f32,
-    /// Floats of the mask, which divide `len`: the mask of a sample is that of each sample of a
-    /// batch, the mask of a channel that of each channel.
+    /// Floats of the mask. They must divide `len`: a mask of one sample serves each sample of a
+    /// batch, a mask of one channel each channel.
     pub mask_len: usize,
     /// The sample.
     pub sample: *const f32,
@@ -94,13 +94,13 @@ unsafe fn copy<T>(ptr: *const T) -> Result<T, Error> {
 /// the known data d and noise z; without noise x·(1 − m) + d·m (Song et al. 2021, appendix I.2;
 /// score_sde's get_pc_inpainter, bit for bit).
 ///
-/// score_sde does it after the corrector and after the predictor of each step, with the sigma of
-/// the step's timestep and a draw of its own. Its first sample is this without noise, the sample of
-/// the prior being x. Its result is this without noise of the sample that has been imputed; of the
-/// predictor's mean, the noise of unknown elements is removed as well.
+/// score_sde imputes after the corrector and after the predictor of each step, with the sigma of
+/// the step's timestep and a draw of its own. Its first sample is the prior's, imputed without
+/// noise. Its result is the imputed sample, imputed once more without noise. Impute the predictor's
+/// mean instead, and the noise of unknown elements is removed as well.
 ///
-/// There may be no noise where its sigma is 0. The output may not touch a mask of fewer floats than
-/// it has. To split the work, pass parts of all buffers, and counter.index plus the part's offset.
+/// Where its sigma is 0, no noise is needed. The output may not overlap a mask that is shorter than
+/// it. To split the work, pass parts of all buffers, and counter.index plus the part's offset.
 ///
 /// # Safety
 /// `imputation` is NULL or readable, and every pointer in it is NULL or valid for its length.
@@ -113,15 +113,15 @@ pub unsafe extern "C" fn vesde_impute(imputation: *const CImputation) -> vesde_s
 /// The step of colourisation: the sample is decoupled (vesde_decouple), its first channel, the
 /// brightness, is replaced by that of the gray image plus σ·noise, and it is coupled again
 /// (vesde_couple), in one pass (Song et al. 2021, appendix I.3; score_sde's get_pc_colorizer, bit
-/// for bit but for the sign of a zero, and but for batches of fewer than 45 pixels).
+/// for bit except for the sign of a zero and for batches of fewer than 45 pixels).
 ///
-/// score_sde does it after the corrector and after the predictor of each step, with the sigma of
-/// the step's timestep and a draw of its own; its result is this without noise of the sample that
-/// has been recoloured. Its first sample has the brightness of the gray image added to the
-/// decoupled sample of the prior, of which the red is zero: vesde_decouple of both, vesde_linear of
-/// the two first channels, vesde_couple.
+/// score_sde recolours after the corrector and after the predictor of each step, with the sigma of
+/// the step's timestep and a draw of its own. Its result is the recoloured sample, recoloured once
+/// more without noise. For its first sample it sets the red channel of the prior's sample to zero,
+/// and adds the brightness of the gray image after decoupling: vesde_decouple of both, vesde_linear
+/// of the two first channels, vesde_couple.
 ///
-/// There may be no noise where its sigma is 0. To split the work, pass whole samples, and
+/// Where its sigma is 0, no noise is needed. To split the work, pass whole samples, and
 /// counter.index plus the part's offset.
 ///
 /// # Safety
@@ -167,9 +167,9 @@ pub unsafe extern "C" fn vesde_couple(
 }
 
 /// Classifier-free guidance (Ho and Salimans 2022): out = u + weight·(c − u) for the scores of a
-/// network without and with the condition. 0 is `unconditional`, 1 `conditional`, and more a
-/// stronger condition; the paper's weight is less by 1. Denoised samples and noise predictions
-/// combine in the same way. All buffers have `len` floats; `out` may be either.
+/// network without and with the condition. A weight of 0 gives `unconditional`, 1 `conditional`,
+/// and more a stronger condition. The paper's weight is less by 1. Denoised samples and noise
+/// predictions combine in the same way. All buffers have `len` floats; `out` may be either.
 ///
 /// With a classifier's gradient the score is vesde_linear of the score, with factor 1, and of the
 /// gradient. To split the work, pass parts of all buffers.

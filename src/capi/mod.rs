@@ -235,11 +235,11 @@ fn norm(value: i32) -> Result<Norm, Error> {
 /// 1 if this thread computes as vesde assumes, and 0 if not: results are rounded to the nearest,
 /// ties to even, and subnormal numbers are kept.
 ///
-/// That is what programs begin with. It is lost where a program changes it (fesetround,
-/// _MM_SET_FLUSH_ZERO_MODE), or is linked by GCC with -Ofast or -ffast-math, which flushes
-/// subnormals on x86 and ARM: then other bits come out, and the norm of a score of 1e-40 is 0. The
-/// environment is a thread's own, so ask in the thread that computes. It is found out by computing,
-/// which traps where the program has asked for traps of underflow or of inexact results.
+/// Programs begin with this environment. A program loses it where it changes it (fesetround,
+/// _MM_SET_FLUSH_ZERO_MODE), or where GCC links it with -Ofast or -ffast-math, which flushes
+/// subnormals on x86 and ARM. Then other bits come out, and the norm of a score of 1e-40 is 0. Each
+/// thread has its own environment: call this in the thread that computes. The function finds out by
+/// computing, which traps where the program has enabled traps of underflow or of inexact results.
 #[unsafe(no_mangle)]
 pub extern "C" fn vesde_float_environment_is_default() -> i32 {
     i32::from(float_environment_is_default())

@@ -52,12 +52,11 @@ pub unsafe extern "C" fn vesde_cuda_grid_of_gpu(
     unsafe { produce(grid, find) }
 }
 
-/// Seeds `generator` as a generator of its kind is seeded: VESDE_GENERATOR_KIND_TORCH_CPU as
-/// torch's manual_seed on the CPU, which takes the lower 32 bits, _TORCH_CUDA as manual_seed on the
-/// GPU with this grid, _NUMPY as numpy.random.RandomState, _COUNTER as counter noise from stream 0
-/// on. `grid` is looked at for a GPU only, and may be NULL elsewhere;
-/// VESDE_ERROR_INVALID_RANDOM_STATE where it has no threads. NumPy's seeds have 32 bits: others are
-/// VESDE_ERROR_TOO_LARGE.
+/// Seeds `generator` the way its kind is seeded: VESDE_GENERATOR_KIND_TORCH_CPU as torch's
+/// manual_seed on the CPU, which takes the lower 32 bits, _TORCH_CUDA as manual_seed on the GPU
+/// with this grid, _NUMPY as numpy.random.RandomState, _COUNTER as counter noise from stream 0 on.
+/// `grid` is read for a GPU only, and may be NULL elsewhere. One without threads is
+/// VESDE_ERROR_INVALID_RANDOM_STATE. NumPy's seeds have 32 bits: others are VESDE_ERROR_TOO_LARGE.
 ///
 /// # Safety
 /// `grid` is NULL or readable; `generator` is NULL or writable.
@@ -91,9 +90,9 @@ pub unsafe extern "C" fn vesde_generator_seed(
 /// float, or a stream of counter noise.
 ///
 /// `generators_len` is 1, or the batch: then each generator makes one sample of it, in a draw of
-/// its own, as diffusers does with a list of generators. The calls must be those that torch makes:
-/// one draw of torch's for n is not two for parts of n, unless, on the CPU, the parts are multiples
-/// of 16. NumPy's are.
+/// its own, as diffusers does with a list of generators. Make the same calls as torch: with its
+/// generators one draw of n is not the same as two draws of parts of n, except on the CPU where the
+/// parts are multiples of 16. With NumPy's it is the same.
 ///
 /// torch's bits on the CPU are those of an x86 CPU with AVX2.
 /// A GPU's bits are those of an H100 and an H200. Of more than 2²⁹ elements torch makes several
@@ -118,8 +117,8 @@ pub unsafe extern "C" fn vesde_randn(
 }
 
 /// One draw of `len` uniform numbers, at least 0 and less than 1, advancing the state:
-/// torch.rand(len) on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw for n is
-/// two for parts of n. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+/// torch.rand(len) on the CPU, bit for bit, of VESDE_GENERATOR_KIND_TORCH_CPU. One draw of n is the
+/// same as two draws of its parts. Other kinds are VESDE_ERROR_UNKNOWN_ENUM.
 ///
 /// # Safety
 /// `generator` is NULL or a state that nothing else uses now; `out` is NULL or writable for `len`
@@ -135,8 +134,9 @@ pub unsafe extern "C" fn vesde_rand(generator: *mut AnyGenerator, len: usize, ou
 
 /// One draw of `len` signs, 1 or -1 with equal probability, advancing the state: the probe of a
 /// divergence. Of VESDE_GENERATOR_KIND_TORCH_CPU it is 2*torch.randint(0, 2, (len,)) - 1 bit for
-/// bit, as score_sde's likelihood draws it, and one draw for n is two for parts of n; of _COUNTER
-/// the signs of what vesde_randn draws. Of other kinds: VESDE_ERROR_UNKNOWN_ENUM.
+/// bit, as score_sde's likelihood draws it, and one draw of n is the same as two draws of its
+/// parts. Of _COUNTER it is the signs of what vesde_randn draws. Other kinds are
+/// VESDE_ERROR_UNKNOWN_ENUM.
 ///
 /// # Safety
 /// As vesde_rand.
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn vesde_generator_fill_part(
     })
 }
 
-/// Goes past a draw of `draw_len` elements, of a kind that vesde_generator_fill_part knows.
+/// Skips a draw of `draw_len` elements, for the kinds that vesde_generator_fill_part knows.
 ///
 /// # Safety
 /// `generator` is NULL or readable and writable, and nothing else uses it now.

@@ -22,35 +22,36 @@ pub struct COdeOptions {
     pub seed: u64,
     /// Stream of the initial sample's counter noise. A probe takes the one after it.
     pub stream: u64,
-    /// How many evaluations there may be; 0 is no limit. No step is begun that would exceed it; the
-    /// call that would begin it fails, and the step before it is not taken.
+    /// How many evaluations there may be; 0 is no limit. A step that would exceed it is not begun:
+    /// the call fails, and the step before it is not taken.
     pub max_evaluations: u64,
     /// The relative tolerance; 0 is 1e-5. Below 1e-7 nothing is gained, since the sample is float.
     pub rtol: f64,
-    /// The absolute tolerance; 0 is 1e-5. For none, as with scipy's 0, any tiny one such as DBL_MIN.
+    /// The absolute tolerance; 0 is 1e-5. For scipy's atol of 0 pass a tiny one, such as DBL_MIN.
     pub atol: f64,
     /// The longest step; 0 is no limit.
     pub max_step: f64,
-    /// The first step; 0 if it is to be chosen, at the price of one evaluation.
+    /// The first step; 0 to have it chosen, for one more evaluation.
     pub first_step: f64,
     /// The distance of differences over sigma; 0 is 0.01.
     pub difference: f64,
     /// Who makes the initial sample's noise: one of enum vesde_sampler_noise.
     pub noise: i32,
-    /// From what the job starts: one of enum vesde_sampler_start. Encoding always starts from the
-    /// given sample.
+    /// Where the job starts: one of enum vesde_sampler_start. Encoding always starts from the given
+    /// sample.
     pub start: i32,
     /// The variable: one of enum vesde_ode_variable.
     pub variable: i32,
     /// The direction: one of enum vesde_ode_direction.
     pub direction: i32,
-    /// How the divergence is had: one of enum vesde_divergence.
+    /// How the divergence is computed: one of enum vesde_divergence.
     pub divergence: i32,
-    /// Who makes the probe: one of enum vesde_sampler_noise. Counter noise's is its signs.
+    /// Who makes the probe: one of enum vesde_sampler_noise. With counter noise the probe is its
+    /// signs.
     pub probe: i32,
     /// 1 if the log-densities do not count in the error, and 0 if they do, as in score_sde.
     pub state_only: i32,
-    /// Not looked at.
+    /// Ignored.
     pub reserved: i32,
 }
 
@@ -71,7 +72,7 @@ pub enum OdeRequestKind {
     Product = 4,
 }
 
-/// An ODE job's request. What does not belong to its kind is zero.
+/// An ODE job's request. Fields that do not belong to its kind are zero.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct COdeRequest {
@@ -79,7 +80,7 @@ pub struct COdeRequest {
     pub kind: i32,
     /// Which derivative of a step, from 1 to 7; 0 for the one that helps to choose the first step.
     pub stage: u32,
-    /// The noise scale: what the network is given.
+    /// The noise scale, for the network.
     pub sigma: f32,
     /// The continuous timestep.
     pub timestep: f32,
@@ -135,15 +136,15 @@ impl From<OdeRequest> for COdeRequest {
 }
 
 /// The buffers of an ODE job: the same at every call, or copies of them; or those of a part of one.
-/// All zeros but for what a job needs.
+/// Fields that a job does not need are zero.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct COdeBuffers {
     /// The sample, which is the solution so far.
     pub sample: *mut f32,
-    /// What the network is evaluated on.
+    /// The network's input.
     pub input: *mut f32,
-    /// What it made of that.
+    /// The network's output for it.
     pub model_output: *const f32,
     /// Floats of the sample, and of each buffer but the workspace: those of the whole batch.
     pub len: usize,
@@ -154,8 +155,8 @@ pub struct COdeBuffers {
     pub probe: *const f32,
     /// The product that a request has asked for; NULL where none does.
     pub product: *const f32,
-    /// The derivatives, vesde_ode_workspace_len floats, to be left alone between calls. In a part
-    /// of a job that begins at element k of the batch it is the whole job's plus k.
+    /// The derivatives, vesde_ode_workspace_len floats, to be left alone between calls. For a part
+    /// that begins at element k of the batch, pass the whole job's pointer plus k.
     pub workspace: *mut f32,
     /// From one derivative to the next, in floats; 0 is `len`. In a part it is the whole job's
     /// `len`.
@@ -318,8 +319,8 @@ pub unsafe extern "C" fn vesde_ode_log_densities_len(
     unsafe { produce(log_densities_len, || object(ode, &[])?.log_densities_len()) }
 }
 
-/// The counter noise whose signs are the probe, where that is not the caller's: vesde_rademacher of
-/// a generator of it fills a buffer with them.
+/// The counter noise whose signs are the probe, unless the probe is the caller's. To fill a buffer
+/// with the signs, call vesde_rademacher with a generator of this counter noise.
 ///
 /// # Safety
 /// `ode` is NULL or was made by vesde_ode_init; `probe` is NULL or writable.
@@ -353,21 +354,21 @@ pub unsafe extern "C" fn vesde_ode_get_stats(ode: *const Ode, stats: *mut OdeSta
 /// with vesde_ode_buffers buffers = {.sample = sample, .input = input, .model_output = score,
 /// .len = len, .workspace = workspace}.
 ///
-/// The first call makes the initial sample, unless the options say that it is there. After
+/// The first call makes the initial sample, unless the options say that the caller gives it. After
 /// VESDE_ODE_REQUEST_KIND_DONE the sample is the solution at the interval's end: data with noise of
 /// σ(sampling_eps) on it, or a code of standard deviation sigma_max. With a divergence the first
 /// log-density of each sample is then the integral that vesde_get_log_likelihood takes.
 ///
-/// VESDE_ERROR_NON_FINITE_SCORE where the sample or a derivative is not finite (of a step's second
-/// one, which no sum has, where the network passes it on),
-/// VESDE_ERROR_STEP_TOO_SMALL, VESDE_ERROR_TOO_MANY_EVALUATIONS. After an error everything is as
-/// before, but for the log-densities from the batch's number on, as many, where dots are kept: the
-/// call can be repeated. No output may overlap another or an input.
+/// Errors are VESDE_ERROR_NON_FINITE_SCORE, where the sample or a derivative is not finite (a
+/// step's second derivative is in no sum, and noticed where the network passes it on),
+/// VESDE_ERROR_STEP_TOO_SMALL and VESDE_ERROR_TOO_MANY_EVALUATIONS. After an error the call can be
+/// repeated: everything is as before, except the place of the dots, `log_densities[batch]` to
+/// `log_densities[2*batch - 1]`. No output may overlap another or an input.
 ///
 /// # Safety
-/// `ode` is NULL or was made by vesde_ode_init, and nothing else uses it now; `buffers` is NULL or
-/// readable; every buffer is NULL or valid for its length, initialised but for the first call's;
-/// `request` is NULL or writable.
+/// `ode` is NULL or was made by vesde_ode_init, and nothing else uses it now; `buffers` is
+/// NULL or readable; every buffer is NULL or valid for its length, and initialised except in the
+/// first call; `request` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_ode_next(
     ode: *mut Ode,
@@ -618,9 +619,9 @@ impl COdeReduction {
     }
 }
 
-/// What is to be summed over a batch of `len` floats before vesde_ode_next_plan: with it, and with
-/// the plan that follows, vesde_ode_next is done in parts, on threads, on ranks, or on a GPU.
-/// Nothing is changed.
+/// What must be summed over a batch of `len` floats before vesde_ode_next_plan. With the sums and
+/// the plan that follows, vesde_ode_next is done in parts: on threads, on ranks or on a GPU. It
+/// changes nothing.
 ///
 /// # Safety
 /// `ode` is NULL or was made by vesde_ode_init; `reduction` is NULL or writable.
@@ -668,8 +669,8 @@ pub unsafe extern "C" fn vesde_ode_sums(
 }
 
 /// The sums of one sample over each VESDE_NORM_BLOCK of its elements, for a part of it that begins
-/// at a multiple of that: one double a block. What vesde_ode_next_plan takes of a sample is the sum
-/// of all its blocks in order. Zeros where `dots` asks for nothing.
+/// at a multiple of that: one double a block. vesde_ode_next_plan takes the sum of all blocks of a
+/// sample, in order. Zeros where `dots` asks for nothing.
 ///
 /// # Safety
 /// As vesde_ode_sums.
@@ -732,7 +733,7 @@ pub enum OdeSampleKind {
     Sum = 2,
 }
 
-/// What is added to the input of an ODE job at last, in float.
+/// What is added to the input of an ODE job in the end, in float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum OdeShiftKind {
@@ -847,10 +848,11 @@ impl COdePlan {
     }
 }
 
-/// Goes on by one turn: what is to be done with the buffers, and what is needed then, from the two
-/// totals of the reduction (zeros where nothing was to be summed). With a divergence the sums over
-/// each sample that the reduction asks for are in the log-densities from the batch's number on, as
-/// many. To repeat a plan, keep a copy of the state and of the log-densities.
+/// Goes on by one turn, from the two totals of the reduction (zeros where nothing was to be
+/// summed). `plan` says what to do with the buffers, and `request` what is needed next. With a
+/// divergence, `log_densities[batch]` to `log_densities[2*batch - 1]` are the sums over each sample
+/// that the reduction asks for. To repeat a plan, keep a copy of the state and of the
+/// log-densities.
 ///
 /// # Safety
 /// `ode` is NULL or was made by vesde_ode_init, and nothing else uses it now; `sums` is NULL or
@@ -922,8 +924,7 @@ pub unsafe extern "C" fn vesde_get_log_likelihood(
 }
 
 /// Bits per dimension: −log_density/(dims·ln 2) + log₂(levels·slope). 8-bit data have 256 levels;
-/// `slope` is by how much a unit of what the network sees changes data in 0..=1: 1 for data in
-/// 0..=1, ½ for data in −1..=1.
+/// `slope` is 1 where the network sees data in 0..=1, and ½ where it sees −1..=1.
 #[unsafe(no_mangle)]
 pub extern "C" fn vesde_bits_per_dim(log_density: f64, dims: usize, levels: f64, slope: f64) -> f64 {
     bits_per_dim(log_density, dims, levels, slope)

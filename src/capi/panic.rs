@@ -1,6 +1,6 @@
-//! What a library without std owes the compiler: a panic handler, which nothing calls. CI proves
-//! that: with `vesde_panic_trap` the handler calls a function that nobody defines, and no such call
-//! is left in the archive.
+//! The panic handler that a library without std must have. Nothing calls it, and CI proves it: with
+//! `vesde_panic_trap` the handler calls a function that nobody defines, and no such call is left in
+//! the archive.
 
 #[cfg(not(panic = "abort"))]
 compile_error!("the C library is built with --profile c: README.md, In C");

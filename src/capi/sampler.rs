@@ -28,27 +28,27 @@ pub struct CSamplerOptions {
     pub first_step: u64,
     /// Who makes the noise: one of enum vesde_sampler_noise.
     pub noise: i32,
-    /// Over what the corrector averages: one of enum vesde_averaging.
+    /// How the corrector averages its norms: one of enum vesde_averaging.
     pub averaging: i32,
     /// How the corrector computes its norms: one of enum vesde_norm.
     pub norm: i32,
     /// 0 to clamp the result to 0..=1, as diffusers' pipeline does; 1 to leave it as it is.
     pub unclamped: i32,
-    /// Which of the last step's results is the job's: one of enum vesde_sampler_result.
+    /// The result of the job: one of enum vesde_sampler_result.
     pub result: i32,
-    /// From what the job starts: one of enum vesde_sampler_start.
+    /// Where the job starts: one of enum vesde_sampler_start.
     pub start: i32,
-    /// How the predictor goes on: one of enum vesde_predictor.
+    /// The predictor: one of enum vesde_predictor.
     pub predictor: i32,
-    /// How the corrector makes its steps: one of enum vesde_corrector.
+    /// The corrector: one of enum vesde_corrector.
     pub corrector: i32,
-    /// Whether the sample is handed over on the way: one of enum vesde_conditions.
+    /// Whether the job stops for changes of the sample: one of enum vesde_conditions.
     pub conditions: i32,
     /// The step size of VESDE_CORRECTOR_NCSNV2 at the last sigma.
     pub step_lr: f32,
-    /// How the job goes: one of enum vesde_method.
+    /// The method: one of enum vesde_method.
     pub method: i32,
-    /// What the network gives: one of enum vesde_prediction. VESDE_METHOD_PREDICTOR_CORRECTOR takes
+    /// The network's output: one of enum vesde_prediction. VESDE_METHOD_PREDICTOR_CORRECTOR takes
     /// the score.
     pub prediction: i32,
     /// The order of VESDE_METHOD_LMS and VESDE_METHOD_IPNDM, up to 4; 0 is 4.
@@ -56,11 +56,10 @@ pub struct CSamplerOptions {
     /// How much noise a step adds, in methods that take it: 0 for none, 1 for as much as the
     /// reverse-time SDE has.
     pub eta: f32,
-    /// What the noise of steps and of churn is multiplied by (EDM's and k-diffusion's s_noise); 0
-    /// is 1.
+    /// The factor of the noise of steps and of churn (EDM's and k-diffusion's s_noise); 0 means 1.
     pub s_noise: f32,
-    /// Churn (Karras et al. 2022, algorithm 2), of the methods that say so: before a step whose
-    /// sigma is in s_tmin..=s_tmax noise raises it to sigma·(1 + gamma) with gamma =
+    /// Churn (Karras et al. 2022, algorithm 2), for the methods that say so. Before a step whose
+    /// sigma is in s_tmin..=s_tmax, noise raises it to sigma·(1 + gamma) with gamma =
     /// min(s_churn/steps, √2 − 1). 0 for none.
     pub s_churn: f32,
     /// The least sigma that is raised.
@@ -76,16 +75,16 @@ pub struct CSamplerOptions {
     pub denoised_high: f32,
 }
 
-/// From what a job starts.
+/// Where a job starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum SamplerStart {
     /// From noise of the largest sigma.
     Noise = 0,
-    /// From the sample that the first vesde_sampler_next is given, at `first_step`, as if the job
-    /// had come so far by itself: draws and streams are numbered accordingly. For image to image
-    /// the sample is the picture with noise of that step's sigma (vesde_add_noise); to resume, it
-    /// is the one that a job had before that step's first correction.
+    /// From the sample that the first vesde_sampler_next is given, at `first_step`. Draws and
+    /// streams are numbered as if the job had come so far by itself. For image to image the sample
+    /// is the picture with noise of that step's sigma (vesde_add_noise). To resume a job, it is the
+    /// sample that the job had before that step's first correction.
     Given = 1,
 }
 
@@ -99,8 +98,8 @@ pub enum RequestKind {
     Score = 1,
     /// Fill `noise` with as many standard normal numbers as the sample has elements.
     Noise = 2,
-    /// Change `sample` as the job's condition demands, for example by vesde_impute. What is known
-    /// of the sample is to have noise of `sigma`.
+    /// Change `sample` as the job's condition demands, for example by vesde_impute. The known part
+    /// of the sample then needs noise of `sigma`.
     Condition = 3,
 }
 
@@ -112,47 +111,47 @@ pub enum RequestKind {
 pub struct CRequest {
     /// What to do: one of enum vesde_request_kind.
     pub kind: i32,
-    /// The corrector step within the step; equal to their number for the predictor step, and 0 for
-    /// the score that VESDE_SAMPLER_RESULT_DENOISED takes. Along a table of sigmas 0 for the first
-    /// score of a step and 1 for the second.
+    /// The corrector step within the step, from 0. For the predictor step it is the number of
+    /// corrector steps, and for the score of VESDE_SAMPLER_RESULT_DENOISED it is 0. Along a table
+    /// of sigmas it is 0 for the first score of a step and 1 for the second.
     pub correction: u32,
     /// The step, from 0 to `steps` − 1: progress.
     pub step: usize,
     /// The number of steps.
     pub steps: usize,
-    /// What a network of discrete noise levels is given: steps − 1 − the index of
-    /// vesde_get_timestep_index, 0 for the largest sigma. It is score_sde's label, round((1 −
-    /// t)·(steps − 1)), where sampling_eps is 1e-6 or more and times steps − 1 less than a half;
-    /// elsewhere that may differ by 1, and this goes with the sigma that the step looks up. With
-    /// VESDE_CORRECTOR_NCSNV2 it is the step, ncsnv2's index of the level, and along a table of
-    /// sigmas the step.
+    /// The label for a network of discrete noise levels: steps − 1 − the index of
+    /// vesde_get_timestep_index, so 0 for the largest sigma. It is score_sde's label, round((1 −
+    /// t)·(steps − 1)), where sampling_eps is at least 1e-6 and sampling_eps·(steps − 1) is less
+    /// than a half. Elsewhere score_sde's may differ by 1; this one goes with the sigma that the
+    /// step looks up. With VESDE_CORRECTOR_NCSNV2 it is the step, which is ncsnv2's index of the
+    /// level. Along a table of sigmas it is the step, too.
     pub label: u64,
     /// Which draw of noise: 0 is the initial sample's, later ones are those of the steps in
     /// diffusers' order. They may come from different generators. A condition with a draw of its
     /// own takes counter noise of the options' stream plus this number, or the generator's next
     /// numbers; 0 if it has none.
     pub draw: u64,
-    /// The noise scale: what the network is given; for a condition along a table of sigmas the one
-    /// that the step has come to.
+    /// The noise scale, for the network. For a condition along a table of sigmas it is the one that
+    /// the step has come to.
     pub sigma: f32,
     /// The continuous timestep; along a table of sigmas vesde_get_timestep of the sigma, which may
     /// lie outside 0..=1.
     pub timestep: f32,
-    /// Behind what a condition comes: one of enum vesde_after.
+    /// After what a condition comes: one of enum vesde_after.
     pub after: i32,
-    /// 1 if nothing comes after a condition: the result is the sample as it then is.
+    /// 1 if the condition comes last: the sample as the caller leaves it is the result.
     pub last: i32,
 }
 
-/// What must be known of the tensors before a plan's factors are.
+/// What must be computed from the tensors before a plan's factors are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum ReductionKind {
     /// Nothing.
     None = 0,
-    /// The norms of the model output and of the noise, of each sample or their means over the
-    /// batch. From them two factors follow (vesde_get_corrector_step): `step_size` is that of the
-    /// model output, the second term, which is 0 in the plan; `noise_factor` is the noise's.
+    /// The norms of the model output and of the noise: of each sample, or their means over the
+    /// batch. vesde_get_corrector_step makes two factors of them: `step_size` for the model output,
+    /// which is the second term and 0 in the plan, and `noise_factor` for the noise.
     CorrectorNorms = 1,
 }
 
@@ -179,11 +178,11 @@ pub struct CPlanTerm {
     /// What it multiplies: one of enum vesde_operand, or more than VESDE_OPERAND_KEPT for more
     /// history.
     pub operand: i32,
-    /// What multiplies the product once more, rounded again; 0 and 1 if nothing does.
+    /// A second factor of the product, which rounds again; 0 and 1 leave the product as it is.
     pub second_factor: f32,
 }
 
-/// What becomes history: a sum of what the buffers hold before the plan is run.
+/// A sum that becomes history, of what the buffers hold before the plan is run.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CKeep {
@@ -202,8 +201,8 @@ const _: () = assert!(VESDE_MOST_KEEPS == MOST_KEEPS);
 
 /// What a turn of the sampler does to the sample: the sum of its terms and of noise_factor·noise,
 /// as vesde_linear computes it. Without terms and noise the sample stays as it is; where
-/// noise_factor is 0 no noise is read. All sums, also those that are kept, are of what the buffers
-/// hold before; vesde_run_plan makes them.
+/// noise_factor is 0 no noise is read. All sums, also those that are kept, read what the buffers
+/// held before the plan.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CPlan {
@@ -223,8 +222,8 @@ pub struct CPlan {
     pub keeps: [CKeep; VESDE_MOST_KEEPS],
     /// How many of them there are.
     pub keeps_len: usize,
-    /// 1 where the plan takes a score, of which the next four say what the denoised sample is, and
-    /// 0 if not.
+    /// 1 if the plan takes a score, and 0 if not. The next five fields say what the denoised sample
+    /// is.
     pub has_denoised: i32,
     /// The denoised sample's factor of the sample.
     pub denoised_sample: f32,
@@ -242,8 +241,8 @@ pub struct CPlan {
     pub averaging: i32,
     /// How they are computed: one of enum vesde_norm.
     pub norm: i32,
-    /// The factor of more counter noise, which is added to the result: where the initial sample is
-    /// followed by a step that begins with churn. 0 for none.
+    /// The factor of further counter noise that is added to the result: after the initial sample,
+    /// for a first step that begins with churn. 0 for none.
     pub churn_factor: f32,
     /// The signal-to-noise ratio that vesde_get_corrector_step takes.
     pub snr: f64,
@@ -389,14 +388,14 @@ impl CPlan {
     }
 }
 
-/// The buffers of a job: the same at every call, or copies of them. All zeros but for what a job
-/// needs.
+/// The buffers of a job: the same at every call, or copies of them. Fields that a job does not need
+/// are zero.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CBuffers {
     /// The sample, which is updated in place.
     pub sample: *mut f32,
-    /// What the network made of the sample.
+    /// The network's output for the sample.
     pub model_output: *const f32,
     /// Floats of the sample, of the model output and of the noise: those of the whole batch.
     pub len: usize,
@@ -407,8 +406,8 @@ pub struct CBuffers {
     pub workspace: *mut f32,
     /// Floats of the workspace.
     pub workspace_len: usize,
-    /// Room for the denoised sample of the score that a call takes, `len` floats: previews. NULL if
-    /// it is not wanted; left as it is by a call that takes no score.
+    /// For previews, `len` floats: a call that takes a score writes the denoised sample here, and
+    /// other calls leave it as it is. NULL if it is not wanted.
     pub denoised: *mut f32,
 }
 
@@ -439,9 +438,9 @@ impl CBuffers {
 }
 
 /// Makes a sampler: a job of `options->method` for a batch of `batch` samples. It keeps a copy of
-/// `config`, and takes nothing but the tables from the scheduler that vesde_sampler_next is given:
-/// a method along a table of sigmas takes `sigmas` alone, n + 1 of them for n steps, and the other
-/// tables may be NULL. A `first_step` without a given sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
+/// `config`; later calls read only the tables of their scheduler. A method along a table of sigmas
+/// reads `sigmas` alone, n + 1 of them for n steps, and the other tables may be NULL. A
+/// `first_step` without a given sample is VESDE_ERROR_TIMESTEP_OUT_OF_RANGE.
 ///
 /// # Safety
 /// `config` and `options` are NULL or readable; `sampler` is NULL or writable.
@@ -541,11 +540,10 @@ fn request_of(request: Request, steps: usize) -> CRequest {
     }
 }
 
-/// vesde_sampler_next without buffers, for an engine that runs the plan where its tensors are, or
-/// on its threads: what is to be done with the answer to the last request, and what is needed then.
-/// What vesde_sampler_next checks of buffers is left to the caller, and so are the factors of a
-/// reduction. The state goes on by one turn, whatever becomes of the plan: to repeat one, keep a
-/// copy. A whole job is:
+/// vesde_sampler_next without buffers, for an engine that computes on its own threads or devices.
+/// `plan` says what to do with the answer to the last request, and `request` what is needed next.
+/// The caller checks the buffers, and computes the factors of a reduction. The state goes on by one
+/// turn, even if the plan is not run: to repeat a turn, keep a copy of the state. A whole job is:
 ///
 /// ```c
 /// do {
@@ -585,9 +583,9 @@ pub unsafe extern "C" fn vesde_sampler_plan(
     })
 }
 
-/// What vesde_sampler_next does with a plan, for the `len` elements from `start` on of a job's
-/// buffers: on the engine's threads, in any split. Noise is buffers->noise, or, where that is NULL,
-/// the plan's counter noise. A plan with a reduction is VESDE_ERROR_INVALID_SAMPLER: compute its
+/// Runs a plan, as vesde_sampler_next does, on `len` elements of a job's buffers from `start` on:
+/// on the engine's threads, in any split. Noise is buffers->noise, or, where that is NULL, the
+/// plan's counter noise. A plan with a reduction is VESDE_ERROR_INVALID_SAMPLER: compute its
 /// factors and set `reduction` to VESDE_REDUCTION_NONE first. A part that is not within the buffers
 /// is VESDE_ERROR_LENGTH_MISMATCH.
 ///
@@ -624,15 +622,16 @@ pub unsafe extern "C" fn vesde_run_plan(
 /// with vesde_buffers buffers = {.sample = sample, .model_output = score, .len = len}.
 ///
 /// The first call makes the initial sample, whatever the buffers hold, unless the options say that
-/// it is there. After VESDE_REQUEST_KIND_DONE the sample is the result, which the options choose:
-/// the last predictor step's prev_sample_mean, clamped, by default. A score that is not a number is
-/// noticed by corrector steps only. After an error everything is as before: the call can be
-/// repeated. vesde_sampler_next_drawing draws by itself.
+/// the caller gives it. After VESDE_REQUEST_KIND_DONE the sample is the result, which the options
+/// choose: the last predictor step's prev_sample_mean, clamped, by default. Only corrector steps
+/// notice a NaN in the score. After an error everything is as before: the call can be repeated.
+/// vesde_sampler_next_drawing draws by itself.
 ///
 /// # Safety
-/// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now; `scheduler`
-/// and `buffers` are NULL or readable, and so are the scheduler's tables; every buffer is NULL or
-/// valid for its length, initialised but for the first call's; `request` is NULL or writable.
+/// `sampler` is NULL or was made by vesde_sampler_init, and nothing else uses it now;
+/// `scheduler` and `buffers` are NULL or readable, and so are the scheduler's tables; every buffer
+/// is NULL or valid for its length, and initialised except in the first call; `request` is NULL or
+/// writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_sampler_next(
     sampler: *mut Sampler,
@@ -648,19 +647,18 @@ pub unsafe extern "C" fn vesde_sampler_next(
     })
 }
 
-/// vesde_sampler_next that draws by itself: where noise is asked for, the generators, one or one
-/// for each sample of the batch, draw it into `noise`, of buffers->len floats, which is to be left
-/// alone between calls. VESDE_REQUEST_KIND_NOISE does not come, and buffers->noise is not looked
-/// at. A job whose initial sample is another generator's passes that one until the first
-/// VESDE_REQUEST_KIND_SCORE. What a condition draws is drawn, too, also in a job that makes its own
-/// noise. After an error the call can be repeated; a draw that was made stays made. A number of
-/// generators that is neither 1 nor the batch is VESDE_ERROR_LENGTH_MISMATCH, whether or not they
-/// draw.
+/// vesde_sampler_next that draws from generators: one, or one for each sample of the batch. They
+/// draw into `noise`, of buffers->len floats, which the caller leaves alone between calls.
+/// VESDE_REQUEST_KIND_NOISE does not come, and buffers->noise is not read. To take the initial
+/// sample from another generator, pass that one until the first VESDE_REQUEST_KIND_SCORE. The noise
+/// of conditions is drawn, too, even in a job on counter noise. After an error the call can be
+/// repeated; a draw that was made stays made. A number of generators that is neither 1 nor the
+/// batch is VESDE_ERROR_LENGTH_MISMATCH, whether or not they draw.
 ///
 /// # Safety
-/// As vesde_sampler_next; `generators` is NULL or holds `generators_len` states, and nothing else
-/// uses them now; `noise` is NULL or writable for buffers->len floats, and initialised but for the
-/// first call.
+/// As vesde_sampler_next; `generators` is NULL or holds `generators_len` states, and
+/// nothing else uses them now; `noise` is NULL or writable for buffers->len floats, and initialised
+/// except in the first call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vesde_sampler_next_drawing(
     sampler: *mut Sampler,

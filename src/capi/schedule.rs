@@ -7,8 +7,8 @@ use crate::schedule::{self, Predictor, PredictorStep, Schedule};
 use crate::steps::Scheduler;
 
 /// A configuration and its tables, all of them the caller's. No function's output may overlap a
-/// table or this struct. A function that needs no table accepts one that is NULL with length 0; of
-/// the configuration the steps read `snr` only.
+/// table or this struct. A table that a function does not need may be NULL with length 0. Of the
+/// configuration, steps read `snr` only.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CScheduler {
@@ -18,8 +18,8 @@ pub struct CScheduler {
     pub timesteps: *const f32,
     /// Their number.
     pub timesteps_len: usize,
-    /// The noise scale at each timestep, which the network is given: vesde_set_sigmas. Only the
-    /// sampler needs it.
+    /// The noise scale at each timestep, for the network: vesde_set_sigmas. Only the sampler needs
+    /// it.
     pub sigmas: *const f32,
     /// Their number.
     pub sigmas_len: usize,
@@ -62,8 +62,8 @@ impl CScheduler {
 }
 
 /// Writes `timesteps_len` continuous timesteps, from 1 down to sampling_eps: diffusers'
-/// set_timesteps, bit for bit. What diffusers takes as keyword overrides is here a changed copy of
-/// the configuration.
+/// set_timesteps, bit for bit. In place of diffusers' keyword overrides, pass a changed copy of the
+/// configuration.
 ///
 /// # Safety
 /// `config` is NULL or readable; `timesteps` is NULL or writable for `timesteps_len` floats.
@@ -187,7 +187,7 @@ pub unsafe extern "C" fn vesde_set_ncsnv2_sigmas(
 
 /// Writes sigmas in geometric progression from sigma_max down to sigma_min: equal steps of log σ,
 /// which are the VE SDE's own and EDM's "VE" row (Karras et al. 2022, table 1). One sigma alone is
-/// sigma_max. In double, rounded once. For a step to 0 put it behind.
+/// sigma_max. They are made in double and rounded once. For a step to 0, append a 0.
 ///
 /// # Safety
 /// `sigmas` is NULL or writable for `sigmas_len` floats.
@@ -204,8 +204,8 @@ pub unsafe extern "C" fn vesde_set_geometric_sigmas(
 
 /// Writes sigmas whose rho-th roots are equally spaced (Karras et al. 2022, equation 5, with rho 7;
 /// k-diffusion's get_sigmas_karras), from sigma_max down to sigma_min. One sigma alone is
-/// sigma_max. In double, rounded once. For a step to 0 put it behind. A rho that is not greater than
-/// 0, or so small or so large that the roots are infinite, 0 or the same, is
+/// sigma_max. They are made in double and rounded once. For a step to 0, append a 0. A rho that is
+/// not greater than 0, or so small or so large that the roots are infinite, 0 or the same, is
 /// VESDE_ERROR_INVALID_OPTION.
 ///
 /// # Safety

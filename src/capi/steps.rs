@@ -14,11 +14,11 @@ use crate::steps;
 /// with d = √(σ² − σ′²).
 ///
 /// `timesteps` holds one timestep for the whole batch (`timesteps_len` 1), or one for each sample
-/// of the batch; no output may overlap it. There may be no noise where its factor is 0. A score
-/// that is not a number is passed on.
+/// of the batch; no output may overlap it. Where the factor of the noise is 0, none is needed. A
+/// NaN in the score is passed on.
 ///
-/// To split the work, pass parts of all buffers, and counter.index plus the part's offset:
-/// anywhere, as a batch of 1, if there is one timestep, between samples if each has its own.
+/// To split the work, pass parts of all buffers, and counter.index plus the part's offset. With one
+/// timestep split anywhere, each part a batch of 1; with one for each sample split between samples.
 ///
 /// # Safety
 /// `scheduler` and `step` are NULL or readable, and so are the scheduler's tables. Every other
@@ -44,9 +44,9 @@ pub unsafe extern "C" fn vesde_step_pred(
 /// al. 2021, algorithm 4; diffusers' step_correct).
 ///
 /// `averaging` is one of enum vesde_averaging, `norm` one of enum vesde_norm. There must be noise.
-/// Counter noise of up to 4 Mi floats is made once where prev_sample is neither sample nor
-/// model_output, or where there is a prev_sample_mean, and else twice: then a step takes about 1.5
-/// times as long.
+/// Counter noise of up to 4 Mi floats is made once if prev_sample is neither sample nor
+/// model_output, or if there is a prev_sample_mean. Otherwise it is made twice, and a step takes
+/// about 1.5 times as long.
 ///
 /// # Safety
 /// As vesde_step_pred.
@@ -66,11 +66,11 @@ pub unsafe extern "C" fn vesde_step_correct(
 }
 
 /// The forward process: noisy_samples = σ·noise + original_samples, with σ the discrete sigma at
-/// the index (diffusers' add_noise). For a σ that is in no table there is vesde_linear.
+/// the index (diffusers' add_noise). For a σ that is in no table, take vesde_linear.
 ///
 /// All buffers have `len` floats: `batch` samples of equal length, one after the other. `indices`
 /// holds one index for the whole batch (`indices_len` 1), or one for each sample; the output may
-/// not overlap it. There may be no noise where the sigma is 0.
+/// not overlap it. Where the sigma is 0, no noise is needed.
 ///
 /// # Safety
 /// As vesde_step_pred.
@@ -98,11 +98,11 @@ pub unsafe extern "C" fn vesde_add_noise(
 /// A linear combination of up to VESDE_MOST_TERMS buffers, in one pass over memory: with it an
 /// engine writes any explicit solver's step. One operation is one rounding, from left to right.
 ///
-/// With vesde_corrector_step's factors it is the last phase of a corrector step that is split over
-/// threads, with vesde_predictor_step's a predictor step; x₀ + σ·noise is a sample with noise of
-/// any σ, and a₀·x₀ scales. Without terms `out` is noise_factor·noise, and there is no mean;
-/// without both it is VESDE_ERROR_EMPTY. There may be no noise where its factor is 0. More terms
-/// are VESDE_ERROR_TOO_LARGE.
+/// With the factors of vesde_corrector_step it is the last phase of a corrector step that is split
+/// over threads; with those of vesde_predictor_step it is a predictor step. x₀ + σ·noise adds noise
+/// of any σ to a sample, and a₀·x₀ scales. Without terms `out` is noise_factor·noise, and there is
+/// no mean. Without terms and noise it is VESDE_ERROR_EMPTY. Where the factor of the noise is 0,
+/// none is needed. More terms are VESDE_ERROR_TOO_LARGE.
 ///
 /// To split the work, pass parts of all buffers, and counter.index plus the part's offset.
 ///
@@ -118,8 +118,8 @@ pub unsafe extern "C" fn vesde_linear(combination: *const CCombination) -> vesde
     })
 }
 
-/// Floats whose squares are summed on their own: where a sample may be split for the corrector's
-/// norms.
+/// Floats in a block of a sum of squares. For the corrector's norms a sample may be split at
+/// multiples of it.
 pub const VESDE_NORM_BLOCK: usize = 4096;
 
 const _: () = assert!(VESDE_NORM_BLOCK == norms::NORM_BLOCK);

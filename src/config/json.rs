@@ -6,9 +6,8 @@
 //! The language is that of Python's `json`: RFC 8259 and the words `NaN`, `Infinity` and
 //! `-Infinity`, where numbers beyond a double's range are infinite or 0, and of equal keys the last
 //! one counts. Python too refuses control characters in strings, a byte order mark, comments, and
-//! commas behind the last member. Narrower than Python is this: values may be nested 64 levels
-//! deep, where Python takes about a thousand; and `true` and `false` are no numbers, which they are
-//! in Python.
+//! commas behind the last member. In two ways this reader is narrower: values may be nested 64
+//! levels deep, in Python about a thousand; `true` and `false` are no numbers, in Python they are.
 
 use crate::error::Error;
 

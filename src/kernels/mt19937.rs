@@ -1,5 +1,5 @@
 //! The Mersenne Twister MT19937 of Matsumoto and Nishimura 1998, as torch and NumPy seed it: 32-bit
-//! words in sequence. What they are made into is the business of its users.
+//! words in sequence. Its users turn them into floats.
 
 use crate::error::Error;
 use crate::simd::{Job, Kernel, Lanes, dispatch};

@@ -83,7 +83,8 @@ impl Kernel for SumSquares<'_> {
                                     *x = 0.0;
                                 }
                             }
-                            let mut elsewhere = sums; // so that those of the loop above stay in registers
+                            // so that those of the loop above stay in registers
+                            let mut elsewhere = sums;
                             l.outlined(AddTile { sums: &mut elsewhere, x: Tile::from(&floats) });
                             sums = elsewhere;
                             at += GROUP;

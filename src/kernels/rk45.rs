@@ -1,6 +1,6 @@
 //! The arithmetic of an adaptive Runge–Kutta step: floats in memory, doubles in registers, one
 //! rounding where something is stored. A stage's derivative K is `a·score` in `f32`; the newest one
-//! is made of the score on the way.
+//! is made of the score as it is read.
 
 use core::mem::MaybeUninit;
 

@@ -7,12 +7,12 @@ use super::{Counter, CudaGrid, Numpy, TorchCpu, TorchCuda};
 use crate::buf::Out;
 use crate::error::Error;
 
-/// What kind a generator is of.
+/// The kind of a generator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 #[non_exhaustive]
 pub enum GeneratorKind {
-    /// Counter noise, a stream for every draw, as the sampler has it.
+    /// Counter noise, one stream for each draw, as in the sampler.
     #[default]
     Counter = 0,
     /// torch's on the CPU.
@@ -28,7 +28,7 @@ pub enum GeneratorKind {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct AnyGenerator {
-    /// torch on the CPU, and NumPy. First, where vector loads of it are most likely aligned.
+    /// torch on the CPU, and NumPy. It comes first, where vector loads are most likely aligned.
     paired: Paired,
     /// Counter noise: where the next draw begins. Each draw takes the next stream.
     counter: Counter,
@@ -81,10 +81,10 @@ impl AnyGenerator {
         }
     }
 
-    /// What kind it is of.
+    /// Its kind.
     ///
     /// # Errors
-    /// `UnknownEnum` where its memory holds none.
+    /// `UnknownEnum` where its memory holds no kind.
     pub fn kind(&self) -> Result<GeneratorKind, Error> {
         use GeneratorKind::{Counter, Numpy, TorchCpu, TorchCuda};
         let kinds = [Counter, TorchCpu, TorchCuda, Numpy];
@@ -152,7 +152,7 @@ impl AnyGenerator {
         }
     }
 
-    /// Goes past a draw of `len` elements.
+    /// Skips a draw of `len` elements.
     ///
     /// # Errors
     /// Those of [`fill_part`](Self::fill_part).
@@ -169,7 +169,7 @@ impl AnyGenerator {
         }
     }
 
-    /// Goes past a draw of counter noise; one of nothing changes nothing.
+    /// Skips a draw of counter noise; a draw of nothing changes nothing.
     fn next_stream(&mut self, len: u64) {
         if len > 0 {
             self.counter.stream = self.counter.stream.wrapping_add(1);

@@ -16,8 +16,8 @@ use crate::simd::dispatch;
 /// A place in counter noise: element `index` of stream `stream` of seed `seed`.
 ///
 /// Element i is the same whoever computes it and however the work is split: two calls for the
-/// halves of a range give the bits of one call for the whole. A call changes nothing; to go on, ask
-/// for another stream or a later index.
+/// halves of a range give the bits of one call for the whole. There is no state: to go on, take
+/// another stream or a later index.
 ///
 /// The numbers come from xoroshiro128+ (Blackman and Vigna 2018), seeded anew every 1024 elements
 /// by Philox4x32-10 (Salmon et al. 2011), through a Box–Muller transform whose tails reach 9.27

@@ -1,4 +1,4 @@
-//! What generators with a state have in common, and how diffusers draws from one of them or from a
+//! The trait of generators with a state, and diffusers' way to draw from one of them or from a
 //! list.
 
 use crate::buf::Out;
@@ -23,7 +23,7 @@ pub(crate) mod sealed {
 }
 
 /// Standard normal noise as diffusers draws it (`randn_tensor`): one generator makes the whole
-/// batch in one call; of several, each makes one sample of the batch, in order. A draw of nothing
+/// batch in one call; with several, each makes one sample of the batch, in order. A draw of nothing
 /// leaves them as they are.
 ///
 /// # Errors
@@ -56,8 +56,8 @@ pub(crate) fn check_draw<G: Generator>(generators: &[G], len: usize) -> Result<u
 /// that are multiples of 2⁻⁵².
 const FARTHEST: f64 = 12.01;
 
-/// MT19937, and the second normal of a pair, which those who make pairs in `f64` keep for the next
-/// call.
+/// MT19937, and the second normal of a pair: generators that make pairs in `f64` keep it for the
+/// next call.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Paired {

@@ -23,10 +23,10 @@ use crate::buf::In;
 use crate::error::Error;
 use crate::kernels::Source;
 
-/// The noise of a step: none, the caller's, or made on the way.
+/// The noise of a step: none, the caller's, or counter noise.
 #[derive(Clone, Copy, Debug)]
 pub enum Noise<'a> {
-    /// None, for a step whose factor of the noise is 0: `prev_sample` is `prev_sample_mean`.
+    /// None: for a step without noise, whose `prev_sample` is its `prev_sample_mean`.
     None,
     /// One standard normal number for each element of the sample.
     Given(In<'a>),

@@ -23,7 +23,8 @@ impl Numpy {
         Self { state: Paired::new(seed) }
     }
 
-    /// `randn(out.len())`. Two calls for the parts of a range are one call for the whole.
+    /// `randn(out.len())`. Two calls for the parts of a range are the same as one call for the
+    /// whole.
     ///
     /// # Errors
     /// `InvalidRandomState` where the state is not one that [`new`](Self::new) makes.

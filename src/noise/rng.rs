@@ -7,11 +7,11 @@ use crate::kernels::normal::FromWords;
 use crate::simd::dispatch;
 
 /// Fills `out` with standard normal numbers made of `rng`'s `u32` words, 64 words for every 64
-/// elements and for the rest: the transform is that of counter noise, so its tails reach 9.27
+/// elements and for the rest. The transform is that of counter noise, so its tails reach 9.27
 /// sigma.
 ///
 /// Element 16k + i of a group of 64 is the k-th normal of words i, 16+i, 32+i and 48+i. One call
-/// for n elements is two calls for its parts if the first part is a multiple of 64.
+/// for n elements is the same as two calls for its parts if the first part is a multiple of 64.
 ///
 /// ```
 /// use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};

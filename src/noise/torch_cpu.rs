@@ -26,8 +26,8 @@ impl TorchCpu {
         Self { state: Paired::new(seed as u32) }
     }
 
-    /// `torch.randn(out.len())`. One call for n is not two calls for parts of n, unless the parts
-    /// are multiples of 16: the calls must be those that torch makes.
+    /// `torch.randn(out.len())`. Make the same calls as torch: one call for n is not the same as
+    /// two calls for parts of n, unless the parts are multiples of 16.
     ///
     /// # Errors
     /// `InvalidRandomState` where the state is not one that [`new`](Self::new) makes.
@@ -36,7 +36,7 @@ impl TorchCpu {
     }
 
     /// `torch.rand(out.len())`: uniform numbers in 0..1, one word of the generator for each. Two
-    /// calls for the parts of a range are one call for the whole.
+    /// calls for the parts of a range are the same as one call for the whole.
     ///
     /// # Errors
     /// Those of [`fill`](Self::fill).
@@ -46,7 +46,7 @@ impl TorchCpu {
 
     /// `2·torch.randint(0, 2, ...) − 1`: 1 or −1, one word of the generator for each. That is
     /// `score_sde`'s probe of a divergence (`likelihood.py`, "Rademacher"). Two calls for the parts
-    /// of a range are one call for the whole.
+    /// of a range are the same as one call for the whole.
     ///
     /// # Errors
     /// Those of [`fill`](Self::fill).

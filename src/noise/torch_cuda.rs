@@ -14,7 +14,7 @@ const BLOCK: u64 = 256;
 /// The longest draw, 4 TB: of a longer one torch cannot count the blocks, which it does in 32 bits.
 const MOST: u64 = (1 << 40) - BLOCK;
 
-/// How many threads a GPU runs at once, which torch's launches are cut to: a draw of more elements
+/// How many threads a GPU runs at once. torch cuts its launches to it, so a draw of more elements
 /// depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
@@ -36,7 +36,7 @@ impl CudaGrid {
     /// "Tesla" and "GeForce" in front, whatever the case: "NVIDIA H200", "T4", "rtx 4090"; "H100"
     /// alone is the SXM module, and "unlimited" is [`UNLIMITED`](Self::UNLIMITED). The sizes are
     /// those that NVIDIA has published. Where torch is at hand, `torch.cuda.get_device_properties`
-    /// knows better, and MIG slices too.
+    /// is more exact, and knows MIG slices, too.
     #[must_use]
     pub fn of_gpu(name: &str) -> Option<Self> {
         Self::of_gpu_bytes(name.as_bytes())
@@ -232,16 +232,16 @@ gpus! {
 /// The state of torch's CUDA generator: what `torch.Generator("cuda").manual_seed(seed)` makes and
 /// `torch.randn` on the GPU advances.
 ///
-/// It gives the GPU's bits, on every machine: the logarithm is CUDA's, and the sine and cosine,
-/// which make numbers differ by up to 5e-6 from exact ones, are the GPU's own. On an H100 and on an
-/// H200 (torch 2.11, CUDA 13) not one of 1.6 billion elements differs; other kinds of GPU have not
-/// been at hand, but for what users have printed: four digits of an A100 and of an RTX A4000, 36
-/// numbers of an RTX 3060. torch rounds the same numbers for `float16` and `bfloat16`.
+/// It gives the GPU's bits, on every machine. The logarithm is CUDA's. Sine and cosine are the
+/// GPU's own, and so numbers differ by up to 5e-6 from exact ones. On an H100 and on an H200 (torch
+/// 2.11, CUDA 13) not one of 1.6 billion elements differs; of other kinds of GPU only numbers that
+/// users have printed were at hand: four digits of an A100 and of an RTX A4000, 36 numbers of an
+/// RTX 3060. torch rounds the same numbers for `float16` and `bfloat16`.
 ///
 /// torch splits a draw of more than 2²⁹ elements into several launches, which take the generator
-/// further than one would. So does this, by the source of torch 2.15: draws beyond 2²⁹ were not
-/// compared with a GPU's. In `float16` and `bfloat16`, which torch splits beyond 2³⁰ only, they
-/// have other numbers.
+/// further than one launch would. This does the same, by the source of torch 2.15; such draws were
+/// not compared with a GPU's. torch splits `float16` and `bfloat16` beyond 2³⁰ only, and there such
+/// draws have other numbers.
 ///
 /// Owned by the caller, fixed in size (24 bytes), copyable: a copy continues like the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -303,7 +303,7 @@ impl TorchCuda {
         Ok(())
     }
 
-    /// Goes past a draw of `len` elements.
+    /// Skips a draw of `len` elements.
     ///
     /// # Errors
     /// Those of [`fill`](Self::fill).

@@ -1,8 +1,9 @@
-//! Whole jobs by reverse communication: `next` says what the caller is to do, and is called again
-//! when it is done. No callback, no buffer and no thread of its own, so it fits any engine.
+//! Whole jobs by reverse communication: `next` tells the caller what to do, and the caller calls it
+//! again afterwards. No callback, no buffer and no thread of its own, so it fits any engine.
 //!
-//! One machine walks through a job of steps: where it is is one number, how many requests it has
-//! made. A method is a file of coefficients. The ODE, whose steps are found on the way, is another.
+//! One machine walks through a job of steps. Its place is one number: how many requests it has
+//! made. A method is a file of coefficients. The ODE, which finds its steps as it goes, has a
+//! machine of its own.
 
 mod likelihood;
 mod multistep;
@@ -49,7 +50,7 @@ pub struct Buffers<'a> {
 }
 
 impl<'a> Buffers<'a> {
-    /// The sample, and what the network made of it.
+    /// The sample, and the network's output for it.
     #[must_use]
     pub fn new(sample: &'a mut [f32], model_output: impl Into<In<'a>>) -> Self {
         let (sample, model_output) = (sample.into(), model_output.into());
@@ -62,15 +63,15 @@ impl<'a> Buffers<'a> {
         Self { noise: Some(noise.into()), ..self }
     }
 
-    /// With the history of the job, [`Sampler::workspace_len`] floats, to be left alone between
-    /// calls.
+    /// With the history of the job, [`Sampler::workspace_len`] floats, which the caller leaves
+    /// alone between calls.
     #[must_use]
     pub fn with_workspace(self, workspace: &'a mut [f32]) -> Self {
         Self { workspace: workspace.into(), ..self }
     }
 
-    /// With room for the denoised sample of the score that a call takes, as long as the sample:
-    /// previews. It is left as it is by a call that takes none.
+    /// With a buffer for previews, as long as the sample: a call that takes a score writes the
+    /// denoised sample there, and other calls leave it as it is.
     #[must_use]
     pub fn with_denoised(self, denoised: impl Into<Out<'a>>) -> Self {
         Self { denoised: Some(denoised.into()), ..self }
@@ -106,23 +107,23 @@ impl<'a> Buffers<'a> {
 pub enum Request {
     /// Evaluate the score of `sample` at this noise scale, into `model_output`.
     Score {
-        /// The noise scale, what the network is given: from `sigmas`, or the method's own.
+        /// The noise scale, for the network: from `sigmas`, or the method's own.
         sigma: f32,
         /// The continuous timestep; along a table of sigmas [`Config::timestep`] of the sigma,
         /// which may lie outside 0..=1.
         timestep: f32,
-        /// What a network of discrete noise levels is given: N − 1 − [`Schedule::index`], with N
-        /// the number of timesteps, 0 for the largest sigma. It is `score_sde`'s label, round((1 −
-        /// t)·(N − 1)), where `sampling_eps` is 1e-6 or more and times N − 1 less than ½; elsewhere
-        /// that may differ by 1, and this goes with the sigma that the step looks up. With
-        /// [`Corrector::Ncsnv2`] it is the step, ncsnv2's index of the level, and along a table of
-        /// sigmas the step.
+        /// The label for a network of discrete noise levels: N − 1 − [`Schedule::index`], with N
+        /// the number of timesteps, so 0 for the largest sigma. It is `score_sde`'s label, round((1
+        /// − t)·(N − 1)), where `sampling_eps` is at least 1e-6 and `sampling_eps`·(N − 1) is less
+        /// than ½. Elsewhere `score_sde`'s may differ by 1; this one goes with the sigma that the
+        /// step looks up. With [`Corrector::Ncsnv2`] it is the step, which is ncsnv2's index of the
+        /// level. Along a table of sigmas it is the step, too.
         label: usize,
         /// The step, from 0 to the number of steps less one.
         step: usize,
-        /// The corrector step within it; equal to their number for the predictor step, and 0 for
-        /// the score that [`SamplerResult::Denoised`] takes. Along a table of sigmas 0 for the
-        /// first score of a step and 1 for the second.
+        /// The corrector step within the step, from 0. For the predictor step it is the number of
+        /// corrector steps, and for the score of [`SamplerResult::Denoised`] it is 0. Along a table
+        /// of sigmas it is 0 for the first score of a step and 1 for the second.
         correction: u32,
     },
     /// Fill `noise` with as many standard normal numbers as the sample has elements.
@@ -132,7 +133,7 @@ pub enum Request {
         draw: u64,
     },
     /// Change `sample` as the job's condition demands, for example by [`impute`](crate::impute).
-    /// What is known of the sample is to have noise of `sigma`.
+    /// The known part of the sample then needs noise of `sigma`.
     Condition {
         /// The noise scale that belongs to the timestep, from `sigmas`; along a table of sigmas the
         /// one that the step has come to.
@@ -141,13 +142,13 @@ pub enum Request {
         timestep: f32,
         /// The step.
         step: usize,
-        /// Behind what.
+        /// After what.
         after: After,
         /// Which draw its noise is, if it has one: counter noise of the options' stream plus this
         /// number, or the next numbers of the caller's generator. 0 for the initial sample, which
         /// has none of its own.
         draw: u64,
-        /// Whether nothing comes after it: the result is the sample as it then is.
+        /// Whether it comes last: the sample as the caller leaves it is the result.
         last: bool,
     },
     /// Nothing: the sample is the result.
@@ -222,9 +223,9 @@ impl Sampler {
     /// # Errors
     /// Those of [`Config::validate`]; `Empty` where the batch is zero; `InvalidSnr` where `step_lr`
     /// is negative or not finite; `InvalidOption` where one of the options of methods along sigmas
-    /// is negative, not a number or (but for `s_tmax`) infinite, where `order` is above 4 or a range
-    /// is none, where there are both η and churn, and where an option is not for the method: the
-    /// predictor–corrector method takes scores, and clamps no denoised sample.
+    /// is negative, not a number or (but for `s_tmax`) infinite, where `order` is above 4, where a
+    /// range is empty, where there are both η and churn, and where an option is not for the method:
+    /// the predictor–corrector method takes scores, and clamps no denoised sample.
     pub fn new(config: &Config, batch: usize, options: SamplerOptions) -> Result<Self, Error> {
         config.validate()?;
         if batch == 0 {
@@ -304,22 +305,21 @@ impl Sampler {
 
     /// Takes what the last request asked for, advances the sample, and says what is needed next.
     ///
-    /// The first call makes the initial sample, unless the options say that it is there; what the
-    /// buffers held does not matter otherwise. After [`Request::Done`] the sample is the result,
-    /// which the options choose: the last predictor step's `prev_sample_mean`, clamped, by default.
-    /// Noise is needed only where [`Request::Noise`] has asked for it. All buffers have the same
-    /// length at every call.
+    /// The first call makes the initial sample, unless the options say that the caller gives it.
+    /// What the buffers held does not matter then. After [`Request::Done`] the sample is the
+    /// result, which the options choose: the last predictor step's `prev_sample_mean`, clamped, by
+    /// default. Noise is needed only where [`Request::Noise`] has asked for it. All buffers have
+    /// the same length at every call.
     ///
     /// # Errors
     /// Those of [`Scheduler::step_pred`](crate::Scheduler::step_pred) and
     /// [`Scheduler::step_correct`](crate::Scheduler::step_correct), the former also where a
-    /// timestep or a sigma that the network would be asked about is none, or the options start
-    /// behind the last step; `LengthMismatch` where `sigmas` is shorter than `timesteps` or the
-    /// batch does not divide the sample; `NullPointer` where noise was asked for and is missing;
-    /// `BufferTooSmall` for the workspace; `SamplerDone` after `Done`; `InvalidSampler` where the
-    /// state is not one that this type makes, or the schedule has lost the current step. A score
-    /// that is not a number is noticed by corrector steps only. After an error state and sample are
-    /// as before: the call can be repeated.
+    /// timestep or a sigma of the network's next call is not valid, or the options start behind the
+    /// last step; `LengthMismatch` where `sigmas` is shorter than `timesteps` or the batch does not
+    /// divide the sample; `NullPointer` where noise was asked for and is missing; `BufferTooSmall`
+    /// for the workspace; `SamplerDone` after `Done`; `InvalidSampler` where the state is not one
+    /// that this type makes, or the schedule has lost the current step. Only corrector steps notice
+    /// a NaN in the score. After an error state and sample are as before: the call can be repeated.
     pub fn next(&mut self, schedule: &Schedule<'_>, buffers: Buffers<'_>) -> Result<Request, Error> {
         self.next_if(schedule, buffers, &|_| Ok(()))
     }
@@ -346,11 +346,11 @@ impl Sampler {
         Ok(request)
     }
 
-    /// [`next`](Self::next) that draws by itself where noise is asked for: [`randn`] of
-    /// `generators`, one or one for each sample of the batch, into `noise`, which is to be left
-    /// alone between calls. [`Request::Noise`] does not come. A job whose initial sample is another
-    /// generator's passes that one until the first [`Request::Score`]. What a
-    /// [`Request::Condition`] draws is drawn, too, also in a job that makes its own noise.
+    /// [`next`](Self::next) that draws from `generators`, one or one for each sample of the batch:
+    /// [`randn`] into `noise`, which the caller leaves alone between calls. [`Request::Noise`] does
+    /// not come. To take the initial sample from another generator, pass that one until the first
+    /// [`Request::Score`]. The noise of a [`Request::Condition`] is drawn, too, even in a job on
+    /// counter noise.
     ///
     /// # Errors
     /// Those of [`next`](Self::next) and [`randn`]. A draw that was made stays made: the call can
@@ -402,19 +402,21 @@ impl Sampler {
         }
     }
 
-    /// [`next`](Self::next) without buffers, for an engine that runs the plan where its tensors
-    /// are: what is to be done with the answer to the last request, and what is needed then. What
-    /// [`next`](Self::next) checks of buffers is left to the caller, and the factors of a
-    /// [`Reduction`]. The state goes on by one turn, whatever becomes of the plan: to repeat one,
-    /// keep a copy.
+    /// [`next`](Self::next) without buffers, for an engine that computes on its own threads or
+    /// devices. The plan says what to do with the answer to the last request, and the request what
+    /// is needed next. The caller checks the buffers, and computes the factors of a [`Reduction`].
+    /// The state goes on by one turn, even if the plan is not run: to repeat a turn, keep a copy of
+    /// the state.
     ///
     /// ```
-    /// # use vesde::{Config, Request, Sampler, SamplerOptions, Schedule, set_sigmas, set_timesteps};
+    /// # use vesde::{Config, Request, Sampler, SamplerOptions, Schedule};
+    /// # use vesde::{set_sigmas, set_timesteps};
     /// # let config = Config::default();
     /// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
     /// # set_timesteps(&config, &mut timesteps)?;
     /// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
-    /// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+    /// # let schedule =
+    /// #   Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
     /// let mut sampler = Sampler::new(&config, 1, SamplerOptions::default())?;
     /// loop {
     ///     let (plan, request) = sampler.plan(&schedule)?;

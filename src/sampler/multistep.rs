@@ -1,4 +1,4 @@
-//! The methods that call the network once a step and remember what it said: the exponential family
+//! The methods that call the network once a step and keep its past outputs: the exponential family
 //! (DPM-Solver++, its SDE forms, UniPC) and Adams' in σ (LMS, iPNDM). Coefficients only, from one
 //! routine: weights that integrate the polynomial through the remembered values.
 //!
@@ -6,8 +6,8 @@
 //!
 //! x′ = e^(−H)·x + Σ wₖ·Dₖ + σ′·√(1 − e^(−2ηh))·z
 //!
-//! (Lu et al. 2022, DPM-Solver++; Zhao et al. 2023, UniPC). An Adams step is x′ = x + Σ wₖ·εₖ with ε
-//! = (x − D)/σ.
+//! (Lu et al. 2022, DPM-Solver++; Zhao et al. 2023, UniPC). An Adams step is x′ = x + Σ wₖ·εₖ with
+//! ε = (x − D)/σ.
 
 use super::options::Method;
 use super::plan::{Plan, Sum};

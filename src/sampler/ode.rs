@@ -22,8 +22,8 @@ pub use plan::{
 /// appendix D). Plain data, owned by the caller: a copy, taken at any time together with copies of
 /// the buffers, continues like the original.
 ///
-/// The batch has one step size, as in `score_sde`: what becomes of a sample depends a little on the
-/// others. For results that do not, run a job for each.
+/// The batch has one step size, as in `score_sde`: the result of a sample depends a little on the
+/// others. To avoid that, run a job for each sample.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Ode {
@@ -83,7 +83,7 @@ impl Ode {
     ///     let buffers = OdeBuffers::new(&mut sample, &mut input, &score, &mut workspace);
     ///     let OdeRequest::Score { sigma, .. } = ode.next(buffers)? else { break };
     ///     for (s, x) in score.iter_mut().zip(&input) {
-    ///         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network's place: here a Gaussian's score
+    ///         *s = (0.5 - x) / (sigma * sigma + 0.01); // the network; here a Gaussian's score
     ///     }
     /// }
     /// assert_eq!(ode.stats().evaluations, 2 + 6 * (ode.stats().accepted + ode.stats().rejected));
@@ -174,7 +174,7 @@ impl Ode {
             .ok_or(Error::TooLarge)
     }
 
-    /// Where the probe's counter noise begins, whose signs it is ([`Counter::rademacher`]).
+    /// The counter noise whose signs are the probe ([`Counter::rademacher`]).
     #[must_use]
     pub fn probe(&self) -> Counter {
         Counter::new(self.seed, self.stream.wrapping_add(1))
@@ -190,20 +190,20 @@ impl Ode {
 
     /// Takes what the last request asked for, advances the solution, and says what is needed next.
     ///
-    /// The first call makes the initial sample, unless the options say that it is there; what the
-    /// other buffers held does not matter. After [`OdeRequest::Done`] the sample is the solution at
-    /// the interval's end: data with noise of σ(`sampling_eps`) on it, or a code. With a divergence
-    /// the first log-density of each sample is then the integral of the drift's divergence, from
-    /// which [`log_likelihood`](crate::log_likelihood) makes a log-density.
+    /// The first call makes the initial sample, unless the options say that the caller gives it.
+    /// What the other buffers held does not matter. After [`OdeRequest::Done`] the sample is the
+    /// solution at the interval's end: data with noise of σ(`sampling_eps`) on it, or a code. With
+    /// a divergence the first log-density of each sample is then the integral of the drift's
+    /// divergence, from which [`log_likelihood`](crate::log_likelihood) makes a log-density.
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `BufferTooSmall`, `Overlap`, `TooLarge` for the buffers;
     /// `NullPointer` where noise, the probe or the product is missing; `NonFiniteScore` where the
-    /// sample or a derivative of the step is not finite (of the second one, which no sum has, where
-    /// the network passes it on), `StepTooSmall`, `TooManyEvaluations`;
-    /// `SamplerDone` after `Done`; `InvalidSampler` where the state is not one that this type
-    /// makes. After an error state and buffers are as before, but for the log-densities from the
-    /// batch's number on, as many, where dots are kept: the call can be repeated.
+    /// sample or a derivative of the step is not finite (the second one is in no sum, and noticed
+    /// where the network passes it on); `StepTooSmall`; `TooManyEvaluations`; `SamplerDone` after
+    /// `Done`; `InvalidSampler` where the state is not one that this type makes. After an error the
+    /// call can be repeated: state and buffers are as before, except the log-densities `batch` to
+    /// `2·batch − 1`, where dots are kept.
     pub fn next(&mut self, mut buffers: OdeBuffers<'_>) -> Result<OdeRequest, Error> {
         let modes = self.modes()?;
         buffers.check()?;
@@ -231,9 +231,9 @@ impl Ode {
         Ok(request)
     }
 
-    /// What is to be summed over a batch of `len` elements before [`plan`](Self::plan): with it,
-    /// and with the plan that follows, [`next`](Self::next) is done in parts, on threads, on ranks,
-    /// or on a GPU. Nothing is changed.
+    /// What must be summed over a batch of `len` elements before [`plan`](Self::plan). With the
+    /// sums and the plan that follows, [`next`](Self::next) is done in parts: on threads, on ranks
+    /// or on a GPU. It changes nothing.
     ///
     /// ```
     /// # use vesde::{Config, NORM_BLOCK, Ode, OdeBuffers, OdeOptions, OdeRequest, norm_blocks};
@@ -313,11 +313,11 @@ impl Ode {
         })
     }
 
-    /// Goes on by one turn: what is to be done with the buffers, and what is needed then, from the
-    /// totals of the [`reduction`](Self::reduction) (zeros where nothing was to be summed). With a
-    /// divergence the sums over each sample that the reduction asks for are in the log-densities
-    /// from the batch's number on, as many. What [`next`](Self::next) checks of the buffers is left
-    /// to the plan. To repeat a plan, keep a copy.
+    /// Goes on by one turn, from the totals of the [`reduction`](Self::reduction) (zeros where
+    /// nothing was to be summed). The plan says what to do with the buffers, and the request what
+    /// is needed next. With a divergence, the log-densities `batch` to `2·batch − 1` are the sums
+    /// over each sample that the reduction asks for. The plan checks the buffers. To repeat a plan,
+    /// keep a copy of the state.
     ///
     /// # Errors
     /// Those of [`next`](Self::next) that come from state, length, log-densities and sums. After

@@ -1,4 +1,4 @@
-//! What a job is to be.
+//! The options of a job.
 
 use crate::norms::{Averaging, Norm};
 use crate::schedule::Predictor;
@@ -9,21 +9,20 @@ use crate::schedule::Predictor;
 #[non_exhaustive]
 pub enum SamplerNoise {
     /// Counter noise, a stream for every draw: the initial sample takes the stream of the options,
-    /// each later draw the next one. No noise is ever asked for.
+    /// each later draw the next one. The job never asks for noise.
     #[default]
     Counter = 0,
-    /// The caller, who is asked for every draw by a request, in diffusers' order, or whose
-    /// generators draw (`next_drawing`).
+    /// The caller. A request asks for each draw, in diffusers' order; with `next_drawing` the
+    /// caller's generators draw.
     Given = 1,
 }
 
-/// Which of the last step's two results a job ends with.
+/// The result of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 #[non_exhaustive]
 pub enum SamplerResult {
-    /// `prev_sample_mean`, from which the last noise has been removed, as diffusers' pipeline has
-    /// it.
+    /// `prev_sample_mean`: the last step without its noise, as in diffusers' pipeline.
     #[default]
     Mean = 0,
     /// `prev_sample`, with the last noise in it (`noise_removal=False` in `score_sde`).
@@ -33,7 +32,7 @@ pub enum SamplerResult {
     Denoised = 2,
 }
 
-/// How a corrector step makes its step size ε; the noise's factor is √(2ε).
+/// The corrector: how the step size ε of its steps is made. The factor of the noise is √(2ε).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 #[non_exhaustive]
@@ -48,7 +47,7 @@ pub enum Corrector {
     /// `set_ncsnv2_sigmas` and a denoised result it is the annealed Langevin dynamics of ncsnv2
     /// (Song and Ermon 2020), which starts from uniform noise that the caller gives.
     Ncsnv2 = 2,
-    /// No corrector: nothing is done, no score is asked for and nothing drawn.
+    /// No corrector: no step, no score and no draw.
     None = 3,
 }
 
@@ -59,7 +58,7 @@ impl Corrector {
     pub const ALL: &'static [Self] = &[Self::Langevin, Self::AnnealedLangevin, Self::Ncsnv2, Self::None];
 }
 
-/// Whether a job asks for the sample to be changed on the way: for inpainting and its like.
+/// Whether a job stops for the caller to change its sample: for inpainting and other conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 #[non_exhaustive]
@@ -67,14 +66,15 @@ pub enum Conditions {
     /// It does not.
     #[default]
     None = 0,
-    /// It does, and each request but the initial sample's has a draw of noise, as `score_sde`'s
-    /// inpainting and colorization have. A given sample is no initial one.
+    /// It does, and each such request has a draw of noise, except the one for the initial sample,
+    /// as in `score_sde`'s inpainting and colorization. For a sample that the caller gives there is
+    /// no such first request.
     Drawing = 1,
     /// It does, without noise.
     Quiet = 2,
 }
 
-/// Behind what a job asks for its sample to be changed.
+/// The point at which a job asks for a change of its sample: after which of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 #[non_exhaustive]
@@ -89,17 +89,17 @@ pub enum After {
 
 /// The method of a job: how it goes from noise to a sample.
 ///
-/// All but the first go along a table of sigmas, [`Schedule::sigmas`], and take nothing else from
-/// the schedule: n + 1 sigmas, each less than the one before, are n steps, and the last may be 0.
-/// The step to 0 gives the denoised sample, whatever the method. [`set_geometric_sigmas`] and
-/// [`set_karras_sigmas`] make such tables.
+/// All methods but the first go along a table of sigmas, [`Schedule::sigmas`], and use nothing else
+/// of the schedule. A table of n + 1 sigmas, each less than the one before, has n steps. The last
+/// sigma may be 0: that step gives the denoised sample, whatever the method.
+/// [`set_geometric_sigmas`] and [`set_karras_sigmas`] make such tables.
 ///
-/// With [`eta`](SamplerOptions::eta) 0 they follow the probability-flow ODE; those that say so take
-/// noise.
+/// With [`eta`](SamplerOptions::eta) 0 they follow the probability-flow ODE. With an η above 0 the
+/// methods that say so add noise.
 ///
-/// Measured on examples/digits (study.py): [`Dpmpp2m`](Self::Dpmpp2m) is the one to take, with η 1
-/// or ½ for the best pictures from 5 to 20 calls of the network, and with η 0 where the result is
-/// to be a function of the initial noise.
+/// Measured on examples/digits (study.py): [`Dpmpp2m`](Self::Dpmpp2m) is the one to take: with η 1
+/// or ½ for the best pictures from 5 to 20 calls of the network, with η 0 for a result that depends
+/// on the initial noise alone.
 ///
 /// [`Schedule::sigmas`]: crate::Schedule::sigmas
 /// [`set_geometric_sigmas`]: crate::set_geometric_sigmas
@@ -116,12 +116,13 @@ pub enum Method {
     /// ancestral, with churn k-diffusion's Euler.
     Euler = 1,
     /// Heun's method in σ (Karras et al. 2022, algorithm 1; with churn algorithm 2); of order 2,
-    /// two calls a step but the one to 0.
+    /// with two calls a step, except the step to 0.
     Heun = 2,
-    /// DPM-Solver-2 (Lu et al. 2022), the midpoint in log σ; of order 2, two calls a step but the
-    /// one to 0. With η it is k-diffusion's DPM2 ancestral.
+    /// DPM-Solver-2 (Lu et al. 2022), the midpoint in log σ; of order 2, with two calls a step,
+    /// except the step to 0. With η it is k-diffusion's DPM2 ancestral.
     Dpm2 = 3,
-    /// DPM-Solver++(2S); of order 2, two calls a step but the one to 0. With η it is DPM++ 2S a.
+    /// DPM-Solver++(2S); of order 2, with two calls a step, except the step to 0. With η it is
+    /// DPM++ 2S a.
     Dpmpp2s = 4,
     /// DPM-Solver++(2M) with midpoint weights, k-diffusion's and diffusers' default; of order 2.
     /// With η it is DPM++ 2M SDE.
@@ -129,8 +130,8 @@ pub enum Method {
     /// The same with exact weights (`solver_type` "heun").
     Dpmpp2mExact = 6,
     /// The third-order multistep method as it was published and as dpm-solver, diffusers and
-    /// k-diffusion (3M SDE) have it, with half the second difference. It is of order 2; for
-    /// comparison with them.
+    /// k-diffusion (3M SDE) have it, with half the second difference. It is of order 2, and is here
+    /// for comparison with them.
     Dpmpp3mPublished = 7,
     /// The same with the second difference at full weight: of order 3, on tables whose first sigma
     /// is so large that Euler's first step does no harm. With η it is stochastic.
@@ -188,7 +189,7 @@ impl Method {
     }
 }
 
-/// What the network gives, from which the denoised sample D follows; x is the sample.
+/// The output of the network, and the denoised sample D that follows from it; x is the sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 #[non_exhaustive]
@@ -207,14 +208,14 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// Everything that a network may give.
+    /// Every kind of output.
     ///
     /// cbindgen:ignore
     pub const ALL: &'static [Self] = &[Self::Score, Self::Epsilon, Self::Denoised, Self::V];
 }
 
-/// Churn (Karras et al. 2022, algorithm 2), of the methods that say so: before a step whose σ is in
-/// `s_tmin..=s_tmax` noise raises it to σ·(1 + γ) with γ = min(`s_churn`/steps, √2 − 1).
+/// Churn (Karras et al. 2022, algorithm 2), for the methods that say so. Before a step whose σ is
+/// in `s_tmin..=s_tmax`, noise raises it to σ·(1 + γ) with γ = min(`s_churn`/steps, √2 − 1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Churn {
     /// How much; 0 for none.
@@ -237,12 +238,14 @@ impl Default for Churn {
 /// Image to image, from step 6 of 9 on:
 ///
 /// ```
-/// # use vesde::{Buffers, Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler, set_sigmas, set_timesteps};
+/// # use vesde::{Buffers, Config, Counter, Request, Sampler, SamplerOptions, Schedule, Scheduler};
+/// # use vesde::{set_sigmas, set_timesteps};
 /// # let config = Config::default();
 /// # let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 9], [0.0; 9], [0.0; 9]);
 /// # set_timesteps(&config, &mut timesteps)?;
 /// # set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
-/// # let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+/// # let schedule =
+/// #     Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
 /// # let (picture, mut sample, mut score) = ([0.5; 64], [0.0; 64], [0.0; 64]);
 /// let (seed, step) = (42, 6);
 /// let index = schedule.index(timesteps[step])? as i64;
@@ -251,7 +254,9 @@ impl Default for Churn {
 ///
 /// let options = SamplerOptions { seed, start: Some(step), ..SamplerOptions::default() };
 /// let mut sampler = Sampler::new(&config, 1, options)?;
-/// while let Request::Score { sigma, .. } = sampler.next(&schedule, Buffers::new(&mut sample, &score))? {
+/// loop {
+///     let buffers = Buffers::new(&mut sample, &score);
+///     let Request::Score { sigma, .. } = sampler.next(&schedule, buffers)? else { break };
 ///     // network(&sample, sigma, &mut score)
 /// #   for (s, x) in score.iter_mut().zip(&sample) { *s = (0.5 - x) / (sigma * sigma + 0.01); }
 /// }
@@ -265,47 +270,46 @@ pub struct SamplerOptions {
     pub stream: u64,
     /// Who makes the noise.
     pub noise: SamplerNoise,
-    /// How the job goes.
+    /// The method.
     pub method: Method,
-    /// What the network gives. The predictor–corrector method takes the score.
+    /// The output of the network. The predictor–corrector method takes the score.
     pub prediction: Prediction,
     /// The order of [`Method::Lms`] and [`Method::Ipndm`], up to 4; 0 is 4.
     pub order: u32,
     /// How much noise a step adds, in methods that take it: 0 for none, 1 for as much as the
     /// reverse-time SDE has.
     pub eta: f32,
-    /// What the noise of steps and of churn is multiplied by (EDM's and k-diffusion's `s_noise`):
-    /// `None` for 1.
+    /// The factor of the noise of steps and of churn (EDM's and k-diffusion's `s_noise`): `None`
+    /// for 1.
     pub s_noise: Option<f32>,
     /// The noise before a step.
     pub churn: Churn,
     /// The range that the denoised sample is clamped to in each step, in methods that go along
-    /// sigmas. It biases samples with many values at the ends of the range: to clamp the result is
-    /// better there.
+    /// sigmas. It biases samples with many values at the ends of the range: for those rather clamp
+    /// the result.
     pub clamp_denoised: Option<(f32, f32)>,
-    /// Over what the corrector averages.
+    /// How the corrector averages its norms.
     pub averaging: Averaging,
     /// How the corrector computes its norms.
     pub norm: Norm,
-    /// How the predictor goes on.
+    /// The predictor.
     pub predictor: Predictor,
-    /// How the corrector makes its steps, `correct_steps` of them for each timestep.
+    /// The corrector, which makes `correct_steps` steps for each timestep.
     pub corrector: Corrector,
     /// The step size of [`Corrector::Ncsnv2`] at the last sigma.
     pub step_lr: f32,
-    /// Whether the sample is handed over on the way.
+    /// Whether the job stops for changes of the sample.
     pub conditions: Conditions,
-    /// Which of the last step's results is the final sample. Where the last update is a
-    /// correction, that is the sample with its noise.
+    /// The result of the job. Where the last update is a correction, it is the sample with its
+    /// noise.
     pub result: SamplerResult,
-    /// Whether the final sample is left as it is, and not clamped to 0..=1 as diffusers' pipeline
-    /// does.
+    /// Whether the result is left as it is, and not clamped to 0..=1 as in diffusers' pipeline.
     pub unclamped: bool,
-    /// `Some(k)` to start at step k from the sample that the first
-    /// [`Sampler::next`](crate::Sampler::next) is given, as if the job had come so far by itself:
-    /// draws and streams are numbered accordingly. For image to image the sample is the picture
-    /// with noise of that step's sigma ([`Scheduler::add_noise`](crate::Scheduler::add_noise), or
-    /// [`linear`](crate::linear) of it and noise along a table); to resume, it is the one that a job
-    /// had before that step's first request, and methods with history begin anew.
+    /// `Some(k)` to start at step k, from the sample that the first
+    /// [`Sampler::next`](crate::Sampler::next) is given. Draws and streams are numbered as if the
+    /// job had come so far by itself. For image to image the sample is the picture with noise of
+    /// that step's sigma ([`Scheduler::add_noise`](crate::Scheduler::add_noise), or
+    /// [`linear`](crate::linear) of it and noise along a table); To resume a job, it is the sample
+    /// that the job had before that step's first request; methods with history begin anew.
     pub start: Option<usize>,
 }

@@ -6,21 +6,20 @@ use crate::noise::Counter;
 use crate::norms::{Averaging, Norm};
 use crate::steps::MOST_TERMS;
 
-/// What must be known of the tensors before a plan's factors are.
+/// What must be computed from the tensors before a plan's factors are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Reduction {
     /// Nothing.
     #[default]
     None,
-    /// The norms of the model output and of the noise, of each sample or their means over the
-    /// batch. With [`corrector_step`](crate::corrector_step) two factors follow from them:
-    /// `step_size` is that of the model output, which is 0 in the plan, and `noise_factor` that of
-    /// the noise.
+    /// The norms of the model output and of the noise: of each sample, or their means over the
+    /// batch. [`corrector_step`](crate::corrector_step) makes two factors of them: `step_size` for
+    /// the model output, which is 0 in the plan, and `noise_factor` for the noise.
     CorrectorNorms {
         /// The configuration's signal-to-noise ratio.
         snr: f64,
-        /// Over what the norms are averaged.
+        /// How the norms are averaged.
         averaging: Averaging,
         /// How they are computed.
         norm: Norm,
@@ -45,9 +44,9 @@ pub enum Operand {
 pub struct PlanTerm {
     /// The factor.
     pub factor: f32,
-    /// What multiplies the product once more, rounded again; 1 if nothing does.
+    /// A second factor of the product, which rounds again; 1 leaves the product as it is.
     pub second_factor: f32,
-    /// What they multiply.
+    /// The buffer that they multiply.
     pub operand: Operand,
 }
 
@@ -113,7 +112,7 @@ pub struct Denoised {
     pub clamp: Option<(f32, f32)>,
 }
 
-/// What becomes history: a sum of what the buffers hold before the plan is run.
+/// A sum that becomes history, of what the buffers hold before the plan is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Keep {
     /// The number of the buffer that takes it: for the next plans [`Operand::Kept`] of it.
@@ -151,7 +150,7 @@ pub(crate) const MOST_KEEPS: usize = 2;
 /// An update of the sample: the sum of [`terms`](Self::terms) and `noise_factor·z`, z being the
 /// noise, as [`linear`](crate::linear) computes it. Without terms and noise the sample stays as it
 /// is; where `noise_factor` is 0, and no reduction computes it, no noise is read. All sums, also
-/// those of [`keeps`](Self::keeps), are of what the buffers hold before.
+/// those of [`keeps`](Self::keeps), read what the buffers held before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
     pub(crate) terms: Terms,
@@ -169,8 +168,8 @@ pub struct Plan {
     pub draw: u64,
     /// The noise, if it is counter noise: element i of the batch takes element `index + i`.
     pub counter: Counter,
-    /// Counter noise that is added to the result: where the initial sample is followed by a step
-    /// that begins with churn.
+    /// Counter noise that is added to the result: after the initial sample, for a first step that
+    /// begins with churn.
     pub churn: Option<PlanNoise>,
 }
 
@@ -210,7 +209,7 @@ impl Plan {
         self
     }
 
-    /// The terms but that of the noise, in the order in which they are added.
+    /// The terms, except the noise's, in the order in which they are added.
     #[must_use]
     pub fn terms(&self) -> &[PlanTerm] {
         self.terms.as_slice()
@@ -256,8 +255,8 @@ impl Plan {
 /// The most history that a sum reads.
 const MOST_KEPT: usize = 4;
 
-/// A sum in f64, of the sample, the denoised sample and the history, before the denoised sample is
-/// written as what the network gave.
+/// A sum in f64 of the sample, the denoised sample and the history, before the denoised sample is
+/// written in terms of the network's output.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Sum {
     sample: f64,

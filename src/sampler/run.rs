@@ -22,15 +22,15 @@ impl Plan {
         Self { noise_factor: step.noise_factor, reduction: Reduction::None, ..self }
     }
 
-    /// What [`Sampler::next`](super::Sampler::next) does with the plan, for the `len` elements from
-    /// `start` on of a job's buffers: on the engine's threads, in any split. Noise is that of the
-    /// buffers, if they have some, and else the plan's counter noise.
+    /// Runs the plan, as [`Sampler::next`](super::Sampler::next) does, on `len` elements of a job's
+    /// buffers from `start` on: on the engine's threads, in any split. Noise is that of the
+    /// buffers, or, if they have none, the plan's counter noise.
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `Overlap`, `TooLarge` and `BufferTooSmall` for the buffers;
     /// `LengthMismatch` where the part is not within them; `InvalidSampler` where the plan has a
-    /// reduction, which is to be made first ([`with_corrector_step`](Self::with_corrector_step)), or
-    /// its terms have a denoised sample that it lacks.
+    /// reduction, which is to be made first ([`with_corrector_step`](Self::with_corrector_step)),
+    /// or its terms have a denoised sample that it lacks.
     pub fn run(&self, buffers: Buffers<'_>, start: usize, len: usize) -> Result<(), Error> {
         let whole = buffers.sample.len();
         let slots = self.all_terms().map(|term| match term.operand {

@@ -1,9 +1,9 @@
 //! The methods that remember nothing between steps: Euler's (DDIM), Heun's, DPM-Solver-2 and
-//! DPM-Solver++(2S), each with churn (Karras et al. 2022, algorithm 2) or, with η, ancestral: a step
-//! goes to `sigma_down` and adds noise of `sigma_up` (k-diffusion's `get_ancestral_step`).
+//! DPM-Solver++(2S), each with churn (Karras et al. 2022, algorithm 2) or, with η, ancestral: a
+//! step goes to `sigma_down` and adds noise of `sigma_up` (k-diffusion's `get_ancestral_step`).
 //! Coefficients only.
 //!
-//! With two calls of the network a step has a trial, to where the second one is.
+//! A step with two calls of the network has a trial, which goes to the place of the second call.
 
 use super::options::Method;
 use super::plan::{Plan, Sum, rounded};

@@ -1,5 +1,5 @@
-//! `Lanes` on NEON through `core::arch`. This file is compiled for targets that always have it, on
-//! which every `unsafe` here rests.
+//! `Lanes` on NEON through `core::arch`. This file is compiled only for targets that always have
+//! NEON: every `unsafe` here rests on that.
 
 use core::arch::aarch64::*;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};

@@ -1,5 +1,4 @@
-//! The floating-point environment that the library's bits rest on: what it is, and whether it
-//! holds.
+//! The floating-point environment that the library's bits rest on, and a test whether it holds.
 
 use core::hint::black_box;
 

@@ -1,5 +1,5 @@
 //! A machine's vector registers as a kernel sees them: [`Lanes`], and the loops over a tile's
-//! registers. Which machine's they are is chosen in `mod.rs`.
+//! registers. `mod.rs` chooses the machine.
 
 use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Sub};
 

@@ -1,4 +1,5 @@
-//! What the files of `core::arch` share: registers with operators, and operations of intrinsics.
+//! The common parts of the `core::arch` files: registers with operators, and operations of
+//! intrinsics.
 
 /// A register, and the operators that are one instruction on it.
 macro_rules! register {

@@ -1,6 +1,7 @@
 //! Floats one by one, for machines without vectors. The square root, and `x·y + z` with one
-//! rounding, are an instruction each, which Rust without std can name in assembly only. And where
-//! doubles are made in software, so are sums of squares here. build.rs knows what a target has.
+//! rounding, are an instruction each, which Rust without std can reach in assembly only. Where
+//! doubles are computed in software, sums of squares are made of integers here. build.rs knows what
+//! a target has.
 
 #[cfg(any(vesde_sqrt, vesde_fma))]
 use core::arch::asm;

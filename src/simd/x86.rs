@@ -1,6 +1,6 @@
-//! `Lanes` on AVX2 with FMA, and on AVX-512, through `core::arch`. The tokens are the proof that
-//! the machine has them, and registers can be made only with a token: this is what every `unsafe`
-//! here rests on.
+//! `Lanes` on AVX2 with FMA, and on AVX-512, through `core::arch`. A token is the proof that the
+//! machine has the instructions, and registers can be made only with a token: every `unsafe` here
+//! rests on that.
 
 #[cfg(target_arch = "x86")]
 use core::arch::x86::*;

@@ -1,6 +1,6 @@
-/* The clothes' denoiser, as examples/fashion/network.py has it: convolutions as products of matrices, those of 3 × 3 after Winograd's
- * transformation (Lavin & Gray 2016), on vectors of four floats, which every compiler makes of clang's and GCC's vector types. It
- * allocates nothing.
+/* The clothes' denoiser, as examples/fashion/network.py has it: convolutions as products of
+ * matrices, those of 3 × 3 after Winograd's transformation (Lavin & Gray 2016), on vectors of four
+ * floats, which every compiler makes of clang's and GCC's vector types. It allocates nothing.
  */
 
 #ifndef CLOTHES_NETWORK_H
@@ -295,7 +295,8 @@ static void to_winograd(const float *x, size_t count, size_t side, size_t channe
             }
 }
 
-/* Aᵀ·m·A, and the bias, of each tile: 2 × 2 pixels, of which some lie outside if the side is odd. */
+/* Aᵀ·m·A, and the bias, of each tile: 2 × 2 pixels, of which some lie outside if the side is
+ * odd. */
 static void from_winograd(const float *bias, size_t count, size_t side, size_t channels, float *out) {
     const size_t tiles = tiles_of(side), plane = count * tiles * tiles * channels;
     const float *from = products;
@@ -409,8 +410,8 @@ typedef struct affine {
     const float *weight, *bias;
 } affine;
 
-/* Group normalisation, a factor and an addend for each channel of a picture, and SiLU where it follows. `factor` and `addend` of a
- * picture lie `apart` floats from the next one's. */
+/* Group normalisation, a factor and an addend for each channel of a picture, and SiLU where it
+ * follows. `factor` and `addend` of a picture lie `apart` floats from the next one's. */
 static void normalise(const float *x, size_t count, size_t places, size_t channels, const float *factor, const float *addend,
                       size_t apart, int activate, float *out) {
     static float a[4 * CHANNELS], b[4 * CHANNELS];
@@ -510,7 +511,8 @@ static int load_block(const file *file, const char *name, size_t inputs, size_t 
            (inputs != outputs && load_convolution(file, part(name, ".skip"), inputs, outputs, 1, 1, &block->skip));
 }
 
-/* Reads a safetensors file with a NUL behind its end; 1 if it is not the clothes' network, else 0. */
+/* Reads a safetensors file with a NUL behind its end; 1 if it is not the clothes' network, else
+ * 0. */
 static int load_network(const void *bytes, size_t len, network *net) {
     file file = {bytes, len, 0};
     uint64_t header = 0;

@@ -1,5 +1,5 @@
-/* From the loader's 32-bit mode to 64-bit C with 512-bit registers, and what catches the program's system calls: all in ring 0, all
- * memory where it is. */
+/* From the loader's 32-bit mode to 64-bit C with 512-bit registers, and what catches the program's
+ * system calls: all in ring 0, all memory where it is. */
 
     .section .multiboot, "a"
     .balign 4

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The C programs with AVX-512 on a machine that lacks it: under Bochs, which emulates an Ice Lake CPU and no operating system, so that
-# kernel.c is there instead of one.
+# The C programs with AVX-512 on a machine that lacks it: under Bochs, which emulates an Ice Lake
+# CPU and no operating system, so that kernel.c is there instead of one.
 # Packages: bochs bochs-term bochsbios genisoimage isolinux syslinux-common musl-tools
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
@@ -15,17 +15,21 @@ objcopy -O elf32-i386 "$dir/kernel.elf" "$dir/disc/kernel"
 cp ffi-tests/hashes.txt ffi-tests/vectors/{golden,cuda,paper}.txt "$dir/disc/"
 cp /usr/lib/ISOLINUX/isolinux.bin "$syslinux"/{ldlinux,libcom32,mboot}.c32 "$dir/disc/"
 
-archive() { # FOLDER: the library of the source there, in target/ffi of this folder or, elsewhere, in its own
+# archive FOLDER: the library of the source there, in target/ffi of this folder or, elsewhere, in
+# its own
+archive() {
   (cd "$1" && cargo rustc --quiet --lib --profile c --features capi --crate-type staticlib --target-dir target/ffi -- \
     --cfg vesde_staticlib --emit obj=target/ffi/vesde.o)
 }
 
-run() { # SOURCE [FOLDER]: what the program printed, with the library of that folder, is in $dir/output.txt
+# run SOURCE [FOLDER]: with that folder's library; what it prints is in $dir/output.txt
+run() {
   musl-gcc -O2 -static -fno-pie -no-pie -ffp-contract=off -DEMULATED -Iinclude -Wl,-Ttext-segment=0x8000000 \
     "$1" "${2:-.}/target/ffi/vesde.o" -lm -o "$dir/disc/program"
   genisoimage -quiet -o "$dir/disc.iso" -b isolinux.bin -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table "$dir/disc"
   rm -f "$dir/serial.txt"
-  # Debian's Bochs begins in its debugger, which is told to continue. It returns 1 where the machine is powered off.
+  # Debian's Bochs begins in its debugger, which is told to continue. It returns 1 where the machine
+  # is powered off.
   timeout 600 bochs -q -f "$dir/bochsrc" -rc "$dir/continue" </dev/null >"$dir/bochs.txt" 2>&1 || true
   tr -d '\r' <"$dir/serial.txt" >"$dir/output.txt"
 }

@@ -1,5 +1,5 @@
-// What MSVC's runtime has for every program and DLL, where there is none: the entry, and what compilers
-// call for a frame of more than a page, to touch its pages in order, as Windows demands.
+// What MSVC's runtime has for every program and DLL, where there is none: the entry, and what
+// compilers call for a frame of more than a page, to touch its pages in order, as Windows demands.
 
 int _fltused;
 

@@ -1,4 +1,4 @@
-//! What an ODE job is told, what it asks for, and where it is.
+//! The options, requests and statistics of an ODE job.
 
 use crate::sampler::SamplerNoise;
 
@@ -31,7 +31,7 @@ pub enum OdeDirection {
     Encoding = 1,
 }
 
-/// How the divergence of the score, the trace of its Jacobian J, is had, if it is.
+/// How the divergence of the score, the trace of its Jacobian J, is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 #[non_exhaustive]
@@ -41,8 +41,8 @@ pub enum Divergence {
     None = 0,
     /// Hutchinson's estimate ν·(J·ν) with a probe ν, from the caller's product J·ν or Jᵀ·ν.
     Product = 1,
-    /// The same from two scores, ν·(s(x + h·ν) − s(x − h·ν))/2h, of which the mean is the drift: no
-    /// product is needed, but twice as many scores.
+    /// The same from two scores, ν·(s(x + h·ν) − s(x − h·ν))/2h, whose mean is the drift. It needs
+    /// no product, but twice as many scores.
     Differences = 2,
     /// Exactly, from the products of all unit vectors: for tests, and for small samples.
     UnitProducts = 3,
@@ -77,17 +77,17 @@ pub struct OdeOptions {
     pub atol: f64,
     /// The longest step, default ∞.
     pub max_step: f64,
-    /// The first step, which is chosen if it is not given, at the price of one evaluation. One that
-    /// is longer than the interval is cut, where scipy refuses it.
+    /// The first step. If it is not given, it is chosen, for one more evaluation. A first step
+    /// longer than the interval is cut, where scipy refuses it.
     pub first_step: Option<f64>,
-    /// How many evaluations there may be; 0, the default, is no limit. No step is begun that
-    /// would exceed it; the call that would begin it fails, and the step before it is not taken.
+    /// How many evaluations there may be; 0, the default, is no limit. A step that would exceed it
+    /// is not begun: the call fails, and the step before it is not taken.
     pub max_evaluations: u64,
     /// The variable.
     pub variable: OdeVariable,
     /// The direction.
     pub direction: OdeDirection,
-    /// How the divergence is had. It is meant for encoding, where its integral makes a
+    /// How the divergence is computed. It is meant for encoding, where its integral makes a
     /// log-density of the code's; in sampling the integral has the other sign.
     pub divergence: Divergence,
     /// Who makes the probe: by default it is ±1, the signs of counter noise
@@ -127,7 +127,7 @@ impl Default for OdeOptions {
 pub enum OdeRequest {
     /// Evaluate the score of `input` at this noise scale, into `model_output`.
     Score {
-        /// The noise scale: what the network is given.
+        /// The noise scale, for the network.
         sigma: f32,
         /// The continuous timestep.
         timestep: f32,

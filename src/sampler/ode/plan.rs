@@ -16,8 +16,8 @@ use crate::norms::{NORM_BLOCK, norm_blocks, store};
 /// Derivatives that are kept: two of a step's seven share a place.
 pub(crate) const SLOTS: usize = 6;
 
-/// The buffers of an ODE job, or of a part of one: all of one length but the workspace, which has
-/// six times as many floats, and the log-densities.
+/// The buffers of an ODE job, or of a part of one: all of one length, except the workspace, which
+/// has six times as many floats, and the log-densities.
 #[derive(Debug)]
 pub struct OdeBuffers<'a> {
     pub(crate) sample: Out<'a>,
@@ -35,9 +35,9 @@ impl<'a> OdeBuffers<'a> {
     #[cfg(feature = "capi")]
     pub(crate) const SLOTS: usize = SLOTS;
 
-    /// The sample, which is the solution so far; the input that the network is evaluated on, and
-    /// what it made of it; and the derivatives ([`Ode::workspace_len`](super::Ode::workspace_len)
-    /// floats). All but the model output are to be left alone between calls.
+    /// The sample, which is the solution so far; the network's input and its output for it; and the
+    /// derivatives ([`Ode::workspace_len`](super::Ode::workspace_len) floats). The caller leaves
+    /// all but the model output alone between calls.
     #[must_use]
     pub fn new(
         sample: &'a mut [f32],
@@ -82,7 +82,7 @@ impl<'a> OdeBuffers<'a> {
     }
 
     /// With the log-densities, [`Ode::log_densities_len`](super::Ode::log_densities_len) doubles,
-    /// to be left alone between calls: the first one a sample is the result.
+    /// which the caller leaves alone between calls: the first one a sample is the result.
     #[must_use]
     pub fn with_log_densities(self, log_densities: &'a mut [f64]) -> Self {
         Self { log_densities, ..self }
@@ -94,8 +94,8 @@ impl<'a> OdeBuffers<'a> {
         Self { start, ..self }
     }
 
-    /// The first `mid` elements and the others, to be worked on apart; neither may be worked on
-    /// where it is empty. The log-densities, which are not elements, go to neither.
+    /// The first `mid` elements and the others, to be worked on apart, unless empty. The
+    /// log-densities, which are not elements, go to neither.
     #[must_use]
     pub fn split_at(self, mid: usize) -> (Self, Self) {
         let rest = self.sample.len().saturating_sub(mid);
@@ -264,8 +264,8 @@ pub enum OdeDots {
 }
 
 /// The reductions of a turn, with all numbers that they need, as
-/// [`Ode::reduction`](super::Ode::reduction) makes them. They write no buffer. NaN and infinities
-/// are for the plan to find.
+/// [`Ode::reduction`](super::Ode::reduction) makes them. They write no buffer. The plan finds NaN
+/// and infinities.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct OdeReduction {
@@ -275,7 +275,7 @@ pub struct OdeReduction {
     pub dots: OdeDots,
     /// The factor of the newest derivative.
     pub factor: f32,
-    /// What it is made of.
+    /// Its score.
     pub score: OdeScore,
     /// The relative tolerance.
     pub rtol: f64,
@@ -306,7 +306,7 @@ impl OdeReduction {
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `BufferTooSmall`, `Overlap`, `TooLarge` for the buffers and the
-    /// number of blocks; `InvalidSampler` for a buffer of the workspace that there is not.
+    /// number of blocks; `InvalidSampler` for a buffer that the workspace does not have.
     pub fn sums(&self, buffers: &OdeBuffers<'_>, blocks: &mut [f64]) -> Result<(), Error> {
         let places = blocks.len();
         self.sums_into(buffers, places, &mut store(blocks))
@@ -366,8 +366,8 @@ impl OdeReduction {
     }
 
     /// The sums of a sample over each [`NORM_BLOCK`] of its elements, for a part of the sample that
-    /// begins at a multiple of it; one double a block. What [`Ode::plan`](super::Ode::plan) takes
-    /// of a sample is the sum of all its blocks in order. Zeros where nothing is asked for.
+    /// begins at a multiple of it; one double a block. [`Ode::plan`](super::Ode::plan) takes the
+    /// sum of all blocks of a sample, in order. Zeros where nothing is asked for.
     ///
     /// # Errors
     /// Those of [`sums`](Self::sums); `NullPointer` where the product or the probe is missing.
@@ -507,8 +507,8 @@ impl OdePlan {
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `BufferTooSmall`, `Overlap`, `TooLarge` for the buffers;
-    /// `NullPointer` where noise or the probe is missing; `InvalidSampler` for a buffer of the
-    /// workspace that there is not.
+    /// `NullPointer` where noise or the probe is missing; `InvalidSampler` for a buffer that the
+    /// workspace does not have.
     pub fn run(&self, buffers: &mut OdeBuffers<'_>) -> Result<(), Error> {
         buffers.check()?;
         self.check(buffers)?;
