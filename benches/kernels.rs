@@ -14,11 +14,14 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
+use vesde::inverse::{Imputation, Recolouring, decouple, guide, impute, recolour};
+use vesde::noise::{CudaGrid, Numpy, TorchCpu, TorchCuda, fill_from_rng};
+use vesde::norms::{norm_blocks, sum_squares, torch_norm};
+use vesde::ode::{Ode, OdeBuffers, OdeDots, OdeOptions};
 use vesde::{
-    Averaging, Buffers, Combination, Config, Counter, CudaGrid, Imputation, Method, Noise, Norm, Numpy, Ode,
-    OdeBuffers, OdeDots, OdeOptions, Recolouring, Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler,
-    SimdLevel, Step, TorchCpu, TorchCuda, decouple, fill_from_rng, guide, impute, limit_simd_level, linear,
-    norm_blocks, recolour, set_karras_sigmas, set_sigmas, set_timesteps, sum_squares, torch_norm,
+    Averaging, Buffers, Combination, Config, Counter, Method, Noise, Norm, Sampler, SamplerNoise,
+    SamplerOptions, Schedule, Scheduler, SimdLevel, Step, limit_simd_level, linear, set_karras_sigmas,
+    set_sigmas, set_timesteps,
 };
 
 /// Floats of a buffer, and how many sets of four buffers a benchmark takes in turn: one set for

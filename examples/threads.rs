@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
+use vesde::norms::{NORM_BLOCK, corrector_step, mean_norm, norm_blocks, sample_norm, sum_squares};
 use vesde::{
-    Averaging, Combination, Config, Counter, Error, NORM_BLOCK, Norm, Schedule, Scheduler, Step,
-    corrector_step, linear, mean_norm, norm_blocks, sample_norm, set_sigmas, set_timesteps, sum_squares,
+    Averaging, Combination, Config, Counter, Error, Norm, Schedule, Scheduler, Step, linear, set_sigmas,
+    set_timesteps,
 };
 
 const REPEATS: usize = 5;

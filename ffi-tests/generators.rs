@@ -3,10 +3,10 @@
 
 use std::mem::MaybeUninit;
 
+use vesde::noise::{AnyGenerator, CudaGrid, Generator, Numpy, TorchCpu, TorchCuda, fill_from_words, randn};
 use vesde::{
-    AnyGenerator, Averaging, Buffers, Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Request,
-    Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, TorchCpu, TorchCuda, fill_from_words,
-    randn, set_sigmas, set_timesteps,
+    Averaging, Buffers, Config, Counter, Error, Norm, Request, Sampler, SamplerNoise, SamplerOptions,
+    SamplerResult, Schedule, set_sigmas, set_timesteps,
 };
 
 fn gpu(name: &str) -> CudaGrid {

@@ -5,10 +5,11 @@
 mod vectors;
 
 use vectors::{Case, Tables, assert_same_bits, cases, fnv1a, ulps};
+use vesde::noise::{CudaGrid, Generator, Numpy, TorchCpu, TorchCuda, randn};
+use vesde::norms::{corrector_step, mean_norm, torch_norm};
 use vesde::{
-    Averaging, Buffers, Combination, Config, Counter, CudaGrid, Error, Generator, Norm, Numpy, Predictor,
-    Request, Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler, Step, TorchCpu, TorchCuda,
-    corrector_step, linear, mean_norm, randn, torch_norm,
+    Averaging, Buffers, Combination, Config, Counter, Error, Norm, Predictor, Request, Sampler, SamplerNoise,
+    SamplerOptions, Schedule, Scheduler, Step, linear,
 };
 
 fn config_of(case: &Case) -> Config {
@@ -169,9 +170,9 @@ fn corrector_steps_with_the_exact_norm_are_within_1e_7_of_a_float64_evaluation()
             let norms: Vec<f64> = x
                 .chunks(len)
                 .map(|x| {
-                    let mut blocks = vec![0.0; vesde::norm_blocks(len)];
-                    vesde::sum_squares(x, len, &mut blocks).unwrap();
-                    vesde::sample_norm(&blocks)
+                    let mut blocks = vec![0.0; vesde::norms::norm_blocks(len)];
+                    vesde::norms::sum_squares(x, len, &mut blocks).unwrap();
+                    vesde::norms::sample_norm(&blocks)
                 })
                 .collect();
             mean_norm(&norms, Norm::Exact).unwrap()

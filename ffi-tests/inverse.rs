@@ -3,10 +3,9 @@
 
 use std::sync::Mutex;
 
-use vesde::{
-    AnyGenerator, Counter, CudaGrid, Error, Imputation, Noise, Numpy, Recolouring, SimdLevel, TorchCpu,
-    TorchCuda, couple, decouple, guide, impute, limit_simd_level, recolour, tweedie,
-};
+use vesde::inverse::{Imputation, Recolouring, couple, decouple, guide, impute, recolour, tweedie};
+use vesde::noise::{AnyGenerator, CudaGrid, Numpy, TorchCpu, TorchCuda};
+use vesde::{Counter, Error, Noise, SimdLevel, limit_simd_level};
 
 /// Held by a test for as long as it sets levels.
 static LEVEL: Mutex<()> = Mutex::new(());

@@ -5,12 +5,14 @@
 
 use std::fmt::Write;
 
+use vesde::inverse::{Imputation, Recolouring, guide, impute, recolour};
+use vesde::noise::{CudaGrid, Numpy, TorchCpu, TorchCuda, fill_from_rng};
+use vesde::norms::{NORM_BLOCK, norm_blocks, sum_squares, torch_norm};
+use vesde::ode::{Divergence, Ode, OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeVariable};
 use vesde::{
-    Averaging, Buffers, Churn, Config, Counter, CudaGrid, Divergence, Imputation, Method, NORM_BLOCK, Noise,
-    Norm, Numpy, Ode, OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeVariable, Prediction, Predictor,
-    Recolouring, Request, Sampler, SamplerOptions, Schedule, Scheduler, SimdLevel, Step, TorchCpu, TorchCuda,
-    fill_from_rng, guide, impute, limit_simd_level, norm_blocks, recolour, set_karras_sigmas, set_sigmas,
-    set_timesteps, simd_level, sum_squares, torch_norm,
+    Averaging, Buffers, Churn, Config, Counter, Method, Noise, Norm, Prediction, Predictor, Request, Sampler,
+    SamplerOptions, Schedule, Scheduler, SimdLevel, Step, limit_simd_level, set_karras_sigmas, set_sigmas,
+    set_timesteps, simd_level,
 };
 
 /// FNV-1a over the little-endian bytes of floats.

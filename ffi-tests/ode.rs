@@ -1,11 +1,12 @@
 //! The probability-flow ODE and likelihoods against closed forms, and against themselves: in parts,
 //! on every level, from copies, after errors.
 
-use vesde::{
-    Config, Counter, Divergence, Error, NORM_BLOCK, Ode, OdeBuffers, OdeDirection, OdeDots, OdeOptions,
-    OdeRequest, OdeStats, OdeVariable, SamplerNoise, SimdLevel, bits_per_dim, limit_simd_level,
-    log_likelihood, norm_blocks,
+use vesde::norms::{NORM_BLOCK, norm_blocks};
+use vesde::ode::{
+    Divergence, Ode, OdeBuffers, OdeDirection, OdeDots, OdeOptions, OdeRequest, OdeStats, OdeVariable,
+    bits_per_dim, log_likelihood,
 };
+use vesde::{Config, Counter, Error, SamplerNoise, SimdLevel, limit_simd_level};
 
 const MU: f32 = 0.5;
 

@@ -13,12 +13,16 @@ use std::sync::OnceLock;
 use mixture::Mixture;
 use network::{Network, PIXELS};
 use vectors::{Case, Tables, assert_same_bits, cases, fnv1a, ulps};
+use vesde::inverse::{Imputation, Recolouring, couple, decouple, impute, recolour, tweedie};
+use vesde::noise::TorchCpu;
+use vesde::norms::annealed_step;
+use vesde::ode::{
+    Divergence, Ode, OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeStats, OdeVariable, bits_per_dim,
+    log_likelihood, prior_log_density,
+};
 use vesde::{
-    After, Averaging, Buffers, Combination, Conditions, Config, Corrector, Divergence, Imputation, Norm, Ode,
-    OdeBuffers, OdeDirection, OdeOptions, OdeRequest, OdeStats, OdeVariable, Predictor, Recolouring, Request,
-    Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, Step, TorchCpu, annealed_step,
-    bits_per_dim, couple, decouple, impute, linear, log_likelihood, prior_log_density, recolour,
-    set_ncsnv2_sigmas, tweedie,
+    After, Averaging, Buffers, Combination, Conditions, Config, Corrector, Norm, Predictor, Request, Sampler,
+    SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, Step, linear, set_ncsnv2_sigmas,
 };
 
 /// Of the file's integers for predictors and correctors.

@@ -7,11 +7,14 @@ use std::sync::Mutex;
 
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rand_xoshiro::{Xoroshiro128Plus, Xoshiro256PlusPlus};
+use vesde::noise::{fill_from_rng, fill_from_words};
+use vesde::norms::{
+    NORM_BLOCK, corrector_step, mean_norm, norm_blocks, sample_norm, sum_squares, torch_norm,
+};
 use vesde::{
-    Averaging, Buffers, Combination, Config, Counter, Error, MOST_TERMS, NORM_BLOCK, Noise, Norm, Predictor,
-    Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, Step,
-    corrector_step, fill_from_rng, fill_from_words, limit_simd_level, linear, mean_norm, norm_blocks,
-    sample_norm, set_sigmas, set_timesteps, sum_squares, torch_norm,
+    Averaging, Buffers, Combination, Config, Counter, Error, MOST_TERMS, Noise, Norm, Predictor, Request,
+    Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, Scheduler, SimdLevel, Step,
+    limit_simd_level, linear, set_sigmas, set_timesteps,
 };
 
 const MODES: [(Averaging, Norm); 4] = [

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 use mixture::Mixture;
 use vectors::{Case, assert_same_bits, cases};
+use vesde::ode::{Ode, OdeBuffers, OdeOptions, OdeRequest, OdeVariable};
 use vesde::{
-    Buffers, Churn, Config, Method, Ode, OdeBuffers, OdeOptions, OdeRequest, OdeVariable, Prediction,
-    Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult, Schedule, set_geometric_sigmas,
-    set_karras_sigmas,
+    Buffers, Churn, Config, Method, Prediction, Request, Sampler, SamplerNoise, SamplerOptions,
+    SamplerResult, Schedule, set_geometric_sigmas, set_karras_sigmas,
 };
 
 fn the_mixture() -> &'static Case {

@@ -5,9 +5,10 @@
 use std::ops::Range;
 use std::thread;
 
+use vesde::norms::{NORM_BLOCK, corrector_step, mean_norm, norm_blocks, sample_norm, sum_squares};
 use vesde::{
-    Averaging, Combination, Config, Counter, NORM_BLOCK, Noise, Norm, Schedule, Scheduler, Step,
-    corrector_step, linear, mean_norm, norm_blocks, sample_norm, set_sigmas, set_timesteps, sum_squares,
+    Averaging, Combination, Config, Counter, Noise, Norm, Schedule, Scheduler, Step, linear, set_sigmas,
+    set_timesteps,
 };
 
 const RANGES: [usize; 4] = [1, 2, 3, 7];

@@ -38,17 +38,17 @@
 //! |---|---|
 //! | pictures in 5 to 50 calls of the network | [`Sampler`] with [`Method::Dpmpp2m`] |
 //! | pictures by the paper's loop | [`Sampler`] with a [`Predictor`] and a [`Corrector`] |
-//! | latent codes | [`Ode`] |
-//! | likelihoods | [`Ode`] with a [`Divergence`], [`log_likelihood`], [`bits_per_dim`] |
-//! | inpainting, colorization | [`impute`], [`recolour`] at each [`Request::Condition`] |
-//! | guidance | [`guide`] |
-//! | torch's or NumPy's noise | [`TorchCpu`], [`TorchCuda`], [`Numpy`], [`AnyGenerator`] |
+//! | latent codes | [`Ode`](ode::Ode) |
+//! | likelihoods | [`Ode`](ode::Ode) with a [`Divergence`](ode::Divergence), [`log_likelihood`](ode::log_likelihood), [`bits_per_dim`](ode::bits_per_dim) |
+//! | inpainting, colorization | [`impute`](inverse::impute), [`recolour`](inverse::recolour) at each [`Request::Condition`] |
+//! | guidance | [`guide`](inverse::guide) |
+//! | torch's or NumPy's noise | [`TorchCpu`](noise::TorchCpu), [`TorchCuda`](noise::TorchCuda), [`Numpy`](noise::Numpy), [`AnyGenerator`](noise::AnyGenerator) |
 //! | noise without a state, in any order | [`Counter`] |
-//! | noise from another generator | [`fill_from_rng`], [`fill_from_words`] |
+//! | noise from another generator | [`fill_from_rng`](noise::fill_from_rng), [`fill_from_words`](noise::fill_from_words) |
 //! | tables of sigmas | [`set_karras_sigmas`], [`set_geometric_sigmas`], [`set_sigmas`] |
 //! | single steps | [`Scheduler`] |
 //! | a solver of your own | [`linear`] of a [`Combination`] |
-//! | your threads, your GPU | [`Sampler::plan`], [`Ode::plan`] |
+//! | your threads, your GPU | [`Sampler::plan`], [`Ode::plan`](ode::Ode::plan) |
 //! | diffusers' `scheduler_config.json` | [`Config::from_json`] |
 //!
 //! The repository's docs/ has a page for each job: equation, loop, cost, when to use it.
@@ -67,7 +67,7 @@
 //!
 //! The library starts none. Steps and [`linear`] work on any part of the buffers: give each thread
 //! its part, with counter noise from the part's offset on ([`Counter::at`]). Norms are sums over
-//! blocks, which threads share as well ([`sum_squares`]). [`Sampler::plan`] and [`Plan::run`] do a
+//! blocks, which threads share as well ([`sum_squares`](norms::sum_squares)). [`Sampler::plan`] and [`Plan::run`](plan::Plan::run) do a
 //! whole job in parts.
 //!
 //! # `no_std`
@@ -94,15 +94,31 @@ mod buf;
 pub mod capi;
 mod config;
 mod error;
-mod inverse;
+pub mod inverse;
 mod kernels;
-mod noise;
-mod norms;
+pub mod noise;
+pub mod norms;
 mod sampler;
 mod schedule;
 #[allow(unsafe_code)]
 mod simd;
 mod steps;
+
+/// The probability-flow ODE: sampling, latent codes and likelihoods by [`Ode`](ode::Ode), whole or in
+/// parts.
+pub mod ode {
+    pub use crate::sampler::{
+        Divergence, LogLikelihood, Ode, OdeBuffers, OdeDirection, OdeDots, OdeKeep, OdeOptions, OdePlan,
+        OdePrior, OdeReduction, OdeRequest, OdeSample, OdeScore, OdeShift, OdeStats, OdeSum, OdeSums,
+        OdeTerm, OdeVariable, bits_per_dim, log_likelihood, prior_log_density,
+    };
+}
+
+/// What a turn of the [`Sampler`] does, as terms and factors, for whoever does it on threads of their
+/// own, in a graph or on a GPU.
+pub mod plan {
+    pub use crate::sampler::{Denoised, Keep, Operand, Plan, PlanNoise, PlanTerm, Reduction};
+}
 
 /// The pages whose Rust is compiled.
 #[cfg(doctest)]
@@ -118,22 +134,12 @@ mod docs {
 pub use buf::{In, Out};
 pub use config::Config;
 pub use error::Error;
-pub use inverse::{Imputation, Recolouring, couple, decouple, guide, impute, recolour, tweedie};
-pub use noise::{
-    AnyGenerator, Counter, CudaGrid, Generator, GeneratorKind, Noise, Numpy, TorchCpu, TorchCuda,
-    fill_from_rng, fill_from_words, randn,
-};
-pub use norms::{
-    Averaging, CorrectorStep, NORM_BLOCK, Norm, annealed_step, corrector_step, mean_norm, norm_blocks,
-    sample_norm, sum_squares, torch_norm,
-};
+pub use noise::{Counter, Noise};
+pub use norms::{Averaging, Norm};
 pub use rand_core;
 pub use sampler::{
-    After, Buffers, Churn, Conditions, Corrector, Denoised, Divergence, Keep, LogLikelihood, Method, Ode,
-    OdeBuffers, OdeDirection, OdeDots, OdeKeep, OdeOptions, OdePlan, OdePrior, OdeReduction, OdeRequest,
-    OdeSample, OdeScore, OdeShift, OdeStats, OdeSum, OdeSums, OdeTerm, OdeVariable, Operand, Plan, PlanNoise,
-    PlanTerm, Prediction, Reduction, Request, Sampler, SamplerNoise, SamplerOptions, SamplerResult,
-    bits_per_dim, log_likelihood, prior_log_density,
+    After, Buffers, Churn, Conditions, Corrector, Method, Prediction, Request, Sampler, SamplerNoise,
+    SamplerOptions, SamplerResult,
 };
 pub use schedule::{
     Predictor, PredictorStep, Schedule, set_geometric_sigmas, set_karras_sigmas, set_ncsnv2_sigmas,

@@ -1,6 +1,7 @@
 //! How likely pictures are for the network: bits per pixel, by the probability-flow ODE.
 
-use vesde::{Config, Divergence, Error, OdeStats, bits_per_dim, log_likelihood};
+use vesde::ode::{Divergence, OdeStats, bits_per_dim, log_likelihood};
+use vesde::{Config, Error};
 
 use crate::held_out::{LEVELS, PER_CLASS, levels};
 use crate::network::{CLASSES, Network, PIXELS};

@@ -20,7 +20,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::Parser;
-use vesde::{Config, Corrector, Divergence, OdeStats, Predictor};
+use vesde::ode::{Divergence, OdeStats};
+use vesde::{Config, Corrector, Predictor};
 
 use command::{Output, bar, named, one_of};
 use held_out::{LEVELS, PER_CLASS, UPPER_HALF};

@@ -1,7 +1,8 @@
 //! Digits and codes, by the probability-flow ODE: from one to the other, both ways, and with the
 //! integral of the divergence that likelihoods need.
 
-use vesde::{Combination, Config, Divergence, Error, OdeDirection, OdeOptions, OdeStats, linear};
+use vesde::ode::{Divergence, OdeDirection, OdeOptions, OdeStats};
+use vesde::{Combination, Config, Error, linear};
 
 use crate::network::{Network, PIXELS};
 use crate::sampling::{Digits, Film};

@@ -1,6 +1,7 @@
 //! What likelihoods are compared on: pictures in gray levels, and random changes of them.
 
-use vesde::{Error, TorchCpu};
+use vesde::Error;
+use vesde::noise::TorchCpu;
 
 /// Random numbers that torch would draw.
 pub struct Random(TorchCpu);

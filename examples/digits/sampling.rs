@@ -1,8 +1,9 @@
 //! From noise to digits: vesde's sampler and the network, taking turns.
 
+use vesde::inverse::{Imputation, impute};
 use vesde::{
-    After, Buffers, Conditions, Config, Corrector, Counter, Error, Imputation, Predictor, Request, Sampler,
-    SamplerOptions, SamplerResult, Schedule, impute,
+    After, Buffers, Conditions, Config, Corrector, Counter, Error, Predictor, Request, Sampler,
+    SamplerOptions, SamplerResult, Schedule,
 };
 
 use crate::methods::{Named, Table};

@@ -1,6 +1,7 @@
 //! The probability-flow ODE of a batch, solved with whatever network there is.
 
-use vesde::{Config, Error, Ode, OdeBuffers, OdeOptions, OdeRequest, OdeStats};
+use vesde::ode::{Ode, OdeBuffers, OdeOptions, OdeRequest, OdeStats};
+use vesde::{Config, Error};
 
 /// The results besides the solution.
 pub struct Solved {

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use vesde::{Combination, guide, linear};
+use vesde::inverse::guide;
+use vesde::{Combination, linear};
 
 use crate::network::{Network, PIXELS};
 use crate::solve::Scores;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use vesde::{Config, Imputation, impute};
+use vesde::Config;
+use vesde::inverse::{Imputation, impute};
 
 use crate::arguments::{Restoring, repeated, steps_bar};
 use crate::command::Output;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use vesde::{Config, Divergence, OdeOptions, OdeVariable};
+use vesde::Config;
+use vesde::ode::{Divergence, OdeOptions, OdeVariable};
 
 use crate::arguments::part_bar;
 use crate::command::Output;

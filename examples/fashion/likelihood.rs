@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use vesde::{Config, Divergence, OdeOptions, OdeStats, bits_per_dim, log_likelihood};
+use vesde::Config;
+use vesde::ode::{Divergence, OdeOptions, OdeStats, bits_per_dim, log_likelihood};
 
 use crate::arguments::part_bar;
 use crate::command::Output;

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use vesde::{Combination, Config, OdeDirection, OdeOptions, OdeStats, linear};
+use vesde::ode::{OdeDirection, OdeOptions, OdeStats};
+use vesde::{Combination, Config, linear};
 
 use crate::denoiser::{Condition, Denoiser};
 use crate::inverse::dot;

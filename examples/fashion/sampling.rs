@@ -2,9 +2,10 @@
 
 use std::error::Error;
 
+use vesde::inverse::{Imputation, impute};
 use vesde::{
-    After, Buffers, Conditions, Config, Counter, Imputation, Method, Prediction, Request, Sampler,
-    SamplerOptions, Schedule, impute,
+    After, Buffers, Conditions, Config, Counter, Method, Prediction, Request, Sampler, SamplerOptions,
+    Schedule,
 };
 
 use crate::denoiser::score_of;

@@ -2,12 +2,11 @@
 //! floats.
 
 use vesde::capi::{COdeOptions, CRequest, RequestKind};
-use vesde::{
-    After, AnyGenerator, Averaging, Conditions, Config, Corrector, Counter, CudaGrid, Divergence, Error,
-    Method, NORM_BLOCK, Norm, Numpy, Ode, Operand, Plan, PlanTerm, Prediction, Predictor, PredictorStep,
-    Reduction, Request, Sampler, SamplerNoise, SamplerResult, Schedule, TorchCpu, TorchCuda, annealed_step,
-    corrector_step, mean_norm, sample_norm, sum_squares, torch_norm,
-};
+use vesde::{After, Averaging, Conditions, Config, Corrector, Counter, Error, Method, Norm, Prediction, Predictor, PredictorStep, Request, Sampler, SamplerNoise, SamplerResult, Schedule};
+use vesde::noise::{AnyGenerator, CudaGrid, Numpy, TorchCpu, TorchCuda};
+use vesde::norms::{NORM_BLOCK, annealed_step, corrector_step, mean_norm, sample_norm, sum_squares, torch_norm};
+use vesde::ode::{Divergence, Ode};
+use vesde::plan::{Operand, Plan, PlanTerm, Reduction};
 
 /// The fuzzer's bytes, taken from the front. Behind the end there are zeros, which choose what is
 /// usual.

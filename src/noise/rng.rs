@@ -18,7 +18,7 @@ use crate::simd::dispatch;
 ///
 /// let mut rng = Xoshiro256PlusPlus::seed_from_u64(42);
 /// let mut noise = [0.0; 3 * 64 * 64];
-/// vesde::fill_from_rng(&mut rng, &mut noise);
+/// vesde::noise::fill_from_rng(&mut rng, &mut noise);
 /// ```
 pub fn fill_from_rng<'a, R: Rng + ?Sized>(rng: &mut R, out: impl Into<Out<'a>>) {
     fill_from_words(|| rng.next_u32(), out);
@@ -36,7 +36,7 @@ pub fn fill_from_rng<'a, R: Rng + ?Sized>(rng: &mut R, out: impl Into<Out<'a>>) 
 ///     ((z ^ z >> 31) >> 32) as u32
 /// };
 /// let mut noise = [0.0; 3 * 64 * 64];
-/// vesde::fill_from_words(next_word, &mut noise);
+/// vesde::noise::fill_from_words(next_word, &mut noise);
 /// ```
 pub fn fill_from_words<'a>(mut next_word: impl FnMut() -> u32, out: impl Into<Out<'a>>) {
     let out = out.into();

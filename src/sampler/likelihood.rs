@@ -18,7 +18,7 @@ pub struct LogLikelihood {
 }
 
 /// The log-density of one sample of data from its code z and the integral of the divergence: the
-/// results of an [`Ode`](crate::Ode) job that encodes, with a divergence.
+/// results of an [`Ode`](crate::ode::Ode) job that encodes, with a divergence.
 ///
 /// It is the density of data with noise of σ(`sampling_eps`), about `sigma_min`, on them.
 ///
@@ -35,7 +35,7 @@ pub fn log_likelihood<'a>(
 
 /// The log-density of one sample z under the prior N(0, σ²), in nats: −D/2·ln(2πσ²) − Σz²/(2σ²)
 /// with σ = `sigma_max` and D the length of z (`score_sde`'s `prior_logp`). The sum is that of
-/// [`sum_squares`](crate::sum_squares).
+/// [`sum_squares`](crate::norms::sum_squares).
 ///
 /// # Errors
 /// `Empty`, `TooLarge`; `InvalidSigmaMax` where `sigma_max` is not finite and greater than 0.

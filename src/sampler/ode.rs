@@ -73,7 +73,8 @@ impl Ode {
     /// A job for a batch of `batch` samples.
     ///
     /// ```
-    /// use vesde::{Config, Ode, OdeBuffers, OdeOptions, OdeRequest};
+    /// use vesde::Config;
+    /// use vesde::ode::{Ode, OdeBuffers, OdeOptions, OdeRequest};
     ///
     /// let config = Config { sigma_max: 10.0, ..Config::default() };
     /// let mut ode = Ode::new(&config, 1, OdeOptions { seed: 42, ..OdeOptions::default() })?;
@@ -194,7 +195,7 @@ impl Ode {
     /// What the other buffers held does not matter. After [`OdeRequest::Done`] the sample is the
     /// solution at the interval's end: data with noise of σ(`sampling_eps`) on it, or a code. With
     /// a divergence the first log-density of each sample is then the integral of the drift's
-    /// divergence, from which [`log_likelihood`](crate::log_likelihood) makes a log-density.
+    /// divergence, from which [`log_likelihood`](crate::ode::log_likelihood) makes a log-density.
     ///
     /// # Errors
     /// `Empty`, `LengthMismatch`, `BufferTooSmall`, `Overlap`, `TooLarge` for the buffers;

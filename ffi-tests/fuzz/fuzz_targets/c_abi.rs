@@ -19,13 +19,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
-use vesde::{
-    AnyGenerator, Buffers, Churn, Combination, Config, Corrector, CorrectorStep, Counter, CudaGrid,
-    Divergence, Error, Generator, MOST_TERMS, Method, NORM_BLOCK, Norm, Numpy, Ode, OdeBuffers, OdeDirection,
-    OdeOptions, OdePlan, OdeVariable, Operand, PlanTerm, Prediction, Predictor, PredictorStep, Reduction,
-    Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler, SimdLevel, TorchCpu, TorchCuda,
-    corrector_step,
-};
+use vesde::{Buffers, Churn, Combination, Config, Corrector, Counter, Error, MOST_TERMS, Method, Norm, Prediction, Predictor, PredictorStep, Sampler, SamplerNoise, SamplerOptions, Schedule, Scheduler, SimdLevel};
+use vesde::noise::{AnyGenerator, CudaGrid, Generator, Numpy, TorchCpu, TorchCuda};
+use vesde::norms::{CorrectorStep, NORM_BLOCK, corrector_step};
+use vesde::ode::{Divergence, Ode, OdeBuffers, OdeDirection, OdeOptions, OdePlan, OdeVariable};
+use vesde::plan::{Operand, PlanTerm, Reduction};
 use vesde_fuzz::{
     CONDITIONS, FewCalls, GeneratorState, Input, OdeState, RESULTS, State, averaging, corrector_factors,
     generators, known, noise_of, norm, patterns, request as request_of, same, same_double, scalar_linear,
@@ -120,7 +118,7 @@ impl Arena {
 
 fn advanced<G: Generator>(mut state: G, draws: u64) -> G {
     for _ in 0..draws {
-        vesde::randn(std::slice::from_mut(&mut state), &mut [0.0]).unwrap();
+        vesde::noise::randn(std::slice::from_mut(&mut state), &mut [0.0]).unwrap();
     }
     state
 }
@@ -1340,11 +1338,11 @@ fn mixed(x: [f32; 3], mix: fn(&[f32], &mut [f32])) -> [f32; 3] {
 }
 
 fn decoupled(x: [f32; 3]) -> [f32; 3] {
-    mixed(x, |x, out| vesde::decouple(x, 1, out).unwrap())
+    mixed(x, |x, out| vesde::inverse::decouple(x, 1, out).unwrap())
 }
 
 fn coupled(x: [f32; 3]) -> [f32; 3] {
-    mixed(x, |x, out| vesde::couple(x, 1, out).unwrap())
+    mixed(x, |x, out| vesde::inverse::couple(x, 1, out).unwrap())
 }
 
 fn recolour(job: &mut Job<'_>) {
@@ -1489,7 +1487,7 @@ fn torch_norm(job: &mut Job<'_>) {
     let x = Noise::alone(job, Kind::In, len);
     let out = job.place(Kind::Last, 1);
     job.call(
-        || Ok(vec![out.doubles(&[vesde::torch_norm(&x.get()?.ok_or(Error::NullPointer)?, len)?])]),
+        || Ok(vec![out.doubles(&[vesde::norms::torch_norm(&x.get()?.ok_or(Error::NullPointer)?, len)?])]),
         // SAFETY: see config_default.
         || unsafe { vesde_torch_norm(x.c(), len, out.ptr) },
     );
@@ -1503,7 +1501,7 @@ fn mean_norm(job: &mut Job<'_>) {
     job.call(
         || {
             let norms = norms.get();
-            let mean = vesde::mean_norm(&norms, norm(kind)?)?;
+            let mean = vesde::norms::mean_norm(&norms, norm(kind)?)?;
             if kind == Norm::Exact as i32 {
                 assert!(same_double(mean, norms.iter().fold(0.0, |a, b| a + b) / len as f64));
             }
@@ -1641,7 +1639,7 @@ fn randn(job: &mut Job<'_>) {
     job.call(
         || {
             let (mut after, mut noise) = (states.get(), vec![0.0; len]);
-            vesde::randn(generators(&mut after), &mut noise[..])?;
+            vesde::noise::randn(generators(&mut after), &mut noise[..])?;
             for (i, mut state) in states.get().into_iter().enumerate() {
                 let mut own = vec![0.0; len / count];
                 state.draw(&mut own)?;
@@ -2562,7 +2560,7 @@ fn get_log_likelihood(job: &mut Job<'_>) {
             let sum = scalar_sums(&z.get()).iter().fold(0.0, |total, sum| total + sum);
             let prior = -(len as f64) / 2.0 * libm_log(std::f64::consts::TAU * (sigma_max * sigma_max))
                 - sum / (2.0 * (sigma_max * sigma_max));
-            let wanted = vesde::log_likelihood(sigma_max, &z.get(), divergence)?;
+            let wanted = vesde::ode::log_likelihood(sigma_max, &z.get(), divergence)?;
             assert!(near(wanted.prior, prior), "{} and {prior}", wanted.prior);
             let values = [wanted.log_density, wanted.prior, wanted.divergence];
             assert!(same_double(values[0], values[1] + values[2]) && same_double(values[2], divergence));
@@ -2586,7 +2584,7 @@ fn bits_per_dim(job: &mut Job<'_>) {
     let [log_density, levels, slope] = [(); 3].map(|()| job.input.double());
     let dims = job.input.u64() as usize;
     let got = vesde_bits_per_dim(log_density, dims, levels, slope);
-    let wanted = vesde::bits_per_dim(log_density, dims, levels, slope);
+    let wanted = vesde::ode::bits_per_dim(log_density, dims, levels, slope);
     job.plain(same_double(got, wanted), true);
 }
 

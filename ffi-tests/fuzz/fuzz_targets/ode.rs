@@ -7,9 +7,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
-use vesde::{
-    Error, NORM_BLOCK, Ode, OdeBuffers, OdeDots, OdeRequest, SimdLevel, limit_simd_level, norm_blocks,
-};
+use vesde::{Error, SimdLevel, limit_simd_level};
+use vesde::norms::{NORM_BLOCK, norm_blocks};
+use vesde::ode::{Ode, OdeBuffers, OdeDots, OdeRequest};
 use vesde_fuzz::{Input, OdeState, patterns, same, same_double};
 
 const MOST_CALLS: usize = 200;

@@ -7,11 +7,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use vesde::capi::*;
-use vesde::{
-    Buffers, Config, Corrector, Error, Numpy, Operand, Plan, Predictor, Reduction, Request, Sampler,
-    SamplerResult, Schedule, SimdLevel, TorchCpu, TorchCuda, limit_simd_level, set_ncsnv2_sigmas, set_sigmas,
-    set_timesteps,
-};
+use vesde::{Buffers, Config, Corrector, Error, Predictor, Request, Sampler, SamplerResult, Schedule, SimdLevel, limit_simd_level, set_ncsnv2_sigmas, set_sigmas, set_timesteps};
+use vesde::noise::{Numpy, TorchCpu, TorchCuda};
+use vesde::plan::{Operand, Plan, Reduction};
 use vesde_fuzz::{
     CONDITIONS, FewCalls, GeneratorState, Input, State, corrector_factors, generators, is_drawn, noise_of,
     patterns, reads_noise, request, same, scalar_linear,
