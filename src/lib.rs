@@ -38,17 +38,17 @@
 //! |---|---|
 //! | pictures in 5 to 50 calls of the network | [`Sampler`] with [`Method::Dpmpp2m`] |
 //! | pictures by the paper's loop | [`Sampler`] with a [`Predictor`] and a [`Corrector`] |
-//! | latent codes | [`Ode`](ode::Ode) |
-//! | likelihoods | [`Ode`](ode::Ode) with a [`Divergence`](ode::Divergence), [`log_likelihood`](ode::log_likelihood), [`bits_per_dim`](ode::bits_per_dim) |
-//! | inpainting, colorization | [`impute`](inverse::impute), [`recolour`](inverse::recolour) at each [`Request::Condition`] |
-//! | guidance | [`guide`](inverse::guide) |
-//! | torch's or NumPy's noise | [`TorchCpu`](noise::TorchCpu), [`TorchCuda`](noise::TorchCuda), [`Numpy`](noise::Numpy), [`AnyGenerator`](noise::AnyGenerator) |
+//! | latent codes | [`Ode`] |
+//! | likelihoods | [`Ode`] with a [`Divergence`], [`log_likelihood`], [`bits_per_dim`] |
+//! | inpainting, colorization | [`impute`], [`recolour`] at each [`Request::Condition`] |
+//! | guidance | [`guide`] |
+//! | torch's or NumPy's noise | [`TorchCpu`], [`TorchCuda`], [`Numpy`], [`AnyGenerator`] |
 //! | noise without a state, in any order | [`Counter`] |
-//! | noise from another generator | [`fill_from_rng`](noise::fill_from_rng), [`fill_from_words`](noise::fill_from_words) |
+//! | noise from another generator | [`fill_from_rng`], [`fill_from_words`] |
 //! | tables of sigmas | [`set_karras_sigmas`], [`set_geometric_sigmas`], [`set_sigmas`] |
 //! | single steps | [`Scheduler`] |
 //! | a solver of your own | [`linear`] of a [`Combination`] |
-//! | your threads, your GPU | [`Sampler::plan`], [`Ode::plan`](ode::Ode::plan) |
+//! | your threads, your GPU | [`Sampler::plan`], [`Ode::plan`] |
 //! | diffusers' `scheduler_config.json` | [`Config::from_json`] |
 //!
 //! The repository's docs/ has a page for each job: equation, loop, cost, when to use it.
@@ -67,7 +67,7 @@
 //!
 //! The library starts none. Steps and [`linear`] work on any part of the buffers: give each thread
 //! its part, with counter noise from the part's offset on ([`Counter::at`]). Norms are sums over
-//! blocks, which threads share as well ([`sum_squares`](norms::sum_squares)). [`Sampler::plan`] and [`Plan::run`](plan::Plan::run) do a
+//! blocks, which threads share as well ([`sum_squares`]). [`Sampler::plan`] and [`Plan::run`] do a
 //! whole job in parts.
 //!
 //! # `no_std`
@@ -80,6 +80,23 @@
 //! - `capi`: the C ABI, module `capi`, for programs in C and C++. Its reference is
 //!   [include/vesde.h](https://docs.rs/crate/vesde/latest/source/include/vesde.h).
 //! - `header`: writes `include/vesde.h` anew; for maintainers.
+//!
+//! [`AnyGenerator`]: noise::AnyGenerator
+//! [`Divergence`]: ode::Divergence
+//! [`Numpy`]: noise::Numpy
+//! [`Ode`]: ode::Ode
+//! [`Ode::plan`]: ode::Ode::plan
+//! [`Plan::run`]: plan::Plan::run
+//! [`TorchCpu`]: noise::TorchCpu
+//! [`TorchCuda`]: noise::TorchCuda
+//! [`bits_per_dim`]: ode::bits_per_dim
+//! [`fill_from_rng`]: noise::fill_from_rng
+//! [`fill_from_words`]: noise::fill_from_words
+//! [`guide`]: inverse::guide
+//! [`impute`]: inverse::impute
+//! [`log_likelihood`]: ode::log_likelihood
+//! [`recolour`]: inverse::recolour
+//! [`sum_squares`]: norms::sum_squares
 
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
@@ -104,8 +121,8 @@ mod schedule;
 mod simd;
 mod steps;
 
-/// The probability-flow ODE: sampling, latent codes and likelihoods by [`Ode`](ode::Ode), whole or in
-/// parts.
+/// The probability-flow ODE: sampling, latent codes and likelihoods by [`Ode`](ode::Ode), whole or
+/// in parts.
 pub mod ode {
     pub use crate::sampler::{
         Divergence, LogLikelihood, Ode, OdeBuffers, OdeDirection, OdeDots, OdeKeep, OdeOptions, OdePlan,
@@ -114,8 +131,8 @@ pub mod ode {
     };
 }
 
-/// What a turn of the [`Sampler`] does, as terms and factors, for whoever does it on threads of their
-/// own, in a graph or on a GPU.
+/// What a turn of the [`Sampler`] does, as terms and factors, for whoever does it on threads of
+/// their own, in a graph or on a GPU.
 pub mod plan {
     pub use crate::sampler::{Denoised, Keep, Operand, Plan, PlanNoise, PlanTerm, Reduction};
 }

@@ -132,8 +132,9 @@ pub enum Request {
         /// order. They may come from different generators.
         draw: u64,
     },
-    /// Change `sample` as the job's condition demands, for example by [`impute`](crate::inverse::impute).
-    /// The known part of the sample then needs noise of `sigma`.
+    /// Change `sample` as the job's condition demands, for example by
+    /// [`impute`](crate::inverse::impute). The known part of the sample then needs noise of
+    /// `sigma`.
     Condition {
         /// The noise scale that belongs to the timestep, from `sigmas`; along a table of sigmas the
         /// one that the step has come to.

@@ -14,8 +14,8 @@ pub enum Reduction {
     #[default]
     None,
     /// The norms of the model output and of the noise: of each sample, or their means over the
-    /// batch. [`corrector_step`](crate::norms::corrector_step) makes two factors of them: `step_size` for
-    /// the model output, which is 0 in the plan, and `noise_factor` for the noise.
+    /// batch. [`corrector_step`](crate::norms::corrector_step) makes two factors of them:
+    /// `step_size` for the model output, which is 0 in the plan, and `noise_factor` for the noise.
     CorrectorNorms {
         /// The configuration's signal-to-noise ratio.
         snr: f64,
