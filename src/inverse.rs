@@ -12,7 +12,8 @@ use crate::simd::dispatch;
 /// The buffers of [`impute`].
 ///
 /// ```
-/// # use vesde::{Counter, Imputation, impute};
+/// # use vesde::Counter;
+/// # use vesde::inverse::{Imputation, impute};
 /// # let (data, mask, sigma, mut sample) = ([0.5; 9], [1.0; 9], 2.0, [0.25; 9]);
 /// // After each update of a sample, with a draw of its own:
 /// let noise = Counter::new(42, 7);
@@ -100,7 +101,8 @@ pub fn impute(imputation: Imputation<'_>) -> Result<(), Error> {
 /// The buffers of [`recolour`].
 ///
 /// ```
-/// # use vesde::{Counter, Recolouring, recolour};
+/// # use vesde::Counter;
+/// # use vesde::inverse::{Recolouring, recolour};
 /// # let (gray, sigma, mut sample) = ([0.5; 27], 2.0, [0.25; 27]);
 /// // After each update of a sample, with a draw of its own:
 /// let noise = Counter::new(42, 7);
@@ -162,7 +164,8 @@ impl<'a> Recolouring<'a> {
 /// decouples that, and adds the brightness of the gray image:
 ///
 /// ```
-/// # use vesde::{Combination, couple, decouple, linear};
+/// # use vesde::inverse::{couple, decouple};
+/// # use vesde::{Combination, linear};
 /// const PIXELS: usize = 9;
 /// # let (gray, mut sample) = ([0.5; 3 * PIXELS], [0.25; 3 * PIXELS]);
 /// // `sample` holds one of the prior.

@@ -237,7 +237,9 @@ impl Ode {
     /// or on a GPU. It changes nothing.
     ///
     /// ```
-    /// # use vesde::{Config, NORM_BLOCK, Ode, OdeBuffers, OdeOptions, OdeRequest, norm_blocks};
+    /// # use vesde::Config;
+    /// # use vesde::norms::{NORM_BLOCK, norm_blocks};
+    /// # use vesde::ode::{Ode, OdeBuffers, OdeOptions, OdeRequest};
     /// # const LEN: usize = 5000;
     /// # let config = Config { sigma_max: 10.0, ..Config::default() };
     /// # let mut ode = Ode::new(&config, 1, OdeOptions { rtol: 1e-2, ..OdeOptions::default() })?;
