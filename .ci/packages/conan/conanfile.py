@@ -1,16 +1,19 @@
 """vesde for Conan 2: built from its sources by its CMake project, which calls cargo."""
 
 import os
+import pathlib
 import re
+import shutil
 
 from conan import ConanFile
 from conan.tools.cmake import CMake, CMakeToolchain, cmake_layout
-from conan.tools.files import copy, load
+from conan.tools.files import copy, rmdir
 
-FOLDER = os.path.join(os.path.dirname(__file__), "..", "..", "..")
+ROOT = pathlib.Path(__file__).parents[3]
 # What cargo wants to see is among them: examples/fashion is a member of the workspace.
-SOURCES = ("Cargo.*", "CMakeLists.txt", "build.rs", "LICENSE-*", "src/*", "include/*", "docs/*")
-SOURCES += ("examples/*.rs", "examples/fashion/Cargo.toml", "ffi-tests/*.rs")
+SOURCES = ("Cargo.*", "CMakeLists.txt", "build.rs", "LICENSE-*", "src/**/*.rs", "include/*")
+SOURCES += ("examples/*.rs", "examples/digits/main.rs", "examples/fashion/Cargo.toml")
+SOURCES += ("examples/fashion/main.rs", "ffi-tests/*.rs")
 
 
 class Vesde(ConanFile):
@@ -26,12 +29,15 @@ class Vesde(ConanFile):
     languages = "C"
 
     def set_version(self):
-        manifest = load(self, os.path.join(self.recipe_folder, FOLDER, "Cargo.toml"))
+        manifest = (ROOT / "Cargo.toml").read_text()
         self.version = re.search(r'^version = "(.*)"', manifest, re.M)[1]
 
-    def export_sources(self):
+    def export_sources(self):  # Conan's copy() would walk through target/ for each pattern
         for pattern in SOURCES:
-            copy(self, pattern, os.path.join(self.recipe_folder, FOLDER), self.export_sources_folder)
+            for path in ROOT.glob(pattern):
+                to = pathlib.Path(self.export_sources_folder, path.relative_to(ROOT))
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, to)
 
     def layout(self):
         cmake_layout(self)
@@ -46,6 +52,10 @@ class Vesde(ConanFile):
 
     def package(self):
         CMake(self).install()
+        copy(self, "LICENSE-*", self.source_folder, os.path.join(self.package_folder, "licenses"))
+        # Conan writes its own.
+        for folder in ("lib/cmake", "lib/pkgconfig", "share"):
+            rmdir(self, os.path.join(self.package_folder, folder))
 
     def package_info(self):
         self.cpp_info.libs = ["vesde"]

@@ -1,4 +1,5 @@
-# Rust must be installed: vcpkg has none of its own. @...@ is set by .ci/release.
+# @...@ is set by .ci/release.
+# Rust must be installed: vcpkg has none of its own.
 vcpkg_from_git(
     OUT_SOURCE_PATH source
     URL "@REPOSITORY@"
