@@ -10,11 +10,11 @@ case ${1:---check} in
 esac
 out=target/fashion
 mkdir -p "$out"
-cargo build --release -p vesde-fashion --example fashion
+cargo build --release -p vesde-fashion
 
 fashion() { # fashion JOB OPTION...
   local start=$SECONDS
-  cargo run --quiet --release -p vesde-fashion --example fashion -- "$@" --output "$out/$1.png" "$mode" examples/fashion/expected.txt
+  cargo run --quiet --release -p vesde-fashion -- "$@" --output "$out/$1.png" "$mode" examples/fashion/expected.txt
   echo "fashion $1 in $((SECONDS - start)) s"
 }
 fashion sample --evaluations 8 --guidance 1.5
