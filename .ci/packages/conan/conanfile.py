@@ -12,8 +12,8 @@ from conan.tools.files import copy, rmdir
 ROOT = pathlib.Path(__file__).parents[3]
 # What cargo wants to see is among them: examples/fashion is a member of the workspace.
 SOURCES = ("Cargo.*", "CMakeLists.txt", "build.rs", "LICENSE-*", "src/**/*.rs", "include/*")
-SOURCES += ("examples/*.rs", "examples/digits/main.rs", "examples/fashion/Cargo.toml")
-SOURCES += ("examples/fashion/main.rs", "ffi-tests/*.rs")
+SOURCES += ("examples/*.rs", "examples/digits/*.rs", "examples/fashion/*.rs")
+SOURCES += ("examples/fashion/Cargo.toml", "ffi-tests/*.rs")
 
 
 class Vesde(ConanFile):
