@@ -98,7 +98,7 @@ for triple; do
     echo "shared.sh: $triple needs these" >&2
     exit 1
   fi
-  grep -qxE '(__aeabi_)?memcpy[48]?' "$to/undefined" # or the list is not what it seems to be
+  grep -qxE '(__aeabi_)?mem(cpy|set|move)[48]?' "$to/undefined" # or it is no list
   rm "$to/exported" "$to/undefined"
   echo "shared $triple:" "$to"/*
 done
