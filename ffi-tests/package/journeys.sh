@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a new user does: a copy of the sources in an empty folder, and there the README's commands,
-# in Rust, in C, in C by CMake and in Python, each to a picture, timed. A command that the README
+# in Rust, in C by CMake and in Python, each to a picture, timed. A command that the README
 # (in Python python/README.md) does not have fails.
 set -euo pipefail
 trap 'echo "failed in line $LINENO"' ERR
@@ -29,16 +29,10 @@ journey() { # journey NAME README PICTURE COMMAND...
 
 journey "in Rust" README.md digits.png "cargo run --release --example digits"
 rm digits.png
-journey "in C" README.md digits.png \
-  "cargo rustc --lib --profile c --features capi --crate-type staticlib -- --cfg vesde_staticlib --emit obj=target/vesde.o" \
-  "cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/vesde.o -lm -o digits" \
-  "./digits"
-mv digits.png c.png
 journey "in C by CMake" README.md digits.png \
   "cmake -B build && cmake --build build && cmake --install build --prefix prefix" \
   "cmake -S examples/digits -B app -DCMAKE_PREFIX_PATH=\$PWD/prefix && cmake --build app" \
   "app/digits"
-cmp digits.png c.png
 rm digits.png
 python3 -m venv venv # as everybody has one
 PATH=$PWD/venv/bin:$PATH
