@@ -139,7 +139,7 @@ fn the_norm_of_one_float_is_its_absolute_value_as_in_torch() {
     let mut prev = [0.0];
     for averaging in [Averaging::Batch, Averaging::PerSample] {
         let step = Step::new(&m, &x, &mut prev).with_noise(&z);
-        // A step size that no float holds, but not a score of norm 0.
+        // No float holds the step size; that is another error than a score of norm 0.
         assert_eq!(scheduler.step_correct(averaging, Norm::Torch, step), Err(Error::NonFiniteGradientNorm));
     }
     assert_eq!(torch_norm(Counter::new(1, 2), 1).unwrap() as f32, {
