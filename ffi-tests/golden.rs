@@ -210,7 +210,7 @@ fn stream<G: Generator>(state: G, calls: &[usize]) -> Vec<f32> {
     all
 }
 
-/// Replays the streams of a group, and those of which the hash is recorded.
+/// Replays the streams of a group: those that are recorded as numbers, and those as a hash.
 fn check_streams<G: Generator>(group: &str, seeded: impl Fn(u64) -> G) {
     for (name, case) in cases(group) {
         let got = stream(seeded(case.bits("seed")[0]), &case.usizes("calls"));

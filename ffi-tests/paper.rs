@@ -447,7 +447,8 @@ fn predictor_corrector_loops_are_those_of_the_paper() {
             let options = SamplerOptions { norm: Norm::Torch, result, ..options };
             let (got, evaluations) = run(case, &theirs, options);
             assert_same_bits(&got, &want, name);
-            // The original counts those of a predictor or corrector that is none, too.
+            // The original counts evaluations for the predictor and the corrector even if they are
+            // "none".
             assert_eq!(evaluations, draws_of(case, 0) - 1, "{name}");
 
             for norm in [Norm::Torch, Norm::Exact] {

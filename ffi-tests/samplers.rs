@@ -154,7 +154,7 @@ fn trajectories_are_those_of_the_formulas() {
     }
 }
 
-/// diffusers' classes of which the file has ends.
+/// diffusers' classes whose results the file has.
 const SCHEDULERS: [&str; 12] = [
     "EDMEuler",
     "EulerDiscrete",

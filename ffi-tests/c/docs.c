@@ -244,7 +244,7 @@ static void own_solver(const vesde_config *config) {
     }
     CHECK(is_gaussian(x, 1, 0.07, 0.12));
 
-    // The sampler's 2M is this, but for its rounding.
+    // The sampler's 2M is the same except for its rounding.
     const vesde_sampler_options options = {
         .seed = 42, .method = VESDE_METHOD_DPMPP2M, .unclamped = 1};
     const vesde_scheduler along = {.config = *config, .sigmas = table, .sigmas_len = 41};

@@ -1325,8 +1325,8 @@ static void damaged_plans(void) {
     *it = right;
 }
 
-// Jobs along tables whose sigmas do not fall, are none, or are too few; jobs that begin behind the
-// end; jobs without room for their history. Nothing changes.
+// Jobs along tables whose sigmas do not fall, are no sigmas, or are too few; jobs that begin behind
+// the end; jobs without room for their history. Nothing changes.
 static void tables_of_anything(void) {
     for (int32_t method = 1; method < METHODS; ++method) {
         for (int k = 0; k < 5 * STRANGE * 2; ++k) {
@@ -1728,7 +1728,7 @@ static void odes_without_room(void) {
             only_outputs_have_changed(wrong[k].status);
         }
         CHECK(memcmp(&state, &ode_places[i], sizeof state) == 0);
-        // Batches that do not divide the length, or that are none.
+        // Batches that do not divide the length, or have no sample.
         const uint64_t batches[] = {LEN - 1, LEN + 1, UINT64_MAX, 0};
         for (int k = 0; k < 4; ++k) {
             state.batch = batches[k];

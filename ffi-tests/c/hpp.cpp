@@ -634,8 +634,8 @@ static void a_step(Ours ours, Theirs theirs) {
         CHECK(same(prev, wanted));
 #endif
 
-        // In place, on an array and on a pointer, without the mean: an empty span is none, wherever
-        // it points.
+        // In place, on an array and on a pointer, without the mean: an empty span stands for none,
+        // wherever it points.
         mean = before;
         static std::array<float, LEN> array;
         static float raw[LEN];
@@ -786,7 +786,7 @@ static void combinations() {
     CHECK(*std::min_element(out.begin(), out.end()) == -1 && *std::max_element(out.begin(), out.end()) == 2);
 }
 
-// Whether spans of which one is a float short are refused.
+// Checks that a call is refused if one of its spans, any of them, is a float short.
 template <typename Call>
 static void wrong_lengths(std::size_t spans, const floats &out, Call call) {
     const floats before = out;

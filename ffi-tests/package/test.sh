@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs vesde with CMake, static and shared, and uses it as others do: find_package and
-# pkg-config, before and after the prefix has been moved, and from its sources, of which only some
-# may be there. Then for other machines, by toolchain file and by the README's command. What goes
+# Installs vesde with CMake, static and shared, and uses it as others do: by find_package and
+# pkg-config, before and after the prefix has been moved, and from its sources, even if only some of
+# them are there. Then for other machines, by toolchain file and by the README's command. What goes
 # wrong must say so, and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc,
 # c++, binutils, LLVM's nm (llvm-nm, or what NM names) and Debian's qemu-user, gcc-mingw-w64-x86-64,
 # musl-tools and the compilers gcc-TARGET of the list at the end. `test.sh FOLDER` works there, by

@@ -61,7 +61,7 @@ board() { # board EMULATOR...: the program's arguments go through semihosting
 
 cortex_m() { # cortex_m BOARD CODE DATA FLAGS...: as in bare.sh
   board qemu-system-arm -M "$1"
-  semihosting+=,arg=kernels # argv[0], of which picolibc has its own
+  semihosting+=,arg=kernels # argv[0], which picolibc makes itself
   triple=thumbv7em-none-eabihf compiler=arm-none-eabi flags=(-mthumb -mfloat-abi=hard "${@:4}")
   link=(--specs=rdimon.specs -T examples/firmware/cortex-m.ld examples/firmware/startup.c
     -Wl,--gc-sections,--no-warn-execstack,--defsym=FLASH_ORIGIN="$2",--defsym=FLASH_LENGTH=4M

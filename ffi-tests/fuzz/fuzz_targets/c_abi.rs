@@ -1208,7 +1208,7 @@ fn linear(job: &mut Job<'_>) {
         if terms_len == 0 && (noise.kind == 0 || mean.real) {
             return Err(Error::Empty);
         }
-        // A second factor of 0 is none.
+        // A second factor of 0 counts as none.
         let second_factors = second_factors.map(|factor| if factor == 0.0 { 1.0 } else { factor });
         let terms: Vec<_> = terms[..terms_len].iter().map(|(factor, x)| (*factor, x.get())).collect();
         let z = noise.get()?;
