@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Instructions an element, by machine and kernel, beside plain C++ of the same work (cpp_*).
-# A plugin of QEMU counts them. A run that repeats a kernel three times takes more than one that
-# runs it once, by two repetitions and nothing else.
+# Instructions an element, by machine and kernel, beside plain C++ of the same work (cpp_*). A
+# plugin of QEMU counts them. A kernel is run once and, in another run, three times: the difference
+# is two repetitions and nothing else.
 #
 #   count.sh [MACHINE...]                 counts (on all, if none is named), prints, and compares
 #                                         with count.txt
@@ -61,7 +61,7 @@ board() { # board EMULATOR...: the program's arguments go through semihosting
 
 cortex_m() { # cortex_m BOARD CODE DATA FLAGS...: as in bare.sh
   board qemu-system-arm -M "$1"
-  semihosting+=,arg=kernels # argv[0], of which picolibc has its own
+  semihosting+=,arg=kernels # argv[0], which picolibc makes itself
   triple=thumbv7em-none-eabihf compiler=arm-none-eabi flags=(-mthumb -mfloat-abi=hard "${@:4}")
   link=(--specs=rdimon.specs -T examples/firmware/cortex-m.ld examples/firmware/startup.c
     -Wl,--gc-sections,--no-warn-execstack,--defsym=FLASH_ORIGIN="$2",--defsym=FLASH_LENGTH=4M
@@ -96,8 +96,8 @@ execute() {
   fi
 }
 
-# difference ONCE THRICE: for lines that begin alike, an element's share of what the numbers that
-# they end with differ by.
+# difference ONCE THRICE: for lines that begin alike, the difference of the numbers at their ends,
+# for one element.
 difference() {
   awk -v of=$((2 * elements)) '{ number = $NF; sub(/ [0-9]+$/, "") }
     FNR == NR { once[$0] = number; next }

@@ -35,7 +35,7 @@ enum {
 
 static const float MEAN = 0.286f, SD = 0.353f;
 
-/* Goes into its callers even where functions stay apart, as build.sh has them. */
+/* Inlined although build.sh says -fno-inline-functions. */
 #define SMALL static inline __attribute__((always_inline))
 
 typedef float f4 __attribute__((vector_size(16)));
@@ -76,7 +76,7 @@ static float of_half(uint16_t half) {
     return value;
 }
 
-/* All that is made of the weights lies here. */
+/* Everything that is made from the weights lies here. */
 static float arena[7200000];
 static size_t arena_len;
 
@@ -93,7 +93,8 @@ typedef struct file {
     size_t len, data;
 } file;
 
-/* The f16 tensor of a name in two parts, widened; NULL if there is none of this length. */
+/* The f16 tensor whose name is `name` and `part` joined, widened; NULL if there is none of `count`
+ * elements. */
 static float *tensor(const file *file, const char *name, const char *part, size_t count) {
     char key[64];
     const char *entry, *offsets;
@@ -125,7 +126,7 @@ static float *tensor(const file *file, const char *name, const char *part, size_
 
 /* ---- products of matrices ---- */
 
-/* `PANEL` columns of b, for k rows of them, lie together. */
+/* Puts PANEL columns of b, all k rows of them, next to each other. */
 static void pack(const float *b, size_t k, size_t n, float *packed) {
     size_t column, row, i;
     for (column = 0; column < n; column += PANEL)
@@ -140,7 +141,7 @@ static size_t whole(size_t n) {
 
 #define ROWS 4
 
-/* c[rows][n] = a[rows][k]·b + bias, n a multiple of PANEL, rows as many as there are. */
+/* c[rows][n] = a[rows][k]·b + bias, n a multiple of PANEL, `rows` any number. */
 static void multiply(const float *a, size_t rows, size_t k, const float *packed, size_t n, const float *bias, float *c) {
     size_t column, row, i;
     for (column = 0; column < n; column += PANEL, packed += k * PANEL) {
@@ -192,7 +193,7 @@ static void multiply(const float *a, size_t rows, size_t k, const float *packed,
 /* ---- convolutions; channels lie last ---- */
 
 typedef struct convolution {
-    /* Packed; of 3 × 3 with stride 1 the matrices in Winograd's domain. */
+    /* Packed. A 3 × 3 kernel with stride 1 is 36 matrices in Winograd's domain. */
     float *kernel;
     const float *bias;
     size_t inputs, outputs, size, stride;
@@ -228,7 +229,7 @@ static void pack_winograd(const float *weight, size_t inputs, size_t outputs, si
         }
 }
 
-/* Scratch of load_convolution: its largest kernel. */
+/* Scratch of load_convolution, as large as the largest kernel. */
 static float matrix[WIDE * 2 * WIDE * 9];
 
 static int load_convolution(const file *file, const char *name, size_t inputs, size_t outputs, size_t size, size_t stride,
@@ -259,7 +260,7 @@ static int load_convolution(const file *file, const char *name, size_t inputs, s
                     matrix[(at * inputs + in) * outputs + out] = weight[(out * inputs + in) * patch + at];
         pack(matrix, patch * inputs, outputs, layer->kernel);
     }
-    /* What the file has is needed here alone: its place is taken again. */
+    /* The kernel as the file has it is needed no more: its memory is used again. */
     arena_len = (size_t)(packed_bias - arena) + n;
     return 0;
 }
@@ -269,7 +270,7 @@ enum { TILES = (HALF + TILE_SIDE - 1) / TILE_SIDE * ((HALF + TILE_SIDE - 1) / TI
 static float transformed[PATCH * PATCH * AT_ONCE * TILES * 3 * CHANNELS];
 static float products[PATCH * PATCH * AT_ONCE * TILES * CHANNELS];
 
-/* Rows of tiles of a picture's side. */
+/* How many tiles a picture's side has. */
 static size_t tiles_of(size_t side) {
     return (side + TILE_SIDE - 1) / TILE_SIDE;
 }
@@ -414,7 +415,7 @@ SMALL f4 exp4(f4 x) {
 }
 
 SMALL f4 silu4(f4 x) {
-    /* Farther out x or 0 to all bits that there are. */
+    /* Farther out SiLU is x or 0 in all bits of a float. */
     f4 limited = -x;
     const i4 high = limited > all(80.0f), low = limited < all(-80.0f);
     i4 bits, top, bottom;
@@ -427,8 +428,7 @@ SMALL f4 silu4(f4 x) {
     return x / (all(1.0f) + exp4(limited));
 }
 
-/* The C library's functions are asked for a double, and rounded: so all libraries give the same
- * float. */
+/* Computed in double and then rounded, so that all C libraries give the same float. */
 static float silu(float x) {
     return (float)(x / (1.0 + exp(-x)));
 }
@@ -437,8 +437,8 @@ typedef struct affine {
     const float *weight, *bias;
 } affine;
 
-/* Group normalisation, a factor and an addend for each channel of a picture, and SiLU where it
- * follows. `factor` and `addend` of a picture lie `apart` floats from the next one's. */
+/* Group normalisation, a factor and an addend for each channel of a picture, and SiLU if
+ * `activate`. The next picture's factors and addends lie `apart` floats further. */
 static void normalise(const float *x, size_t count, size_t places, size_t channels, const float *factor, const float *addend,
                       size_t apart, int activate, float *out) {
     static float a[4 * CHANNELS], b[4 * CHANNELS];
@@ -577,7 +577,7 @@ enum { MOST = AT_ONCE * HALF * HALF * 3 * CHANNELS };
 static float first[MOST], down1[MOST], down2[MOST], joined[MOST], h[MOST], normal[MOST], between[MOST];
 static float embeddings[AT_ONCE * EMBEDDING];
 
-/* A factor of 1 + scale, an addend: those of the block's second norm with its own. */
+/* The block's second norm is modulated: its factor and addend become one with the embedding's. */
 static void apply_block(const block *block, const float *x, size_t count, size_t side, float *out) {
     static float modulation[AT_ONCE * 4 * CHANNELS * 2];
     const size_t places = side * side, inputs = block->inputs, outputs = block->outputs;
@@ -602,7 +602,7 @@ static void apply_block(const block *block, const float *x, size_t count, size_t
         store4(out + i, load4(x + i) + load4(between + i));
 }
 
-/* Adds to x what its places tell each other. */
+/* Adds self-attention between x's places to x. */
 static void attend(const network *net, size_t count, float *x) {
     enum { PLACES = QUARTER * QUARTER, DEPTH = WIDE / HEADS };
     static float qkv[AT_ONCE * PLACES * 3 * WIDE], weights[(PLACES + 3) / 4 * 4];
@@ -705,7 +705,7 @@ static void denoise_some(const network *net, const float *x, float sigma, const 
             }
 }
 
-/* The denoised pictures; a class below 0 is any. */
+/* Denoises the pictures; a class below 0 means no class. */
 static void denoise(const network *net, const float *x, float sigma, const int *classes, size_t count, float *denoised) {
     size_t begin, some;
     for (begin = 0; begin < count; begin += some) {
