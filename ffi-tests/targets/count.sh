@@ -10,7 +10,8 @@
 #   count.sh --symbols KERNEL MACHINE     the same by function
 #
 # Compared means: no count is missing, none has risen by more than 3 %, and counter noise takes no
-# more than std's generator. On sse2 valgrind must count as the plugin does.
+# more than std's generator: the table's where <random> is missing, as on Cortex-M without
+# libstdc++-arm-none-eabi-newlib. On sse2 valgrind must count as the plugin does.
 #
 # The counts depend on the source; on the compiler that builds it, and its LLVM; where
 # a kernel calls memset or the like, on the C library; and those of cpp_* on GCC and its C++
@@ -145,7 +146,7 @@ compare() { # with the table: all of its lines for $machines
     { name = $1 " " $2; counted[name]; now[name] = $3 }
     !(name in committed) { says($3 ", and the table has no such line"); bad = 1; next }
     { was = committed[name] }
-    $3 == "-" || was == "-" { if ($3 != was) { says($3 ", which was " was); bad = 1 }; next }
+    $3 == "-" || was == "-" { next } # <random> is missing here, or was where it was made
     $3 > was * 1.03 { says($3 ", which was " was ": risen"); bad = 1 }
     $3 < was * 0.97 { says($3 ", which was " was ": fallen, and can be blessed") }
     END {
@@ -159,6 +160,7 @@ compare() { # with the table: all of its lines for $machines
       for (machine in of) {
         name = machine " counter"
         std = now[machine " cpp_noise"]
+        if (std == "-") std = committed[machine " cpp_noise"]
         if (std != "-" && now[name] > std) { says(now[name] ", and std takes " std); bad = 1 }
       }
       exit bad
