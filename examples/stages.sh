@@ -28,7 +28,7 @@ measure() { # measure NAME COMMAND...: shows the line that the command prints
 : "${venv:=$to/venv}" # or where a script shares Python's packages with another
 
 venv() { # venv REQUIREMENTS: Python with these, first in PATH
-  python3 -m venv "$venv" && pip install --quiet -r "$1"
+  python3 -m venv "$venv" && pip install --quiet --no-compile -r "$1"
 }
 export PATH="$PWD/$venv/bin:$PATH"
 

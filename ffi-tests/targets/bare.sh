@@ -79,7 +79,6 @@ m4 hashes
 m7 hashes
 m33 hashes
 rv32imac hashes
-rv32imafc sampling
 rv32imafc hashes
 wasm abi
 wasm golden

@@ -82,8 +82,10 @@ echo "freebsd: $(printf '%s\n' "$to"/freebsd-* | wc -l) programs linked"
 
 archive=target/bare/x86_64-unknown-linux-musl.a
 programs musl musl-gcc -static
+echo "skipped: with musl all but some jobs of faults.c, since cargo test runs all of them"
 for program in "$to"/musl-*; do
-  said=$("$program" | tail -n 1)
+  case $program in *-faults) few=(24) ;; *) few=() ;; esac
+  said=$("$program" "${few[@]}" | tail -n 1)
   grep -qE '(^| )0 failures, simd level [0-9]$' <<<"$said"
   echo "musl ${program##*musl-}: $said"
 done
