@@ -4,8 +4,8 @@
 # may be there. Then for other machines, by toolchain file and by the README's command. What goes
 # wrong must say so, and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc,
 # c++, binutils, LLVM's nm (llvm-nm, or what NM names) and Debian's qemu-user, gcc-mingw-w64-x86-64,
-# musl-tools and the compilers gcc-TARGET of the list at the end. `test.sh FOLDER` works there, by
-# default in target/package.
+# musl-tools, the compilers gcc-TARGET of the list at the end, and what archive.sh needs.
+# `test.sh FOLDER` works there, by default in target/package.
 set -euo pipefail
 trap 'echo "failed in line $LINENO"' ERR
 here=$(cd "$(dirname "$0")" && pwd)
@@ -70,8 +70,8 @@ quietly cc -std=c99 -I"$root/include" -fsyntax-only vesde.h.c
 quietly c++ -std=c++98 -I"$root/include" -fsyntax-only -x c++ vesde.h.c
 quietly c++ -std=c++17 -I"$root/include" -fsyntax-only -x c++ vesde.hpp.c
 
-# From sources without benches/, and read-only, which does not stop root: that nothing was written is
-# looked at.
+# From sources without benches/, and read-only, which does not stop root: so it is looked at that
+# nothing was written.
 mkdir sources
 tar -C "$root" --exclude=target --exclude=./benches --exclude=./.git -c . | tar -C sources -x
 chmod -R a-w sources
@@ -119,8 +119,8 @@ for shared in OFF ON; do
   echo "BUILD_SHARED_LIBS=$shared: installed, used, moved, uninstalled"
 done
 
-# As a part of another project, which installs itself, and vesde with it unless it says no. For which
-# target CMake builds is not what a variable tells cargo, which has made the object already.
+# As a part of another project, which installs itself, and vesde with it unless it says no. For
+# which target CMake builds is not what a variable tells cargo, which has made the object already.
 find "$build" -mindepth 1 -maxdepth 1 ! -name cargo -exec rm -r {} +
 CARGO_BUILD_TARGET=no-such-target quietly cmake -S "$here" -B part -DVESDE="$work/sources" -DCMAKE_INSTALL_LIBDIR=lib
 CARGO_BUILD_TARGET=no-such-target quietly cmake --build part
@@ -135,7 +135,7 @@ quietly cmake --install part --prefix "$work/prefix"
 [ "$(find prefix -type f)" = prefix/bin/user ]
 # In the folder that has what a header is made with.
 quietly cargo doc --manifest-path sources/Cargo.toml --all-features --no-deps --target-dir "$root/target"
-[ "$root/target/doc/vesde/index.html" -nt before ]
+[ -s "$root/target/doc/vesde/index.html" ]
 changed=$(find sources -newer before)
 [ -z "$changed" ] || { echo "written into the sources: $changed"; exit 1; }
 chmod -R u+w sources
