@@ -151,7 +151,7 @@ fn library() -> &'static str {
     static LIBRARY: OnceLock<String> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-        // For another target where ffi-tests/targets/archive.sh builds it: whoever comes first does.
+        // For another target where archive.sh builds it, or has built it.
         let folder = env::var("CARGO_BUILD_TARGET").map(|target| format!("target/bare/{target}"));
         let folder = folder.unwrap_or_else(|_| FOLDER.into());
         let object = format!("{folder}/vesde.o");
