@@ -18,7 +18,7 @@ pub enum Item {
     Function { name: String, prototype: String },
 }
 
-/// The name that ends a declarator, an array's length taken off, and the declaration without it.
+/// Splits a declaration into the name at its end, without an array's length, and the rest.
 fn split_name(declaration: &str) -> [String; 2] {
     let declarator = declaration.split('[').next().unwrap_or_default().trim();
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -28,10 +28,10 @@ fn split_name(declaration: &str) -> [String; 2] {
     [name.to_owned(), of]
 }
 
-/// What a header as cbindgen writes it declares. Versions are left out, since they change.
+/// What a header of cbindgen's declares. Versions are left out, since they change.
 pub fn items(header: &str) -> Vec<Item> {
     let (mut items, mut code, mut is_comment) = (vec![], String::new(), false);
-    // Behind that are functions which programs have in themselves.
+    // After that come inline functions, which programs compile into themselves.
     let header = header.split("}  // extern").next().unwrap_or_default();
     for line in header.lines() {
         let line = line.split("//").next().unwrap_or_default().trim();
@@ -39,7 +39,7 @@ pub fn items(header: &str) -> Vec<Item> {
         if is_comment {
             is_comment = !line.ends_with("*/");
         } else if let Some(define) = line.strip_prefix("#define ") {
-            // The guard has no value.
+            // The include guard has no value.
             if let Some((name, _)) = define.split_once(' ')
                 && !name.starts_with("VESDE_VERSION_")
             {
@@ -131,9 +131,8 @@ pub fn program(items: &[Item]) -> String {
         + "        if (functions[i] == 0) {\n            return 1;\n        }\n    }\n    return 0;\n}\n"
 }
 
-/// What a patch release must not do to the record of the last release: a line that is gone or has
-/// changed, and a new one that is neither a function, nor a status, nor part of a struct that is
-/// new itself.
+/// The differences to the last release's record that a patch release must not have. No line may go
+/// or change, and a new line must be a function, a status, or part of a new struct.
 pub fn breaks(recorded: &str, now: &str) -> Vec<String> {
     let [recorded, now]: [BTreeSet<&str>; 2] = [recorded, now].map(|text| text.lines().collect());
     let struct_of = |line: &str| line.split(':').next().unwrap_or_default().to_owned();

@@ -81,7 +81,8 @@ const CPP: Language = Language {
 };
 
 impl Language {
-    /// Whether to go without: a C compiler is a must, and so is a C++ compiler where `CI` is set.
+    /// Whether to skip this language: a C compiler is a must, and so is a C++ compiler where `CI`
+    /// is set.
     fn is_missing(&self) -> bool {
         let missing = self.name != C.name && env::var_os("CI").is_none() && self.version().is_err();
         if missing {
@@ -101,8 +102,8 @@ impl Language {
         command
     }
 
-    /// Compiles a program and links it with the library and `libraries`. What is linked has every
-    /// symbol: an executable's may not be undefined.
+    /// Compiles a program and links it with the library and `libraries`. An executable may have no
+    /// undefined symbol, so that a function which the library lacks fails here.
     fn build(&self, source: &str, standard: &str, libraries: &[&str]) -> Command {
         let (_, name) = source.rsplit_once('/').expect("a folder");
         let program = built(&format!("{name}.{standard}"));
@@ -125,7 +126,7 @@ impl Language {
     }
 }
 
-/// The command that these words are: as make has it, a variable may hold arguments.
+/// The command that these words make: as with make, a variable may hold arguments, too.
 fn command(words: &str) -> Command {
     let mut words = words.split_whitespace();
     let mut command = Command::new(words.next().expect("a command"));
@@ -146,7 +147,7 @@ fn built(file: &str) -> String {
     }
 }
 
-/// The C library as one object, built once, as README.md says that it is built.
+/// The C library as one object, built once, by README.md's command.
 fn library() -> &'static str {
     static LIBRARY: OnceLock<String> = OnceLock::new();
     LIBRARY.get_or_init(|| {
@@ -169,7 +170,7 @@ fn library() -> &'static str {
 fn run(command: &mut Command, input: &str) -> Result<String, String> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-    // A command that reads nothing may be gone already; its status then says what there is to say.
+    // A command that reads nothing may have ended already; its status then tells how it went.
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("output");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -237,7 +238,7 @@ fn the_abi_is_that_of_the_last_release() {
     assert!(broken.is_empty(), "not the ABI of {path}:\n{}", broken.join("\n"));
 }
 
-/// What would go unnoticed if somebody forgot it: the loops over functions.h's table, C++, the fuzz
+/// Nothing else notices a function that is missing in functions.h's table, in C++ or in the fuzz
 /// targets.
 #[test]
 fn every_function_is_in_the_table_in_cpp_and_in_the_fuzz_targets() {
@@ -254,9 +255,9 @@ fn every_function_is_in_the_table_in_cpp_and_in_the_fuzz_targets() {
     for item in abi_record::items(&header) {
         let Item::Function { name, prototype } = item else { continue };
         let short = name.strip_prefix("vesde_").unwrap();
-        // The table is of pointers and lengths.
+        // The table has only functions that take pointers.
         let takes_pointers = prototype.split_once('(').unwrap().1.contains('*');
-        // rand is a function of C's.
+        // C has a function rand: a name in the table may belong to call_NAME.
         let calls = ["", "call_"].map(|prefix| format!("    {{\"{short}\", {prefix}{short}, "));
         if takes_pointers && !calls.iter().any(|call| table.contains(call)) {
             forgotten.push(format!("{name} in functions.h"));
@@ -425,7 +426,7 @@ fn openmp() {
     }
 }
 
-/// What examples/digits/digits.c paints, whose arguments these are but for the path.
+/// The picture that examples/digits/digits.c makes with these arguments.
 fn digits_in_c(flags: &[&str], numbers: &[u64]) -> Picture {
     static PROGRAM: OnceLock<Vec<String>> = OnceLock::new();
     let words = PROGRAM.get_or_init(|| {
@@ -462,7 +463,7 @@ fn classes_of(class: Option<usize>) -> Vec<usize> {
 const SEED: u64 = 7;
 const COLUMNS: usize = 10;
 
-/// An emulator takes a minute for what takes a second.
+/// Fewer in an emulator, which takes a minute for a second's work.
 fn steps() -> usize {
     if emulated() { 2 } else { 25 }
 }

@@ -99,8 +99,8 @@ fn numbers_that_gpus_have_printed_come_out() {
     assert_ne!(z[40_960..], other[40_960..]);
 }
 
-/// The specification in scalar code and `f64`, for element `i` of a draw. The GPU's own sine takes
-/// its numbers up to 5e-6 away, those of these tests up to 4e-6.
+/// The specification in scalar code and `f64`, for element `i` of a draw. A GPU's numbers are up to
+/// 5e-6 away from it, by the GPU's own sine; those of these tests up to 4e-6.
 fn oracle(seed: u64, offset: u64, threads: u64, i: u64) -> f64 {
     let (row, thread) = (i / threads, i % threads);
     let counter = u128::from(offset / 4 + row / 4) | u128::from(thread) << 64;
@@ -352,9 +352,8 @@ fn a_state_without_a_grid_is_refused() {
     assert_eq!(z, [7.0; 5]);
 }
 
-/// Draws of nothing between others, from one generator and from lists, leave the others as they
-/// are: so do `torch.randn(0)` and `RandomState.randn(0)`, which leave all of their states as it
-/// was.
+/// Draws of no numbers between others, from one generator and from lists, change no other draw.
+/// `torch.randn(0)` and `RandomState.randn(0)` leave their states as they were, too.
 fn check_nothing<G: Generator + Copy>(seeds: [G; 3]) {
     let [mut list, mut want] = [seeds; 2];
     for len in [1, 2, 20] {
@@ -390,7 +389,7 @@ fn a_draw_of_nothing_changes_nothing() {
     }
     assert_eq!(state.fill_part(10, 11, &mut [0.0; 0]), Err(Error::LengthMismatch));
     assert_eq!(state, before);
-    // What is no state is none for nothing either.
+    // An invalid state is refused for no numbers, too.
     state.offset = 2;
     assert_eq!(state.fill(&mut [0.0; 0]), Err(Error::InvalidRandomState));
     assert_eq!(state.skip(0), Err(Error::InvalidRandomState));
@@ -506,7 +505,7 @@ impl Kind {
     }
 }
 
-/// A generator of any kind draws what the one that it was made of draws, alone and in lists.
+/// A generator of any kind draws what the one draws that it was made from, alone and in lists.
 fn check_any<G: Generator + Copy + Into<AnyGenerator>>(seeds: [G; 3]) {
     for count in 1..=3 {
         let (mut typed, mut any) = (seeds, seeds.map(Into::into));
@@ -589,15 +588,15 @@ fn a_draw_of_any_kind_that_has_parts_is_the_same_in_parts() {
             }
             assert_eq!(state.fill_part(len as u64, len as u64, &mut [0.0; 0]), Ok(()));
             assert_eq!(z, [7.0; 3]);
-            // A draw of nothing is none.
+            // A draw of no numbers does not count as one.
             state.skip(0).unwrap();
             state.skip(len as u64).unwrap();
         }
     }
 }
 
-/// A draw into memory that need not be initialised, and into floats; it is, so that what was left
-/// out is found.
+/// A draw into memory that need not be initialised, and into floats. All of it is initialised here,
+/// so that elements which are left out are found.
 macro_rules! check_uninitialised {
     ($state:expr, |$copy:ident, $out:ident| $draw:expr) => {{
         let (mut want, mut got) = ([f32::NAN; 30], [MaybeUninit::new(f32::NAN); 30]);

@@ -139,7 +139,7 @@ fn the_norm_of_one_float_is_its_absolute_value_as_in_torch() {
     let mut prev = [0.0];
     for averaging in [Averaging::Batch, Averaging::PerSample] {
         let step = Step::new(&m, &x, &mut prev).with_noise(&z);
-        // A step size that no float holds, but not a score of norm 0.
+        // No float holds the step size; that is another error than a score of norm 0.
         assert_eq!(scheduler.step_correct(averaging, Norm::Torch, step), Err(Error::NonFiniteGradientNorm));
     }
     assert_eq!(torch_norm(Counter::new(1, 2), 1).unwrap() as f32, {
@@ -210,7 +210,7 @@ fn stream<G: Generator>(state: G, calls: &[usize]) -> Vec<f32> {
     all
 }
 
-/// Replays the streams of a group, and those of which the hash is recorded.
+/// Replays the streams of a group: those that are recorded as numbers, and those as a hash.
 fn check_streams<G: Generator>(group: &str, seeded: impl Fn(u64) -> G) {
     for (name, case) in cases(group) {
         let got = stream(seeded(case.bits("seed")[0]), &case.usizes("calls"));

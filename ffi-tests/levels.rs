@@ -78,8 +78,8 @@ fn few_call_jobs() -> [(&'static str, SamplerOptions); 6] {
     ]
 }
 
-/// What one makes of `len` floats, its network being of no use but to have the same bits
-/// everywhere, and the last preview.
+/// What a job makes of `len` floats, and its last preview. Its network is of no use, but has the
+/// same bits everywhere.
 fn few_calls(config: &Config, options: SamplerOptions, len: usize) -> Vec<f32> {
     const CALLS: usize = 6;
     let mut sigmas = [0.0; CALLS + 1];

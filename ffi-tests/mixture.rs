@@ -2,8 +2,9 @@
 
 use crate::vectors::Case;
 
-/// Means, one after the other, their log weights, not normalised, and the variance. The score is s
-/// = (m − x)/v with v = σ² + s2 and m the mean of the means, weighted by their posteriors w.
+/// Means one after the other, their log weights (not normalised), and the variance s2. The score is
+/// s = (m − x)/v with v = σ² + s2, where m is the mean of the means, weighted by their posteriors
+/// w.
 pub struct Mixture {
     pub mus: Vec<f64>,
     pub logw: Vec<f64>,

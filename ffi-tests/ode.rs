@@ -334,7 +334,7 @@ fn jobs() -> impl Iterator<Item = Job> {
     }))
 }
 
-/// So many, or a few where an emulator runs them, where all would take minutes.
+/// So many, or a few in an emulator, which would take minutes for all.
 fn some(all: usize, few: usize) -> usize {
     if std::env::var_os("VESDE_RUNNER").is_some() { few } else { all }
 }
@@ -472,7 +472,7 @@ fn what_is_not_finite_is_an_error_before_anything_is_written() {
         assert!(noticed >= 2 * (2 + job.stats().accepted + job.stats().rejected));
         assert_eq!(job.bits(), whole.bits());
     }
-    // A derivative that is lost, and forgotten by a network that makes numbers of everything.
+    // A derivative is lost, and the network hides that later: it answers NaNs with numbers.
     let mut job =
         Job::new(&data(DIMS, 1), 1, OdeOptions { direction: OdeDirection::Encoding, ..tight(1e-3) });
     let error = loop {
@@ -488,7 +488,7 @@ fn what_is_not_finite_is_an_error_before_anything_is_written() {
         }
     };
     assert_eq!(error, Error::NonFiniteScore);
-    // A step beyond the largest float, with derivatives that are not.
+    // A step goes beyond the largest float, although its derivatives do not.
     let options = OdeOptions { start: true, max_step: 0.01, ..tight(1e-1) };
     let mut job = Job::new(&[3.3e38; DIMS], 1, options);
     let error = loop {
@@ -564,7 +564,7 @@ fn options_are_checked() {
     assert_eq!(Ode::new(&config(), 0, default).err(), Some(Error::Empty));
     let bad = Config { sigma_min: 0.0, ..config() };
     assert_eq!(Ode::new(&bad, 1, default).err(), Some(Error::InvalidSigmaMin));
-    // An error of 0 where the scale is 0 is none: a dead pixel.
+    // An error of 0 counts as none where the scale is 0, too: a dead pixel.
     let mut job = Job::new(&[0.5; DIMS], 1, OdeOptions { atol: 0.0, start: true, ..default });
     job.sample[7] = 0.0;
     let result = loop {

@@ -193,8 +193,8 @@ fn draws_of(case: &Case, conditions: usize) -> usize {
     1 + case.usize("n") * (correctors + predictors + conditions)
 }
 
-/// The draws of a run from its seed, in order. Those of the colorizer lie in memory with the
-/// channels last, where there is more than one sample, and torch then makes them one by one.
+/// The draws of a run from its seed, in order. If there is more than one sample, the colorizer's
+/// draws have their channels last in memory, and torch then makes the numbers one by one.
 fn noise_of(case: &Case, draws: usize, channels_last: bool) -> Vec<Vec<f32>> {
     let [batch, channels, rows, columns] = case.usizes("shape")[..] else { panic!("shape") };
     let pixels = rows * columns;
@@ -286,7 +286,7 @@ fn log_densities_of_the_prior_are_those_of_the_paper() {
         let (z, want) = (case.f32s("prior_z"), case.f32s("prior_logp"));
         for (z, want) in z.chunks(z.len() / want.len()).zip(want) {
             let got = prior_log_density(case.f64("sigma_max"), z).unwrap();
-            // The original's is in f32, here of hundreds.
+            // The original's is in f32, with numbers in the hundreds here.
             assert!((got - f64::from(want)).abs() <= 1e-4, "{name}: {got} {want}");
         }
     }
@@ -447,7 +447,8 @@ fn predictor_corrector_loops_are_those_of_the_paper() {
             let options = SamplerOptions { norm: Norm::Torch, result, ..options };
             let (got, evaluations) = run(case, &theirs, options);
             assert_same_bits(&got, &want, name);
-            // The original counts those of a predictor or corrector that is none, too.
+            // The original counts evaluations for the predictor and the corrector even if they are
+            // "none".
             assert_eq!(evaluations, draws_of(case, 0) - 1, "{name}");
 
             for norm in [Norm::Torch, Norm::Exact] {
@@ -524,7 +525,7 @@ fn annealed_langevin_dynamics_is_that_of_ncsnv2() {
 // ---- inp, col: inpainting and colorization ----
 
 /// Runs a job that hands its sample to `initial` once and then to `condition`, with sigma and the
-/// condition's noise, after every corrector and predictor; to the noisy result.
+/// condition's noise, after every corrector and predictor. Returns the noisy result.
 fn run_with_condition(
     case: &Case,
     noise: &[Vec<f32>],
@@ -726,7 +727,7 @@ fn tolerance(tolerance: f64) -> OdeOptions {
     OdeOptions { rtol: tolerance, atol: tolerance, ..OdeOptions::default() }
 }
 
-/// The largest difference of times, which are as many.
+/// The largest difference of two lists of times of one length.
 fn times_apart(got: &[f64], want: &[f64], what: &str) -> f64 {
     assert_eq!(got.len(), want.len(), "{what}");
     got.iter().zip(want).map(|(got, want)| (got - want).abs()).fold(0.0, f64::max)
@@ -746,9 +747,9 @@ fn solutions_of_the_ode_are_those_of_the_paper() {
     for (name, case) in cases("ode") {
         let (config, network, batch) = (config_of(case), Score::of(case), case.usizes("shape")[0]);
         let prior = noise_of(case, 1, false).remove(0);
-        // Smooth scores are up to 4e-7 apart, and 3e-6 of sigma_max encoded; digits 5e-6 and 7e-5,
-        // since their network sums in another order than torch's. With sums in f64 they are 8e-7
-        // and 3e-5 apart, and with torch's network the prototype is 7e-7 and 7e-6.
+        // Results of smooth scores are up to 4e-7 apart, and codes 3e-6 of sigma_max; for digits it
+        // is 5e-6 and 7e-5, since their network sums in another order than torch's. With sums in
+        // f64 it is 8e-7 and 3e-5, and for the prototype with torch's network 7e-7 and 7e-6.
         let is_smooth = case.get("classes").is_none();
         let (most, most_code) = if is_smooth { (5e-6, 2e-5) } else { (1e-5, 1e-4) };
         for (k, tol) in tolerances_of(case) {
@@ -824,8 +825,8 @@ fn steps_of_the_ode_are_those_of_scipy() {
             assert_eq!(got[..], want, "{name}");
             let off = times_apart(&ours, &theirs, name);
             println!("{name}, times: largest difference {off:.1e}");
-            // In sigma rounding has a greater part in the error, and with it in the steps: 1e-2 in
-            // rk45/12, of which the result is 2e-5 apart.
+            // In sigma, rounding has a greater part in the error and so in the steps: they are 1e-2
+            // apart in rk45/12, whose result is 2e-5 apart.
             let most = match name {
                 "rk45/31" => 1e-3,
                 _ if is_time => 2e-4,
@@ -868,9 +869,10 @@ fn likelihoods_are_those_of_the_paper() {
                 let what = format!("{name} {tol:e} {divergence:?}");
                 let (bits, solved) = bits_of(case, divergence, tol, &probe);
                 let is_product = divergence == Divergence::Product;
-                // The jumps of a ReLU network's divergence decide about the digits' steps, and at
-                // 1e-5 rounding decides about the jumps: 9e-3 apart after as many evaluations. At
-                // 1e-3 7e-6, and smooth scores 1e-6 at 1e-5 and 1e-5 at 1e-3.
+                // A ReLU network's divergence jumps, and the jumps decide about the digits' steps.
+                // At a tolerance of 1e-5 rounding decides about the jumps: results are 9e-3 apart
+                // after as many evaluations, and 7e-6 at 1e-3. With smooth scores it is 1e-6 at
+                // 1e-5, and 1e-5 at 1e-3.
                 let most = match (is_smooth, is_product, tol < 1e-4) {
                     (true, true, true) => 1e-5,
                     (true, true, false) | (true, false, true) => 2e-4,
@@ -907,8 +909,8 @@ fn likelihoods_with_exact_traces_are_the_analytic_ones() {
         let (Gaussian { mu, s2 }, sigma_max) = (Gaussian::of(case), case.f64("sigma_max"));
         let exact = |log: &f64| bits_per_dim(*log, mu.len(), 256.0, 1.0) as f32;
         let want: Vec<f32> = case.f64s("exact_logp").iter().map(exact).collect();
-        // The prior is not quite what data with noise of sigma_max are: with their own log-density
-        // there instead 8e-6 is left.
+        // The prior is not quite the distribution of data with noise of sigma_max. With the
+        // log-density of that distribution instead, 8e-6 is left.
         assert_close(&bits, &want, 1.0, 4e-3, name);
         let log_density = |z: &[f32]| -> f64 {
             let of = |((&z, &mu), &s2): ((&f32, &f32), &f32)| {

@@ -455,7 +455,7 @@ fn a_corrector_step_that_could_fail_with_larger_noise_does_not() {
             scheduler.step_correct(modes.0, modes.1, step).unwrap();
         }
         assert!(same(&prev, &want));
-        // The noise that there is leaves a step size; the largest would not.
+        // With the noise that there is, there is a step size; with the largest there would be none.
         let [grad, noise] =
             [&score, &z].map(|x| x[..len].iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt());
         corrector_step(scheduler.config.snr, grad, noise, Norm::Exact).unwrap();
@@ -563,7 +563,8 @@ fn a_step_without_noise_is_its_mean_where_the_factor_of_the_noise_is_0() {
         }
         assert!(same(&in_place, &want));
 
-        // Where neighbouring sigmas are equal a predictor step adds none, and a sigma of 0 neither.
+        // A predictor step adds no noise where neighbouring sigmas are equal, or where a sigma is
+        // 0.
         let schedule =
             Schedule { timesteps: &[1.0, 0.5, 0.0], sigmas: &[], discrete_sigmas: &[0.0, 2.0, 2.0] };
         let scheduler = Scheduler { config: Config::default(), schedule };
@@ -1087,7 +1088,7 @@ fn a_combination_may_overwrite_any_of_its_inputs() {
                 let combination = CCombination {
                     terms,
                     terms_len: sum.terms.len(),
-                    // Where all are 1 they may be zeros.
+                    // Second factors that are all 1 may be zeros instead.
                     second_factors: std::array::from_fn(|i| match sum.seconds.get(i) {
                         Some(&second) if sum.seconds.iter().any(|&second| second != 1.0) => second,
                         _ => 0.0,
@@ -1169,8 +1170,8 @@ fn a_combination_that_is_refused_writes_nothing() {
     assert_eq!(out, [8.0; 12]);
 }
 
-/// What `write` makes of memory that need not be initialised; it is, so that what was left out is
-/// found.
+/// What `write` makes of memory that need not be initialised. All of it is initialised here, so
+/// that elements which are left out are found.
 fn of_uninitialised(len: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
     let mut out = vec![MaybeUninit::new(f32::NAN); len];
     write(&mut out);

@@ -154,7 +154,7 @@ fn trajectories_are_those_of_the_formulas() {
     }
 }
 
-/// diffusers' classes of which the file has ends.
+/// diffusers' classes whose results the file has.
 const SCHEDULERS: [&str; 12] = [
     "EDMEuler",
     "EulerDiscrete",
@@ -289,7 +289,7 @@ const ORDERS: [(Method, u32, u32); 14] = [
     (Method::Lms, 3, 3),
 ];
 
-/// Whether to go without what is true of the formulas, whatever machine computes them.
+/// Whether to skip what is true of the formulas, and so of every machine.
 fn is_emulated() -> bool {
     let emulated = std::env::var_os("VESDE_RUNNER").is_some();
     if emulated {

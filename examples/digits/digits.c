@@ -1,8 +1,9 @@
 /* Samples handwritten digits from pure noise, as the Rust example does: the same weights, the same
  * seed, the same pixels. Everything between two evaluations of the network is vesde; the network
  * with its safetensors reader (network.h), the loop (sampling.h) and the PNG writer (picture.h) are
- * as small as they can be, and examples/firmware has them too. So does the Rust example sample by
- * the probability-flow ODE (ode.h), and complete the lower half of real digits (inpainting.h).
+ * as small as they can be, and examples/firmware uses them too. Like the Rust example, it also
+ * samples by the probability-flow ODE (ode.h), and completes the lower half of real digits
+ * (inpainting.h).
  *
  *   cc -O2 -ffp-contract=off -Iinclude examples/digits/digits.c target/vesde.o -lm -o digits
  *   ./digits [--ode TOLERANCE | --inpaint] [--sampler NAME] [--table NAME]
@@ -58,7 +59,8 @@ static void complete(digits_job job, const char *output) {
         fail(output, "cannot be written");
 }
 
-/* The value of a flag that comes next in `*args`, which then goes on; NULL if another word does. */
+/* If the next argument is the flag `name`, moves `*args` past it and its value, and returns the
+ * value; else returns NULL. */
 static const char *flag(char ***args, const char *name) {
     const char *value = NULL;
     if (**args != NULL && strcmp(**args, name) == 0) {

@@ -51,7 +51,7 @@ static inline char *read_file(const char *path, size_t *len) {
     return bytes;
 }
 
-/* Writes `count` floats to a path that ends in .f32; returns whether it does. */
+/* Writes `count` floats if the path ends in .f32; returns whether it does. */
 static inline int write_floats(const char *path, const float *x, size_t count) {
     const size_t len = strlen(path);
     FILE *file;

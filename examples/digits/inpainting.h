@@ -7,7 +7,7 @@
 
 enum { INPAINTING_COLUMNS = 2 + COLUMNS };
 
-/* What is known of the digits: DIGITS real ones, and a mask for all alike. */
+/* What is known: DIGITS real digits, and one mask for all of them. */
 typedef struct known_pixels {
     float digits[DIGITS * PIXELS], mask[PIXELS];
     uint64_t seed;
@@ -55,8 +55,7 @@ static inline vesde_status keep_known(const void *known, const vesde_request *re
     return impute_known((const known_pixels *)known, sigma, request->draw, digits);
 }
 
-/* Completes all DIGITS as one batch, as sample_digits samples them, with the seed of what is
- * known. */
+/* Completes all DIGITS as one batch by sample_digits, from the seed in `known`. */
 static inline vesde_status complete_digits(digits_job job, const known_pixels *known) {
     vesde_status status;
     job.seed = known->seed;

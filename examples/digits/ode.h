@@ -7,9 +7,9 @@
 
 enum { ODE_WORKSPACE = 6 * DIGITS * PIXELS };
 
-/* Samples all DIGITS as sample_digits does, by the ODE, and takes away what noise is left on them.
- * The memory is the caller's: as much of input and score as of digits, and ODE_WORKSPACE floats.
- * `progress` is told each step as it begins. */
+/* Samples all DIGITS as sample_digits does, but by the ODE, and removes the noise that is left on
+ * them. The memory is the caller's: `input` and `score` are as long as `digits`, and `workspace`
+ * has ODE_WORKSPACE floats. `progress` is called as each step begins. */
 static inline vesde_status sample_ode(const network *net, const vesde_config *config, uint64_t seed,
                                       double tolerance, size_t class_, float *input, float *score,
                                       float *workspace, float *digits, vesde_ode_stats *stats,

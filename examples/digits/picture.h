@@ -19,7 +19,8 @@ enum { PIXELS = SIDE * SIDE, CLASSES = 10, COLUMNS = 10, DIGITS = CLASSES * COLU
 enum { GAP = 8, TILE = SIDE * SCALE + GAP, BACKGROUND = 64 };
 enum { WIDTH = COLUMNS * TILE + GAP, HEIGHT = CLASSES * TILE + GAP, MOST_COLUMNS = COLUMNS + 2 };
 
-/* A product and not a choice: of a choice's constant GCC 12 loses the upper half at -O1 on ARM. */
+/* Multiplies by a bit instead of using ?:, since GCC 12 at -O1 on ARM loses the upper half of the
+ * constant in ?:. */
 static uint32_t crc(uint32_t state, const unsigned char *bytes, size_t len) {
     int bit;
     while (len-- > 0)
@@ -70,13 +71,13 @@ static unsigned char gray_of(const float *digits, size_t columns, size_t x, size
     return (unsigned char)(*digits * 255.0f + 0.5f);
 }
 
-/* The same where it is all DIGITS. */
+/* The same for a picture of all DIGITS. */
 static inline unsigned char gray(const float *digits, size_t x, size_t y) { return gray_of(digits, COLUMNS, x, y); }
 
-/* Rows of up to MOST_COLUMNS digits, of PIXELS values in 0 to 1 each, as an 8-bit PNG, a row of
- * pixels at a time. */
+/* Writes rows of up to MOST_COLUMNS digits as an 8-bit PNG, one row of pixels at a time. A digit
+ * has PIXELS values in 0 to 1. */
 static inline void put_tiles(png *out, const float *digits, size_t columns, size_t rows) {
-    /* Each row of pixels begins with its filter: none; each is a block of its own. */
+    /* Each row of pixels is a block of its own, and begins with its filter: none. */
     enum { MOST = 5 + 1 + MOST_COLUMNS * TILE + GAP };
     const size_t width = columns * TILE + GAP, height = rows * TILE + GAP, len = 1 + width;
     unsigned char header[13], row[MOST], tail[4];
@@ -111,7 +112,7 @@ static inline void put_tiles(png *out, const float *digits, size_t columns, size
     end_chunk(out);
 }
 
-/* All DIGITS. */
+/* The same for all DIGITS. */
 static inline void put_picture(png *out, const float *digits) { put_tiles(out, digits, COLUMNS, CLASSES); }
 
 static inline void put_in_file(void *to, const void *bytes, size_t len) { fwrite(bytes, 1, len, (FILE *)to); }

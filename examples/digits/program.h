@@ -10,7 +10,7 @@
 #include "network.h"
 #include "vesde.h"
 
-/* The floats of a safetensors file are little-endian: makes them the machine's. */
+/* Converts the floats of a safetensors file from little-endian to the machine's order. */
 static inline void to_native(char *file, size_t len) {
     size_t at = data_of(file, len);
     for (; at != 0 && at + 4 <= len; at += 4) {
@@ -34,7 +34,7 @@ static inline char *read_digits(network *net, vesde_config *config) {
     return bytes;
 }
 
-/* Writes the digits' `count` floats to a path that ends in .f32, and else their picture. */
+/* Writes the digits' `count` floats if the path ends in .f32, else their picture. */
 static inline void write_digits(const char *path, const float *digits, size_t count) {
     if (!write_floats(path, digits, count) && write_picture(path, digits) != 0)
         fail(path, "cannot be written");

@@ -9,7 +9,7 @@
 
 #include "vesde.h"
 
-/* A method with its options, by the name that engines have for it. */
+/* A method with its options, under the name that engines use. */
 typedef struct named_sampler {
     const char *name;
     int32_t method;
@@ -44,7 +44,7 @@ static inline const named_sampler *find_sampler(const char *name) {
     return NULL;
 }
 
-/* How many steps need no more calls of the network than these. */
+/* The most steps that take no more than `evaluations` calls of the network. */
 static inline size_t steps_of(const named_sampler *sampler, const vesde_config *config,
                               size_t evaluations) {
     size_t steps = evaluations;
@@ -63,11 +63,11 @@ static inline size_t steps_of(const named_sampler *sampler, const vesde_config *
     return steps > 0 ? steps : 1;
 }
 
-/* How the sigmas lie between the greatest and the least; the predictor–corrector method has the
- * SDE's own. */
+/* How the sigmas lie between the greatest and the least. The predictor–corrector method takes the
+ * SDE's own instead. */
 typedef enum sigma_table { KARRAS, GEOMETRIC } sigma_table;
 
-/* What the sampler is asked for, by a network that gives the score. */
+/* The sampler's options, for a network that gives the score. */
 static inline vesde_sampler_options options_of(const named_sampler *sampler, uint64_t seed) {
     vesde_sampler_options options = {0}; /* the defaults */
     options.seed = seed;
@@ -82,7 +82,7 @@ static inline vesde_sampler_options options_of(const named_sampler *sampler, uin
     return options;
 }
 
-/* Fills 3·steps floats, the caller's, with a scheduler's tables. */
+/* Makes a scheduler whose tables lie in `tables`, 3·steps floats of the caller's. */
 static inline vesde_status make_scheduler(const vesde_config *config, size_t steps, float *tables,
                                           vesde_scheduler *scheduler) {
     float *const timesteps = tables, *const sigmas = tables + steps, *const discrete_sigmas = tables + 2 * steps;
@@ -95,7 +95,7 @@ static inline vesde_status make_scheduler(const vesde_config *config, size_t ste
     return status != VESDE_OK ? status : vesde_set_sigmas(config, timesteps, steps, steps, sigmas, discrete_sigmas);
 }
 
-/* The same of sigmas alone, down to 0: steps + 1 floats. */
+/* The same for a table of sigmas alone, which ends with 0: steps + 1 floats. */
 static inline vesde_status make_sigmas(const vesde_config *config, sigma_table table, size_t steps,
                                        float *sigmas, vesde_scheduler *scheduler) {
     const double least = config->sigma_min, greatest = config->sigma_max;

@@ -9,7 +9,7 @@
 /* Changes the digits at a job's request. */
 typedef vesde_status condition(const void *known, const vesde_request *request, float *digits);
 
-/* The most history of a job: UniPC-3's. */
+/* The longest history that a job keeps: UniPC-3's. */
 enum { MOST_HISTORY = 4 * DIGITS * PIXELS };
 
 /* All DIGITS as one batch, of one class, or of one class a row if `class_` is CLASSES, under a
@@ -22,12 +22,12 @@ typedef struct digits_job {
     uint64_t seed;
     size_t steps, class_;
     float *digits, *score; /* DIGITS·PIXELS floats each */
-    float *tables;         /* steps + 1 floats; of the predictor–corrector method 3·steps */
+    float *tables;         /* steps + 1 floats; 3·steps for predictor and corrector */
     float *history;
-    size_t history_len; /* what vesde_sampler_workspace_len says of all digits, or more */
+    size_t history_len; /* at least vesde_sampler_workspace_len of all digits */
     condition *change;
     const void *known;
-    void (*progress)(const vesde_request *request); /* is told each step as it begins */
+    void (*progress)(const vesde_request *request); /* called as each step begins */
 } digits_job;
 
 /* The scores of all DIGITS at a noise scale: of one class, or of one class a row if `class_` is

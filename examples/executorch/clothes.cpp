@@ -1,7 +1,7 @@
 // Samples clothes with an ExecuTorch program, which export.py makes. vesde and the network work on
 // the same memory: the sample is the network's input and the denoised pictures its output, and
-// nothing is copied between them. The program asserts the addresses, and sets the inputs but once:
-// were they copied, the network would see the first sample ten times.
+// nothing is copied between them. The program asserts the addresses. It sets the inputs only once:
+// if that copied them, the network would see the first sample ten times.
 //
 //   clothes-executorch clothes.pte OUTPUT, and options of examples/fashion/clothes.hpp
 //
@@ -48,7 +48,7 @@ private:
     std::vector<TensorPtr> inputs;
     TensorPtr output;
 
-// Nothing else tells where inputs lie.
+// Deprecated, but nothing else tells where inputs lie.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
     void assert_shared() {
         const auto method = module.method("forward");

@@ -74,8 +74,8 @@ struct Options {
 
     std::size_t pictures() const { return CLASSES * columns; }
 
-    // How many pictures the network gets in a call. Where the class has a weight, it gets each of
-    // them again without a class.
+    // How many pictures the network gets in a call. With guidance it gets each of them twice: with
+    // its class and without.
     std::size_t batch() const { return guidance == 1 ? pictures() : 2 * pictures(); }
 
 private:
@@ -91,15 +91,15 @@ struct Buffers {
     vesde::span<float> sample, sigma, classes, denoised;
 };
 
-// One-hot, and zeros where there is none.
+// One-hot classes, and zeros for pictures without a class.
 inline void set_classes(const Options &options, vesde::span<float> classes) {
     std::fill_n(classes.data(), classes.size(), 0.0f);
     for (std::size_t i = 0; i < options.pictures(); i++)
         classes.data()[i * CLASSES + i / options.columns] = 1.0f;
 }
 
-// Samples all pictures by DPM++ 2M SDE, and tells what the time went to. `evaluate` lets the
-// engine make `denoised` of the other buffers.
+// Samples all pictures by DPM++ 2M SDE, and prints where the time went. `evaluate` makes the engine
+// compute `denoised` from the other buffers.
 template <typename Evaluate>
 void sample(const Options &options, const Buffers &buffers, Evaluate evaluate) {
     vesde::config config;

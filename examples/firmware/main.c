@@ -8,7 +8,7 @@
 #include "sampling.h"
 #include "startup.h"
 
-/* The sampler is the default one: a call of the network a step, and a sample of history. */
+/* The default sampler calls the network once a step and keeps one sample of history. */
 enum { MAX_EVALUATIONS = 1000 };
 
 extern const float weights[]; /* files.S */
@@ -48,7 +48,7 @@ static void print_step(const vesde_request *request) {
         print(".");
 }
 
-/* Two rows of pixels make a line, and a class two digits high four. */
+/* A line of text shows two rows of pixels. */
 static void print_digits(void) {
     static const char *const halves[2][2] = {{" ", "▄"}, {"▀", "█"}};
     size_t y, x;

@@ -39,12 +39,12 @@ __attribute__((used)) static void report_fault(void) {
     semihost_exit(1);
 }
 
-/* The stack may be what is at fault: it begins anew. */
+/* The fault may be the stack's overflow, so the stack begins anew. */
 __attribute__((naked)) static void fault(void) {
     __asm__ volatile("ldr r0, =stack_top\n mov sp, r0\n bl report_fault\n");
 }
 
-/* The words of the command line; quotes mean nothing. */
+/* Splits the command line at spaces; quotes have no meaning. */
 static int words(char *line, char **argv, int most) {
     int argc = 0;
     for (;;) {

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Semihosting: a debug probe, or an emulator, does it for the program. */
+/* Semihosting: asks the debug probe, or the emulator, for one of these operations. */
 enum { SYS_OPEN = 1, SYS_CLOSE = 2, SYS_WRITE0 = 4, SYS_WRITE = 5, SYS_GET_CMDLINE = 0x15, SYS_EXIT = 0x18 };
 enum { OPEN_WB = 5 };
 

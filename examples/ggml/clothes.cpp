@@ -1,6 +1,6 @@
 // Samples clothes with the network as a ggml graph, and vesde between graphs: beside convolutions
-// its updates take no time. All arithmetic is F32: ggml_conv_2d copies what a kernel sees in the
-// kernel's type, which would cost bits in F16.
+// its updates take no time. All arithmetic is F32: ggml_conv_2d converts its input to the kernel's
+// type, and F16 would cost precision.
 //
 //   clothes-ggml MODEL.gguf OUTPUT, and options of examples/fashion/clothes.hpp
 
@@ -76,7 +76,7 @@ struct Denoiser {
             return ggml_view_4d(graph, qkv, places, each, HEADS, count, row, head, qkv->nb[3],
                                 which * HEADS * head);
         };
-        // A product sums over what lies together.
+        // ggml_mul_mat sums over the first dimension.
         const auto turned = [&](Value value) {
             return ggml_cont(graph, ggml_permute(graph, value, 1, 0, 2, 3));
         };
@@ -89,7 +89,7 @@ struct Denoiser {
             conv(name + ".out", ggml_reshape_4d(graph, seen, width, height, channels, count)));
     }
 
-    // [x, y, 4, number], the four of a place being a square: [2x, 2y, 1, number].
+    // From [x, y, 4, number] to [2x, 2y, 1, number]: a place's four channels become a square.
     Value pixel_shuffle(Value h) const {
         const int64_t width = h->ne[0], height = h->ne[1], count = h->ne[3];
         const Value columns =
@@ -159,7 +159,7 @@ int main(int argc, char **argv) {
     const Value denoised = Denoiser{weights, graph.nodes.get()}.denoised(x, sigma, classes);
     graph.allocate(denoised);
 
-    // The CPU backend's memory is the program's own.
+    // The CPU backend's tensors lie in the program's own memory.
     clothes::sample(options, {all(x), all(sigma), all(classes), all(denoised)}, [&] {
         if (!graph.compute())
             fail("ggml", "cannot compute the graph");

@@ -83,7 +83,7 @@ struct Turn {
     Ops *ops;
     vesde_plan plan;
 
-    // The noise that belongs to element `at`, wherever the work is cut.
+    // The noise from element `at` on, the same wherever the work is cut.
     vesde_noise noise(size_t at) const {
         return vesde_counter_noise({plan.counter.seed, plan.counter.stream, plan.counter.index + at});
     }
@@ -91,7 +91,7 @@ struct Turn {
 
 double *doubles(const ggml_tensor *tensor) { return static_cast<double *>(tensor->data); }
 
-// Of 0..len, the range of thread `ith`, cut at multiples of `unit`.
+// Thread `ith`'s range of 0..len, cut at multiples of `unit`.
 struct Part {
     size_t begin, end;
 
@@ -144,7 +144,7 @@ bool complete(Ops &ops, const ggml_tensor *all, vesde_plan &plan) {
 }
 
 // Runs the plan on a thread's part. This method has no history. Noise is seeded anew every 1024
-// elements: a part begins best there.
+// elements, so that parts which begin there cost least.
 void update(const Turn &turn, ggml_tensor *x, int ith, int nth) {
     vesde_plan plan = turn.plan;
     if (plan.reduction == VESDE_REDUCTION_CORRECTOR_NORMS && !complete(*turn.ops, x->src[2], plan))
@@ -213,14 +213,14 @@ int64_t median(std::vector<int64_t> values) {
     return *middle;
 }
 
-// Every step a graph, vesde's part of it included.
+// Each step is one graph, vesde's part included.
 void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &scheduler) {
     Ops ops;
     Turn initial{&ops, {}};
     std::vector<Turn> turns(scheduler.config.correct_steps + 1, initial);
     vesde_request request;
 
-    // A copy of the state looks ahead: every step has the reductions of the first.
+    // A copy of the state looks ahead at the first step: every step has the same reductions.
     vesde_sampler ahead = job.sampler;
     check(vesde_sampler_plan(&ahead, &scheduler, &initial.plan, &request), "a plan");
     ggml_tensor *x = job.x;
@@ -255,7 +255,7 @@ void sample_in_graphs(Job &job, const Network &network, const vesde_scheduler &s
                 100.0 * ours / step);
 }
 
-// The network a graph, vesde on one thread between two of them.
+// The network alone is the graph; between two runs of it vesde works on one thread.
 void sample_in_loop(Job &job, const Network &network, const vesde_scheduler &scheduler) {
     vesde_request request;
     ggml_tensor *score = network.score(job.nodes.get(), job.x, job.sigma, job.one_hot);

@@ -46,7 +46,7 @@ public:
             ggml_tensor *tensor = ggml_get_tensor(context, gguf_get_tensor_name(file.get(), i));
             const size_t at =
                 gguf_get_data_offset(file.get()) + gguf_get_tensor_offset(file.get(), i);
-            // The CPU backend's memory is the program's own.
+            // The CPU backend's tensors lie in the program's own memory.
             if (!bytes || std::fseek(bytes, static_cast<long>(at), SEEK_SET) != 0
                 || std::fread(tensor->data, 1, ggml_nbytes(tensor), bytes) != ggml_nbytes(tensor))
                 fail(path, "cannot be read");
@@ -65,7 +65,7 @@ public:
         return tensor;
     }
 
-    // A text beside the tensors.
+    // A string of the file's metadata.
     const char *text(const char *name) const {
         const int64_t key = gguf_find_key(file.get(), name);
         if (key < 0 || gguf_get_kv_type(file.get(), key) != GGUF_TYPE_STRING)
@@ -81,7 +81,7 @@ private:
 
 inline float *floats(const ggml_tensor *tensor) { return static_cast<float *>(tensor->data); }
 
-// A graph, and inputs that keep their place.
+// A graph, and inputs whose memory stays the same from run to run.
 class Graph {
 public:
     const Engine &engine;

@@ -13,8 +13,8 @@
  *
  * With --ode the digits are solutions of the probability-flow ODE. Its error is a sum over the
  * whole batch, in blocks of VESDE_NORM_BLOCK elements: a rank has whole blocks of the batch, and
- * sends one double for each in every step.
- * --ode-alone is the same by vesde_ode_next, on rank 0: to be compared with.
+ * sends one double for each in every step. --ode-alone does the same by vesde_ode_next on rank 0,
+ * for comparison.
  */
 
 #include <mpi.h>
@@ -70,7 +70,7 @@ static void free_shard(shard *own) {
     free(own->sums);
 }
 
-/* The scores of `count` digits, the first of which is this one of all. */
+/* The scores of `count` digits, which begin with number `first` of all digits. */
 static void evaluate(const network *net, size_t sheet, size_t first, size_t count, const float *x, float sigma,
                      float *score) {
     size_t i;
@@ -103,7 +103,7 @@ static void reduce(const shard *own, vesde_plan *plan) {
     plan->noise_factor = step.noise_factor;
 }
 
-/* What the plan says. No rank needs another. This method has no history. */
+/* Does what the plan says. No rank needs another's data. This method has no history. */
 static void update(const shard *own, const vesde_plan *plan) {
     const float *const buffers[] = {own->x, own->score}; /* as vesde_operand numbers them */
     const vesde_noise noise = vesde_counter_noise(plan->counter);
@@ -130,7 +130,7 @@ static void sample(const shard *own, const network *net, const vesde_scheduler *
     } while (request.kind != VESDE_REQUEST_KIND_DONE);
 }
 
-/* Samples by predictor and corrector. Rank 0 gets all digits, to be freed, the others NULL. */
+/* Samples by predictor and corrector. Rank 0 gets all digits, to be freed; the others get NULL. */
 static float *sample_sheets(int rank, int ranks, const network *net, const vesde_config *config, uint64_t seed,
                             size_t steps, size_t sheet) {
     shard own = make_shard(rank, ranks, sheet);
@@ -152,8 +152,8 @@ static float *sample_sheets(int rank, int ranks, const network *net, const vesde
     return digits;
 }
 
-/* A rank's blocks of the batch, each VESDE_NORM_BLOCK elements but for the last one, and how all
- * lie over the ranks. */
+/* A rank's blocks of the batch, and how all blocks lie over the ranks. A block has VESDE_NORM_BLOCK
+ * elements; the batch's last one may have fewer. */
 typedef struct part {
     size_t sheet, all, digits; /* elements of the batch; digits of the part */
     vesde_ode_buffers buffers;
@@ -179,7 +179,7 @@ static part make_part(int rank, int ranks, size_t sheet) {
     len = (end < all ? end : all) - (first < all ? first : all);
     own.sheet = sheet;
     own.all = all;
-    own.digits = len / PIXELS; /* which divide a block */
+    own.digits = len / PIXELS; /* a full block is whole digits */
     own.blocks = (double *)allocate(blocks, 2 * sizeof *own.blocks);
     own.score = (float *)allocate(len + 1, sizeof *own.score);
     own.buffers.sample = (float *)allocate(len + 1, sizeof *own.buffers.sample);
@@ -210,8 +210,8 @@ static void evaluate_part(const part *own, const network *net, const float *x, f
     evaluate(net, own->sheet, own->buffers.start / PIXELS, own->digits, x, sigma, own->score);
 }
 
-/* The totals of a reduction over the batch: every rank adds up all blocks, in one order. Returns
- * how many bytes of them are the rank's own, which it sends. */
+/* The totals of a reduction over the batch. Every rank adds up all blocks in the same order.
+ * Returns how many bytes of sums the rank itself sends. */
 static size_t total(const part *own, int rank, const vesde_ode_reduction *reduction, double sums[2]) {
     const size_t blocks = vesde_norm_blocks(own->all);
     size_t values, count, i;
@@ -230,7 +230,7 @@ static size_t total(const part *own, int rank, const vesde_ode_reduction *reduct
     return count * sizeof(double);
 }
 
-/* A turn of the job, on all ranks, or by vesde_ode_next on one that has all of the batch. */
+/* A turn of the job: on all ranks, or by vesde_ode_next on one rank that has the whole batch. */
 static size_t advance(const part *own, int rank, int alone, vesde_ode *ode, vesde_ode_request *request) {
     vesde_ode_reduction reduction;
     vesde_ode_plan plan;
@@ -248,7 +248,7 @@ static size_t advance(const part *own, int rank, int alone, vesde_ode *ode, vesd
     return sent;
 }
 
-/* What noise is left on the solution is taken away, by Tweedie's formula. */
+/* Removes the noise that is left on the solution, by Tweedie's formula. */
 static void denoise(const part *own, const network *net, const vesde_config *config) {
     vesde_combination sum = {0};
     float sigma;
@@ -268,7 +268,7 @@ static void denoise(const part *own, const network *net, const vesde_config *con
     check(vesde_linear(&sum), "denoising");
 }
 
-/* Samples by the ODE. Rank 0 gets all digits, to be freed, the others NULL. */
+/* Samples by the ODE. Rank 0 gets all digits, to be freed; the others get NULL. */
 static float *solve_sheets(int rank, int ranks, int alone, const network *net, const vesde_config *config,
                            uint64_t seed, double tolerance, size_t sheet) {
     part own = make_part(rank, ranks, sheet);
@@ -292,7 +292,7 @@ static float *solve_sheets(int rank, int ranks, int alone, const network *net, c
     }
     denoise(&own, net, config);
 
-    /* Whole blocks, of which the last may be short: there is room for it. */
+    /* Whole blocks are received. The last one sent may be short; there is room for a full one. */
     MPI_Type_contiguous(VESDE_NORM_BLOCK, MPI_FLOAT, &block);
     MPI_Type_commit(&block);
     if (rank == 0) {

@@ -2,7 +2,9 @@
  * The bits are those of vesde_sampler_next on one thread; exits with 1 if one differs.
  *
  *   cc -O2 -fopenmp -Iinclude examples/openmp/openmp.c target/vesde.o -o openmp
- *   OMP_NUM_THREADS=4 ./openmp
+ *   OMP_NUM_THREADS=4 ./openmp [OUTPUT.svg]
+ *
+ * OUTPUT.svg gets a picture of the last turn: each sample's blocks, and which thread took them.
  */
 
 #include <omp.h>
@@ -16,6 +18,7 @@ enum { BATCH = 2, SAMPLE = 3 * 161 * 91, LEN = BATCH * SAMPLE, STEPS = 20 };
 enum { BLOCKS = (SAMPLE + VESDE_NORM_BLOCK - 1) / VESDE_NORM_BLOCK }; /* of a sample */
 
 static float score[LEN], one_thread[LEN], threads[LEN];
+static int thread_of[BATCH][BLOCKS];
 
 static void check(vesde_status status) {
     if (status != VESDE_OK) {
@@ -67,14 +70,37 @@ static void reduce(vesde_plan *plan) {
     plan->noise_factor = step.noise_factor;
 }
 
-/* What the plan says, on `len` elements from `start` on. This method has no history. */
+/* Does what the plan says on `len` elements from `start` on. This method has no history. */
 static void update(const vesde_plan *plan, size_t start, size_t len, float *x) {
     const float *const buffers[] = {x, score + start}; /* as vesde_operand numbers them */
     const vesde_combination sum = vesde_plan_combination(plan, buffers, noise_at(plan, start), len, x);
     check(vesde_linear(&sum));
 }
 
-int main(void) {
+/* A row a sample, a box a block, as long as the block is, with its thread's number and colour. */
+static void draw(const char *path) {
+    enum { ROW = 40, SCALE = 100 }; /* floats a pixel */
+    FILE *file = fopen(path, "w");
+    if (file == NULL) {
+        fprintf(stderr, "openmp: %s cannot be written\n", path);
+        exit(1);
+    }
+    fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\">\n",
+            SAMPLE / SCALE + 1, BATCH * ROW);
+    for (int i = 0; i < BATCH; i++)
+        for (int k = 0; k < BLOCKS; k++) {
+            size_t len, start = block(i, k, &len);
+            const int x = (int)(start - (size_t)i * SAMPLE) / SCALE, width = (int)len / SCALE - 1;
+            fprintf(file, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"hsl(%d 70%% 75%%)\"/>", x,
+                    i * ROW, width, ROW - 2, thread_of[i][k] * 360 / omp_get_max_threads());
+            fprintf(file, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%d</text>\n", x + width / 2,
+                    i * ROW + ROW / 2 + 5, thread_of[i][k]);
+        }
+    fputs("</svg>\n", file);
+    fclose(file);
+}
+
+int main(int argc, char **argv) {
     float timesteps[STEPS], sigmas[STEPS], discrete_sigmas[STEPS];
     const vesde_sampler_options options = {0}; /* the defaults */
     const vesde_buffers buffers = {.sample = one_thread, .model_output = score, .len = LEN};
@@ -105,6 +131,7 @@ int main(void) {
         for (int i = 0; i < BATCH; i++)
             for (int k = 0; k < BLOCKS; k++) {
                 size_t len, start = block(i, k, &len);
+                thread_of[i][k] = omp_get_thread_num();
                 update(&plan, start, len, threads + start);
                 if (request.kind == VESDE_REQUEST_KIND_SCORE)
                     network(threads + start, request.sigma, len, score + start);
@@ -113,5 +140,7 @@ int main(void) {
 
     const int equal = memcmp(one_thread, threads, sizeof threads) == 0;
     printf("%d steps on %d threads: %s\n", STEPS, omp_get_max_threads(), equal ? "the bits of one" : "OTHER BITS");
+    if (argc > 1)
+        draw(argv[1]);
     return !equal;
 }

@@ -19,7 +19,7 @@ struct Shared {
     ov::Tensor output;
 };
 
-// Where the plugin's own graph has a value before and behind a Window.
+// Where a value lies before and behind a Window, in the plugin's own graph.
 struct Sides {
     const void *before = nullptr, *behind = nullptr;
 };
@@ -55,8 +55,8 @@ private:
     Sides *sides;
 };
 
-// A copy of the network in which all that read its first input, or the value that is its output,
-// read it through a window.
+// A copy of the network with two windows: everything reads its first input through one, and the
+// value that becomes its output through the other.
 inline std::shared_ptr<ov::Model> with_windows(const ov::Model &model, Sides *in, Sides *out) {
     const auto insert = [](const ov::Output<ov::Node> &value, Sides *sides) {
         const auto readers = value.get_target_inputs();

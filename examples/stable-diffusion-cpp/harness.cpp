@@ -1,5 +1,5 @@
 // stable-diffusion.cpp's generators and sampler loop as they are, and on vesde: numbers, paths and
-// times. harness VECTORS, the folder of golden.txt and cuda.txt.
+// times. Usage: harness VECTORS, the folder of golden.txt and cuda.txt.
 
 #include <algorithm>
 #include <cmath>
@@ -37,7 +37,7 @@ struct Array {
 };
 using Case = std::map<std::string, Array>;
 
-// The cases whose names begin so.
+// The cases whose names begin with `prefix`.
 std::map<std::string, Case> read_cases(const std::string &path, const std::string &prefix) {
     std::ifstream file(path);
     std::map<std::string, Case> cases;
@@ -70,7 +70,7 @@ float as_float(uint64_t word) {
     return value;
 }
 
-// How numbers compare with others.
+// How far two lists of numbers lie apart.
 struct Difference {
     size_t count = 0, same = 0;
     double greatest = 0;
@@ -131,7 +131,7 @@ void compare_torch_cuda(const std::string &vectors) {
     for (const auto &[name, arrays] : read_cases(vectors + "/cuda.txt", "torch_cuda/")) {
         const auto lengths = arrays.at("calls").lengths();
         if (sum(lengths) > 4'000'000) {
-            continue;  // for which the original takes seconds and gigabytes
+            continue;  // the original would take seconds and gigabytes
         }
         cases += 1;
         const auto indices = arrays.at("indices").lengths(), grid = arrays.at("grid").lengths();
@@ -214,8 +214,8 @@ struct Path {
     std::vector<int> steps;
 };
 
-// The exact denoised sample of a mixture of two normal distributions in each element. They overlap,
-// so that no place is between them, from which rounding errors would grow.
+// The exact denoised sample of a mixture of two normal distributions in each element. They overlap:
+// between two that do not, rounding errors would grow.
 void mixture(void *context, const float *sample, float sigma, int step, size_t len,
              float *denoised) {
     constexpr double weights[] = {0.6, 0.4}, means[] = {-0.4, 0.6}, variance = 0.36;
@@ -238,7 +238,7 @@ void mixture(void *context, const float *sample, float sigma, int step, size_t l
     }
 }
 
-// Standard normal numbers, from a generator that is neither's: the sum of twelve uniform ones.
+// Roughly normal numbers, of neither side's generator: sums of twelve uniform ones.
 std::vector<float> normal(size_t len, uint64_t seed) {
     std::vector<float> out(len);
     for (float &x : out) {
@@ -274,7 +274,7 @@ Path follow(const Side &side, const Sampler &sampler, const Shape &shape,
     return path;
 }
 
-// The greatest |a − b|/max(1, |a|) of the samples on the way, but for the last `without`.
+// The greatest |a − b|/max(1, |a|) of the samples on the way, the last `without` left out.
 double distance(const Path &a, const Path &b, const char *name, size_t without) {
     if (a.steps != b.steps || a.samples.size() != b.samples.size()) {
         fail(std::string(name) + " calls the network otherwise");
@@ -312,7 +312,7 @@ void compare_paths() {
     if (!(relative < TOLERANCE)) {
         fail("the tables differ");
     }
-    // As in image to image, and without a 0.
+    // A part of the table, as in image to image, and without the 0 at its end.
     const std::vector<float> part(karras.begin() + 5, karras.end() - 1);
     for (const auto &sampler : SAMPLERS) {
         const auto between = [&](const std::vector<float> &sigmas, Noise noise) {
@@ -359,8 +359,8 @@ struct Quartiles {
     }
 };
 
-// The time of both in turns, in ns an element and step: its lower quartile, with the generator's or
-// without.
+// Times both in turns: the lower quartiles, in ns an element and step. The generator's time counts
+// where it makes the noise.
 void time(const Sampler &sampler, const Shape &shape, Noise noise, double seconds, int asked) {
     const bool makes_noise = noise != Noise::given;
     const uint32_t steps = makes_noise ? 5 : 20;
@@ -399,7 +399,8 @@ void compare_times(double seconds, const std::string &only) {
     const Shape shapes[] = {{"4x64x64", {64, 64, 4, 1}},
                             {"4x128x128", {128, 128, 4, 1}},
                             {"16x128x128", {128, 128, 16, 1}}};
-    // Or the original's many temporaries cost page faults, and on a busy machine mostly those.
+    // malloc keeps its memory: otherwise page faults of the original's temporaries cost most of its
+    // time on a busy machine.
     mallopt(M_MMAP_THRESHOLD, 1 << 25);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     std::printf(

@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Counts one of two times, and knows since when.
+// Adds the time that passes to one of two times.
 class Watch {
     Times times = {};
     Clock::time_point since = Clock::now();

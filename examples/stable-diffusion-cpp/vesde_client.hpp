@@ -1,5 +1,5 @@
-// vesde behind stable-diffusion.cpp's interfaces: what its headers include once patch.py has been
-// at them. Everything here is what the engine's author would write.
+// vesde behind stable-diffusion.cpp's interfaces. The engine's headers include this file once
+// patch.py has changed them. An author of the engine would write all of it.
 
 #ifndef VESDE_CLIENT_HPP
 #define VESDE_CLIENT_HPP
@@ -23,8 +23,8 @@ inline void check(vesde_status status) {
     }
 }
 
-// Whose numbers torch on a GPU is to give. The engine imitates one on which every element has a
-// thread, and has no way to name another.
+// The GPU whose numbers the Philox generator gives. The engine imitates a GPU with a thread for
+// every element, and cannot name another.
 inline vesde_cuda_grid gpu = [] {
     vesde_cuda_grid grid = {};
     check(vesde_cuda_grid_of_gpu("unlimited", 9, &grid));
@@ -75,13 +75,13 @@ inline std::vector<float> geometric_sigmas(uint32_t n, float sigma_min, float si
 }
 
 // The engine's sampler loop for one of enum vesde_method. Its network gives the denoised sample, or
-// an empty tensor where it failed; the step's number is from 1 on, and negative for the first of
-// two calls.
+// an empty tensor where it failed. Steps are numbered from 1, and the number is negative in the
+// first of a step's two calls.
 template <typename Network, typename Tensor>
 Tensor sample(int32_t method, float eta, const Network &network, Tensor x,
               const std::vector<float> &sigmas, const std::shared_ptr<RNG> &rng = nullptr) {
     vesde_config config;
-    check(vesde_config_default(&config));  // of which nothing matters here
+    check(vesde_config_default(&config));  // none of its fields matters here
     vesde_sampler_options options = {};
     options.method = method;
     options.prediction = VESDE_PREDICTION_DENOISED;
@@ -98,7 +98,7 @@ Tensor sample(int32_t method, float eta, const Network &network, Tensor x,
     scheduler.sigmas_len = sigmas.size();
     vesde_buffers buffers = {};
     buffers.sample = x.data();
-    buffers.model_output = x.data();  // until there is one
+    buffers.model_output = x.data();  // not read in the first call
     buffers.len = static_cast<size_t>(x.numel());
     check(vesde_sampler_workspace_len(&sampler, buffers.len, &buffers.workspace_len));
     const std::unique_ptr<float[]> workspace(new float[buffers.workspace_len]);

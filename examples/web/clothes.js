@@ -5,7 +5,8 @@ importScripts("module.js");
 
 const CLOTHES = 20, PIXELS = 28 * 28, MOST_WORKERS = 4;
 
-// The pictures from `first` on, as the module has them, and its answers.
+// The pictures from `first` on, as the module has them, and its answers. A message takes a slice,
+// since of a view it would clone the whole memory.
 const views = ({ memory, picture_at, answer_at }, first, count) =>
   [picture_at, answer_at].map((at) => new Float32Array(memory.buffer, at(first), count * PIXELS));
 
@@ -17,7 +18,7 @@ const help = (job) => {
   onmessage = ({ data: { sigma, noisy } }) => {
     pictures.set(noisy);
     exports.evaluate(first, count, sigma);
-    postMessage(answers);
+    postMessage(answers.slice());
   };
 };
 
@@ -28,7 +29,7 @@ const startHelper = (job, exports, share) => {
   return (sigma) => new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => resolve(answers.set(data));
     worker.onerror = ({ message }) => reject(new Error(message));
-    worker.postMessage({ sigma, noisy: pictures });
+    worker.postMessage({ sigma, noisy: pictures.slice() });
   });
 };
 

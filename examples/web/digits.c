@@ -1,5 +1,5 @@
-/* The digits in a browser: the network and the loop of examples/digits for worker.js, which calls
- * sample, and is called for each frame and each part of the PNG.
+/* The digits in a browser: the network and the loop of examples/digits. worker.js calls `sample`,
+ * and is called back for each frame and each part of the PNG.
  */
 
 #include "sampling.h"
@@ -28,8 +28,8 @@ static void draw(const float *from, size_t step, size_t steps) {
     show(frame, sizeof frame, step, steps);
 }
 
-/* Noise is dimmed as it grows, or all would be black and white: as in the strip of the Rust
- * example. */
+/* The more noise there is, the more it is dimmed, as in the strip of the Rust example: otherwise
+ * all would be black and white. */
 static void draw_noisy(const vesde_request *request) {
     size_t i;
     for (i = 0; i < sizeof digits / sizeof *digits; i++) {
@@ -39,8 +39,8 @@ static void draw_noisy(const vesde_request *request) {
     draw(dimmed, request->step, request->steps);
 }
 
-/* Samples digits of one class, or of one class a row if that is 10, and puts their picture; returns
- * NULL, or why it could not. */
+/* Samples digits of one class, or of one class a row if that is 10, and writes their picture by
+ * `put`; returns NULL, or why it failed. */
 EXPORT("sample") const char *sample(const char *sampler, const void *weights, size_t weights_len,
                                     const char *json, size_t json_len, uint64_t seed,
                                     size_t evaluations, size_t class_) {

@@ -18,9 +18,9 @@ static unsigned char *arena(void) {
     return (unsigned char *)memory + (64 - (uintptr_t)memory % 64);
 }
 
-// Each parameter in a slot of its own, buffers of floats `offset` floats behind a multiple of 64
-// bytes; usual lengths. Before a parameter there is room for the longest of them, behind it for
-// two: emulators would take minutes for more.
+// Puts each parameter in a slot of its own, with usual lengths; buffers of floats begin `offset`
+// floats behind a multiple of 64 bytes. A slot has room for the longest parameter before its own,
+// and for two behind it: with more, emulators would take minutes.
 static void lay_out(const struct function *f, size_t offset, void **p, size_t *n) {
     for (int i = 0; i < LENGTHS; ++i) {
         n[i] = f->lengths[i].value == LEN ? MOST : f->lengths[i].value;
@@ -72,8 +72,8 @@ static vesde_status rebuild_and_call(const struct function *f, void **p, const s
 
 static unsigned char wanted[PARAMETERS * SLOT], got[PARAMETERS * SLOT];
 
-// Calls a function as the table has it. The statics that its content comes from may have been
-// changed before.
+// Calls a function with the table's parameters. Tests first change the statics that their content
+// comes from.
 static vesde_status call(const char *name) {
     vesde_status status = 1;  // no status, should there be no such function
     EACH(f) {
@@ -130,7 +130,7 @@ static void every_length_is_checked(void) {
     EACH(f) {
         for (int i = 0; i < LENGTHS && f->lengths[i].value != 0; ++i) {
             void *p[PARAMETERS];
-            // of the smallest element that there are so many of
+            // the smallest element that has this length
             size_t n[LENGTHS], size = sizeof(double);
             lay_out(f, 0, p, n);
             at(f, "length %d", i);
@@ -149,9 +149,8 @@ static void every_length_is_checked(void) {
     }
 }
 
-// Draws of nothing, whatever pointer their buffer has: NULL, one that is not aligned, one into the
-// generators, one that is aligned. The generators, of which torch's and NumPy's hold the second
-// normal of a pair, stay as they are.
+// Draws of no numbers, whatever the buffer's pointer: NULL, misaligned, into the generators,
+// aligned. The generators stay as they are; torch's and NumPy's hold the second normal of a pair.
 static void draws_of_nothing_change_nothing(void) {
     int tried = 0;
     float three[3];
@@ -183,7 +182,7 @@ static void draws_of_nothing_change_nothing(void) {
         OK(vesde_generator_skip(&state, 0));
         CHECK(is_same_generator(&state, split[i]));
     }
-    // Generators of which there are none are no draw of nothing, and a state is looked at.
+    // Refused all the same: no generators, no state, and no buffer for one number.
     STATUS(VESDE_ERROR_EMPTY, vesde_randn(torch_cpus, 0, 0, NULL));
     STATUS(VESDE_ERROR_NULL_POINTER, vesde_randn(NULL, 1, 0, NULL));
     STATUS(VESDE_ERROR_NULL_POINTER, vesde_randn(torch_cpus, 1, 1, NULL));
@@ -193,9 +192,9 @@ static int is_buffer(const struct function *f, int i) {
     return f->parameters[i].length != ONE && f->parameters[i].size > 1;
 }
 
-// An output that shares all but one element, or only one, with another buffer, or is another
-// output; that touches an object or a table at all. To lie beside is fine, and so is, for what is
-// only written, to lie in a struct of buffers.
+// Refused: an output that shares all but one element, or only one, with another buffer; that is
+// another output; or that touches an object or a table at all. Allowed: to lie directly beside and,
+// if it is only written, to lie in a struct of buffers.
 static void every_partial_overlap_is_refused(void) {
     EACH(f) {
         for (int pair = 0; pair < PARAMETERS * PARAMETERS; ++pair) {
@@ -228,7 +227,7 @@ static void every_partial_overlap_is_refused(void) {
     }
 }
 
-// An input that is another one, or begins within it, gives the bits of a copy of its own.
+// An input may be another input, or begin within it: the bits are those with a copy.
 static void inputs_may_overlap(void) {
     int tried = 0;
     EACH(f) {
@@ -265,7 +264,7 @@ static void inputs_may_overlap(void) {
     CHECK(tried > 0);
 }
 
-// Of whatever kind outputs are, two never share memory, and none lies on a scheduler or its tables.
+// Two outputs of any kind never share memory, and none lies on a scheduler or its tables.
 static void outputs_lie_apart(void) {
     EACH(f) {
         for (int pair = 0; pair < PARAMETERS * PARAMETERS; ++pair) {
@@ -283,7 +282,7 @@ static void outputs_lie_apart(void) {
             STATUS(VESDE_ERROR_OVERLAP, attempt(f, p, n));
             for (int i = 0; is_scheduler && i < 3; ++i) {
                 at(f, "output %d at table %d", a, i);
-                // Aligned to any output: a table may not be.
+                // Aligned for any output, which a table need not be.
                 p[a] = (float *)tables[i] + (uintptr_t)tables[i] / sizeof(float) % 2;
                 p[b] = &scheduler;
                 STATUS(VESDE_ERROR_OVERLAP, rebuild_and_call(f, p, n));
@@ -292,7 +291,7 @@ static void outputs_lie_apart(void) {
     }
 }
 
-// Every choice of input buffers of the same kind as places of the outputs.
+// Every way to put the outputs on input buffers of the same kind.
 static void in_place_gives_the_same_bits(void) {
     EACH(f) {
         int outs[PARAMETERS], outs_len = 0, choices = 1;
@@ -310,7 +309,7 @@ static void in_place_gives_the_same_bits(void) {
             at(f, "in place, choice %d", choice);
             int possible = 1;
             for (int k = 0, digits = choice, taken = 0; k < outs_len; ++k, digits /= PARAMETERS + 1) {
-                int to = digits % (PARAMETERS + 1);  // PARAMETERS: elsewhere
+                int to = digits % (PARAMETERS + 1);  // PARAMETERS: on no input
                 if (to < PARAMETERS) {
                     const struct parameter *x = &f->parameters[to], *out = &f->parameters[outs[k]];
                     possible &= x->role == IN && x->size == out->size && x->length == out->length && !(taken >> to & 1);
@@ -348,7 +347,7 @@ static void every_length_and_alignment_gives_the_same_bits(void) {
 
 // ---- what a function computes ----
 
-// What another environment gives, examples of `-Ofast` included, is environment.c's subject.
+// environment.c tests the answer in other environments, `-Ofast` included.
 static void the_environment_is_the_default_one(void) {
     CHECK(vesde_float_environment_is_default() == 1);
 }
@@ -507,7 +506,7 @@ static void schedules(void) {
     STATUS(VESDE_ERROR_TOO_LARGE, vesde_get_predictor_step(&broken, predictor, 1.0f, &step));
 }
 
-// Of a batch the last sample's timestep, index or sigma is wrong, and yet the first is not written.
+// The last sample's timestep, index or sigma is wrong: then not even the first sample is written.
 static void wrong_elements(void) {
     float right = timesteps[BATCH - 1], sigma = discrete_sigmas[indices[BATCH - 1]];
     const float wrong[] = {-0.001f, 1.001f, NAN};
@@ -535,7 +534,7 @@ static void wrong_elements(void) {
 static float prev[MOST], mean[MOST], drawn[MOST], other[MOST];
 static const vesde_noise none;
 
-// Of four samples, from the inputs to `prev` and `mean`.
+// A step of four samples, from the inputs to `prev` and `mean`.
 static vesde_step step_with(vesde_noise z) {
     vesde_step step = {model_output, sample, MOST, 4, z, prev, mean, 0};
     return step;
@@ -578,7 +577,7 @@ static void updates_and_predictor_steps(void) {
         const float t[4] = {1.0f, 0.25f, 0.0f, 0.999f};
         const size_t part = MOST / 4;
         const vesde_step whole = step_with(argument);
-        for (size_t each = 4; each > 0; each -= 3) {  // of one timestep for all samples, too
+        for (size_t each = 4; each > 0; each -= 3) {  // a timestep a sample, then one for all
             OK(vesde_step_pred(&scheduler, t, each, &whole));
             for (size_t i = 0; i < 4; ++i) {
                 vesde_predictor_step step;
@@ -635,8 +634,8 @@ static void batches(void) {
     }
 }
 
-// Any number of terms, with noise of each kind and without, clamped or not, apart or in place of
-// inputs: the mean of the first term, the output of the last one or of the noise.
+// Any number of terms, with noise of each kind and without, clamped or not, apart or in place: the
+// mean on the first term, the output on the last one or on the noise.
 static void combinations(void) {
     const float *const inputs[VESDE_MOST_TERMS] = {sample,     model_output, history[0], history[1],
                                                    history[2], history[3],   history[4], history[5]};
@@ -688,8 +687,8 @@ static void combinations(void) {
         STATUS(VESDE_ERROR_TOO_LARGE, vesde_linear(&sum));
         CHECK(memcmp(prev, other, sizeof prev) == 0);
     }
-    // A range of one value, or of none: what is too small is moved first. A NaN stays, and is no
-    // bound.
+    // Ranges of one value, or of none, where the lower bound comes first. A NaN stays a NaN, and a
+    // bound that is one is ignored.
     const struct {
         float x, low, high, clamped;
     } rows[] = {
@@ -760,7 +759,7 @@ static void steps_without_noise_where_its_factor_is_zero(void) {
     step.prev_sample_mean = NULL;
     STATUS(VESDE_ERROR_NULL_POINTER, vesde_step_pred(&flat, two, 2, &step));
     STATUS(VESDE_ERROR_NULL_POINTER, noisy(&flat, of_two, 2, 2, none));
-    // A corrector step has a factor only by the norm of the noise.
+    // A corrector step needs noise, whose norm gives the factor.
     double sum = 7;
     STATUS(VESDE_ERROR_NULL_POINTER, vesde_step_correct(&scheduler, averaging, norm, &step));
     STATUS(VESDE_ERROR_NULL_POINTER, vesde_sum_squares(none, MOST, 1, &sum));
@@ -768,13 +767,13 @@ static void steps_without_noise_where_its_factor_is_zero(void) {
     CHECK(memcmp(prev, other, sizeof prev) == 0 && sum == 7);
 }
 
-// Element `from` and those behind it of the model output, the noise or counter noise.
+// The model output, the noise or counter noise, from element `from` on.
 static vesde_noise numbers_of(int what, size_t from) {
     vesde_counter here = {counter.seed, counter.stream, counter.index + from};
     return what == 2 ? vesde_counter_noise(here) : vesde_given_noise((what == 0 ? model_output : noise) + from);
 }
 
-// Their norm up to element `to`, as the corrector takes it.
+// The norm of elements `from` to `to`, as the corrector takes it.
 static double norm_of(int what, int32_t kind, size_t from, size_t to) {
     const float *x[] = {model_output, noise, drawn};
     double sum = 0, block, result = 0;
@@ -800,8 +799,8 @@ static vesde_corrector_step corrector_step(double grad_norm, double noise_norm, 
     return step;
 }
 
-// In every mode: from the norms of each of four samples, their mean or not, the step's factors and
-// the update.
+// In every mode, the factors and the update that follow from the four samples' norms, averaged or
+// not.
 static void corrector_steps(void) {
     for (int mode = 0; mode < 8; ++mode) {
         int32_t average = mode & 1, kind = mode >> 1 & 1;
@@ -825,8 +824,8 @@ static void corrector_steps(void) {
             is_update(step.step_size, step.noise_factor, made ? drawn : noise, i * part, (i + 1) * part);
         }
     }
-    // With its own step size a sample is alone, in a batch of any length, and in place of what its
-    // norm is taken of.
+    // With a step size for each sample, a sample has the bits of a batch of its own, however long
+    // the batch is, and in place of the buffers that norms are taken of, too.
     const size_t part = MOST / 40;
     const int32_t alone = VESDE_AVERAGING_PER_SAMPLE, kind = VESDE_NORM_EXACT;
     vesde_step batch = step_with(vesde_given_noise(noise)), one = batch;
@@ -845,8 +844,8 @@ static void corrector_steps(void) {
         OK(vesde_step_correct(&scheduler, alone, kind, &one));
     }
     CHECK(differing(prev, mean, MOST) == 0);
-    // Counter noise may wait in an output: not in this one, and in the other that there is the
-    // second time.
+    // Counter noise may be kept in an output. `prev_sample`, which is the model output here, cannot
+    // hold it; the second time the mean can.
     vesde_step wanted_step = step_with(vesde_given_noise(drawn)), made = step_with(vesde_counter_noise(counter));
     wanted_step.prev_sample_mean = NULL;
     OK(vesde_step_correct(&scheduler, alone, kind, &wanted_step));
@@ -945,7 +944,7 @@ static void inverse_problems_and_guidance(void) {
     for (size_t i = 0; i < LEN; ++i) {
         CHECK(bits(out[i]) == bits(sample[i] + sigma * sigma * model_output[i]));
     }
-    // Noise must be there where its factor is not 0, and three channels everywhere.
+    // Noise is needed where its factor is not 0, and three channels always.
     vesde_imputation silent = known;
     silent.noise = (vesde_noise){0};
     STATUS(VESDE_ERROR_NULL_POINTER, vesde_impute(&silent));
@@ -960,7 +959,7 @@ static void inverse_problems_and_guidance(void) {
     STATUS(VESDE_ERROR_LENGTH_MISMATCH, vesde_couple(image, LEN, SIZE_MAX, out));
 }
 
-// Numbers of the options that are none of theirs, and options that do not go with each other.
+// Options that are out of range, and options that exclude each other.
 static void options_of_methods(void) {
     const vesde_sampler_options kept = options;
     const float wrong[] = {-1, NAN, -INFINITY, INFINITY};
@@ -973,7 +972,7 @@ static void options_of_methods(void) {
         const int takes_churn = is_along_sigmas && method <= VESDE_METHOD_DPM2;
         OK(call("sampler_init"));
         for (int i = 0; i < 5 * 4; ++i) {
-            // The greatest sigma may be any.
+            // s_tmax may be infinite.
             const int is_no_limit = numbers[i / 4] == &options.s_tmax && wrong[i % 4] == INFINITY;
             *numbers[i / 4] = wrong[i % 4];
             STATUS(is_no_limit ? VESDE_OK : VESDE_ERROR_INVALID_OPTION, call("sampler_init"));
@@ -1039,7 +1038,7 @@ static void tables_of_sigmas(void) {
         STATUS(ends[i].status, vesde_set_karras_sigmas(ends[i].sigma_min, ends[i].sigma_max, 7, 3, prev));
         CHECK((bits(*prev) == bits(*untouched)) == (ends[i].status != VESDE_OK));
     }
-    // The last two have no roots: they are 0, and the same.
+    // With the last two, all roots of the sigmas are 0, or equal.
     const double wrong[] = {0, -0.0, -7, NAN, INFINITY, -INFINITY, 1e-3, 1e17};
     prev[0] = *untouched;
     for (int i = 0; i < 8; ++i) {
@@ -1171,7 +1170,7 @@ static void counter_noise(void) {
     for (size_t i = 0; i < sizeof takers / sizeof *takers; ++i) {
         OK(call(takers[i]));
     }
-    // All of a draw has its place, though two of three channels are not used.
+    // The whole draw must fit its stream, although two of three channels are not used.
     counter.index = UINT64_MAX - 3 * LEN + 1;
     STATUS(VESDE_ERROR_TOO_LARGE, call("recolour_counter"));
     counter.index -= 1;
@@ -1188,7 +1187,7 @@ static void counter_noise(void) {
 static void torch_noise(void) {
     const float golden[] = {1.92691529f, 1.48728406f, 0.900717199f, -2.10552096f};
     vesde_generator state, copy;
-    // The upper half of a seed does not count, and no grid does.
+    // The upper half of a seed is ignored, and so is the grid.
     const vesde_cuda_grid *const misaligned = (const vesde_cuda_grid *)((const char *)&grid + 1);
     OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, (1ULL << 32) + 42, misaligned, &state));
     OK(vesde_randn(&state, 1, 16, prev));
@@ -1314,7 +1313,7 @@ static void draws_that_cannot_be_split(void) {
         STATUS(VESDE_ERROR_UNSPLITTABLE_DRAW,
                vesde_generator_fill_part(&states[i % 2], LEN, 0, i < 2 ? LEN : 0, prev));
         STATUS(VESDE_ERROR_UNSPLITTABLE_DRAW, vesde_generator_skip(&states[i % 2], LEN));
-        // A draw of nothing is one of theirs too.
+        // No numbers can be drawn, too.
         OK(vesde_generator_fill_part(&states[i % 2], 0, 0, 0, NULL));
         OK(vesde_generator_skip(&states[i % 2], 0));
         CHECK(is_same_generator(&states[i % 2], &copies[i % 2]));
@@ -1322,8 +1321,8 @@ static void draws_that_cannot_be_split(void) {
     CHECK(memcmp(prev, other, sizeof prev) == 0);
 }
 
-// One generator for the whole batch, or one for each sample, of one kind or of several. They have
-// no padding.
+// One generator for the whole batch, or one for each sample, of one kind or of several. The structs
+// have no padding, so that bytes can be compared.
 static void lists_of_generators(void) {
     const vesde_generator *const kinds[] = {counters, torch_cpus, torch_cudas, numpys};
     for (int kind = 0; kind <= 4; ++kind) {
@@ -1364,9 +1363,9 @@ static vesde_status damage(vesde_generator *state) {
     }
 }
 
-// A sampler that draws makes the job of one that asks, whose noise comes from vesde_randn: of each
-// kind and of three at once, with one generator and with one for each sample. Failures leave all as
-// it was, but for draws that were made.
+// A sampler that draws has the bits of one that asks for noise and gets it from vesde_randn: with
+// generators of each kind and of three kinds at once, one for the batch and one for each sample.
+// Failures change nothing, but draws stay made.
 static void samplers_that_draw(void) {
     enum { STEPS = 3 };
     const vesde_generator *const kinds[] = {counters, torch_cpus, torch_cudas, numpys};
@@ -1421,7 +1420,7 @@ static void samplers_that_draw(void) {
             {VESDE_ERROR_OVERLAP, &draws, &tables, &job, g, count, x[1] + 1, &request},
             {VESDE_ERROR_OVERLAP, &draws, &tables, &job, g, count, model_output, &request},
             {VESDE_ERROR_OVERLAP, &draws, &tables, &job, g, count, (float *)g, &request},
-            // A part of the batch may divide the sample.
+            // BATCH − 1 generators are refused although they might divide the sample's length.
             {VESDE_ERROR_EMPTY, &draws, &tables, &job, g, 0, z[1], &request},
             {VESDE_ERROR_LENGTH_MISMATCH, &draws, &tables, &job, g, BATCH - 1, z[1], &request},
             {VESDE_ERROR_LENGTH_MISMATCH, &draws, &tables, &job, more, BATCH + 1, z[1], &request},
@@ -1436,7 +1435,7 @@ static void samplers_that_draw(void) {
                     OK(vesde_randn(states[0], count, LEN, z[0]));
                 }
             }
-            // What is refused before there is a draw, with or without the turn that asks for it.
+            // Refused before anything is drawn, whether the turn asks for a draw or not.
             const vesde_sampler sampler_before = draws;
             vesde_request request_before;
             vesde_generator kept[BATCH];
@@ -1465,7 +1464,7 @@ static void samplers_that_draw(void) {
             }
             CHECK(memcmp(&draws, &sampler_before, sizeof draws) == 0 && differing(x[1], x_before, LEN) == 0);
             CHECK(differing(z[1], z_before, LEN) == 0 && memcmp(g, kept, sizeof kept) == 0);
-            // A score without a norm is noticed behind the draw, which is not made again.
+            // A score without a norm is noticed after the draw, which is not repeated.
             for (int again = 0; turn % 2 == 1 && again < 2; ++again) {
                 STATUS(VESDE_ERROR_ZERO_GRADIENT_NORM,
                        vesde_sampler_next_drawing(&draws, &tables, &broken, g, count, z[1], &request));
@@ -1477,7 +1476,8 @@ static void samplers_that_draw(void) {
             CHECK(memcmp(&asked, &request, sizeof asked) == 0 && memcmp(&asks, &draws, sizeof asks) == 0);
             CHECK(differing(x[0], x[1], LEN) == 0 && differing(z[0], z[1], LEN) == 0);
             CHECK(memcmp(states[0], g, sizeof kept) == 0);
-            // Counter noise of a generator is the sampler's own, for which nothing is drawn.
+            // A generator of counter noise becomes the sampler's own counter noise: nothing is
+            // drawn.
             OK(vesde_sampler_next_drawing(&counts, &tables, &counting, more, 1, zeros, &counted));
             CHECK(choice != 0 || (differing(x[0], by_streams, LEN) == 0 && counted.kind == asked.kind));
             ++turn;
@@ -1488,13 +1488,13 @@ static void samplers_that_draw(void) {
     }
 }
 
-// What a plan says, with noise of each kind: of any number of terms, clamped or not. Terms behind
-// its last and noise without a factor are not looked at.
+// The combination of a plan with any number of terms, clamped or not, and noise of each kind. Terms
+// behind the last one are ignored, and so is noise without a factor.
 static void combinations_of_plans(void) {
     const float *const operands[VESDE_MOST_TERMS] = {sample,     model_output, history[0], history[1],
                                                      history[2], history[3],   history[4], history[5]};
     const vesde_noise noises[] = {none, vesde_given_noise(noise), vesde_counter_noise(counter)};
-    // 0 and 1 are none.
+    // 0 and 1 mean that there is none.
     static const float second_factors[VESDE_MOST_TERMS] = {1, 1, 0.3f, 1, -1.7f, 1, 1, 0.11f};
     const vesde_noise pointless = vesde_given_noise((const float *)1);
     OK(vesde_counter_fill(counter, MOST, drawn));
@@ -1517,7 +1517,7 @@ static void combinations_of_plans(void) {
         const vesde_combination sum =
             vesde_plan_combination(&plan, operands, has_noise ? noises[kind] : pointless, MOST, prev);
         CHECK(sum.len == MOST && sum.out == prev && sum.mean == NULL);
-        // A factor of 0 that a reduction has found is one all the same, as in vesde_step_correct.
+        // A factor of 0 counts as a factor if a reduction has found it, as in vesde_step_correct.
         plan.reduction = VESDE_REDUCTION_CORRECTOR_NORMS;
         CHECK(vesde_plan_combination(&plan, operands, noises[1], MOST, prev).noise.given == noise ||
               (plan.terms_len == 0 && !has_noise));
@@ -1537,9 +1537,9 @@ static void combinations_of_plans(void) {
     }
 }
 
-// The predictor–corrector method keeps no history: a workspace may be there, and is left alone.
-// No output, state, table or input may lie in it, and given noise not partly in the sample,
-// wherever a job is.
+// The predictor–corrector method keeps no history: a workspace may be there, and is left alone. At
+// every place of a job, no output, state, table or input may lie in it, and given noise may not
+// overlap a part of the sample.
 static void workspaces(void) {
     size_t len = 7;
     OK(vesde_sampler_workspace_len(&sampler, SIZE_MAX, &len));
@@ -1620,8 +1620,8 @@ static void samplers(void) {
         CHECK(prev[i] == (m < 0 ? 0 : m > 1 ? 1 : m));
     }
     STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_sampler_next(&shortest, &one, &job, &request));
-    // The same with its last noise, from a given sample; a start behind the last step is refused,
-    // and without a sample.
+    // The same with its last noise, from a given sample. A start behind the last step is refused,
+    // from noise already by vesde_sampler_init.
     standard.start = VESDE_SAMPLER_START_GIVEN;
     standard.result = VESDE_SAMPLER_RESULT_NOISY;
     standard.unclamped = 1;
@@ -1642,7 +1642,7 @@ static void samplers(void) {
     standard.start = VESDE_SAMPLER_START_NOISE;
     STATUS(VESDE_ERROR_TIMESTEP_OUT_OF_RANGE, vesde_sampler_init(&one.config, 1, &standard, &shortest));
 
-    // What no function makes.
+    // States that no function makes.
     const char *const takers[] = {"sampler_next", "sampler_plan", "sampler_workspace_len"};
     vesde_sampler right = sampler;
     for (int i = 0; i < 3; ++i) {
@@ -1673,8 +1673,8 @@ static void gaussian(const float *input, float sigma, float *score) {
     }
 }
 
-// Tolerances and steps out of range; jobs that end, end early, or end in steps that are none; whole
-// and in parts the same bits, and what vesde_ode_part makes.
+// Tolerances and steps out of range; jobs that end, end early, or find no step that is short
+// enough. Whole jobs and jobs in parts have the same bits, and vesde_ode_part makes the parts.
 static void odes(void) {
     double *const numbers[] = {&ode_options.rtol, &ode_options.atol, &ode_options.max_step, &ode_options.first_step,
                                &ode_options.difference};
@@ -1738,7 +1738,7 @@ static void odes(void) {
     CHECK((uint64_t)turns == stats.evaluations);
     STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_ode_next(&job, &buffers, &request));
 
-    // No more evaluations than that.
+    // The limit of evaluations is kept.
     usual_options.max_evaluations = 20;
     OK(vesde_ode_init(&mild, BATCH, &usual_options, &job));
     vesde_status status;
@@ -1761,7 +1761,7 @@ static void odes(void) {
     OK(vesde_ode_next(&job, &buffers, &request));
     STATUS(VESDE_ERROR_NON_FINITE_SCORE, vesde_ode_next(&job, &buffers, &request));
 
-    // The prior of zeros, and bits of an even density.
+    // The prior's log-density at zeros, and the bits of a uniform density.
     vesde_log_likelihood result;
     const float zeros[2] = {0, 0};
     OK(vesde_get_log_likelihood(1, zeros, 2, 0.5, &result));

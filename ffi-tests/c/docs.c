@@ -51,7 +51,8 @@ static float most_apart(const float *a, const float *b) {
     return most;
 }
 
-// Whether so many elements are a Gaussian's, roughly: its mean is right, its deviation in a range.
+// Whether every `step`-th element is roughly a Gaussian's: the mean is right, and the deviation in
+// the range.
 static int is_gaussian(const float *a, size_t step, double low, double high) {
     double sum = 0, squares = 0, n = 0;
     for (size_t i = 0; i < LEN; i += step, ++n) {
@@ -99,7 +100,7 @@ static void samplers(const vesde_config *config) {
     OK(sample_in_few(config, &few, geometric, BATCH, &buffers, score));
     CHECK(is_gaussian(x, 1, 0.08, 0.12));
     memcpy(reference, x, sizeof x);
-    // The last step is to what the network said, clamped.
+    // The last step goes to what the network said, clamped.
     for (size_t i = 0; i < LEN; ++i) {
         preview[i] = fminf(fmaxf(preview[i], 0), 1);
     }
@@ -121,7 +122,7 @@ static void samplers(const vesde_config *config) {
 
     OK(sample_in_few(config, &few, karras, BATCH, &buffers, score));
     CHECK(is_gaussian(x, 1, 0.08, 0.12));
-    // From a step of little noise a picture stays what it is, nearly.
+    // A job that starts with little noise changes the picture only a little.
     OK(image_to_image(config, karras, CALLS - 1, reference, &buffers, score));
     CHECK(most_apart(x, reference) < 0.1f && most_apart(x, reference) > 0);
     buffers.workspace_len = 1;
@@ -196,7 +197,7 @@ static void likelihood(const vesde_config *config) {
         }
         double bits[2] = {vesde_bits_per_dim(results[i].log_density, PART, 256, 1),
                           vesde_bits_per_dim(want, PART, 256, 1)};
-        // The prior's mismatch: ½·0.5²/σ_max² nats, and less.
+        // The prior's mismatch is at most ½·0.5²/σ_max² nats.
         CHECK(fabs(bits[0] - bits[1]) < 3e-3);
     }
 }
@@ -243,7 +244,7 @@ static void own_solver(const vesde_config *config) {
     }
     CHECK(is_gaussian(x, 1, 0.07, 0.12));
 
-    // The sampler's 2M is this, but for its rounding.
+    // The sampler's 2M is the same except for its rounding.
     const vesde_sampler_options options = {
         .seed = 42, .method = VESDE_METHOD_DPMPP2M, .unclamped = 1};
     const vesde_scheduler along = {.config = *config, .sigmas = table, .sigmas_len = 41};
@@ -283,7 +284,7 @@ static void in_c(const vesde_config *config) {
     CHECK(is_gaussian(x, 1, 0.08, 0.12));
 }
 
-// Tiles have the bits of a conversion of everything.
+// In tiles, the bits are those of one conversion of everything.
 static void half(const vesde_scheduler *scheduler) {
     static uint16_t halves[LEN], halved_score[LEN];
     const vesde_counter noise = {.seed = 42, .stream = 3, .index = 5};
@@ -304,7 +305,7 @@ static void half(const vesde_scheduler *scheduler) {
     for (size_t i = 0; i < LEN; ++i) {
         CHECK(halves[i] == to_bfloat16(x[i]));
     }
-    // A tie goes to the even one, and a NaN stays one.
+    // A tie goes to the even neighbour, and a NaN stays a NaN.
     CHECK(to_bfloat16(1.00390625f) == 0x3F80 && to_bfloat16(1.01171875f) == 0x3F82);
     CHECK(isnan(of_bfloat16(to_bfloat16(NAN))));
 }

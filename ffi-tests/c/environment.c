@@ -1,5 +1,5 @@
-// Whether the library notices another floating-point environment than the one it assumes: those
-// that C99 can set, and subnormals that are flushed to zero where this program knows how.
+// Whether the library notices a floating-point environment that is not the one it assumes: those
+// that C99 can set and, where this program knows how, subnormals that are flushed to zero.
 // ffi-tests/c.rs also links it as `gcc -Ofast` does, which flushes them.
 //
 //   environment [0]     with 0, the environment is another one from the beginning
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
     }
     *context = '\0';
     if (flush_subnormals(1)) {
-        // What is lost: the norm of a small score.
+        // What flushing loses: the norm of a small score.
         const float score[] = {1e-40f, 1e-40f};
         double block = 7, norm = 7;
         int32_t found = vesde_float_environment_is_default();

@@ -31,7 +31,7 @@ int main(void) {
 enum { MARGIN = 1024, SENTINEL = 0xa5, LEVELS = 3, MOST_BYTES = 6 * ROOM * sizeof(float) };
 
 static int tries = 300000;
-// an argument: so many times fewer tries and, from some length on, lengths, for emulators
+// an argument, for emulators: so many times fewer tries and, from some length on, fewer lengths
 static int thinning = 1;
 
 static int32_t levels[LEVELS];  // those of this machine
@@ -74,7 +74,7 @@ static void protect(void *slot, size_t bytes, int protection) {
     }
 }
 
-// Says where a call has left its buffers.
+// Names the call that has left its buffers.
 static void outside(int signal) {
     (void)signal;
     const char *const parts[] = {"memory that is not for this call: ", context, "\n"};
@@ -113,8 +113,9 @@ static void lay_out(const struct function *f, const size_t *n, int at_end, void 
 
 static unsigned char before[PARAMETERS][MOST_BYTES + MARGIN];
 
-// Calls `f` on parameters in their slots, of which inputs cannot be written. After an error the
-// others are as before, after success all around them. What points elsewhere is left alone.
+// Calls `f` on parameters in their slots, where inputs cannot be written. After an error the other
+// parameters are as before; after success the memory around them is. Parameters that point
+// elsewhere are not compared.
 static vesde_status attempt(const struct function *f, void **p, const size_t *n) {
     struct span spans[PARAMETERS];
     int in_slot[PARAMETERS];
@@ -148,8 +149,8 @@ static vesde_status attempt(const struct function *f, void **p, const size_t *n)
 
 static unsigned char wanted[PARAMETERS * MOST_BYTES], got[PARAMETERS * MOST_BYTES];
 
-// The status of a call in ordinary memory, without vector instructions of run time; its outputs go
-// to `wanted`.
+// The status of a call in ordinary memory, without vector instructions that are chosen at run time;
+// its outputs go to `wanted`.
 static vesde_status reference(const struct function *f, const size_t *n, int without) {
     static double memory[PARAMETERS][MOST_BYTES / sizeof(double)];
     void *p[PARAMETERS];
@@ -166,8 +167,8 @@ static vesde_status reference(const struct function *f, const size_t *n, int wit
     return status;
 }
 
-// The status of a call on every level, at both ends of memory, with and without what may be NULL:
-// each time that of ordinary memory, and its bits.
+// Calls `f` on every level, at both ends of memory, with and without what may be NULL. Each time
+// status and bits must be those of ordinary memory.
 static vesde_status everywhere(const struct function *f, const size_t *n) {
     vesde_status status = VESDE_OK;
     for (int without = -1; without < parameters(f); ++without) {
@@ -205,7 +206,7 @@ static const struct function *find(const char *name) {
     exit(1);
 }
 
-// As the table has it, everywhere.
+// Calls a function everywhere, with the table's parameters.
 static vesde_status call(const char *name) {
     const struct function *f = find(name);
     size_t n[LENGTHS];
@@ -219,7 +220,7 @@ enum { FIRST_PLACES = 9, PLACES = 12 };
 
 static vesde_sampler places[PLACES];
 
-// Four calls of either kind of noise, and the same in the last step.
+// Four calls with either kind of noise, and the same in the last step.
 static void make_places(void) {
     static float scratch[MOST];
     const vesde_buffers job = {.sample = scratch, .model_output = model_output, .len = MOST, .noise = noise};
@@ -247,9 +248,9 @@ static void make_places(void) {
     CHECK(len == PLACES);
 }
 
-// The same for the ODE: before the first call, with noise, with the first derivative, the first
-// step's probe, and a step's second, sixth and last derivative; by a product, and by differences
-// with the first and the second score of a step's last.
+// The same for the ODE: before the first call; with noise; with the first derivative; with the
+// first step's probe; with a step's second, sixth and last derivative. Then with a divergence: by a
+// product, and by differences with the first and the second score of a step's last derivative.
 enum { ODE_PLACES = 10, FIRST_DIVERGENCE = 7 };
 
 static vesde_ode ode_places[ODE_PLACES];
@@ -283,8 +284,8 @@ static int32_t values_of(vesde_sampler_options *of, int32_t *value) {
     return count;
 }
 
-// The options of job `i`, of all predictors, correctors, conditions, results and kinds of noise; 0
-// behind the last.
+// The options of job `i`, of all predictors, correctors, conditions, results and kinds of noise.
+// Returns 0 behind the last job.
 static int job_of(int32_t i, vesde_sampler_options *made) {
     int32_t *const choices[] = {&made->predictor, &made->corrector, &made->conditions, &made->result, &made->noise};
     for (int k = 0; k < 5; ++k) {
@@ -310,7 +311,7 @@ static vesde_sampler_options method_options(int32_t method, int32_t way) {
     return made;
 }
 
-enum { METHODS = 13, MOST_KEPT = 4, MANNERS = 6 };  // buffers of history; manners of spoil
+enum { METHODS = 13, MOST_KEPT = 4, MANNERS = 6 };  // buffers of history; ways to spoil
 
 enum { MOST_STATES = 2000, MOST_PICKED = 4 };
 
@@ -323,7 +324,7 @@ static vesde_scheduler along;
 static vesde_sampler picked[MOST_PICKED];  // with two factors at the score, and with clamps
 static int picked_len;
 
-// Anywhere in a job: early and late.
+// States early and late in every job.
 static void make_states(void) {
     int kinds = 0;
     for (int i = 0; i < PLACES; ++i) {
@@ -371,12 +372,12 @@ static void make_states(void) {
     CHECK(states_len < MOST_STATES);
 }
 
-// A state for a try: those of all jobs come soon, also where there are few tries.
+// The state of a try. Those of all jobs come early, so that few tries reach them, too.
 static int any_state(int i) {
     return (int)((uint32_t)(i / MANNERS) * 367U % (uint32_t)states_len);
 }
 
-// What a state's job goes along.
+// The scheduler of a state's job.
 static const vesde_scheduler *tables_of(int state) {
     return state < states_of_steps_len ? &scheduler : &along;
 }
@@ -421,8 +422,8 @@ static void every_length(const struct function *f) {
         if (is_text(f) && len > f->lengths[0].value) {
             break;
         }
-        // No second length, the blocks of a norm, or a batch: of one, of three, and of samples of
-        // one float.
+        // The second length: none, the blocks of a norm, or a batch of one sample, of three, or of
+        // samples of one float.
         const size_t seconds[] = {usual_second == 1 ? vesde_norm_blocks(len) : usual_second != 0, BATCH, len};
         int count = usual_second != BATCH ? 1 : len <= 4 * 64 && (split || two) ? 3 : 2;
         // With a third length: one timestep or index, or as many as samples.
@@ -497,7 +498,7 @@ static void every_length_between_pages_that_do_not_exist(void) {
 
 enum { FAR = 1 << 23, PIECE = 1 << 16 };
 
-// With a combination, if it takes one, of which there is room where it points.
+// Builds the struct that `f` takes, if it takes one, and calls `f`.
 static vesde_status build_and_call(const struct function *f, void **p, const size_t *n) {
     for (int i = 0; i < parameters(f); ++i) {
         if (f->parameters[i].role == BUILT) {
@@ -507,7 +508,7 @@ static vesde_status build_and_call(const struct function *f, void **p, const siz
     return f->call(p, n);
 }
 
-// The same work in pieces, each too short for such stores, from the bits of which not one differs.
+// The same work in pieces, each too short for such stores: not one bit differs.
 static void pieces(const struct function *f, void **p, size_t len) {
     static float piece[2][PIECE + 64];
     vesde_counter kept = counter;
@@ -516,7 +517,7 @@ static void pieces(const struct function *f, void **p, size_t len) {
         void *q[PARAMETERS] = {0};
         float *outs[2];
         int outs_len = 0;
-        // torch makes its last sixteen together
+        // torch draws its last sixteen together
         count = len - done <= PIECE + 64 ? len - done : PIECE;
         for (int i = 0; i < parameters(f); ++i) {
             const struct parameter *x = &f->parameters[i];
@@ -667,7 +668,7 @@ static void pointers_at_the_end_of_the_address_space(void) {
     }
 }
 
-// An output over what else the call writes or reads, which abi.c's loops do not reach: objects over
+// Outputs over what else a call writes or reads, where abi.c's loops do not reach: objects over
 // buffers.
 static void objects_over_buffers(void) {
     const struct {
@@ -703,8 +704,8 @@ static const float strange[] = {NAN,     -NAN,   INFINITY, -INFINITY, -1.0f,   0
                                 FLT_MIN, FLT_MAX, -FLT_MAX, 1e30f,     1e-30f, 1.0f, 2.0f,  -2.0f};
 enum { STRANGE = sizeof strange / sizeof *strange };
 
-// Discrete sigmas at and below a step's index, each of them anything: a step exists where the
-// difference of squares does.
+// Any values of the discrete sigmas at and below a step's index: a step is possible where the
+// difference of their squares is.
 static void edited_discrete_sigmas(void) {
     vesde_sampler kept = sampler;
     const size_t index = MOST - 1;
@@ -739,7 +740,7 @@ static void edited_discrete_sigmas(void) {
         for (int i = 0; i < 2; ++i) {
             STATUS(status, call(steps[i]));
         }
-        // Others have factors that may not be finite where those are.
+        // Other predictors' factors may be infinite where these are finite.
         for (predictor = 1; predictor < predictors; ++predictor) {
             const vesde_predictor_step untouched = {-1, -1, -1};
             step = untouched;
@@ -777,7 +778,8 @@ static void edited_sigmas_and_timesteps(void) {
                 continue;
             }
             float right = table[step];
-            // At a predictor step of noise that is there the next step is asked for, and needed.
+            // At a predictor step that has its noise, the request is the next step's, whose sigma
+            // and timestep must be sound.
             int is_next_needed = i == 2 || i == 8;
             int is_sound = is_timestep ? value >= 0 && value <= 1 : isfinite(value);
             sampler = places[i];
@@ -805,9 +807,9 @@ static void edited_sigmas_and_timesteps(void) {
 
 // ---- what the network and the noise may hold ----
 
-// The scores or the noise of one sample of a batch, wherever it lies: nothing is written of the
-// samples before it. Step sizes of the first 128 are kept between the pass that checks and the pass
-// that writes; those behind are computed twice.
+// One sample of a batch has a wrong score or wrong noise: wherever it lies, the samples before it
+// are not written. The step sizes of the first 128 samples are kept from the pass that checks to
+// the pass that writes; later ones are computed twice.
 static void one_wrong_float_in_a_batch(void) {
     enum { SAMPLES = 131, FLOATS = 2 * SAMPLES };
     const struct {
@@ -826,7 +828,7 @@ static void one_wrong_float_in_a_batch(void) {
     const char *names[] = {"step_correct", "step_correct_counter"};
     size_t n[] = {FLOATS, SAMPLES};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
-        // Where thinned: the first, the last that is kept, the last.
+        // With thinning: the first sample, the last whose step size is kept, and the last.
         for (size_t k = 0; k < sizeof positions / sizeof *positions; k += thinning > 1 ? 3 : 1) {
             float *there[] = {model_output + 2 * positions[k], noise + 2 * positions[k]}, kept[2];
             for (int mode = 0; mode < 16; ++mode) {
@@ -847,7 +849,7 @@ static void one_wrong_float_in_a_batch(void) {
     norm = VESDE_NORM_EXACT;
 }
 
-// Scores and noise that are all alike: where double has a norm and float has none.
+// Scores and noise of one value, whose norm fits a double but not a float.
 static void norms_beyond_float(void) {
     const struct {
         float score, noise;
@@ -928,8 +930,8 @@ static uint64_t random_word(void) {
     return random_state * 2685821657736338717ULL;
 }
 
-// Six manners: zeros, ones, anything; and, of an object that was right, a few bits, a few bytes, or
-// a few bytes at an end of their range.
+// Spoils an object in one of six ways: all zeros, all ones, anything; or of an object that was
+// right a few bits, a few bytes, or a few bytes that become 0 or 255.
 static void spoil(void *object, size_t size, int how) {
     unsigned char *bytes = object;
     if (how < 2) {
@@ -948,8 +950,7 @@ static void spoil(void *object, size_t size, int how) {
     }
 }
 
-// Of every manner that leaves nearly all as it was some objects are still right, and of every
-// manner some are not.
+// Ways that change little must leave some objects right, and every way must make some wrong.
 static void some_were_accepted(const int *accepted, const int *tried) {
     for (int how = 0; how < MANNERS; ++how) {
         snprintf(context, sizeof context, "manner %d: %d of %d accepted", how, accepted[how], tried[how]);
@@ -986,7 +987,7 @@ static void configurations_of_anything(void) {
     some_were_accepted(accepted, tried);
 }
 
-// The status of a draw: whether a seed function makes such a state, or draws lead there.
+// The status of a draw: an error if neither a seed function nor draws can make such a state.
 static vesde_status status_of(const vesde_generator *state, uint64_t len) {
     const vesde_paired *paired = &state->paired;
     const vesde_cuda_grid *threads = &state->torch_cuda.grid;
@@ -1108,7 +1109,7 @@ static void generators_of_anything(void) {
         some_were_accepted(accepted[k], tried);
     }
 
-    // States with a single bit, which take long to become random; none, which never would.
+    // States with a single bit take long to become random; one without bits never would.
     static float draws[DRAW];
     for (int bit = 0; bit < 624 * 32; bit += 61) {
         vesde_generator numpy = {.kind = VESDE_GENERATOR_KIND_NUMPY};
@@ -1119,8 +1120,8 @@ static void generators_of_anything(void) {
     }
 }
 
-// What vesde_sampler_next is: its plan, run by vesde_run_plan in parts or by the functions for
-// steps. What becomes of the sampler and of its buffers, and its request.
+// What vesde_sampler_next must do to the sampler, its buffers and the request: what its plan says,
+// run by vesde_run_plan in parts or by the functions for steps.
 static vesde_status next_by_plan(vesde_sampler *state, const vesde_scheduler *with, vesde_buffers job,
                                  vesde_request *request) {
     vesde_plan made;
@@ -1300,8 +1301,8 @@ static void damaged_plans(void) {
         snprintf(context, sizeof context, "part %d", (int)i);
         STATUS(parts[i].status, vesde_run_plan(it, &job, parts[i].start, parts[i].len));
     }
-    // A workspace without its last float; a second factor of a sum that is kept; and of 0, as in
-    // vesde_linear.
+    // A workspace without its last float; a second factor of 0, which is none as in vesde_linear; a
+    // second factor in a sum that is kept.
     vesde_buffers less = job;
     less.workspace_len = 3 * LEN - 1;
     STATUS(VESDE_ERROR_BUFFER_TOO_SMALL, vesde_run_plan(it, &less, 0, LEN));
@@ -1324,8 +1325,8 @@ static void damaged_plans(void) {
     *it = right;
 }
 
-// Jobs along tables whose sigmas do not fall, are none, or are too few; jobs that begin behind the
-// end; jobs without room for their history. Nothing changes.
+// Jobs along tables whose sigmas do not fall, are no sigmas, or are too few; jobs that begin behind
+// the end; jobs without room for their history. Nothing changes.
 static void tables_of_anything(void) {
     for (int32_t method = 1; method < METHODS; ++method) {
         for (int k = 0; k < 5 * STRANGE * 2; ++k) {
@@ -1401,8 +1402,8 @@ static void tables_of_anything(void) {
     }
 }
 
-// The same with generators, of which one is spoiled where the sampler is not. It is what becomes of
-// requests for noise that vesde_randn answers. After an error draws stay made, and the sample is as
+// The same with generators, one of which is spoiled where the sampler is not. All is as if
+// vesde_randn answered requests for noise. After an error draws stay made, and the sample is as
 // before.
 static void samplers_of_anything_that_draw(void) {
     vesde_generator *const kinds[] = {counters, torch_cpus, torch_cudas, numpys};
@@ -1453,7 +1454,7 @@ static void samplers_of_anything_that_draw(void) {
             if (wanted_status != VESDE_OK) {
                 break;
             }
-            // A condition that has a draw is asked for behind it.
+            // A condition that has a draw is requested after the draw.
             if (asked.kind == VESDE_REQUEST_KIND_NOISE || (asked.kind == VESDE_REQUEST_KIND_CONDITION && asked.draw)) {
                 wanted_status = vesde_randn(states[1], count, LEN, z[1]);
                 if (wanted_status != VESDE_OK) {
@@ -1494,7 +1495,7 @@ static void *ode_buffer(int i) {
     return slots[i] + slot_size - ode_bytes[i];
 }
 
-// As they are between the calls of a job, of the table's content.
+// Fills the buffers with the table's content, as between two calls of a job.
 static vesde_ode_buffers fresh_ode_buffers(void) {
     const void *const content[ODE_BUFFERS] = {sample, history[1],  model_output, noise,
                                               probe,  history[0], derivatives,  log_densities};
@@ -1515,14 +1516,13 @@ static void remember_ode_buffers(void) {
     }
 }
 
-// Whether a buffer is as it was, or only its margin.
+// Whether a buffer with its margin, or only the margin, is as it was.
 static int is_untouched(int i, int margin_alone) {
     size_t len = MARGIN + (margin_alone ? 0 : ode_bytes[i]);
     return memcmp(ode_before[i], (unsigned char *)ode_buffer(i) - MARGIN, len) == 0;
 }
 
-// After a call nothing but what it may write has changed; after an error nothing at all but what
-// dots are kept.
+// After a call only its outputs have changed; after an error nothing but the dots that are kept.
 static void only_outputs_have_changed(vesde_status status) {
     for (int i = 0; i < ODE_BUFFERS; ++i) {
         int is_out = i == X || i == INPUT_OF_IT || i == WORKSPACE_OF_IT;
@@ -1540,7 +1540,7 @@ static void only_outputs_have_changed(vesde_status status) {
     }
 }
 
-// What vesde_ode_next is: reductions, the plan, and its run in parts, which write the same.
+// What vesde_ode_next must do, in parts: the reductions, the plan, and its run.
 static vesde_status ode_next_in_parts(vesde_ode *state, const vesde_ode_buffers *job, vesde_ode_request *request) {
     vesde_ode_reduction made;
     vesde_ode_plan turn;
@@ -1728,7 +1728,7 @@ static void odes_without_room(void) {
             only_outputs_have_changed(wrong[k].status);
         }
         CHECK(memcmp(&state, &ode_places[i], sizeof state) == 0);
-        // Batches that do not divide the length, or that are none.
+        // Batches that do not divide the length, or have no sample.
         const uint64_t batches[] = {LEN - 1, LEN + 1, UINT64_MAX, 0};
         for (int k = 0; k < 4; ++k) {
             state.batch = batches[k];

@@ -1,5 +1,5 @@
-// All functions of vesde.h in a table that says what each parameter is, and what their inputs hold:
-// for loops that try something with every function.
+// A table of all functions of vesde.h: what each parameter is, and what the inputs hold. Loops over
+// it try something with every function.
 
 #ifndef FUNCTIONS_H
 #define FUNCTIONS_H
@@ -11,7 +11,7 @@
 
 enum { LEN = 24, BATCH = 3, MOST = 200 };
 
-// How many elements the inputs' content has, for those who define it.
+// How many elements the inputs' content has. A program may define it.
 #ifndef ROOM
 #define ROOM MOST
 #endif
@@ -20,7 +20,7 @@ enum { LEN = 24, BATCH = 3, MOST = 200 };
 
 static vesde_config config;
 static vesde_scheduler scheduler;
-// of the timesteps the schedule has MOST
+// the schedule has the first MOST timesteps
 static float timesteps[ROOM], sigmas[MOST], discrete_sigmas[MOST];
 static float model_output[ROOM], sample[ROOM], noise[ROOM], history[VESDE_MOST_TERMS - 2][ROOM];
 static float image[3 * ROOM], gray[3 * ROOM], image_noise[3 * ROOM];  // as many pixels
@@ -32,7 +32,7 @@ static const char gpu[] = "NVIDIA H200";
 static vesde_cuda_grid grid = {132, 2048};
 static uint64_t draw_len = 1000000, draw_start = 12345;
 static vesde_sampler_options options;
-// at a step of the corrector, which has its score and now asks for noise
+// at a corrector step, which has its score and now asks for noise
 static vesde_sampler sampler;
 static vesde_sampler started;  // a job from a given sample, at its beginning
 static float table[MOST + 1];  // sigmas that fall to 0
@@ -57,7 +57,7 @@ static int32_t generator_kind = VESDE_GENERATOR_KIND_TORCH_CUDA;
 static float timestep = 0.5f, diffusion = 1.25f;
 static const float factors[VESDE_MOST_TERMS + 1] = {1, 0.75f, -1.25f, 0.5f, 1, -0.375f, 3, 0.0625f, -1};
 
-// A job that has made its first requests up to `asked` ones of a stage, or for noise for stage 0.
+// A job that has made `asked` requests of a stage, or for noise if `stage` is 0, and those before.
 static inline vesde_ode ode_at(int32_t divergence, uint32_t stage, int asked) {
     static float x[MOST], input[MOST], workspace[6 * MOST];
     double densities[9];
@@ -175,10 +175,10 @@ static inline void prepare(void) {
 
 // ---- the table ----
 
-// IN_APART is an input that no output may overlap, not even exactly, and IDLE an output that may be
-// no input, and is neither read nor written for now. BUILT is a struct of buffers and lengths, of
-// which a call takes a copy: what it only writes may lie there. OUT_APART is an output that is
-// written before inputs are read, and may be none of them.
+// IN_APART is an input that no output may overlap, not even exactly. IDLE is an output that may be
+// no input; for now it is neither read nor written. BUILT is a struct of buffers and lengths. A
+// call takes a copy of it, so that what the call only writes may lie there. OUT_APART is an output
+// that may be no input, since it is written before inputs are read.
 enum role { IN, IN_APART, BUILT, OUT, OUT_APART, IDLE, IN_OUT };
 
 struct parameter {
@@ -220,8 +220,8 @@ static inline vesde_noise noise_counter(void) {
     return made;
 }
 
-// The same in a struct that is all zeros, field by field, because its bytes are compared: those
-// between fields, too.
+// The same, set field by field in a struct of zeros: all of its bytes are compared, those between
+// fields included.
 static inline void set_noise(vesde_noise *to, int32_t kind, const float *given) {
     to->kind = kind == VESDE_NOISE_KIND_GIVEN ? given_kind : counter_kind;
     to->given = given;
@@ -362,7 +362,7 @@ static void job_buffers(void **p, const size_t *n, void *to) {
     build_job(p, n[0], 1, n[1], to);
 }
 
-// What is drawn lies behind the buffers, and the generators behind that.
+// The parameters are the buffers, then what is drawn, then the generators.
 static void job_drawing(void **p, const size_t *n, void *to) {
     const vesde_buffers job = {p[0], p[1], n[0], NULL, p[5], n[1], p[2]};
     memcpy(to, &job, sizeof job);
@@ -381,7 +381,7 @@ static void job_of_plan_correcting(void **p, const size_t *n, void *to) {
     build_job(p, n[0], 0, n[0] > ROOM ? n[0] : 3 * n[0], to);
 }
 
-// What an ODE job has besides what all have.
+// What an ODE job has besides the buffers that all have.
 enum { HAS_NOISE = 1, HAS_PROBE = 2, HAS_PRODUCT = 4, HAS_DENSITIES = 8 };
 
 static inline void build_ode(void **p, const size_t *n, int has, void *to) {
@@ -526,7 +526,7 @@ CALL(get_log_likelihood, 50.0, p[0], n[0], -2.5, p[1])
 #define TABLE {BATCH, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
 // A batch, with no buffer of that length.
 #define SPLIT {BATCH, VESDE_ERROR_LENGTH_MISMATCH, VESDE_ERROR_EMPTY}
-// What no buffer has.
+// Lengths that no buffer has.
 #define ANY_BATCH {BATCH, VESDE_OK, VESDE_ERROR_EMPTY}
 #define ANY_LENGTH {LEN, VESDE_OK, VESDE_ERROR_EMPTY}
 #define BLOCKS {1, VESDE_ERROR_TOO_LARGE, VESDE_ERROR_EMPTY}
@@ -638,7 +638,7 @@ static const struct function functions[] = {
     {"run_plan_correcting", run_plan, {LENS},
      {GET(plan_correcting), BUILD(vesde_buffers, job_of_plan_correcting), SAMPLE, READ(model_output, 0), HISTORY(3),
       DENOISED}},
-    // Without the noise it is the plan's own.
+    // If the noise is NULL, it is the plan's own.
     {"run_plan_clamping", run_plan, {LENS},
      {GET(plan_clamping), BUILD(vesde_buffers, job_of_plan_given), SAMPLE, READ(model_output, 0),
       {IN, sizeof(float), 0, VESDE_OK, noise, NULL}, HISTORY(1), DENOISED}},
@@ -697,14 +697,14 @@ static inline int is_written(const struct parameter *x) {
     return x->role == OUT || x->role == OUT_APART || x->role == IN_OUT;
 }
 
-// The bytes of parameter `i` for lengths that memory has.
+// The bytes of parameter `i`; where a length is more than ROOM, those of the usual length.
 static inline size_t bytes_of(const struct function *f, int i, const size_t *n) {
     const struct parameter *x = &f->parameters[i];
     size_t usual = x->length == ONE ? 1 : f->lengths[x->length].value;
     return x->size * (x->length == ONE || n[x->length] > ROOM ? usual : n[x->length]);
 }
 
-// Puts where it points what a call is to find at parameter `i`.
+// Fills the memory of parameter `i` with what a call is to find there.
 static inline void fill(const struct function *f, int i, void **p, const size_t *n) {
     const struct parameter *x = &f->parameters[i];
     if (p[i] != NULL && x->role == BUILT) {

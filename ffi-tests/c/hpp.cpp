@@ -1,5 +1,6 @@
-// vesde.hpp as an inference engine has it, without exceptions and RTTI: every function beside the
-// one of vesde.h that it stands for, bit for bit, on vectors, arrays and pointers; then whole jobs.
+// vesde.hpp as an inference engine uses it, without exceptions and RTTI. Every function is compared
+// with the one of vesde.h that it stands for, bit for bit, on vectors, arrays and pointers; then
+// come whole jobs.
 
 #include <algorithm>
 #include <array>
@@ -64,8 +65,8 @@ static_assert(!std::is_convertible_v<std::vector<vesde::generator> &, span<vesde
 static_assert(!std::is_convertible_v<std::vector<bool> &, span<const bool>> &&
               !std::is_convertible_v<int, span<int>>);
 
-// What a tensor library has: numel() in place of size(), signed as theirs are. One has a size() of
-// a dimension, too.
+// A tensor as libraries have it: numel() in place of size(), and signed. One library has
+// size(dimension), too.
 template <typename T>
 class tensor {
 public:
@@ -84,7 +85,7 @@ struct shaped : tensor<float> {
     std::int64_t size(int) const { return 1; }
 };
 
-// Of a size() and a numel() the size() counts.
+// Where there are both size() and numel(), size() counts.
 struct padded : floats {
     using floats::floats;
     std::size_t numel() const { return 2 * size(); }
@@ -107,7 +108,7 @@ static_assert(are_plain<vesde_ode, vesde_ode_options, vesde_ode_buffers, vesde_o
                         vesde::ode_reduction, vesde::ode_request, vesde::ode_stats, vesde::log_likelihood>);
 static_assert(noexcept(vesde::config()) && noexcept(vesde::generator::torch_cpu(1)));
 
-// One generator, or many; one that nobody keeps would draw the same again.
+// One generator, or many, but no temporary: it would draw the same again.
 using for_batch = vesde::one_or_each<vesde::generator>;
 static_assert(std::is_convertible_v<vesde::generator &, for_batch> &&
               std::is_convertible_v<std::vector<vesde::generator> &, for_batch> &&
@@ -553,7 +554,7 @@ static void schedules() {
     CHECK(same(ours.timesteps, timesteps) && same(ours.sigmas, sigmas));
     CHECK(same(ours.discrete_sigmas, discrete_sigmas) && ours.sigmas[0] == sigmas[0]);
 
-    // The discrete sigmas may be another number, the sigmas not.
+    // There may be another number of discrete sigmas than of timesteps, but not of sigmas.
     floats more(STEPS + 1, 7.0f), in_place = timesteps;
     STATUS(VESDE_ERROR_LENGTH_MISMATCH, made.config.set_sigmas(timesteps, more, discrete_sigmas));
     CHECK(same(more, floats(STEPS + 1, 7.0f)));
@@ -633,8 +634,8 @@ static void a_step(Ours ours, Theirs theirs) {
         CHECK(same(prev, wanted));
 #endif
 
-        // In place, on an array and on a pointer, without the mean: an empty span is none, wherever
-        // it points.
+        // In place, on an array and on a pointer, without the mean: an empty span stands for none,
+        // wherever it points.
         mean = before;
         static std::array<float, LEN> array;
         static float raw[LEN];
@@ -737,7 +738,7 @@ static void combinations() {
     STATUS(VESDE_ERROR_NULL_POINTER, vesde::linear({{{1, sample}}, {}, 1, with_zeros}));
     STATUS(VESDE_ERROR_NULL_POINTER, vesde::linear({{{1, sample}}, span<const float>(), 1, with_zeros}));
 
-    // Terms that are left out are none, wherever; a factor without a buffer is no term either.
+    // Terms may be left out anywhere, but not the buffer of a term that has a factor.
     floats gaps(LEN);
     OK(vesde::linear({{{}, {1, sample}, {}, {0.75f, score}}, {}, 0, gaps}));
     CHECK(same(gaps, alone));
@@ -785,7 +786,7 @@ static void combinations() {
     CHECK(*std::min_element(out.begin(), out.end()) == -1 && *std::max_element(out.begin(), out.end()) == 2);
 }
 
-// Whether spans of which one is a float short are refused.
+// Checks that a call is refused if one of its spans, any of them, is a float short.
 template <typename Call>
 static void wrong_lengths(std::size_t spans, const floats &out, Call call) {
     const floats before = out;
@@ -826,7 +827,7 @@ static void imputations() {
 }
 
 static void colours() {
-    // Three channels of as many pixels in each sample.
+    // Each sample has three channels of as many pixels.
     constexpr std::size_t len = LEN / (3 * BATCH) * (3 * BATCH);
     const floats drawn[] = {draw(1), draw(2), draw(3)};
     const span<const float> gray(drawn[0].data(), len), sample(drawn[1].data(), len),
@@ -910,7 +911,7 @@ static void noisy_samples() {
     CHECK(same(got, before));
 }
 
-// The phases give the bits of the whole step, and each those of C.
+// The phases give the bits of the whole step, and each phase gives those of C.
 static void a_corrector_step_in_phases() {
     const tables made(STEPS);
     const floats score = draw(1), sample = draw(2);
@@ -1031,7 +1032,7 @@ static void generators() {
     OK(generator::torch_cpu(42).fill(first));
     CHECK(same({first.data(), 4}, golden));
 
-    // Words of torch's, and signs of counter noise; others have none.
+    // Words of torch's generator, and signs of counter noise; other kinds have none.
     vesde_generator torch;
     OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, 5, nullptr, &torch));
     generator cpu = generator::torch_cpu(5), counted = PLACE, numpy = generator::numpy(5);
@@ -1053,7 +1054,7 @@ static void generators() {
     STATUS(VESDE_ERROR_UNKNOWN_ENUM, numpy.rademacher(ours));
     CHECK(same_state(numpy, generator::numpy(5)));
 
-    // A list of every kind: each makes its part as it does alone.
+    // A list with a generator of every kind: each makes its part as it does alone.
     generator list[] = {PLACE, generator::torch_cpu(1), generator::torch_cuda(2, grid), generator::numpy(3)};
     std::vector<generator> alone(list, list + 4);
     floats all(80), part(20), place(100);
@@ -1136,8 +1137,8 @@ static void counter_noise() {
 // ---- whole jobs ----
 
 // Every request is answered on copies of the state and the sample, which then take the originals'
-// place. `draw` fills a buffer with the noise of a draw; without it, counter noise is made on the
-// way, or the generators that `who` says for a request draw.
+// place. `draw` fills a buffer with the noise of a draw. Without it there is counter noise, or
+// those generators draw that `who` names for a request.
 template <typename Draw, typename Who>
 static floats run(const vesde::scheduler &scheduler, std::size_t batch, std::size_t len,
                   const vesde::sampler_options &options, Draw draw, Who who) {
@@ -1193,7 +1194,7 @@ static void a_job_on_vectors() {
     const auto give = [](std::uint64_t draw, floats &noise) { OK(vesde::counter{0, draw}.fill(noise)); };
     CHECK(same(sample, run(scheduler, 1, len, options, give, nobody)));
 
-    // The same draws by a generator, unasked.
+    // The same draws by a generator, without requests.
     vesde::generator counting;
     const auto all = [&](const vesde::request &) { return span<vesde::generator>(&counting, 1); };
     CHECK(same(sample, run(scheduler, 1, len, options, never, all)));
@@ -1218,7 +1219,7 @@ static void a_job_on_mixed_generators() {
             if (asked) {
                 return {};
             }
-            // Before the first request there is none for a score.
+            // Before the first request `last` is done: the initial noise is drawn.
             return last.kind == vesde::request_kind::done ? span<vesde::generator>(&initial, 1) : list;
         };
         const floats sample = run(made.scheduler(), BATCH, len, options, draw, who);
@@ -1245,14 +1246,14 @@ static void same_terms(const vesde::plan_term (&ours)[vesde::most_terms],
     for (std::size_t i = 0; i < len; ++i) {
         const std::int32_t which = theirs[i].operand;
         CHECK(ours[i].factor == theirs[i].factor && ours[i].second_factor == theirs[i].second_factor);
-        // More history has the numbers behind.
+        // Further history has the numbers behind VESDE_OPERAND_KEPT.
         const bool is_more = which > VESDE_OPERAND_KEPT;
         CHECK(ours[i].operand == (is_more ? vesde::operand(which)
                                           : translated(static_cast<vesde_operand>(which))));
     }
 }
 
-// Of a plan every field, and of what it says in C again.
+// Every field of a plan, and of the plan that it becomes in C again.
 static void same_plan(const vesde::plan &ours, const vesde_plan &theirs) {
     same_terms(ours.terms, theirs.terms, theirs.terms_len);
     CHECK(ours.terms_len == theirs.terms_len && ours.noise_factor == theirs.noise_factor);
@@ -1404,8 +1405,8 @@ static void samplers() {
     }
     CHECK(request.draw > 0 || request.step > 0);
 
-    // Generators need a place for what they draw, of the sample's length and its own, and are as
-    // many as the batch. What is refused changes nothing.
+    // Generators need a buffer of their own for what they draw, as long as the sample, and there
+    // must be one, or one for each sample. What is refused changes nothing.
     vesde::generator one, seven[7];
     OK(sampler.init(made.config, BATCH, options));
     OK(vesde_sampler_init(&made.config, BATCH, &their_options, &theirs));
@@ -1426,7 +1427,7 @@ static void samplers() {
     CHECK(same_bytes(before_drawing, request) && same_state(one, vesde::generator()));
     CHECK(std::memcmp(&sampler, &theirs, sizeof theirs) == 0);
 
-    // Drawing is that of C. The noise of the buffers is not looked at.
+    // Draws are those of C. The buffers' noise is ignored.
     vesde::generator their_one = one;
     floats their_noise(len);
     their_buffers.noise = nullptr;
@@ -1493,7 +1494,7 @@ static void combinations_of_plans() {
                 vesde_plan their_plan{};
                 vesde::plan plan;
                 for (std::size_t i = 0; i < terms_len; ++i) {
-                    // The last one has the factor 0, which is a term.
+                    // The last term has the factor 0, and is a term all the same.
                     const float factor = i == 7 ? 0.0f : 0.75f + static_cast<float>(i);
                     const int which = static_cast<int>((i + terms_len) % 4);
                     const float second_factor = i == 1 ? 0.3f : 1.0f;
@@ -1516,7 +1517,7 @@ static void combinations_of_plans() {
         }
     }
 
-    // An operand that is missing, or of another length, and noise that is none.
+    // Refused: an operand that is missing or of another length, and a noise factor without noise.
     vesde::plan plan;
     plan.terms[0] = {1, vesde::operand::kept, 1};
     plan.terms_len = 1;
@@ -1531,7 +1532,7 @@ static void combinations_of_plans() {
     CHECK(same(got, before));
 }
 
-// A job whose plans linear runs, part by part, has the bits of next.
+// A job whose plans are run by linear, part by part, has the bits of next.
 static void a_job_by_plans() {
     constexpr std::size_t part = 30, len = BATCH * part;
     const tables made(STEPS);

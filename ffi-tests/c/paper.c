@@ -1,7 +1,7 @@
-// Replays vectors/paper.txt, what the code of Song et al. 2021 has computed (vectors/paper.py), and
-// of vectors/golden.txt the steps of scipy's RK45: as ffi-tests/paper.rs, but for the digits. Steps
-// and loops differ in no bit, solutions of the ODE by no more than stated. Run from the
-// repository's root.
+// Replays vectors/paper.txt, which the code of Song et al. 2021 has computed (vectors/paper.py),
+// and the steps of scipy's RK45 in vectors/golden.txt, as ffi-tests/paper.rs does, but without the
+// digits. Steps and loops differ in no bit, solutions of the ODE by no more than stated. Run from
+// the repository's root.
 
 #include <math.h>
 
@@ -15,7 +15,7 @@ static double log_densities[9 * MOST_SAMPLES], accepted[MOST_STEPS];
 
 // ---- the scores ----
 
-// That of independent Gaussians, every operation in float, or that of a mixture of Gaussians of one
+// The score of independent Gaussians, every operation in float, or of a mixture of Gaussians of one
 // variance, in double.
 struct network {
     size_t len, components;
@@ -39,7 +39,7 @@ static int network_of(const char *test, struct network *net) {
     return net->len != 0;
 }
 
-// Of one sample. With m the mean of the components by their posteriors w, the score is (m − x)/v,
+// For one sample. With m the mean of the components by their posteriors w, the score is (m − x)/v,
 // and the product (Σ w·μ·(μ·ν) − m·(m·ν))/v² − ν/v.
 static void mixture(const struct network *net, const float *x, double sigma, float *out, const float *nu,
                     float *along) {
@@ -82,8 +82,8 @@ static void mixture(const struct network *net, const float *x, double sigma, flo
     }
 }
 
-// The score of a batch at a sigma; and, unless `nu` is NULL, into `product` that of its Jacobian
-// and `nu`.
+// The score of a batch at a sigma. Unless `nu` is NULL, its Jacobian's product with `nu` goes to
+// `product`.
 static void evaluate(const struct network *net, const float *x, size_t len, float sigma, float *out,
                      const float *nu) {
     for (size_t at = 0; at < len; at += net->len) {
@@ -150,8 +150,8 @@ static vesde_generator generator_of(const char *test) {
     return generator;
 }
 
-// One draw into `noise`. Those of the colorizer lie in memory with the channels last, but for the
-// first and where there is one sample, and torch then makes them one by one.
+// One draw into `noise`. The colorizer's draws have their channels last in memory, and torch then
+// makes the numbers one by one. Its first draw, and batches of one sample, are as usual.
 static void draw(const char *test, vesde_generator *generator, uint64_t number, int channels_last) {
     const uint32_t *shape = U32("shape", NULL);
     size_t batch, len = shape_of(test, &batch), channels = shape[1], pixels = len / batch / channels;
@@ -328,8 +328,8 @@ static void probes(void) {
 
 // ---- whole loops ----
 
-// Changes `sample` on a request: the initial one, and those behind updates, for which there is
-// noise in `noise`; or the result, without a request.
+// Changes `sample` on a request: the initial sample, or an updated one, for which there is noise in
+// `noise`. Without a request it changes the result.
 typedef void condition(const char *test, const vesde_request *request);
 
 static void inpaint(const char *test, const vesde_request *request) {
@@ -411,7 +411,8 @@ static const int32_t predictor_of[] = {VESDE_PREDICTOR_REVERSE_DIFFUSION, VESDE_
 static const int32_t corrector_of[] = {VESDE_CORRECTOR_LANGEVIN, VESDE_CORRECTOR_ANNEALED_LANGEVIN,
                                        VESDE_CORRECTOR_NONE};
 
-// Loops of a group, each once for either result, or once where the condition makes the other one.
+// The loops of a group. Each runs once for either result, or only once if the condition makes the
+// other result.
 static void loops(const char *group, condition *change) {
     struct tally tally = {0};
     for (const char *test = NULL; (test = next_case(group, test)) != NULL;) {
@@ -479,9 +480,9 @@ static void ncsns(void) {
 
 // ---- the probability-flow ODE, and likelihoods ----
 
-// Solves from `sample`, or from the prior's noise in `noise`, with the probe in `probe`; into
-// `sample`, `log_densities` and `accepted`, the ODE's variable at the beginning and after every
-// accepted step.
+// Solves from `sample`, or from the prior's noise in `noise`, with the probe in `probe`. The
+// results go to `sample`, `log_densities` and `accepted`: the ODE's variable at the beginning and
+// after every accepted step.
 static vesde_ode_stats solve(const vesde_config *config, size_t len, size_t batch,
                              vesde_ode_options options, const struct network *net) {
     vesde_ode ode;
@@ -519,7 +520,7 @@ static const char *of_tolerance(const char *name, size_t i) {
     return names[next];
 }
 
-// The times of accepted steps, `most` apart.
+// Compares the times of accepted steps, which may be `most` apart.
 static void measure_times(struct distance *times, const vesde_config *config, int32_t variable,
                           const float *theirs, size_t len, double most) {
     for (size_t i = 0; i < len; ++i) {

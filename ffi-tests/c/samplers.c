@@ -1,7 +1,7 @@
 // Jobs along tables of sigmas: every method, every prediction, noise of either kind, with and
-// without a clamp of the denoised sample. vesde_sampler_next must be vesde_sampler_plan and
-// vesde_run_plan in parts, and scalar code; and where there is an exact solution, the samplers come
-// to it.
+// without a clamp of the denoised sample. vesde_sampler_next must have the bits of
+// vesde_sampler_plan and vesde_run_plan in parts, and those of scalar code. Where there is an exact
+// solution, the samplers must come to it.
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,8 +21,8 @@ static void make_tables(void) {
     scheduler.sigmas = table;
 }
 
-// The network's place, for data distributed as N(0.5, 0.01): the score, or what it is to give in
-// place of that.
+// The network's place, for data distributed as N(0.5, 0.01): the score, or what `prediction` says
+// in place of it.
 static void network(int32_t prediction, const float *sample, size_t len, float sigma, float *output) {
     const double s = sigma, variance = s * s + 1;
     for (size_t i = 0; i < len; ++i) {
@@ -160,7 +160,7 @@ static void answer(const vesde_buffers *job, const vesde_request *request, int32
     }
 }
 
-// What a call must leave in `denoised`: what the network means, or nothing.
+// Checks what a call leaves in `denoised`: the denoised sample by the network, or nothing.
 static void check_preview(const vesde_plan *plan, const vesde_buffers *before, const float *denoised, float sigma) {
     if (!plan->has_denoised) {
         CHECK(is_sentinel(denoised, before->len));
@@ -223,7 +223,7 @@ static void record(void) {
     STATUS(VESDE_ERROR_SAMPLER_DONE, vesde_sampler_next(&sampler, &scheduler, &job, &request));
 }
 
-// The order of requests along the table, by itself.
+// Checks the order of requests along the table, without a plan.
 static void check_order(void) {
     const vesde_sampler_options *const o = &trace.options;
     const int gives = o->noise == VESDE_SAMPLER_NOISE_GIVEN, has_conditions = o->conditions != VESDE_CONDITIONS_NONE;
@@ -345,7 +345,7 @@ static void start_at(size_t step) {
     memcpy(memories[0].sample, there, sizeof there);
     memcpy(memories[1].sample, there, sizeof there);
     int asked = 0, is_resumed = trace.options.s_churn == 0 && trace.options.conditions == VESDE_CONDITIONS_NONE;
-    // A method without history goes on as if it had not been left.
+    // A method without history goes on as if it had not been interrupted.
     is_resumed = is_resumed && trace.options.method <= VESDE_METHOD_DPMPP2S;
     size_t at = 0;
     while (at < trace.asked_len && (trace.asked[at].request.kind != VESDE_REQUEST_KIND_SCORE ||
@@ -377,7 +377,7 @@ static void start_at(size_t step) {
             ++at;
         }
         answer(&job, &request, trace.options.prediction);
-        answer(&rest_job, &request, trace.options.prediction);  // the first one's draws
+        answer(&rest_job, &request, trace.options.prediction);  // with the first job's draws
     } while (request.kind != VESDE_REQUEST_KIND_DONE && ++asked < MOST_REQUESTS);
     CHECK(request.kind == VESDE_REQUEST_KIND_DONE);
 }

@@ -155,7 +155,7 @@ static void given_noise_is_asked_for_in_the_order_of_the_streams(void) {
     CHECK(differing(job.sample, reference, LEN) == 0);
 }
 
-// Counter noise, a stream for every draw: the reference's, drawn by the sampler.
+// The reference's counter noise, a stream for every draw, but drawn by a generator.
 static void begin_with_counter(struct job *job) {
     begin(job, VESDE_SAMPLER_NOISE_GIVEN);
     OK(vesde_generator_seed(VESDE_GENERATOR_KIND_COUNTER, SEED, NULL, &job->generators[0]));
@@ -163,8 +163,8 @@ static void begin_with_counter(struct job *job) {
     job->generators_len = 1;
 }
 
-// Of every kind, one for the batch or one for each sample: the same as where each draw is asked for
-// and made by vesde_randn.
+// Generators of every kind, one for the batch or one for each sample: the bits of a job that asks
+// for each draw and gets it from vesde_randn.
 static void generators_draw_where_noise_would_be_asked_for(void) {
     begin_with_counter(&job);
     for (uint32_t i = 0; OK(next(&job)) && answer(&job); ++i) {
@@ -199,7 +199,8 @@ static void generators_draw_where_noise_would_be_asked_for(void) {
     }
 }
 
-// The initial sample of one generator, and the rest of another: what each draws where it is asked.
+// One generator draws the initial sample, and another one the rest: the bits of a job that asks for
+// each draw.
 static void the_initial_sample_may_be_of_another_generator(void) {
     begin(&job, VESDE_SAMPLER_NOISE_GIVEN);
     OK(vesde_generator_seed(VESDE_GENERATOR_KIND_TORCH_CPU, SEED, NULL, &job.generators[0]));
@@ -238,7 +239,7 @@ static void a_copy_continues_like_the_original(void) {
     }
 }
 
-// A job that starts at step k from the sample that another one had there is the rest of that one.
+// A job that starts at step k, from the sample that another job had there, is the rest of that job.
 static void a_job_starts_at_any_step(void) {
     static float there[LEN];
     const size_t steps[] = {0, 1, 7, STEPS - 1};
@@ -266,7 +267,7 @@ static void a_job_starts_at_any_step(void) {
     }
 }
 
-// The noisy result is the mean's with the last noise, which is drawn for both.
+// The noisy result is the mean with the last noise added. That noise is drawn for both results.
 static void a_result_may_keep_its_last_noise(void) {
     static float noise[LEN];
     vesde_sampler_options options = make_options(VESDE_SAMPLER_NOISE_COUNTER);
@@ -290,8 +291,8 @@ static void a_result_may_keep_its_last_noise(void) {
     }
 }
 
-// The same job by its plans, which are run here, and by vesde_linear too: at once, and in two parts
-// in place.
+// The same job by its plans. They are run by scalar code here and by vesde_linear, at once and in
+// two parts in place.
 static void plans_say_what_a_turn_does(void) {
     for (int32_t given = VESDE_SAMPLER_NOISE_COUNTER; given <= VESDE_SAMPLER_NOISE_GIVEN; ++given) {
         static float noise[LEN], result[LEN], parts[LEN];
@@ -364,7 +365,7 @@ static void an_error_in_the_middle_can_be_mended(void) {
         float right = job.score[LEN - 1];
         job.score[LEN - 1] = NAN;
         if (draws) {
-            // The draw of a damaged state is not made; then it is, and not made again.
+            // A damaged state does not draw. Once it is mended it draws, and only once.
             vesde_generator *const state = &job.generators[0];
             state->counter.index = UINT64_MAX;
             copy = job;
@@ -508,7 +509,8 @@ static struct plain {
     float x[FEW], score[FEW], noise[FEW];
 } plain;
 
-// The square root of a float, or of an exact double, rounded to float: Heron's, in double.
+// The square root of a float, or of an exact double, rounded to float: by Heron's method, in
+// double.
 static float root(double x) {
     double y = x > 1 ? x : 1;
     for (int i = 0; i < 2000 && x > 0; ++i) {
@@ -680,7 +682,7 @@ static void plain_loop(void) {
 
 enum form { BY_NEXT, BY_PLAN, BY_DRAWING };
 
-// The sampler's job from a step on, or from its noise, at every request where the loop is.
+// The sampler's job from a step on, or from its noise, must be where the loop is at every request.
 static void follow(enum form form, const size_t *step) {
     static float x[FEW], score[FEW], z[FEW];
     const vesde_buffers buffers = {.sample = x, .model_output = score, .len = FEW, .noise = z};

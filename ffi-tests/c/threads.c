@@ -18,7 +18,7 @@ static double blocks[LEN / VESDE_NORM_BLOCK];
 static vesde_generator state;
 static pthread_barrier_t barrier;
 
-// What a thread got: it counts no failures, since the counter is everyone's.
+// What a thread got. It counts no failures, since all threads share the counter.
 struct part {
     size_t start;
     vesde_status worst;

@@ -126,7 +126,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Where arithmetic changes its ways.
+/// Values at which arithmetic begins to behave otherwise.
 pub const EDGES: [f32; 16] = [
     0.0,
     -0.0,
@@ -146,8 +146,7 @@ pub const EDGES: [f32; 16] = [
     0.99999994,
 ];
 
-/// The same bits, or both not a number: of which operand a NaN's bits come is the compiler's
-/// choice.
+/// The same bits, or both not a number: the compiler chooses which operand a NaN's bits come from.
 pub fn same(a: f32, b: f32) -> bool {
     a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
 }
@@ -315,7 +314,7 @@ pub struct State {
 
 const _: () = assert!(size_of::<State>() == size_of::<Sampler>());
 
-/// How a job along a table of sigmas goes: a method and what goes with it, for most bytes.
+/// A job along a table of sigmas: a method and, for most bytes, options that fit it.
 pub struct FewCalls {
     pub method: i32,
     pub prediction: i32,
@@ -549,7 +548,8 @@ impl State {
         turns
     }
 
-    /// Whether a step that begins at this sigma raises it: also where nothing of the noise is left.
+    /// Whether a step that begins at this sigma raises it, even if the noise for it is rounded to
+    /// 0.
     fn raises(&self, sigma: f32) -> bool {
         self.s_churn > 0.0 && (self.s_tmin..=self.s_tmax).contains(&sigma)
     }
@@ -637,7 +637,7 @@ impl State {
         }
     }
 
-    /// The same of a state that may be none.
+    /// The same for a state that may be invalid.
     pub fn kept_or_none(&self) -> usize {
         if self.is_valid() { self.kept() } else { 0 }
     }
@@ -724,7 +724,7 @@ impl State {
         }
     }
 
-    /// Checks a plan against the update that it is of: its factors by the functions for steps.
+    /// Checks a plan against its update, whose factors come from the functions for steps.
     fn check_plan(
         &self,
         plan: &Plan,
@@ -733,7 +733,7 @@ impl State {
         schedule: &Schedule<'_>,
     ) {
         let config = &self.config;
-        // The last change of all, which the clamp belongs to, and whose noise a mean lacks.
+        // The job's last change: it clamps, and for the mean it goes without noise.
         let last = turns.iter().rev().find_map(|turn| turn.update);
         let is_last = update == last && !matches!(update, None | Some((Update::Initial, _)));
         let (mut reduction, mut noise_factor) = (Reduction::None, 0.0);
@@ -878,13 +878,13 @@ const _: () = assert!(size_of::<GeneratorState>() == size_of::<AnyGenerator>());
 const _: () = assert!(size_of::<TorchCpu>() == size_of::<Numpy>());
 
 impl GeneratorState {
-    /// All zeros: of counter noise.
+    /// All zeros, which is a generator of counter noise.
     pub fn zero() -> Self {
         // SAFETY: any bits are valid.
         unsafe { std::mem::zeroed() }
     }
 
-    /// What a draw is, in calls of the kind's own type for parts where the kind's draws have parts.
+    /// What a draw must be: by the kind's own type, and in parts if the kind's draws have parts.
     pub fn draw(&mut self, out: &mut [f32]) -> Result<(), Error> {
         let len = out.len();
         match self.kind {
@@ -917,7 +917,7 @@ impl GeneratorState {
         }
     }
 
-    /// What a draw of uniform numbers is, in calls for parts.
+    /// What a draw of uniform numbers must be: made in parts.
     pub fn uniform(&mut self, out: &mut [f32]) -> Result<(), Error> {
         match self.kind {
             1 => {
@@ -929,7 +929,8 @@ impl GeneratorState {
         }
     }
 
-    /// What a draw of signs is: of the words that make uniform numbers, or of counter noise.
+    /// What a draw of signs must be: from the words that make uniform numbers, or from counter
+    /// noise.
     pub fn rademacher(&mut self, out: &mut [f32]) -> Result<(), Error> {
         match self.kind {
             0 => {
@@ -1195,7 +1196,7 @@ impl From<Ode> for OdeState {
 }
 
 impl Input<'_> {
-    /// Options of an ODE job, the values of most of which are known.
+    /// Options of an ODE job, most of which have usual values.
     pub fn ode_options(&mut self) -> COdeOptions {
         let mut or_usual = |usual: &[f64]| if self.rarely(8) { self.double() } else { self.pick(usual) };
         let [rtol, atol] = [(); 2].map(|()| or_usual(&[0.1, 1e-2, 1e-3, 0.0]));

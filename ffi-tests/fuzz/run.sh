@@ -25,7 +25,7 @@ pack() { # pack NAME FILE: the line of a target's corpus for an input; c_abi's m
   elif [ "$(wc -l <"$2")" -gt 0 ]; then
     name=$(head -n 1 "$2" | tr -d '\0')
     if [[ " ${functions[*]} " != *" $name "* ]]; then
-      # Of a name that nobody has, the sum of its bytes says which function is called.
+      # If no function has the name, the sum of its bytes says which is called.
       sum=$(head -n 1 "$2" | od -An -v -tu1 | awk '{ for (i = 1; i <= NF; i++) sum += $i } END { print sum - 10 }')
       name=${functions[sum % ${#functions[@]}]}
     fi

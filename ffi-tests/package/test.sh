@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs vesde with CMake, static and shared, and uses it as others do: find_package and
-# pkg-config, before and after the prefix has been moved, and from its sources, of which only some
-# may be there. Then for other machines, by toolchain file and by the README's command. What goes
+# Installs vesde with CMake, static and shared, and uses it as others do: by find_package and
+# pkg-config, before and after the prefix has been moved, and from its sources, even if only some of
+# them are there. Then for other machines, by toolchain file and by the README's command. What goes
 # wrong must say so, and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc,
 # c++, binutils, LLVM's nm (llvm-nm, or what NM names) and Debian's qemu-user, gcc-mingw-w64-x86-64,
 # musl-tools, the compilers gcc-TARGET of the list at the end, and what archive.sh needs.
@@ -54,14 +54,14 @@ use() {
 symbols() { # symbols KIND FILE: of that kind, sorted
   $nm "--$1" --extern-only --format=just-symbols "$2" | grep -vE ':$|^$' | sort -u
 }
-only() { # only PATTERN ONE <LIST: nothing but what matches; ONE must be there, or it is no list
+only() { # only PATTERN ONE <LIST: all lines match; ONE must be there, or the list is wrong
   local list
   list=$(cat)
   grep -qx "$2" <<<"$list"
   if grep -vxE "$1" <<<"$list"; then echo "these are not $1"; exit 1; fi
 }
 
-# The compiler says what is wrong, where it was told to be older than the headers are.
+# In an older standard than the headers', the compiler says what is wrong.
 for header in vesde.h vesde.hpp; do echo "#include \"$header\"" >"$header.c"; done
 fails_with "vesde.h is C99" cc -std=gnu89 -I"$root/include" -fsyntax-only vesde.h.c
 fails_with "vesde.hpp is C++17" c++ -std=gnu++14 -I"$root/include" -fsyntax-only -x c++ vesde.hpp.c
@@ -70,7 +70,7 @@ quietly cc -std=c99 -I"$root/include" -fsyntax-only vesde.h.c
 quietly c++ -std=c++98 -I"$root/include" -fsyntax-only -x c++ vesde.h.c
 quietly c++ -std=c++17 -I"$root/include" -fsyntax-only -x c++ vesde.hpp.c
 
-# From sources without benches/, and read-only, which does not stop root: so it is looked at that
+# From sources without benches/ and read-only. Root can write all the same, so it is checked that
 # nothing was written.
 mkdir sources
 tar -C "$root" --exclude=target --exclude=./benches --exclude=./.git -c . | tar -C sources -x
@@ -119,8 +119,8 @@ for shared in OFF ON; do
   echo "BUILD_SHARED_LIBS=$shared: installed, used, moved, uninstalled"
 done
 
-# As a part of another project, which installs itself, and vesde with it unless it says no. For
-# which target CMake builds is not what a variable tells cargo, which has made the object already.
+# As a part of another project, which installs itself, and vesde with it unless it says no. CMake's
+# target counts, not what a variable tells cargo, which has made the object already.
 find "$build" -mindepth 1 -maxdepth 1 ! -name cargo -exec rm -r {} +
 CARGO_BUILD_TARGET=no-such-target quietly cmake -S "$here" -B part -DVESDE="$work/sources" -DCMAKE_INSTALL_LIBDIR=lib
 CARGO_BUILD_TARGET=no-such-target quietly cmake --build part
@@ -212,7 +212,7 @@ $windows-objdump -p shared-x86_64-pc-windows-gnu/bin/vesde.dll | sed -n 's/^\t\[
 [ "$($windows-objdump -p static.exe | grep -c 'DLL Name: .*vesde')" = 0 ]
 echo "MinGW: vesde.dll, its import library and a static library, linked"
 
-# What is not built is asked for: the C compiler's target is Rust's of another name.
+# CMake is only asked for these, not built: each compiler's target must become Rust's name of it.
 while read -r triple compiler system processor; do
   toolchain "$triple" "$compiler" "$system" "$processor"
   cmake -S "$root" -B "asked-$triple" -DCMAKE_TOOLCHAIN_FILE="$work/$triple.cmake" >asked

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # archive.sh TRIPLE...: the static library without std for each target, as target/bare/TRIPLE.a, two
 # at a time. With Rust's stock core, as users have it; where there is none to be had, with one that
-# is built from source, for three times the seconds. Needs rustup and llvm-22.
+# is built from source, which takes three times as long. Needs rustup and llvm-22.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -4,7 +4,7 @@
 # statuses go through semihosting; in node through WASI.
 #
 #   bare.sh                      builds the libraries, then runs the list below
-#   bare.sh MACHINE PROGRAM      runs one, also one that the list leaves out for its time: m4 golden
+#   bare.sh MACHINE PROGRAM      runs one, also one that takes too long for the list: m4 golden
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # GNU's dialect, because newlib's strict one lacks declarations that C11 has.

@@ -14,7 +14,7 @@ variable() { # variable TARGET NAME: what cargo calls it
 }
 
 for target; do
-  skip=() cflags= # where C's standard lets GCC compute float in a wider type, that it does not
+  skip=() cflags= # keeps GCC from computing float in a wider type, where C's standard lets it
   case $target in
     aarch64-*) system=aarch64-linux-gnu runner="$qemu/qemu-aarch64 -L /usr/$system" ;;
     armv7-*)

@@ -10,7 +10,7 @@ set -euo pipefail
 trap 'echo "failed in line $LINENO"' ERR
 cd "$(dirname "$0")/../.."
 readonly to=$PWD/target/macos flags=(-Wall -Wextra -pedantic -Werror -O1 -ffp-contract=off -Iinclude)
-# What zig builds of its libraries.
+# What zig builds of its own libraries goes here.
 export ZIG_GLOBAL_CACHE_DIR=$to/cache ZIG_LOCAL_CACHE_DIR=$to/cache
 mkdir -p "$to"
 rm -f "$to"/{macos,freebsd,musl}-*

@@ -2,7 +2,7 @@
 # shared.sh TRIPLE...: the shared library of what archive.sh has made for each target, in
 # target/bare/TRIPLE/shared: libvesde.so, libvesde.dylib, or vesde.dll with its import library. It
 # exports the header's functions, and what it needs is read back from it: the C library's routines
-# for memory. Of that library nothing is here, and a stand-in has these names.
+# for memory. That library is not here, so a stand-in has these names.
 # Needs lld-22, llvm-22, clang-22, and for MinGW its gcc.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

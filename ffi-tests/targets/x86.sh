@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The tests as `cargo test` builds them, C and C++ programs included, on x86 CPUs that this
-# machine's is not, under qemu-user, where an instruction that the CPU lacks faults. AVX-512 is not
-# emulated: that level is tested where the machine has it. What every level of this machine has
-# shown already, and what calls no kernel, is left out: the rest calls all of them, in Rust and C.
+# The tests as `cargo test` builds them, C and C++ programs included, on other x86 CPUs than this
+# machine's. qemu-user emulates them, and an instruction that the CPU lacks faults. It has no
+# AVX-512: that level is tested where the machine has it. Left out is what every level of this
+# machine has shown already, and what calls no kernel: the rest calls all kernels, in Rust and C.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 qemu=$(ffi-tests/targets/qemu.sh)/qemu-x86_64

@@ -8,13 +8,13 @@
 
 enum { LEN = CLOTHES * PIXELS, MAX_EVALUATIONS = 2000 };
 
-/* The pictures are saved as other programs do with `--columns 2`, and seen in a shape
- * that is nearer a screen's. */
+/* Pictures are saved as other programs save them with `--columns 2`, and shown in a shape that is
+ * nearer to a screen's. */
 enum { SAVED_COLUMNS = 2, SEEN_COLUMNS = 4, SEEN_ROWS = CLOTHES / SEEN_COLUMNS };
 enum { SEEN_TILE = SIDE + 1 };
 enum { SEEN_WIDTH = SEEN_COLUMNS * SEEN_TILE + 1, SEEN_HEIGHT = SEEN_ROWS * SEEN_TILE + 1 };
 
-static float pictures[LEN], answers[LEN], history[4 * LEN]; /* UniPC-3's, the most */
+static float pictures[LEN], answers[LEN], history[4 * LEN]; /* UniPC-3 keeps most */
 static float tables[3 * MAX_EVALUATIONS + 1];
 static network net;
 static int classes[CLOTHES];
@@ -25,8 +25,8 @@ static vesde_request request;
 static size_t steps;
 static int is_pc;
 
-/* Noise is dimmed as it grows, or all would be black and white: as the digits are. At sigma 0 a
- * gray is the file's. */
+/* The more noise there is, the more it is dimmed, as in ../digits.c: otherwise all would be black
+ * and white. At sigma 0 the grays are the file's. */
 static uint32_t gray_seen(float value, float sigma) {
     if (sigma > 0.0f)
         value = 0.5f + (value - 0.5f) / (1.0f + 3.0f * sigma);

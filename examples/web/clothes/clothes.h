@@ -23,13 +23,13 @@ IMPORT("show") extern void show(const uint32_t *frame, size_t len, size_t step, 
 IMPORT("put") extern void put(void *to, const void *bytes, size_t len);
 
 /* Prepares to sample twenty pictures of one class, or two of each class if that is 10; returns
- * NULL, or why it cannot. There is a NUL behind each file, and the weights stay. */
+ * NULL, or why it cannot. A NUL follows each file, and the weights must stay where they are. */
 EXPORT("start") const char *start(const char *sampler, const void *weights, size_t weights_len,
                                   const char *json, size_t json_len, uint64_t seed,
                                   size_t evaluations, size_t class_);
 
-/* Goes on, with the answers to what was asked before, and returns the sigma at which all pictures
- * are to be evaluated. At the end it puts a PNG and returns 0; a failure is below 0. */
+/* Takes the answers to the last request, and returns the sigma at which all pictures are to be
+ * evaluated next. At the end it writes the PNG by `put` and returns 0. Below 0 is a failure. */
 EXPORT("next") float next(void);
 EXPORT("failure") const char *failure(float next);
 

@@ -25,14 +25,17 @@ enum {
     GROUPS = 8,
     HEADS = 4,
     /* Pictures that are evaluated together, so that a weight is read once for all of them. */
-    AT_ONCE = 4,
+    AT_ONCE = 5,
     /* Columns of a product of matrices that are computed together. */
-    PANEL = 8
+    PANEL = 8,
+    /* A side of the pixels that a tile of a 3 × 3 convolution has, and of those it is made of. */
+    TILE_SIDE = 4,
+    PATCH = TILE_SIDE + 2
 };
 
 static const float MEAN = 0.286f, SD = 0.353f;
 
-/* Goes into its callers even where functions stay apart, as build.sh has them. */
+/* Inlined although build.sh says -fno-inline-functions. */
 #define SMALL static inline __attribute__((always_inline))
 
 typedef float f4 __attribute__((vector_size(16)));
@@ -73,8 +76,8 @@ static float of_half(uint16_t half) {
     return value;
 }
 
-/* All that is made of the weights lies here. */
-static float arena[3600000];
+/* Everything that is made from the weights lies here. */
+static float arena[7200000];
 static size_t arena_len;
 
 static float *take(size_t len) {
@@ -90,7 +93,8 @@ typedef struct file {
     size_t len, data;
 } file;
 
-/* The f16 tensor of a name in two parts, widened; NULL if there is none of this length. */
+/* The f16 tensor whose name is `name` and `part` joined, widened; NULL if there is none of `count`
+ * elements. */
 static float *tensor(const file *file, const char *name, const char *part, size_t count) {
     char key[64];
     const char *entry, *offsets;
@@ -122,7 +126,7 @@ static float *tensor(const file *file, const char *name, const char *part, size_
 
 /* ---- products of matrices ---- */
 
-/* `PANEL` columns of b, for k rows of them, lie together. */
+/* Puts PANEL columns of b, all k rows of them, next to each other. */
 static void pack(const float *b, size_t k, size_t n, float *packed) {
     size_t column, row, i;
     for (column = 0; column < n; column += PANEL)
@@ -137,7 +141,7 @@ static size_t whole(size_t n) {
 
 #define ROWS 4
 
-/* c[rows][n] = a[rows][k]·b + bias, n a multiple of PANEL, rows as many as there are. */
+/* c[rows][n] = a[rows][k]·b + bias, n a multiple of PANEL, `rows` any number. */
 static void multiply(const float *a, size_t rows, size_t k, const float *packed, size_t n, const float *bias, float *c) {
     size_t column, row, i;
     for (column = 0; column < n; column += PANEL, packed += k * PANEL) {
@@ -189,7 +193,7 @@ static void multiply(const float *a, size_t rows, size_t k, const float *packed,
 /* ---- convolutions; channels lie last ---- */
 
 typedef struct convolution {
-    /* Packed; of 3 × 3 with stride 1 its sixteen matrices in Winograd's domain. */
+    /* Packed. A 3 × 3 kernel with stride 1 is 36 matrices in Winograd's domain. */
     float *kernel;
     const float *bias;
     size_t inputs, outputs, size, stride;
@@ -199,12 +203,33 @@ static int winograd(const convolution *layer) {
     return layer->size == 3 && layer->stride == 1;
 }
 
-/* Row `row` of G·(g0, g1, g2). */
-static float of_kernel(size_t row, float g0, float g1, float g2) {
-    return row == 0 ? g0 : row == 1 ? 0.5f * (g0 + g1 + g2) : row == 2 ? 0.5f * (g0 - g1 + g2) : g2;
+/* G·g, `apart` places from each other. */
+static void of_kernel(double g0, double g1, double g2, double *to, size_t apart) {
+    to[0] = g0 / 4.0;
+    to[apart] = -(g0 + g1 + g2) / 6.0;
+    to[2 * apart] = -(g0 - g1 + g2) / 6.0;
+    to[3 * apart] = (g0 + 2.0 * g1 + 4.0 * g2) / 24.0;
+    to[4 * apart] = (g0 - 2.0 * g1 + 4.0 * g2) / 24.0;
+    to[5 * apart] = g2;
 }
 
-/* Scratch of load_convolution: its largest kernel. */
+/* G·g·Gᵀ of each kernel, its values `apart` places from each other, as `pack` has matrices. */
+static void pack_winograd(const float *weight, size_t inputs, size_t outputs, size_t apart, float *packed) {
+    size_t in, out, i;
+    for (out = 0; out < outputs; out++)
+        for (in = 0; in < inputs; in++, weight += 9) {
+            float *const to = packed + (out / PANEL * inputs + in) * PANEL + out % PANEL;
+            double rows[3 * PATCH], columns[PATCH * PATCH];
+            for (i = 0; i < 3; i++)
+                of_kernel(weight[3 * i], weight[3 * i + 1], weight[3 * i + 2], rows + i * PATCH, 1);
+            for (i = 0; i < PATCH; i++)
+                of_kernel(rows[i], rows[PATCH + i], rows[2 * PATCH + i], columns + i, PATCH);
+            for (i = 0; i < PATCH * PATCH; i++)
+                to[i * apart] = (float)columns[i];
+        }
+}
+
+/* Scratch of load_convolution, as large as the largest kernel. */
 static float matrix[WIDE * 2 * WIDE * 9];
 
 static int load_convolution(const file *file, const char *name, size_t inputs, size_t outputs, size_t size, size_t stride,
@@ -212,12 +237,12 @@ static int load_convolution(const file *file, const char *name, size_t inputs, s
     const size_t patch = size * size, n = whole(outputs);
     const float *weight, *bias;
     float *packed_bias;
-    size_t in, out, at, y;
+    size_t in, out, at;
     layer->inputs = inputs;
     layer->outputs = n;
     layer->size = size;
     layer->stride = stride;
-    if ((layer->kernel = take((winograd(layer) ? 16 : patch) * inputs * n)) == NULL || (packed_bias = take(n)) == NULL)
+    if ((layer->kernel = take((winograd(layer) ? PATCH * PATCH : patch) * inputs * n)) == NULL || (packed_bias = take(n)) == NULL)
         return 1;
     bias = tensor(file, name, ".bias", outputs);
     weight = tensor(file, name, ".weight", inputs * outputs * patch);
@@ -226,41 +251,43 @@ static int load_convolution(const file *file, const char *name, size_t inputs, s
     for (out = 0; out < n; out++)
         packed_bias[out] = out < outputs ? bias[out] : 0.0f;
     layer->bias = packed_bias;
-    if (!winograd(layer)) {
+    if (winograd(layer)) {
+        pack_winograd(weight, inputs, outputs, inputs * n, layer->kernel);
+    } else {
         for (at = 0; at < patch; at++)
             for (in = 0; in < inputs; in++)
                 for (out = 0; out < outputs; out++)
                     matrix[(at * inputs + in) * outputs + out] = weight[(out * inputs + in) * patch + at];
         pack(matrix, patch * inputs, outputs, layer->kernel);
-    } else {
-        for (at = 0; at < 16; at++) {
-            for (in = 0; in < inputs; in++)
-                for (out = 0; out < outputs; out++) {
-                    const float *const g = weight + (out * inputs + in) * 9;
-                    float rows[3];
-                    for (y = 0; y < 3; y++)
-                        rows[y] = of_kernel(at % 4, g[3 * y], g[3 * y + 1], g[3 * y + 2]);
-                    matrix[in * outputs + out] = of_kernel(at / 4, rows[0], rows[1], rows[2]);
-                }
-            pack(matrix, inputs, outputs, layer->kernel + at * inputs * n);
-        }
     }
-    /* What the file has is needed here alone: its place is taken again. */
+    /* The kernel as the file has it is needed no more: its memory is used again. */
     arena_len = (size_t)(packed_bias - arena) + n;
     return 0;
 }
 
-enum { TILES = HALF / 2 * (HALF / 2) };
+enum { TILES = (HALF + TILE_SIDE - 1) / TILE_SIDE * ((HALF + TILE_SIDE - 1) / TILE_SIDE) };
 
-static float transformed[16 * AT_ONCE * TILES * 3 * CHANNELS];
-static float products[16 * AT_ONCE * TILES * CHANNELS];
+static float transformed[PATCH * PATCH * AT_ONCE * TILES * 3 * CHANNELS];
+static float products[PATCH * PATCH * AT_ONCE * TILES * CHANNELS];
 
-/* Rows of tiles of a picture's side. */
+/* How many tiles a picture's side has. */
 static size_t tiles_of(size_t side) {
-    return (side + 1) / 2;
+    return (side + TILE_SIDE - 1) / TILE_SIDE;
 }
 
-/* Bᵀ·d·B of each 4 × 4 patch d, two pixels apart. */
+/* Bᵀ·d */
+SMALL void of_patch(const f4 d[PATCH], f4 to[PATCH]) {
+    const f4 a = d[4] - all(4.0f) * d[2], b = d[3] - all(4.0f) * d[1];
+    const f4 c = d[4] - d[2], e = all(2.0f) * (d[3] - d[1]);
+    to[0] = all(4.0f) * (d[0] - d[2]) - d[2] + d[4];
+    to[1] = a + b;
+    to[2] = a - b;
+    to[3] = c + e;
+    to[4] = c - e;
+    to[5] = all(4.0f) * (d[1] - d[3]) - d[3] + d[5];
+}
+
+/* Bᵀ·d·B of each patch d, the tile's pixels and one more on each side. */
 static void to_winograd(const float *x, size_t count, size_t side, size_t channels) {
     const size_t tiles = tiles_of(side), plane = count * tiles * tiles * channels;
     float *to = transformed;
@@ -268,62 +295,63 @@ static void to_winograd(const float *x, size_t count, size_t side, size_t channe
     for (picture = 0; picture < count; picture++)
         for (ty = 0; ty < tiles; ty++)
             for (tx = 0; tx < tiles; tx++, to += channels) {
-                const float *from[4][4];
-                for (i = 0; i < 4; i++)
-                    for (j = 0; j < 4; j++) {
-                        const size_t y = 2 * ty + i - 1, column = 2 * tx + j - 1;
+                const float *from[PATCH][PATCH];
+                for (i = 0; i < PATCH; i++)
+                    for (j = 0; j < PATCH; j++) {
+                        const size_t y = TILE_SIDE * ty + i - 1, column = TILE_SIDE * tx + j - 1;
                         from[i][j] = y < side && column < side ? x + ((picture * side + y) * side + column) * channels : NULL;
                     }
                 for (c = 0; c < channels; c += 4) {
-                    f4 d[4][4];
-                    for (i = 0; i < 4; i++) {
-                        f4 p[4];
-                        for (j = 0; j < 4; j++)
-                            p[j] = from[i][j] == NULL ? all(0.0f) : load4(from[i][j] + c);
-                        d[i][0] = p[0] - p[2];
-                        d[i][1] = p[1] + p[2];
-                        d[i][2] = p[2] - p[1];
-                        d[i][3] = p[1] - p[3];
+                    f4 rows[PATCH][PATCH], patch[PATCH], column[PATCH];
+                    for (i = 0; i < PATCH; i++) {
+                        for (j = 0; j < PATCH; j++)
+                            patch[j] = from[i][j] == NULL ? all(0.0f) : load4(from[i][j] + c);
+                        of_patch(patch, rows[i]);
                     }
-                    for (j = 0; j < 4; j++) {
-                        store4(to + (0 + j) * plane + c, d[0][j] - d[2][j]);
-                        store4(to + (4 + j) * plane + c, d[1][j] + d[2][j]);
-                        store4(to + (8 + j) * plane + c, d[2][j] - d[1][j]);
-                        store4(to + (12 + j) * plane + c, d[1][j] - d[3][j]);
+                    for (j = 0; j < PATCH; j++) {
+                        for (i = 0; i < PATCH; i++)
+                            patch[i] = rows[i][j];
+                        of_patch(patch, column);
+                        for (i = 0; i < PATCH; i++)
+                            store4(to + (i * PATCH + j) * plane + c, column[i]);
                     }
                 }
             }
 }
 
-/* Aᵀ·m·A, and the bias, of each tile: 2 × 2 pixels, of which some lie outside if the side is
- * odd. */
+/* Aᵀ·m */
+SMALL void of_products(const f4 m[PATCH], f4 to[TILE_SIDE]) {
+    const f4 sum1 = m[1] + m[2], difference1 = m[1] - m[2], sum2 = m[3] + m[4], difference2 = m[3] - m[4];
+    to[0] = m[0] + sum1 + sum2;
+    to[1] = difference1 + all(2.0f) * difference2;
+    to[2] = sum1 + all(4.0f) * sum2;
+    to[3] = difference1 + all(8.0f) * difference2 + m[5];
+}
+
+/* Aᵀ·m·A, and the bias, of each tile, of which some pixels may lie outside. */
 static void from_winograd(const float *bias, size_t count, size_t side, size_t channels, float *out) {
     const size_t tiles = tiles_of(side), plane = count * tiles * tiles * channels;
     const float *from = products;
-    size_t picture, ty, tx, c, j;
+    size_t picture, ty, tx, c, i, j;
     for (picture = 0; picture < count; picture++)
         for (ty = 0; ty < tiles; ty++)
-            for (tx = 0; tx < tiles; tx++, from += channels) {
-                float *const to = out + ((picture * side + 2 * ty) * side + 2 * tx) * channels;
-                const int right = 2 * tx + 1 < side, below = 2 * ty + 1 < side;
+            for (tx = 0; tx < tiles; tx++, from += channels)
                 for (c = 0; c < channels; c += 4) {
-                    f4 upper[4], lower[4];
-                    const f4 b = load4(bias + c);
-                    for (j = 0; j < 4; j++) {
-                        const f4 m0 = load4(from + (0 + j) * plane + c), m1 = load4(from + (4 + j) * plane + c);
-                        const f4 m2 = load4(from + (8 + j) * plane + c), m3 = load4(from + (12 + j) * plane + c);
-                        upper[j] = m0 + m1 + m2;
-                        lower[j] = m1 - m2 - m3;
+                    f4 columns[PATCH][TILE_SIDE], m[PATCH], row[TILE_SIDE];
+                    for (j = 0; j < PATCH; j++) {
+                        for (i = 0; i < PATCH; i++)
+                            m[i] = load4(from + (i * PATCH + j) * plane + c);
+                        of_products(m, columns[j]);
                     }
-                    store4(to + c, upper[0] + upper[1] + upper[2] + b);
-                    if (right)
-                        store4(to + channels + c, upper[1] - upper[2] - upper[3] + b);
-                    if (below)
-                        store4(to + side * channels + c, lower[0] + lower[1] + lower[2] + b);
-                    if (right && below)
-                        store4(to + (side + 1) * channels + c, lower[1] - lower[2] - lower[3] + b);
+                    for (i = 0; i < TILE_SIDE && TILE_SIDE * ty + i < side; i++) {
+                        float *const to = out + ((picture * side + TILE_SIDE * ty + i) * side + TILE_SIDE * tx) * channels + c;
+                        for (j = 0; j < PATCH; j++)
+                            m[j] = columns[j][i];
+                        of_products(m, row);
+                        for (j = 0; j < TILE_SIDE && TILE_SIDE * tx + j < side; j++)
+                            store4(to + j * channels, row[j] + load4(bias + c));
+                    }
                 }
-            }
 }
 
 /* The patches that a convolution with a stride sees, a row each. */
@@ -353,7 +381,7 @@ static void convolve(const convolution *layer, const float *x, size_t count, siz
         const size_t tiles = count * tiles_of(side) * tiles_of(side);
         size_t at;
         to_winograd(x, count, side, inputs);
-        for (at = 0; at < 16; at++)
+        for (at = 0; at < PATCH * PATCH; at++)
             multiply(transformed + at * tiles * inputs, tiles, inputs, layer->kernel + at * inputs * outputs, outputs, NULL,
                      products + at * tiles * outputs);
         from_winograd(layer->bias, count, side, outputs, out);
@@ -387,7 +415,7 @@ SMALL f4 exp4(f4 x) {
 }
 
 SMALL f4 silu4(f4 x) {
-    /* Farther out x or 0 to all bits that there are. */
+    /* Farther out SiLU is x or 0 in all bits of a float. */
     f4 limited = -x;
     const i4 high = limited > all(80.0f), low = limited < all(-80.0f);
     i4 bits, top, bottom;
@@ -400,8 +428,7 @@ SMALL f4 silu4(f4 x) {
     return x / (all(1.0f) + exp4(limited));
 }
 
-/* The C library's functions are asked for a double, and rounded: so all libraries give the same
- * float. */
+/* Computed in double and then rounded, so that all C libraries give the same float. */
 static float silu(float x) {
     return (float)(x / (1.0 + exp(-x)));
 }
@@ -410,8 +437,8 @@ typedef struct affine {
     const float *weight, *bias;
 } affine;
 
-/* Group normalisation, a factor and an addend for each channel of a picture, and SiLU where it
- * follows. `factor` and `addend` of a picture lie `apart` floats from the next one's. */
+/* Group normalisation, a factor and an addend for each channel of a picture, and SiLU if
+ * `activate`. The next picture's factors and addends lie `apart` floats further. */
 static void normalise(const float *x, size_t count, size_t places, size_t channels, const float *factor, const float *addend,
                       size_t apart, int activate, float *out) {
     static float a[4 * CHANNELS], b[4 * CHANNELS];
@@ -550,7 +577,7 @@ enum { MOST = AT_ONCE * HALF * HALF * 3 * CHANNELS };
 static float first[MOST], down1[MOST], down2[MOST], joined[MOST], h[MOST], normal[MOST], between[MOST];
 static float embeddings[AT_ONCE * EMBEDDING];
 
-/* A factor of 1 + scale, an addend: those of the block's second norm with its own. */
+/* The block's second norm is modulated: its factor and addend become one with the embedding's. */
 static void apply_block(const block *block, const float *x, size_t count, size_t side, float *out) {
     static float modulation[AT_ONCE * 4 * CHANNELS * 2];
     const size_t places = side * side, inputs = block->inputs, outputs = block->outputs;
@@ -575,7 +602,7 @@ static void apply_block(const block *block, const float *x, size_t count, size_t
         store4(out + i, load4(x + i) + load4(between + i));
 }
 
-/* Adds to x what its places tell each other. */
+/* Adds self-attention between x's places to x. */
 static void attend(const network *net, size_t count, float *x) {
     enum { PLACES = QUARTER * QUARTER, DEPTH = WIDE / HEADS };
     static float qkv[AT_ONCE * PLACES * 3 * WIDE], weights[(PLACES + 3) / 4 * 4];
@@ -678,7 +705,7 @@ static void denoise_some(const network *net, const float *x, float sigma, const 
             }
 }
 
-/* The denoised pictures; a class below 0 is any. */
+/* Denoises the pictures; a class below 0 means no class. */
 static void denoise(const network *net, const float *x, float sigma, const int *classes, size_t count, float *denoised) {
     size_t begin, some;
     for (begin = 0; begin < count; begin += some) {

@@ -1,11 +1,11 @@
-//! Every function of vesde.h, one call an input, in memory of which every byte is compared and
-//! which AddressSanitizer, where it is there, guards but for what the call was given. Pointers are
-//! NULL, misaligned, equal, partly overlapping or apart; lengths are zero, about the edges of
-//! blocks, or beyond any memory; structs, enumerations and floats hold any bits.
+//! Every function of vesde.h, one call an input. Every byte of the memory is compared. Where
+//! AddressSanitizer is there, it guards all memory that the call was not given. Pointers are NULL,
+//! misaligned, equal, partly overlapping or apart; lengths are zero, about the edges of blocks, or
+//! beyond any memory; structs, enumerations and floats hold any bits.
 //!
-//! What a call must do is known twice over: which pointers it must refuse, from the header's rules
-//! (`Job::place` and `Kind`); and what else it returns, from the Rust API or scalar code on copies
-//! of the inputs, on the baseline's vectors.
+//! Two sources tell what a call must do. The header's rules (`Job::place` and `Kind`) tell which
+//! pointers it must refuse. The Rust API or scalar code tells what else it returns: on copies of
+//! the inputs, with the baseline's vectors.
 
 #![no_main]
 
@@ -269,7 +269,7 @@ struct Job<'a> {
     input: Input<'a>,
     arena: &'a mut Arena,
     name: usize,
-    /// By which of the patterns buffers are filled.
+    /// The pattern that buffers are filled by.
     pattern: usize,
     /// The window's bytes, and the longest buffer of floats in it.
     window: usize,
@@ -280,7 +280,7 @@ struct Job<'a> {
     regions: Vec<Region>,
     /// Statuses that pointers and lengths call for, a bit each.
     faults: u128,
-    /// Statuses that may come instead: of what only counts where the values call for it.
+    /// Statuses that may come instead: what causes them only counts for some values.
     excuses: u128,
     /// Where the scheduler's pointers lie.
     pointers: Range<usize>,
@@ -292,8 +292,8 @@ const POINTER_ERRORS: [Error; 4] =
 
 impl<'a> Job<'a> {
     fn new(data: &'a [u8], arena: &'a mut Arena) -> Self {
-        // The function's name and a new line come first; of a name that nobody has, the sum of its
-        // bytes says which.
+        // The function's name and a new line come first; if no function has the name, the sum of
+        // its bytes says which is called.
         let (called, rest) = match data.iter().position(|&byte| byte == b'\n') {
             Some(end) => (&data[..end], &data[end + 1..]),
             None => data.split_at(data.len().min(1)),
@@ -330,8 +330,8 @@ impl<'a> Job<'a> {
         self.excuses |= 1 << -(error as i32);
     }
 
-    /// A length of what has elements of `size` bytes at least: usual, about an edge, zero, or of
-    /// more bytes than there can be.
+    /// A length for elements of at least `size` bytes: usual, about an edge, zero, or of more bytes
+    /// than there can be.
     fn length(&mut self, size: usize, most: usize) -> usize {
         let len = match self.input.byte() {
             usual @ 0..160 => usize::from(usual) + 1,
@@ -508,8 +508,8 @@ impl<'a> Job<'a> {
         at
     }
 
-    /// A scheduler and its tables. To be placed behind all but a `Kind::Copied`, which keeps off
-    /// its pointers: other content must not lie on them.
+    /// A scheduler and its tables. Place it after all others, or other content could lie on its
+    /// pointers; only a `Kind::Copied` comes later, which keeps off them.
     fn scheduler(&mut self) -> SchedulerAt {
         let steps = self.input.below(20) + 1;
         let mut lens = [steps; 3];
@@ -1208,7 +1208,7 @@ fn linear(job: &mut Job<'_>) {
         if terms_len == 0 && (noise.kind == 0 || mean.real) {
             return Err(Error::Empty);
         }
-        // A second factor of 0 is none.
+        // A second factor of 0 counts as none.
         let second_factors = second_factors.map(|factor| if factor == 0.0 { 1.0 } else { factor });
         let terms: Vec<_> = terms[..terms_len].iter().map(|(factor, x)| (*factor, x.get())).collect();
         let z = noise.get()?;
@@ -1254,7 +1254,7 @@ fn impute(job: &mut Job<'_>) {
     let len = job.length(4, job.most);
     let mask_len = mask_len(job, len);
     let data = job.place::<f32>(Kind::In, len);
-    // Of another length than the output's it may not be touched at all.
+    // If its length is not the output's, no output may touch it at all.
     let repeats = mask_len != len;
     let mask = job.place::<f32>(if repeats { Kind::Apart } else { Kind::In }, mask_len);
     let sample = job.place::<f32>(Kind::In, len);
@@ -1327,7 +1327,7 @@ fn each_pixel(len: usize, batch: usize, make: impl Fn([usize; 3]) -> [f32; 3]) -
     Ok(out)
 }
 
-/// The row of a pixel times the matrix of one of the two functions, which make it of unit rows.
+/// The row of a pixel times the matrix of one of the two functions. Unit rows give the matrix.
 fn mixed(x: [f32; 3], mix: fn(&[f32], &mut [f32])) -> [f32; 3] {
     let rows = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(|unit: [f32; 3]| {
         let mut row = [0.0; 3];
@@ -1797,7 +1797,7 @@ fn sampler_init(job: &mut Job<'_>) {
     };
     let options = job.object(Kind::Apart, options);
     let out = job.place(Kind::Last, 1);
-    // What lies on each other is read as it is now.
+    // Buffers that overlap are read as they are now.
     job.call(
         || {
             let options = options.one();
@@ -1886,8 +1886,8 @@ fn sampler_next(job: &mut Job<'_>) {
     );
 }
 
-/// The first turn of a job from a given sample, for which nothing is drawn but for a condition that
-/// comes at once: what is drawn is the business of the target `sampler`.
+/// The first turn of a job from a given sample. Nothing is drawn for it, except for a condition
+/// that comes at once: the target `sampler` is there for draws.
 fn sampler_next_drawing(job: &mut Job<'_>) {
     let (len, batch) = job.batch(355);
     let mut state = State::of_input(&mut job.input, batch as u64);
@@ -2035,7 +2035,7 @@ fn plan_along_a_table(job: &mut Job<'_>) -> CPlan {
     let schedule = Schedule { timesteps: &[], sigmas: &[8.0, 4.0, 2.0, 1.0, 0.5, 0.0], discrete_sigmas: &[] };
     let turns = job.input.below(12) + 1;
     let mut made = None;
-    // Of the method that takes no table there is none.
+    // The method that takes no table has no such plan.
     if let Ok(mut sampler) = Sampler::new(&Config::default(), 1, options) {
         for _ in 0..turns {
             made = sampler.plan(&schedule).ok().map(|(plan, _)| plan).or(made);
@@ -2205,8 +2205,8 @@ impl OdeAt {
         }
     }
 
-    /// What a call with these buffers, and with doubles of its own, makes of copies of them, on the
-    /// baseline's vectors and aligned; and what becomes of the buffers then.
+    /// Makes a call with aligned copies of these buffers, and with doubles of its own, on the
+    /// baseline's vectors. Returns what the buffers must hold then, or the error.
     fn on_copies(
         &self,
         doubles: &mut [f64],
@@ -2467,7 +2467,7 @@ fn reduce(job: &mut Job<'_>, values: fn(&COdeReduction) -> usize, call: Reduce) 
     let at = OdeAt::new(job, len, 0);
     let usual = values(&made) * len.min(MOST_OF_ODE).div_ceil(NORM_BLOCK);
     let blocks_len = if job.input.rarely(32) { job.length(8, 8) } else { usual };
-    // Of nothing there may be no blocks.
+    // Where nothing is stored there may be no blocks.
     let blocks: Buffer<f64> = if values(&made) == 0 {
         job.place_unless_empty(Kind::Workspace, blocks_len)
     } else {
@@ -2571,7 +2571,7 @@ fn get_log_likelihood(job: &mut Job<'_>) {
     );
 }
 
-/// The logarithm, which here may be another library's.
+/// The logarithm, by a library that may not be vesde's.
 fn libm_log(x: f64) -> f64 {
     x.ln()
 }

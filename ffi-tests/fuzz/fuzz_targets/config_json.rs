@@ -35,8 +35,7 @@ fn read(json: &[u8]) -> Result<Config, Error> {
     read
 }
 
-/// Writes a configuration by both APIs, into all the room that is promised to suffice and into too
-/// little.
+/// Writes a configuration by both APIs, into the room that is promised to suffice, and into less.
 fn write(config: &Config) -> Result<Vec<u8>, Error> {
     let mut room = [UNTOUCHED; 512];
     let mut len = usize::MAX;
@@ -145,7 +144,7 @@ fn valid_config(input: &mut Input<'_>) -> Config {
     }
 }
 
-/// A text with a number of as many digits as there may be.
+/// A text with a number of very many digits.
 fn long_number(input: &mut Input<'_>) -> String {
     let key = input.pick(&["snr", "sigma_max", "sampling_eps"]);
     let (digits, more, power) = (input.u64(), input.byte(), i32::from(input.byte() % 80) - 58);
@@ -157,8 +156,7 @@ fn long_number(input: &mut Input<'_>) -> String {
 }
 
 fuzz_target!(|data: &[u8]| {
-    // A text begins with a brace or space; first bytes that no text has are for what is made of the
-    // rest.
+    // A text begins with a brace or space. Other first bytes choose what is made from the rest.
     match data.split_first() {
         Some((0, data)) => check_config(&Input(data).config()),
         Some((1, data)) => check_config(&valid_config(&mut Input(data))),

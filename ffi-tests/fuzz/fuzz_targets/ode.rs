@@ -174,7 +174,7 @@ impl Slot {
         Ok(request)
     }
 
-    /// A call in C, of buffers that begin wherever a vector of `shift` floats more lets them.
+    /// A call in C, whose buffers begin `shift` floats behind the start of a vector.
     fn next(&mut self, answers: Answers<'_>, shift: usize) -> (vesde_status, COdeRequest) {
         let len = self.len();
         let shifted = |x: &[f32]| [&vec![0.125; shift], x].concat();
@@ -248,7 +248,7 @@ fn call(slot: &mut Slot, answers: Answers<'_>, how: u8) {
         let wanted = wanted.expect("a call whose parts fail");
         assert_eq!(bytes_of(&request), bytes_of(&wanted.into()), "{wanted:?}");
         slot.assert_same(&parts, false);
-        // Of NaNs the bits may differ: both go on from the same ones.
+        // The bits of NaNs may differ: both go on from the same ones.
         *slot = parts;
         match wanted {
             OdeRequest::Score { sigma, .. } | OdeRequest::ScoreAndProduct { sigma, .. } => {
@@ -281,7 +281,7 @@ fuzz_target!(|data: &[u8]| {
         let calls = input.below(MOST_CALLS) + 1;
         let mut slots = [Slot::of_input(&mut input, &patterns[0]), Slot::of_input(&mut input, &patterns[1])];
         for _ in 0..calls {
-            // Behind the input's end a job goes on as it should.
+            // Behind the input's end, where bytes are 0, a job goes on as it should.
             let what = input.byte();
             let slot = &mut slots[usize::from(what % 2)];
             let len = slot.len();

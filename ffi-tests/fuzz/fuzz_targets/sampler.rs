@@ -22,7 +22,7 @@ const MOST_CALLS: usize = 24;
 struct Slot {
     state: State,
     sample: Vec<f32>,
-    /// Of four buffers, and how many floats of it a call is given.
+    /// Room for four buffers of history, and how many floats of it a call is given.
     workspace: Vec<f32>,
     room: usize,
     /// The denoised sample of a call.
@@ -156,7 +156,7 @@ fn workspace_len(slot: &Slot) -> usize {
     if slot.state.turn % 16 == 7 { kept.saturating_sub(1) } else { kept.max(slot.sample.len() % 4) }
 }
 
-/// The sample that a plan makes; what it keeps, and its preview, become those of `after`.
+/// The sample that a plan makes. What the plan keeps, and its preview, go to `after`.
 fn run(plan: &Plan, slot: &Slot, m: &[f32], z: Option<&[f32]>, after: &mut Slot) -> Result<Vec<f32>, Error> {
     let Slot { state, sample, workspace, .. } = slot;
     let len = sample.len();
@@ -220,7 +220,7 @@ fn run(plan: &Plan, slot: &Slot, m: &[f32], z: Option<&[f32]>, after: &mut Slot)
     Ok(sample)
 }
 
-/// A draw of the slot's generators: none has drawn if one of them cannot.
+/// A draw of the slot's generators. If one of them cannot draw, none does.
 fn draw(slot: &mut Slot) -> Result<(), Error> {
     let (len, count) = (slot.drawn.len(), slot.generators.len());
     let (mut after, mut drawn) = (slot.generators.clone(), vec![0.0; len]);
@@ -282,8 +282,8 @@ fn next(slot: &mut Slot, tables: &Tables, m: &[f32], noise: Drawn<'_>) {
             }
         }
     } else {
-        // In C there is one length, so that the Rust API alone can be given another; it alone
-        // draws.
+        // C has one length for all buffers, so that only Rust is called where they differ, and it
+        // alone draws.
         let mut sampler = Sampler::from(*state);
         let buffers = Buffers::new(sample, m).with_workspace(&mut workspace[..*room]);
         let buffers = buffers.with_denoised(preview.as_mut_slice());
@@ -313,7 +313,7 @@ fn next(slot: &mut Slot, tables: &Tables, m: &[f32], noise: Drawn<'_>) {
         assert_eq!(got.len(), wanted.len());
         assert!(got.iter().zip(wanted).all(|(&a, &b)| same(a, b)), "a buffer differs");
     }
-    // Of NaNs the bits may differ: both go on from the same ones.
+    // The bits of NaNs may differ: both go on from the same ones.
     *slot = wanted;
 }
 

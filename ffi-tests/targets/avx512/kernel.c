@@ -116,7 +116,7 @@ static int64_t over_parts(uint64_t number, uint64_t file, const struct iovec *pa
 
 int64_t system_call(uint64_t number, uint64_t a, uint64_t b, uint64_t c) {
     switch (number) {
-        case SYS_arch_prctl: // of which the C library asks for its thread's pointer
+        case SYS_arch_prctl: // the C library sets its thread's pointer by it
             __asm__ volatile("wrmsr" : : "c"(FS_BASE), "a"((uint32_t)b), "d"((uint32_t)(b >> 32)));
             return 0;
         case SYS_set_tid_address: return 1;

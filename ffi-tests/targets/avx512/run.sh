@@ -71,7 +71,7 @@ done
 library=.
 run "$here/rounding.c"
 if ! passed; then
-  # All jobs but the one that is made of this instruction, and that one too without the instruction.
+  # Only the job that is made of this instruction may fail; without the instruction it must pass.
   echo "avx512: this emulator rounds vcvtudq2ps twice; so torch_cuda differs, and is judged in a library without that instruction"
   for program in golden hashes; do
     run "ffi-tests/c/$program.c"
