@@ -4,14 +4,15 @@
 # them are there. Then for other machines, by toolchain file and by the README's command. What goes
 # wrong must say so, and uninstalling must leave nothing. Needs rustup, cmake, make, pkg-config, cc,
 # c++, binutils, LLVM's nm (llvm-nm, or what NM names) and Debian's qemu-user, gcc-mingw-w64-x86-64,
-# musl-tools and the compilers gcc-TARGET of the list at the end. `test.sh FOLDER` works there, by
-# default in target/package.
+# musl-tools, the compilers gcc-TARGET of the list at the end, and what archive.sh needs.
+# `test.sh FOLDER` works there, by default in target/package.
 set -euo pipefail
 trap 'echo "failed in line $LINENO"' ERR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$(realpath -m "${1:-$root/target/package}")
 nm=${NM:-llvm-nm}
+build=part/_deps/vesde-build # where the other project has it
 # What may be set for other packages changes nothing here.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_PANIC=unwind CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 rm -rf "$work"
@@ -69,11 +70,18 @@ quietly cc -std=c99 -I"$root/include" -fsyntax-only vesde.h.c
 quietly c++ -std=c++98 -I"$root/include" -fsyntax-only -x c++ vesde.h.c
 quietly c++ -std=c++17 -I"$root/include" -fsyntax-only -x c++ vesde.hpp.c
 
+# From sources without benches/ and read-only. Root can write all the same, so it is checked that
+# nothing was written.
+mkdir sources
+tar -C "$root" --exclude=target --exclude=./benches --exclude=./.git -c . | tar -C sources -x
+chmod -R a-w sources
+touch before
+
 for shared in OFF ON; do
   # In one folder, or cargo would make the object twice.
-  quietly cmake -S "$root" -B build -DBUILD_SHARED_LIBS=$shared -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_INSTALL_PREFIX="$work/prefix"
-  quietly cmake --build build
-  quietly cmake --install build
+  quietly cmake -S sources -B "$build" -DBUILD_SHARED_LIBS=$shared -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_INSTALL_PREFIX="$work/prefix"
+  quietly cmake --build "$build"
+  quietly cmake --install "$build"
   cmp "$root/LICENSE-MIT" prefix/share/licenses/vesde/LICENSE-MIT
   cmp "$root/LICENSE-APACHE" prefix/share/licenses/vesde/LICENSE-APACHE
   use "user-$shared" "$work/prefix"
@@ -104,20 +112,16 @@ for shared in OFF ON; do
     grep -q "libvesde.so.$version " <<<"$needed"
   fi
   fails_with "99" cmake -S "$here" -B wrong -DCMAKE_PREFIX_PATH="$work/prefix" -DVERSION=99
-  quietly cmake --build build --target uninstall
+  quietly cmake --build "$build" --target uninstall
   left=$(find prefix -not -type d)
   [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
   rm -rf prefix wrong
   echo "BUILD_SHARED_LIBS=$shared: installed, used, moved, uninstalled"
 done
 
-# Sources without benches/ and read-only, as a part of another project. Root can write all the same,
-# so it is checked that nothing was written. The project installs itself, and vesde with it unless
-# it says no. CMake's target counts, not what a variable tells cargo.
-mkdir sources
-tar -C "$root" --exclude=target --exclude=./benches --exclude=./.git -c . | tar -C sources -x
-chmod -R a-w sources
-touch before
+# As a part of another project, which installs itself, and vesde with it unless it says no. CMake's
+# target counts, not what a variable tells cargo, which has made the object already.
+find "$build" -mindepth 1 -maxdepth 1 ! -name cargo -exec rm -r {} +
 CARGO_BUILD_TARGET=no-such-target quietly cmake -S "$here" -B part -DVESDE="$work/sources" -DCMAKE_INSTALL_LIBDIR=lib
 CARGO_BUILD_TARGET=no-such-target quietly cmake --build part
 runs part/user
@@ -129,8 +133,9 @@ rm -r prefix
 quietly cmake -S "$here" -B part -DVESDE_INSTALL=OFF
 quietly cmake --install part --prefix "$work/prefix"
 [ "$(find prefix -type f)" = prefix/bin/user ]
-quietly cargo doc --manifest-path sources/Cargo.toml --all-features --no-deps --target-dir doc
-[ -s doc/doc/vesde/index.html ]
+# In the folder that has what a header is made with.
+quietly cargo doc --manifest-path sources/Cargo.toml --all-features --no-deps --target-dir "$root/target"
+[ -s "$root/target/doc/vesde/index.html" ]
 changed=$(find sources -newer before)
 [ -z "$changed" ] || { echo "written into the sources: $changed"; exit 1; }
 chmod -R u+w sources
@@ -148,12 +153,12 @@ for says in "echo cargo 1.63.0 (fd9c4297c 2022-07-01)" "echo cargo 1.88.9" "echo
 done
 echo "without cargo, or with an old one, it says what is missing"
 
-# The README's command, whose object is here instead.
+# The README's command, whose object is where the tests have theirs.
 command=$(sed -n '/^    cargo rustc/ { N; s/\\\n//; s/target\/vesde.o$//p }' "$root/README.md")
 [ "$(wc -w <<<"$command")" -gt 10 ]
 # shellcheck disable=SC2086 # they are words
-(cd "$root" && quietly ${command/ -- / --target-dir $work/readme -- }"$work/vesde.o")
-cc "$here/user.c" -I"$root/include" vesde.o -o by-readme
+(cd "$root" && quietly ${command/ -- / --target-dir target/ffi -- }target/ffi/vesde.o)
+cc "$here/user.c" -I"$root/include" "$root/target/ffi/vesde.o" -o by-readme
 runs ./by-readme
 echo "the README's object, linked and run"
 
@@ -163,12 +168,23 @@ quietly rustup target add aarch64-unknown-linux-gnu x86_64-pc-windows-gnu
 toolchain() { # toolchain NAME COMPILER SYSTEM PROCESSOR: a toolchain file
   printf 'set(%s)\n' "CMAKE_SYSTEM_NAME $3" "CMAKE_SYSTEM_PROCESSOR $4" "CMAKE_C_COMPILER $2" >"$1.cmake"
 }
+# As cargo, but the object is that of ffi-tests/targets/archive.sh, which other stages need too.
+cat >cargo-archive <<END
+#!/usr/bin/env bash
+set -euo pipefail
+[ "\$1" = rustc ] || exec cargo "\$@"
+[[ "\$*" =~ --target\ ([a-z0-9_-]+)\ .*obj=(.*) ]]
+"$root/ffi-tests/targets/archive.sh" "\${BASH_REMATCH[1]}"
+mkdir -p "\$(dirname "\${BASH_REMATCH[2]}")"
+cp "$root/target/bare/\${BASH_REMATCH[1]}/vesde.o" "\${BASH_REMATCH[2]}"
+END
+chmod +x cargo-archive
 # machine TRIPLE COMPILER SYSTEM PROCESSOR: by a toolchain file, static and shared, in cmake-TRIPLE
 machine() {
   toolchain "$@"
   for shared in static shared; do
     quietly cmake -S "$root" -B "cmake-$1" -DCMAKE_TOOLCHAIN_FILE="$work/$1.cmake" -DCMAKE_INSTALL_LIBDIR=lib \
-      -DBUILD_SHARED_LIBS=$([ $shared = static ] || echo ON)
+      -DVESDE_CARGO="$work/cargo-archive" -DBUILD_SHARED_LIBS=$([ $shared = static ] || echo ON)
     quietly cmake --build "cmake-$1"
     quietly cmake --install "cmake-$1" --prefix "$work/$shared-$1"
   done
