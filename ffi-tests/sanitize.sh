@@ -25,9 +25,9 @@ checked() { # checked NAME COMMAND...: runs it, with what it prints if it fails
   echo "$name: nothing reported, $((SECONDS - start)) s"
 }
 
-archive() { # archive KIND FLAGS: libvesde.a for programs in C
-  RUSTFLAGS="--cfg vesde_staticlib $2" cargo rustc --quiet --lib --release --features capi --crate-type staticlib \
-    --config profile.release.opt-level=1 --target "$host" --target-dir "$folder/$1"
+archive() { # archive KIND LEVEL FLAGS: libvesde.a for programs in C, optimised so far
+  RUSTFLAGS="--cfg vesde_staticlib $3" cargo rustc --quiet --lib --release --features capi --crate-type staticlib \
+    --config profile.release.opt-level="$2" --target "$host" --target-dir "$folder/$1"
 }
 
 program() { # program SOURCE KIND FLAGS...: compiles it and links it with the archive of that kind
@@ -35,7 +35,7 @@ program() { # program SOURCE KIND FLAGS...: compiles it and links it with the ar
   shift 2
   [[ $source == *.c ]] || compiler=("$cxx" -std=c++17 -fno-exceptions -fno-rtti)
   name=$folder/$kind/$(basename "$source")
-  "${compiler[@]}" -g -O1 -Iinclude -ffp-contract=off "$@" "$source" "$folder/$kind/$host/release/libvesde.a" -pthread -lm -o "$name.program"
+  "${compiler[@]}" -g1 -O1 -Iinclude -ffp-contract=off "$@" "$source" "$folder/$kind/$host/release/libvesde.a" -pthread -lm -o "$name.program"
 }
 
 # All but docs.c, which includes what a test makes of the documentation.
@@ -44,14 +44,15 @@ for source in ffi-tests/c/*.c ffi-tests/c/*.cpp; do
   [[ $source == */docs.c ]] || sources+=("$source")
 done
 
-echo "skipped: of faults.c and samplers.c all but every eighth job, since cargo test runs all of them"
+echo "skipped: most jobs of faults.c and samplers.c, in valgrind of sampling.c, since cargo test runs all of them"
 few() { # few SOURCE: its arguments
-  case $1 in */faults.c | */samplers.c) echo 8 ;; esac
+  case $1 in */faults.c) echo 24 ;; */samplers.c) echo 8 ;; esac
 }
 
-archive address -Zsanitizer=address
+archive address 1 -Zsanitizer=address
 for source in "${sources[@]}"; do
-  program "$source" address -fsanitize=address,undefined -fno-sanitize-recover=all
+  # -O0: with -O1 gcc takes five times as long, and has left out some undefined accesses.
+  program "$source" address -O0 -fsanitize=address,undefined -fno-sanitize-recover=all
   checked "$(basename "$source") under AddressSanitizer and UndefinedBehaviorSanitizer" "$folder/address/$(basename "$source").program" $(few "$source")
 done
 
@@ -75,7 +76,7 @@ for source in "${sources[@]}"; do
     echo "faults.c under valgrind: skipped, because it would take minutes; it puts pages that do not exist around buffers itself"
     continue
   fi
-  program "$source" plain
+  program "$source" plain -DEMULATED
   checked "$(basename "$source") under valgrind" valgrind --quiet --error-exitcode=99 --leak-check=full "$folder/plain/$(basename "$source").program" \
     $(few "$source")
 done
@@ -85,17 +86,19 @@ echo "skipped in Rust: most jobs of properties.rs, numbers of json.rs and draws 
 ffi-tests/targets/tests.sh target/tests/host
 rust=(cargo test --manifest-path target/tests/host/Cargo.toml --target "$host" --target-dir "$folder/tests" --features capi --lib)
 for test in properties levels generators golden threads; do rust+=(--test "$test"); done
+# Nor what is arithmetic in registers.
+rust+=(-- --skip all_sines --skip fma_rounds_once)
 RUSTFLAGS=-Zsanitizer=address VESDE_RUNNER=none checked "the Rust tests under AddressSanitizer" "${rust[@]}"
 [ "$(grep -c '^test result: ok. [1-9]' "$folder/log")" = 6 ]
 grep '^test result' "$folder/log"
 
 # threads.rs cannot run under ThreadSanitizer: the standard library that rustup installs is not
 # instrumented, and its own Arc is then reported. threads.c does the same on an archive without std.
-# The runtime is rustc's, since gcc's knows fewer functions.
+# The runtime is rustc's, since gcc's knows fewer functions. Nothing unwinds.
 race="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
-archive thread "$race"
+archive thread 0 "$race"
 "$cc" -std=c11 -g -O1 -Iinclude -ffp-contract=off -fsanitize=thread -c ffi-tests/c/threads.c -o "$folder/thread/threads.o"
-"$cc" "$folder/thread/threads.o" "$folder/thread/$host/release/libvesde.a" -rdynamic -o "$folder/thread/threads" \
+"$cc" "$folder/thread/threads.o" "$folder/thread/$host/release/libvesde.a" -rdynamic -o "$folder/thread/threads" -Wl,--defsym=rust_eh_personality=0 \
   -Wl,--whole-archive "$(rustc --print sysroot)/lib/rustlib/$host/lib/librustc-stable_rt.tsan.a" -Wl,--no-whole-archive -pthread -lm
 checked "threads.c under ThreadSanitizer" "$folder/thread/threads"
 
