@@ -36,7 +36,9 @@ const startHelper = (job, exports, share) => {
 const lead = async (job) => {
   const { exports, begin, text, png } = instantiate(job);
   begin(exports.start, job);
-  const workers = Math.min(navigator.hardwareConcurrency, MOST_WORKERS);
+  // Some browsers do not tell their cores, or let no worker start another.
+  const cores = typeof Worker === "function" && navigator.hardwareConcurrency || 1;
+  const workers = Math.min(cores, MOST_WORKERS);
   const from = (worker) => Math.floor(CLOTHES * worker / workers);
   const helpers = [];
   for (let worker = 1; worker < workers; worker++) {

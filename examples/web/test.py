@@ -37,8 +37,13 @@ class Server(http.server.SimpleHTTPRequestHandler):
             self.send_error(404)
         else:
             self.send_response(200)
+            self.send_header("Content-Type", self.guess_type(self.path))
             self.end_headers()
             self.wfile.write(self.replaced[self.path])
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "no-store")  # or what is replaced would not be asked for
+        super().end_headers()
 
     def log_message(self, *_):
         pass
@@ -301,6 +306,16 @@ def check_clothes(browser, folder, address):
     check_result(browser, folder, "clothes-pc-42-6-ankle-boot.png", expected, save, clothes_frame_of)
     check(browser.step() == 3, "three steps of two calls were shown as", browser.step())
 
+    source = (pathlib.Path(PAGE) / "clothes.js").read_text()
+    for cores in ("4", "undefined"):  # more workers than pictures divide by, or one
+        changed = source.replace("navigator.hardwareConcurrency", cores)
+        check(changed != source, "clothes.js asks for no number of cores")
+        Server.replaced["/clothes.js"] = changed.encode()
+        browser.click("button")
+        wait("the end", lambda: browser.status().startswith(("Done", "Failed")))
+        check(browser.frame() == clothes_frame_of(expected), cores, "cores:", browser.status())
+    del Server.replaced["/clothes.js"]
+
     browser.click("button")  # and, while it samples, back
     browser.click("h1")
     browser.press("tab", "d")
@@ -333,7 +348,6 @@ def check_looks(browser):
 
 
 def check_failures(browser, address):
-    browser.devtools("Network.setCacheDisabled", cacheDisabled=True)
     Server.replaced["/weights.safetensors"] = None
     browser.call("POST", "/url", url=address)
     wait("the failure", lambda: browser.status() == "Failed: weights.safetensors: 404 Not Found")
