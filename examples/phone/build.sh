@@ -167,7 +167,7 @@ web() {
 }
 
 [ $# -gt 0 ] || set -- ios android web
-.ci/licenses
+.ci/licenses "$dir/licenses"
 for part; do
   case $part in
     ios | android)
