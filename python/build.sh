@@ -13,8 +13,12 @@ unset PYTHONPATH VESDE_LIBRARY
 rm -rf "$to"
 python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --no-compile auditwheel==6.8.2 mypy==2.4.1 pytest==9.2.0
+.ci/licenses "$to/licenses"
 VESDE_WHEEL_PLATFORM=$platform "$venv/bin/pip" wheel --quiet --no-deps --wheel-dir "$to" ./python
 wheel=$(echo "$to"/vesde-*-py3-none-"$platform".whl)
+# Its licences, and that of libm, which has none of these.
+"$venv/bin/python" -m zipfile --list "$wheel" | grep -c '/licenses/LICENSE-\(APACHE\|MIT\|libm\) ' |
+  grep -qx 3
 # What the library needs of glibc must be in that version.
 "$venv/bin/auditwheel" show "$wheel" | tee "$to/audit"
 oldest=$(tr '\n' ' ' <"$to/audit" | sed -nE 's/.*tag: +"manylinux_2_([0-9]+)_.*/\1/p')

@@ -25,8 +25,10 @@ class Build(BuildHookInterface):  # type: ignore[type-arg]
         name = LIBRARY.get(platform.system(), "libvesde.so")
         build_data["force_include"][str(TO / "c" / name)] = f"vesde/{name}"
         licences = f"vesde-{self.metadata.version}.dist-info/licenses"
-        for licence in ("LICENSE-APACHE", "LICENSE-MIT"):
-            build_data["force_include"][str(ROOT / licence)] = f"{licences}/{licence}"
+        # build.sh has those of linked crates made, for copies that others get.
+        made = ROOT / "target" / "wheel" / "licenses"
+        for licence in (made if made.is_dir() else ROOT).glob("LICENSE-*"):
+            build_data["force_include"][str(licence)] = f"{licences}/{licence.name}"
         # build.sh names an older system, and checks it. No version of Python matters.
         of = os.environ.get("VESDE_WHEEL_PLATFORM") or next(iter(platform_tags()))
         build_data.update(pure_python=False, tag=f"py3-none-{of}")

@@ -167,6 +167,7 @@ web() {
 }
 
 [ $# -gt 0 ] || set -- ios android web
+.ci/licenses "$dir/licenses"
 for part; do
   case $part in
     ios | android)

@@ -73,6 +73,14 @@ def functions(header):
     return found
 
 
+def licensed(folder):
+    """A licence is vesde's own, or a part's that has neither of these: libm's names its authors."""
+    texts = {"LICENSE-APACHE": "Apache License", "LICENSE-MIT": "MIT", "LICENSE-libm": "Rich Felker"}
+    for name, text in texts.items():
+        path = folder / name
+        need(path.is_file() and text in path.read_text(), f"{name} is missing")
+
+
 def symbols(kind, path, *options):
     lines = say("llvm-nm-22", f"--{kind}", "--format=just-symbols", *options, path).splitlines()
     return {line for line in lines if line and not line.endswith(":")}
@@ -171,6 +179,7 @@ def xcframework(folder):
         info,
         ["AvailableLibraries", "CFBundlePackageType", "XCFrameworkFormatVersion"],
     )
+    licensed(folder)
     need(info["CFBundlePackageType"] == "XFWK", "the package is no framework")
     need(info["XCFrameworkFormatVersion"] == "1.0", "the format is unknown")
     lines, platforms = [], set()
@@ -271,6 +280,10 @@ def shared(path, abi):
     need(set(needed) <= {"libc.so"}, f"it needs {needed}")
     need("TEXTREL" not in text, "its code would be changed when it is loaded")
     need(re.search(r"0x\w+ +HASH ", text), "Android before 6 finds no function in it")
+    need(
+        re.search(r"Type: PT_GNU_STACK .*\n(?: +\w+: .*\n)* +Flags \[ \(0x6\)", text),
+        "its stack would be executable",
+    )
     fields = re.findall(
         r"Type: (\w+) .*\n +Offset: (\w+)\n +VirtualAddress: (\w+)\n +PhysicalAddress: \w+\n"
         r" +FileSize: \w+\n +MemSize: (\w+)\n(?:.*\n)*? +Alignment: (\w+)\n",
@@ -325,6 +338,7 @@ def aar(folder):
         re.fullmatch(r"[a-z]\w*(\.[a-z]\w*)+", manifest.get("package", "")),
         "the manifest names no package",
     )
+    licensed(folder / "META-INF")
     sdk = manifest.find("uses-sdk")
     need(sdk is not None, "the manifest has no SDK")
     oldest = sdk.get("{http://schemas.android.com/apk/res/android}minSdkVersion")
@@ -432,8 +446,7 @@ def faults(folder):
     files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     libraries = [path for path in files if path.suffix in (".a", ".so")]
     for path in files:
-        if "LICENSE" not in path.name:
-            yield f"without {path}", lambda copy, path=path: (copy / path).unlink()
+        yield f"without {path}", lambda copy, path=path: (copy / path).unlink()
         if format_of(path):
             value = format_of(path)[0]((folder / path).read_bytes())
             yield from without_each_key(path, value)
@@ -444,18 +457,37 @@ def faults(folder):
     for path in libraries:
         if path.suffix == ".so":
             yield f"{path} with pages of 4 KB", lambda copy, path=path: small_pages(copy / path)
+            yield f"{path} with a stack of code", lambda copy, path=path: stack_of_code(copy / path)
 
 
-def small_pages(path):
-    """Writes 4096 into the alignment of every segment to be loaded."""
+def edit_segments(path, kind, change):
+    """Calls change(ELF, header, its end, a word's size) for the segments of a kind."""
     elf = bytearray(path.read_bytes())
     word, at, size = (8, 32, 54) if elf[4] == 2 else (4, 28, 42)
     start = int.from_bytes(elf[at : at + word], "little")
     size, count = (int.from_bytes(elf[n : n + 2], "little") for n in (size, size + 2))
     for header in range(start, start + count * size, size):
-        if elf[header : header + 4] == b"\1\0\0\0":
-            elf[header + size - word : header + size] = (4096).to_bytes(word, "little")
+        if int.from_bytes(elf[header : header + 4], "little") == kind:
+            change(elf, header, header + size, word)
     path.write_bytes(elf)
+
+
+def small_pages(path):
+    """Writes 4096 into the alignment of every segment to be loaded."""
+
+    def change(elf, header, end, word):
+        elf[end - word : end] = (4096).to_bytes(word, "little")
+
+    edit_segments(path, 1, change)
+
+
+def stack_of_code(path):
+    """Sets the bit of the stack's flags that makes it executable."""
+
+    def change(elf, header, end, word):
+        elf[header + 4 if word == 8 else header + 24] |= 1
+
+    edit_segments(path, 0x6474E551, change)
 
 
 def tried(check, folder):

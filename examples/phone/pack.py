@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PHONE = ROOT / "target/phone"
-LICENSES = ["LICENSE-APACHE", "LICENSE-MIT"]
+LICENSES = sorted((PHONE / "licenses").iterdir())  # which .ci/licenses has made
 MIN_SDK = 21  # the oldest that Rust's target and today's kits have
 
 MODULE_MAP = """\

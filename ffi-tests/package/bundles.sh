@@ -3,7 +3,7 @@
 # read back, and where there is a compiler and something that runs its programs, the user's project
 # is built with CMake, static and shared, and by pkg-config.
 # Needs cmake, pkg-config, llvm-22, gcc, musl-tools, gcc-mingw-w64-x86-64, wine64, qemu-user, and
-# compilers for aarch64 and armv7.
+# compilers for aarch64, armv7, riscv64 and s390x.
 set -euo pipefail
 trap 'echo "failed in line $LINENO"' ERR
 cd "$(dirname "$0")/../.."
@@ -48,6 +48,39 @@ use() { # use SYSTEM PROCESSOR COMPILER [RUNNER...]
   echo "bundle $triple: static and shared, found by CMake and pkg-config, linked and run"
 }
 
+# licensed FOLDER: the library's licences are there, and that of libm, which has none of these
+licensed() {
+  cmp LICENSE-MIT "$1/LICENSE-MIT"
+  cmp LICENSE-APACHE "$1/LICENSE-APACHE"
+  grep -q "Rich Felker" "$1/LICENSE-libm"
+}
+
+# Whose projects find_package gives it to.
+cat >"$work/suits.cmake" <<'END'
+function(ask who name)
+    set(CMAKE_SYSTEM_NAME ${name})
+    foreach(variable IN LISTS ARGN)
+        set(${variable} TRUE)
+    endforeach()
+    include(${FILE})
+    if(NOT PACKAGE_VERSION_UNSUITABLE)
+        message(STATUS ${who})
+    endif()
+endfunction()
+ask(linux Linux UNIX)
+ask(android Android ANDROID UNIX)
+ask(freebsd FreeBSD UNIX)
+ask(mingw Windows WIN32 MINGW)
+ask(msvc Windows WIN32 MSVC)
+ask(macos Darwin APPLE UNIX)
+ask(ios iOS IOS APPLE UNIX)
+END
+suits() { # suits WHOM: and nobody else
+  local whom
+  whom=$(cmake -DFILE="$prefix/lib/cmake/vesde/vesde-config-version.cmake" -P "$work/suits.cmake")
+  [ "$whom" = "-- $1" ] || { echo "$triple suits ${whom:-nobody}"; exit 1; }
+}
+
 format() { # what llvm-readobj says of a file
   llvm-readobj-22 --file-headers "$1" | sed -n 's/^ *\(Format\|Arch\): //p' | LC_ALL=C sort -u | xargs
 }
@@ -58,8 +91,16 @@ for archive in "$made"/*.tar.gz; do
   triple=${name#vesde-*.*.*-} prefix=$work/$name
   tar -C "$work" -xzf "$archive"
   diff -r include "$prefix/include"
-  cmp LICENSE-MIT "$prefix/share/licenses/vesde/LICENSE-MIT"
-  cmp LICENSE-APACHE "$prefix/share/licenses/vesde/LICENSE-APACHE"
+  licensed "$prefix/share/licenses/vesde"
+  case $triple in
+    *-android*) suits android ;;
+    *-linux-*) suits linux ;;
+    *-freebsd) suits freebsd ;;
+    *-windows-gnu) suits mingw ;;
+    *-windows-msvc) suits msvc ;;
+    *-darwin) suits macos ;;
+    *-ios*) suits ios ;;
+  esac
   case $triple in
     x86_64-*-windows-*) expected="COFF-x86-64 x86_64" ;;
     aarch64-*-windows-*) expected="COFF-ARM64 aarch64" ;;
@@ -86,6 +127,10 @@ for archive in "$made"/*.tar.gz; do
     armv7-unknown-linux-gnueabihf)
       use Linux arm arm-linux-gnueabihf-gcc qemu-arm -L /usr/arm-linux-gnueabihf
       ;;
+    riscv64gc-unknown-linux-gnu)
+      use Linux riscv64 riscv64-linux-gnu-gcc qemu-riscv64 -L /usr/riscv64-linux-gnu
+      ;;
+    s390x-unknown-linux-gnu) use Linux s390x s390x-linux-gnu-gcc qemu-s390x -L /usr/s390x-linux-gnu ;;
     x86_64-pc-windows-gnu) use Windows x86_64 x86_64-w64-mingw32-gcc /usr/lib/wine/wine64 ;;
     *) echo "bundle $triple: unpacked, $expected" ;;
   esac
