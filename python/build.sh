@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# python/build.sh: the wheel for Linux, in target/wheel. Then types and tests, of the
-# wheel as installed in a clean environment.
+# python/build.sh: the source distribution and from it the wheel for Linux, in target/wheel. Then
+# types and tests, of the wheel as installed in a clean environment.
 # The same sources and tools give the same bytes, in a folder of the same name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,8 +12,10 @@ unset PYTHONPATH VESDE_LIBRARY
 
 rm -rf "$to"
 python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --no-compile auditwheel==6.8.2 mypy==2.4.1 pytest==9.2.0
-VESDE_WHEEL_PLATFORM=$platform "$venv/bin/pip" wheel --quiet --no-deps --wheel-dir "$to" ./python
+"$venv/bin/pip" install --quiet --no-compile auditwheel==6.8.2 hatchling==1.33.0 mypy==2.4.1 pytest==9.2.0
+(cd python && "../$venv/bin/hatchling" build -t sdist -d "../$to")
+tar -C "$to" --touch -xzf "$to"/vesde-*.tar.gz
+VESDE_WHEEL_PLATFORM=$platform "$venv/bin/pip" wheel --quiet --no-deps --wheel-dir "$to" "$to"/vesde-*/
 wheel=$(echo "$to"/vesde-*-py3-none-"$platform".whl)
 # What the library needs of glibc must be in that version.
 "$venv/bin/auditwheel" show "$wheel" | tee "$to/audit"
