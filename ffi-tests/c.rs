@@ -380,6 +380,11 @@ fn documentation() {
     let mut code = String::new();
     for page in pages {
         let text = fs::read_to_string(&page).unwrap();
+        for (begin, asks) in text.match_indices("find_package(vesde ") {
+            let version = text[begin + asks.len()..].split_whitespace().next().unwrap();
+            let ours = [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR")];
+            assert_eq!(version, ours.join("."), "{page} asks for another version");
+        }
         for (begin, fence) in text.match_indices("```c\n") {
             let line = text[..begin].lines().count() + 2;
             let (block, _) = text[begin + fence.len()..].split_once("```").unwrap();
