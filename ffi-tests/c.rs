@@ -380,6 +380,11 @@ fn documentation() {
     let mut code = String::new();
     for page in pages {
         let text = fs::read_to_string(&page).unwrap();
+        for (begin, asks) in text.match_indices("find_package(vesde ") {
+            let version = text[begin + asks.len()..].split_whitespace().next().unwrap();
+            let ours = [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR")];
+            assert_eq!(version, ours.join("."), "{page} asks for another version");
+        }
         for (begin, fence) in text.match_indices("```c\n") {
             let line = text[..begin].lines().count() + 2;
             let (block, _) = text[begin + fence.len()..].split_once("```").unwrap();
@@ -391,6 +396,49 @@ fn documentation() {
     for standard in C.some_standards() {
         let folder = format!("-I{}", built(""));
         succeed(&mut C.build("ffi-tests/c/docs.c", standard, &[&folder, "-lm"]), "");
+    }
+}
+
+/// The README's loop in C++, on a Gaussian.
+#[test]
+fn the_readmes_cpp() {
+    if CPP.is_missing() {
+        return;
+    }
+    let text = fs::read_to_string("README.md").unwrap();
+    let (_, block) = text.split_once("```cpp\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let program = format!(
+        r#"#include "vesde.hpp"
+        #include <cmath>
+        #include <vector>
+        static void network(const std::vector<float> &x, float sigma, std::vector<float> &score) {{
+            for (std::size_t i = 0; i < x.size(); i++)
+                score[i] = (0.5f - x[i]) / (sigma * sigma + 0.01f);
+        }}
+        int main() {{
+            vesde::config config;
+            config.sigma_max = 10;
+            const std::size_t batch = 2, steps = 50;
+            std::vector<float> sample(batch * 500), score(batch * 500);
+            std::vector<float> timesteps(steps), sigmas(steps), discrete_sigmas(steps);
+            if (config.set_timesteps(timesteps) != vesde::status::ok ||
+                config.set_sigmas(timesteps, sigmas, discrete_sigmas) != vesde::status::ok)
+                return 1;
+            const vesde::scheduler scheduler{{config, timesteps, sigmas, discrete_sigmas}};
+            {block}
+            double sum = 0;
+            for (const float x : sample)
+                sum += static_cast<double>(x);
+            const double mean = sum / static_cast<double>(sample.size());
+            return status == vesde::status::ok && std::fabs(mean - 0.5) < 0.05 ? 0 : 2;
+        }}"#
+    );
+    let source = built("readme.cpp");
+    fs::create_dir_all(built("")).unwrap();
+    fs::write(&source, program).unwrap();
+    for standard in CPP.some_standards() {
+        succeed(&mut CPP.build(&source, standard, &[]), "");
     }
 }
 

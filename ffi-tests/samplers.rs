@@ -13,8 +13,37 @@ use vectors::{Case, assert_same_bits, cases};
 use vesde::ode::{Ode, OdeBuffers, OdeOptions, OdeRequest, OdeVariable};
 use vesde::{
     Buffers, Churn, Config, Method, Prediction, Request, Sampler, SamplerNoise, SamplerOptions,
-    SamplerResult, Schedule, set_geometric_sigmas, set_karras_sigmas,
+    SamplerResult, Schedule, set_geometric_sigmas, set_karras_sigmas, set_sigmas, set_timesteps,
 };
+
+/// The README's loop is this one.
+#[test]
+fn the_readmes_rust() -> Result<(), vesde::Error> {
+    fn network(x: &[f32], sigma: f32, score: &mut [f32]) {
+        for (score, x) in score.iter_mut().zip(x) {
+            *score = (0.5 - x) / (sigma * sigma + 0.01);
+        }
+    }
+    let config = Config { sigma_max: 10.0, ..Config::default() };
+    let (mut timesteps, mut sigmas, mut discrete_sigmas) = ([0.0; 50], [0.0; 50], [0.0; 50]);
+    set_timesteps(&config, &mut timesteps)?;
+    set_sigmas(&config, &timesteps, &mut sigmas, &mut discrete_sigmas)?;
+    let schedule = Schedule { timesteps: &timesteps, sigmas: &sigmas, discrete_sigmas: &discrete_sigmas };
+    let (mut x, mut score) = ([0.0; 1000], [0.0; 1000]);
+
+    let options = SamplerOptions { seed: 42, ..SamplerOptions::default() };
+    let mut sampler = Sampler::new(&config, 1, options)?;
+    while let Request::Score { sigma, .. } = sampler.next(&schedule, Buffers::new(&mut x, &score))? {
+        network(&x, sigma, &mut score); // yours
+    }
+
+    assert!((x.iter().sum::<f32>() / 1000.0 - 0.5).abs() < 0.05);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, block) = include_str!("../README.md").split_once("```rust\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    assert!(words(include_str!("samplers.rs")).contains(&words(block)), "{block}");
+    Ok(())
+}
 
 fn the_mixture() -> &'static Case {
     cases("mixture").next().unwrap().1

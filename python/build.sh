@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# python/build.sh: the wheel for Linux, in target/wheel. Then types and tests, of the
-# wheel as installed in a clean environment.
+# python/build.sh: the source distribution and from it the wheel for Linux, in target/wheel. Then
+# types and tests, of the wheel as installed in a clean environment.
 # The same sources and tools give the same bytes, in a folder of the same name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,9 +12,12 @@ unset PYTHONPATH VESDE_LIBRARY
 
 rm -rf "$to"
 python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --no-compile auditwheel==6.8.2 mypy==2.4.1 pytest==9.2.0
+"$venv/bin/pip" install --quiet --no-compile auditwheel==6.8.2 hatchling==1.33.0 mypy==2.4.1 pytest==9.2.0
+(cd python && "../$venv/bin/hatchling" build -t sdist -d "../$to")
+tar -C "$to" --touch -xzf "$to"/vesde-*.tar.gz
 .ci/licenses "$to/licenses"
-VESDE_WHEEL_PLATFORM=$platform "$venv/bin/pip" wheel --quiet --no-deps --wheel-dir "$to" ./python
+VESDE_WHEEL_PLATFORM=$platform VESDE_WHEEL_LICENSES=$PWD/$to/licenses "$venv/bin/pip" wheel \
+  --quiet --no-deps --wheel-dir "$to" "$to"/vesde-*/
 wheel=$(echo "$to"/vesde-*-py3-none-"$platform".whl)
 # Its licences, and that of libm, which has none of these.
 "$venv/bin/python" -m zipfile --list "$wheel" | grep -c '/licenses/LICENSE-\(APACHE\|MIT\|libm\) ' |

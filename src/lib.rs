@@ -44,8 +44,13 @@
 //! | guidance | [`guide`] |
 //! | torch's or NumPy's noise | [`TorchCpu`], [`TorchCuda`], [`Numpy`], [`AnyGenerator`] |
 //! | noise without a state, in any order | [`Counter`] |
+//! | noise of a GPU, by its name | [`CudaGrid::of_gpu`] |
 //! | noise from another generator | [`fill_from_rng`], [`fill_from_words`] |
 //! | tables of sigmas | [`set_karras_sigmas`], [`set_geometric_sigmas`], [`set_sigmas`] |
+//! | ncsnv2's table | [`set_ncsnv2_sigmas`], [`Corrector::Ncsnv2`] |
+//! | a network that gives ε, v or the denoised sample | [`Prediction`] |
+//! | a noisy sample, as training takes it | [`Scheduler::add_noise`] |
+//! | the denoised sample of a score | [`tweedie`] |
 //! | single steps | [`Scheduler`] |
 //! | a solver of your own | [`linear`] of a [`Combination`] |
 //! | your threads, your GPU | [`Sampler::plan`], [`Ode::plan`] |
@@ -82,6 +87,7 @@
 //! - `header`: writes `include/vesde.h` anew; for maintainers.
 //!
 //! [`AnyGenerator`]: noise::AnyGenerator
+//! [`CudaGrid::of_gpu`]: noise::CudaGrid::of_gpu
 //! [`Divergence`]: ode::Divergence
 //! [`Numpy`]: noise::Numpy
 //! [`Ode`]: ode::Ode
@@ -97,6 +103,7 @@
 //! [`log_likelihood`]: ode::log_likelihood
 //! [`recolour`]: inverse::recolour
 //! [`sum_squares`]: norms::sum_squares
+//! [`tweedie`]: inverse::tweedie
 
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]

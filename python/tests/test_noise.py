@@ -180,6 +180,24 @@ def test_copies_go_on_alike(kind):
     assert not same_bits(generator.randn(33), numbers)
 
 
+class Named(vesde.TorchCpu):
+    def __init__(self, seed, name):
+        super().__init__(seed)
+        self.name = name
+
+
+def test_copies_of_a_class_of_the_users():
+    generator = Named(3, "probe")
+    for one in (copy.copy(generator), pickle.loads(pickle.dumps(generator))):
+        assert one.name == "probe"
+        assert same_bits(one.randn(5), copy.copy(generator).randn(5))
+
+
+def test_names_of_gpus_are_strings():
+    with pytest.raises(TypeError, match="string"):
+        vesde.TorchCuda(1, b"H200")
+
+
 def test_threads_fill_parts():
     whole, size = np.empty(1 << 20, np.float32), 1 << 16
     with ThreadPoolExecutor(8) as pool:

@@ -1,5 +1,6 @@
 """Samplers and the ODE on a Gaussian, whose score and solutions are known exactly."""
 
+import copy
 import math
 import pickle
 from typing import get_args
@@ -170,8 +171,11 @@ def test_tables():
 def test_config():
     text = '{"_class_name": "ScoreSdeVeScheduler", "sigma_max": 90, "correct_steps": 2}'
     assert vesde.Config.from_json(text) == vesde.Config(sigma_max=90.0, correct_steps=2)
+    assert vesde.Config.from_json(bytearray(text.encode())) == vesde.Config.from_json(text)
     with pytest.raises(vesde.Error, match="JSON"):
         vesde.Config.from_json("[")
+    with pytest.raises(TypeError):
+        vesde.Config.from_json(2)
     for wrong in ({"sigma_max": 0.001}, {"snr": -1.0}, {"correct_steps": -1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             vesde.sample_sde(score, (1, 2), 3, vesde.Config(**wrong))
@@ -187,6 +191,13 @@ def test_config():
         (ValueError, "prediction must be one of", (1, 2), {"prediction": "x0"}),
         (ValueError, "seed must be", (1, 2), {"seed": -3}),
         (ValueError, "1 generators for 2", (2, 2), {"generator": [vesde.TorchCpu(1)]}),
+        (ValueError, "1 generators for 2", (2, 2), {"generator": iter([vesde.TorchCpu(1)])}),
+        (ValueError, "1 generators for 2", (2, 2), {"generator": np.array([vesde.TorchCpu(1)])}),
+        (ValueError, "0 generators for 2", (2, 2), {"generator": ()}),
+        (TypeError, "one of vesde's", (2, 2), {"generator": [1, 2]}),
+        (TypeError, None, (2, 2), {"generator": np.random.RandomState(1)}),
+        (TypeError, None, (1, 2), {"start": np.ones((1, 2)) * 1j}),
+        (ValueError, "order must be", (1, 2), {"method": "lms", "order": 2**32 + 3}),
         (ValueError, r"start has the shape \(2,\)", (1, 2), {"start": np.zeros(2)}),
         (vesde.Error, "option of the sampler", (1, 2), {"eta": -1.0}),
         (vesde.Error, "option of the sampler", (1, 2), {"method": "unipc2", "eta": 1.0}),
@@ -197,6 +208,34 @@ def test_config():
 def test_what_is_refused(error, message, shape, options):
     with pytest.raises(error, match=message):
         vesde.sample(denoise, shape, SIGMAS, **options)
+
+
+def test_generators_in_any_container():
+    pair = [vesde.TorchCpu(1), vesde.TorchCpu(2)]
+    expected = vesde.sample(denoise, (2, 3), SIGMAS, eta=1.0, generator=copy.deepcopy(pair))
+    for container in (tuple, iter, np.array):
+        generator = container(copy.deepcopy(pair))
+        x = vesde.sample(denoise, (2, 3), SIGMAS, eta=1.0, generator=generator)
+        assert np.array_equal(x, expected)
+
+
+def test_complex_numbers_are_not_cast():
+    for call in (
+        lambda z: vesde.sample(denoise, (1, 2), z),
+        lambda z: vesde.solve_ode(score, z),
+        lambda z: vesde.log_likelihood(vesde.Config(), z, np.zeros(2)),
+    ):
+        with pytest.raises(TypeError, match="complex"):
+            call(np.array([1j, 0j]))
+
+
+def test_log_likelihood_of_scalars():
+    codes, integrals = np.array([1.0, 2.0, 3.0]), np.zeros(3)
+    densities = vesde.log_likelihood(vesde.Config(), codes, integrals)
+    columns = vesde.log_likelihood(vesde.Config(), codes[:, None], integrals)
+    assert densities.shape == (3,) and np.array_equal(densities, columns)
+    with pytest.raises(ValueError, match="codes of the shape"):
+        vesde.log_likelihood(vesde.Config(), 1.0, 0.0)
 
 
 @pytest.mark.parametrize("sigmas", [[], [1.0], [1.0, 2.0], [math.nan, 0.0], [[1.0, 0.0]]])

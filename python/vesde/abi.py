@@ -311,6 +311,8 @@ def generator(kind: int, seed: int, grid: CudaGrid | None = None) -> Generator:
 
 def grid_of_gpu(name: str) -> CudaGrid:
     """The grid of a GPU by the name that torch.cuda.get_device_name gives it."""
+    if not isinstance(name, str):
+        raise TypeError(f"a GPU's name must be a string, not {type(name).__name__}")
     grid = CudaGrid()
     text = name.encode()
     call("cuda_grid_of_gpu", text, ctypes.c_size_t(len(text)), ctypes.byref(grid))

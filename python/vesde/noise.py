@@ -9,7 +9,7 @@ import ctypes
 import operator
 import threading
 from collections.abc import Iterable
-from typing import SupportsIndex, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,11 @@ Array: TypeAlias = npt.NDArray[np.float32]
 Shape: TypeAlias = SupportsIndex | Iterable[SupportsIndex]
 
 
-def unsigned(value: SupportsIndex, name: str) -> int:
-    """A whole number of 64 bits, which ctypes would wrap."""
+def unsigned(value: SupportsIndex, name: str, bits: int = 64) -> int:
+    """A whole number of so many bits, which ctypes would wrap."""
     number = operator.index(value)
-    if not 0 <= number < 2**64:
-        raise ValueError(f"{name} must be at least 0 and less than 2**64, not {number}")
+    if not 0 <= number < 2**bits:
+        raise ValueError(f"{name} must be at least 0 and less than 2**{bits}, not {number}")
     return number
 
 
@@ -84,13 +84,14 @@ class Generator:
             abi.call(name, ctypes.byref(self._state), *counts, length, abi.pointer(made))
         return made
 
-    def __getstate__(self) -> bytes:
-        with self._lock:
-            return bytes(self._state)
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:  # which has no copy
+            of = {name: value for name, value in vars(self).items() if name != "_lock"}
+            return of | {"_state": bytes(self._state)}
 
-    def __setstate__(self, state: bytes) -> None:
-        self._state = abi.Generator.from_buffer_copy(state)
-        self._lock = threading.Lock()
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+        self._state = abi.Generator.from_buffer_copy(state["_state"])
 
 
 class TorchCpu(Generator):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, get_args
 
 import numpy as np
@@ -52,7 +52,7 @@ class Config:
     @classmethod
     def from_json(cls, text: str | bytes) -> Config:
         """Of a scheduler_config.json."""
-        text = text.encode() if isinstance(text, str) else text
+        text = text.encode() if isinstance(text, str) else bytes(memoryview(text))
         made = abi.Config()
         abi.call("config_from_json", text, ctypes.c_size_t(len(text)), ctypes.byref(made))
         return cls(**{field.name: getattr(made, field.name) for field in dataclasses.fields(cls)})
@@ -60,8 +60,7 @@ class Config:
     def struct(self) -> abi.Config:
         """For calls of `vesde.abi`."""
         for name in ("num_train_timesteps", "correct_steps"):
-            if unsigned(getattr(self, name), name) >= 2**32:
-                raise ValueError(f"{name} must be less than 2**32")
+            unsigned(getattr(self, name), name, bits=32)
         made = abi.Config(*dataclasses.astuple(self))
         abi.call("config_validate", ctypes.byref(made))
         return made
@@ -106,6 +105,14 @@ def take(answer: npt.ArrayLike, into: Array, what: str = "what the network gave"
     np.copyto(into, values, casting="same_kind")
 
 
+def taken(values: npt.ArrayLike, what: str) -> Array:
+    """A new array of the caller's numbers, which must be real, as the library reads it."""
+    given = np.asarray(values)
+    into = np.empty(given.shape, np.float32)
+    take(given, into, what)
+    return into
+
+
 def _run(
     network: Network,
     shape: Shape,
@@ -114,16 +121,23 @@ def _run(
     options: dict[str, Any],
     start: npt.ArrayLike | None,
     seed: SupportsIndex,
-    generator: Generator | Sequence[Generator] | None,
+    generator: Generator | Iterable[Generator] | None,
 ) -> Array:
     x = destination(shape, None)
     if x.ndim == 0 or x.size == 0:
         raise ValueError(f"the shape must be (batch, ...), and not empty: {x.shape}")
     if start is not None:
         take(start, x, "start")
-    if isinstance(generator, Sequence) and len(generator) != len(x):
-        raise ValueError(f"there are {len(generator)} generators for {len(x)} samples")
-    output, noise = np.empty_like(x), None if generator is None else np.empty_like(x)
+    noise, drawn = None, []  # by each generator its part
+    if generator is not None:
+        generators = [generator] if isinstance(generator, Generator) else list(generator)
+        if not all(isinstance(one, Generator) for one in generators):
+            raise TypeError("generator must be vesde's, or one of vesde's for each sample")
+        if not isinstance(generator, Generator) and len(generators) != len(x):
+            raise ValueError(f"there are {len(generators)} generators for {len(x)} samples")
+        noise = np.empty_like(x)
+        drawn = list(zip(generators, noise.reshape(len(generators), -1)))
+    output = np.empty_like(x)
     made = abi.SamplerOptions(
         seed=unsigned(seed, "seed"),
         noise=int(generator is not None),
@@ -148,10 +162,8 @@ def _run(
             return x
         if request.kind == SCORE:
             take(network(x, request.sigma), output)
-        elif isinstance(generator, Generator):
-            generator.randn(out=noise)
-        elif generator is not None and noise is not None:
-            for one, part in zip(generator, noise.reshape(len(x), -1)):
+        else:
+            for one, part in drawn:
                 one.randn(out=part)
 
 
@@ -171,7 +183,7 @@ def sample(
     denoised_range: tuple[float, float] | None = None,
     start: npt.ArrayLike | None = None,
     seed: SupportsIndex = 0,
-    generator: Generator | Sequence[Generator] | None = None,
+    generator: Generator | Iterable[Generator] | None = None,
 ) -> Array:
     """A batch of samples along a table of sigmas: n + 1 of them are n steps; see `karras_sigmas`.
 
@@ -182,10 +194,10 @@ def sample(
     is counter noise of `seed`, or a generator's, or that of one for each sample. `start` is a
     sample of the first sigma, instead of noise.
     """
-    table = np.array(sigmas, np.float32)
+    table = taken(sigmas, "sigmas")
     if table.ndim != 1:
         raise ValueError(f"sigmas must have one dimension, not {table.ndim}")
-    options: dict[str, Any] = {"unclamped": 1, "order": unsigned(order, "order")}
+    options: dict[str, Any] = {"unclamped": 1, "order": unsigned(order, "order", bits=32)}
     options["method"] = number(Method, "method", method)
     if options["method"] == 0:
         raise ValueError("of predictor_corrector take sample_sde")
@@ -213,7 +225,7 @@ def sample_sde(
     clamped: bool = True,
     step_lr: float = 0.0,
     seed: SupportsIndex = 0,
-    generator: Generator | Sequence[Generator] | None = None,
+    generator: Generator | Iterable[Generator] | None = None,
 ) -> Array:
     """A batch of samples by predictor and corrector (Song et al. 2021), as diffusers' pipeline.
 
@@ -273,7 +285,7 @@ def solve_ode(
     `TorchCpu.rademacher` draws it, `score` gives the pair of score and product. `max_evaluations`
     of 0 is no limit.
     """
-    state_x = np.array(x, np.float32, order="C")
+    state_x = taken(x, "x")
     if state_x.ndim == 0 or state_x.size == 0:
         raise ValueError(f"the shape must be (batch, ...), and not empty: {state_x.shape}")
     signs = np.zeros(0, np.float32)
@@ -322,12 +334,12 @@ def log_likelihood(
     config: Config, codes: npt.ArrayLike, divergence: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
     """The log-density of each sample of data, in nats: of what `solve_ode` encoded with a probe."""
-    batch = np.ascontiguousarray(codes, np.float32)
+    batch = taken(codes, "codes")
     integrals = np.asarray(divergence, np.float64)
-    if integrals.shape != (len(batch),):
-        raise ValueError(f"{len(batch)} codes have {integrals.shape} divergences")
+    if integrals.ndim != 1 or integrals.shape != batch.shape[:1]:
+        raise ValueError(f"codes of the shape {batch.shape} have {integrals.shape} divergences")
     densities = []
-    for code, integral in zip(batch, integrals):
+    for code, integral in zip(map(np.atleast_1d, batch), integrals):
         result = (ctypes.c_double * 3)()  # the log-density and its two parts
         sigma_max, size = ctypes.c_double(config.sigma_max), ctypes.c_size_t(code.size)
         by = ctypes.c_double(integral)

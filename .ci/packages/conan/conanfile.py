@@ -10,10 +10,6 @@ from conan.tools.cmake import CMake, CMakeToolchain, cmake_layout
 from conan.tools.files import copy, rmdir
 
 ROOT = pathlib.Path(__file__).parents[3]
-# What cargo wants to see is among them: examples/fashion is a member of the workspace.
-SOURCES = ("Cargo.*", "CMakeLists.txt", "build.rs", "LICENSE-*", "src/**/*.rs", "include/*")
-SOURCES += ("examples/*.rs", "examples/digits/*.rs", "examples/fashion/*.rs")
-SOURCES += ("examples/fashion/Cargo.toml", "ffi-tests/*.rs")
 
 
 class Vesde(ConanFile):
@@ -33,7 +29,8 @@ class Vesde(ConanFile):
         self.version = re.search(r'^version = "(.*)"', manifest, re.M)[1]
 
     def export_sources(self):  # Conan's copy() would walk through target/ for each pattern
-        for pattern in SOURCES:
+        # What cargo wants to see is among them: examples/fashion is a member of the workspace.
+        for pattern in (ROOT / ".ci" / "packages" / "sources").read_text().split():
             for path in ROOT.glob(pattern):
                 to = pathlib.Path(self.export_sources_folder, path.relative_to(ROOT))
                 to.parent.mkdir(parents=True, exist_ok=True)
