@@ -361,12 +361,22 @@ def check_failures(browser, address):
     print("without weights, and with wrong ones, it says so")
 
 
-def main(driver, folder):
+def start_driver():
+    """The driver, and where it listens. It ends if a port that IPv4 has free is taken in IPv6."""
+    for _ in range(5):
+        driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE)
+        for line in driver.stdout:
+            if b"started successfully on port" in line:
+                return driver, "http://127.0.0.1:" + line.decode().split()[-1].rstrip(".")
+        driver.wait()
+    sys.exit("failed: chromedriver does not start")
+
+
+def main(base, folder):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/"
-    line = next(line for line in driver.stdout if b"started successfully on port" in line)
-    browser = Browser("http://127.0.0.1:" + line.decode().split()[-1].rstrip("."))
+    browser = Browser(base)
     browser.devtools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     browser.size(1280, 800, 1)
     browser.call("POST", "/url", url=address)
@@ -389,8 +399,9 @@ def main(driver, folder):
     browser.call("DELETE", "")
 
 
-with tempfile.TemporaryDirectory() as folder, subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE) as driver:
+driver, base = start_driver()
+with tempfile.TemporaryDirectory() as folder, driver:
     try:
-        main(driver, pathlib.Path(folder))
+        main(base, pathlib.Path(folder))
     finally:
         driver.terminate()
