@@ -216,6 +216,8 @@ static void of_kernel(double g0, double g1, double g2, double *to, size_t apart)
 /* G·g·Gᵀ of each kernel, its values `apart` places from each other, as `pack` has matrices. */
 static void pack_winograd(const float *weight, size_t inputs, size_t outputs, size_t apart, float *packed) {
     size_t in, out, i;
+    if (outputs % PANEL != 0) /* what is beside the last outputs is computed, too */
+        memset(packed, 0, PATCH * PATCH * apart * sizeof *packed);
     for (out = 0; out < outputs; out++)
         for (in = 0; in < inputs; in++, weight += 9) {
             float *const to = packed + (out / PANEL * inputs + in) * PANEL + out % PANEL;
@@ -344,7 +346,8 @@ static void from_winograd(const float *bias, size_t count, size_t side, size_t c
                         of_products(m, columns[j]);
                     }
                     for (i = 0; i < TILE_SIDE && TILE_SIDE * ty + i < side; i++) {
-                        float *const to = out + ((picture * side + TILE_SIDE * ty + i) * side + TILE_SIDE * tx) * channels + c;
+                        const size_t place = (picture * side + TILE_SIDE * ty + i) * side + TILE_SIDE * tx;
+                        float *const to = out + place * channels + c;
                         for (j = 0; j < PATCH; j++)
                             m[j] = columns[j][i];
                         of_products(m, row);
